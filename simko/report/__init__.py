@@ -1,0 +1,1 @@
+"""pass@K, intervals, tables and plots. No torch."""

@@ -1,0 +1,216 @@
+"""The values handed along the pipeline, and the protocols at its edges.
+
+`Task -> Completion -> Group -> Batch`: a task source draws a `Task`, the policy answers it G times, each answer with its
+`Verdict` is a `Completion`, the G of one task a `Group`, and the informative groups of one step are a `Batch`.
+Everything here is numpy and plain Python: importing this module loads neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Outcome = Literal["correct", "incorrect", "no_answer", "timeout", "error"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+Finish = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One problem and its reference answer.
+
+    `id` is unique within its source and is enough for the source to make the task again (`TaskSource.get`).
+    `problem` is the bare text, without a prompt template. `gold` is what the verifier compares with (text, or JSON
+    text where an answer has parts); it never reaches a prompt, an observation or an `info` before the end.
+    """
+
+    id: str
+    problem: str
+    gold: str
+    level: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a verifier says of one response. `seconds` is the time the grading took.
+
+    `timeout` and `error` mean that the verifier failed, not that the answer is wrong: such a sample is masked and counted.
+    """
+
+    outcome: Outcome
+    reward: float
+    extracted: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def correct(self) -> bool:
+        """Whether the answer was verified correct. Algorithms read this, never `reward == 1`."""
+        return self.outcome == "correct"
+
+    @property
+    def valid(self) -> bool:
+        """Whether the verifier reached a verdict at all."""
+        return self.outcome not in ("timeout", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to decode. `temperature` 0 is greedy; `top_p` 1 and `top_k` 0 leave the distribution whole."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_new_tokens: int = 256
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One sampled continuation of T tokens, as an engine returns it.
+
+    `logprobs` (T,) are of the temperature-scaled, **untruncated** distribution, whatever top-p or top-k did.
+    `ids` ends with the EOS token where the policy produced one.
+    """
+
+    ids: NDArray[np.int64]
+    logprobs: NDArray[np.float32]
+    finish: Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One graded answer. P prompt tokens, then T tokens of which the policy sampled those where `sampled`.
+
+    The rest of the T were spoken by the environment (multi-turn): they carry no loss and their `logprobs` are 0.
+    """
+
+    prompt_ids: NDArray[np.int64]  # (P,)
+    ids: NDArray[np.int64]  # (T,)
+    logprobs: NDArray[np.float32]  # (T,)
+    sampled: NDArray[np.bool_]  # (T,)
+    text: str
+    finish: Finish
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The G completions of one task."""
+
+    task: Task
+    completions: tuple[Completion, ...]
+
+    @property
+    def valid(self) -> tuple[Completion, ...]:
+        """Completions whose verifier reached a verdict."""
+        return tuple(c for c in self.completions if c.verdict.valid)
+
+    @property
+    def informative(self) -> bool:
+        """Whether rewards differ inside the group: without a difference there is no advantage and no gradient."""
+        return len({c.verdict.reward for c in self.valid}) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one optimizer step learns from: B sequences of informative groups, and the denominators of the whole step.
+
+    `step_tokens` and `step_sequences` count every valid completion of the step, those of dropped groups included, so
+    dropping groups without signal changes the work and not the update.
+    """
+
+    completions: tuple[Completion, ...]
+    group: NDArray[np.int64]  # (B,) index of the completion's group
+    advantage: NDArray[np.float64]  # (B,)
+    correct: NDArray[np.bool_]  # (B,)
+    step_tokens: int
+    step_sequences: int
+
+    def __len__(self) -> int:
+        return len(self.completions)
+
+
+@runtime_checkable
+class Verifier(Protocol):
+    """Grades a response against the gold answer. Never raises, never executes the response."""
+
+    def __call__(self, response: str, gold: str) -> Verdict:
+        """The verdict on `response`, the policy's text without the prompt."""
+        ...
+
+
+@runtime_checkable
+class TaskSource(Protocol):
+    """Where tasks come from. Picklable; equal arguments give equal tasks in every process."""
+
+    name: str
+    size: int | None
+    """Number of tasks, or None where tasks are generated without end."""
+
+    def draw(self, rng: np.random.Generator) -> Task:
+        """One task, uniformly at random from `rng` alone."""
+        ...
+
+    def get(self, task_id: str) -> Task:
+        """The task of that id; raises `UserError` for an unknown one."""
+        ...
+
+    def tasks(self, count: int | None, seed: int) -> list[Task]:
+        """`count` distinct tasks, the same for the same seed; all of them where `count` is None and `size` is known."""
+        ...
+
+
+class TokenizerLike(Protocol):
+    """What an environment needs of a tokenizer. Those of transformers fit; so does `simko.envs.ByteTokenizer`."""
+
+    eos_token_id: int | None
+
+    def encode(self, text: str, add_special_tokens: bool = ...) -> list[int]:
+        """Text to ids."""
+        ...
+
+    def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = ...) -> str:
+        """Ids to text."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+class Engine(Protocol):
+    """Decodes. Later engines (slot refill, vLLM) implement the same call."""
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        n: int,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        budgets: Sequence[int] | None = None,
+    ) -> list[list[Generation]]:
+        """`n` continuations for each prompt.
+
+        `seeds` has one integer a sequence (`len(prompts) * n`, prompt-major): each sequence has a random stream of its
+        own, so that its draws depend neither on its place in the batch nor on the batch size. `budgets` caps the new
+        tokens of each prompt below `sampling.max_new_tokens`.
+        """
+        ...
+
+
+class Policy(Protocol):
+    """What the pipeline needs of an agent: decode, and hidden states with a gradient. See `simko.agents.LoraPolicy`."""
+
+    tokenizer: Any
+    engine: Engine
+
+    def hidden(self, ids: Any) -> Any:
+        """Last hidden states `[B, L, D]` of right-padded ids `[B, L]`, with a gradient to the adapter."""
+        ...
+
+    def lm_head(self) -> Any:
+        """The output layer: a `simko.head.LmHead`."""
+        ...

@@ -1,0 +1,38 @@
+"""One thread, no network, deterministic hypothesis, and jaxtyping checked by beartype: for every test."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from jaxtyping import install_import_hook
+
+with install_import_hook(["simko.head", "simko.algorithms", "simko.update"], "beartype.beartype"):
+    import simko.algorithms
+    import simko.head
+    import simko.update  # noqa: F401
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+torch.set_num_threads(1)
+
+settings.register_profile(
+    "simko", derandomize=True, deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("simko")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot show, and say why."""
+    model = os.environ.get("SIMKO_TEST_MODEL")
+    for item in items:
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+        if item.get_closest_marker("model") and not model:
+            item.add_marker(pytest.mark.skip(reason="needs SIMKO_TEST_MODEL=<folder of a real model>"))
