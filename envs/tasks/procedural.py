@@ -1,0 +1,120 @@
+"""The base of task sources that generate their problems.
+
+A problem is a function of (level, seed), and its id `name/split/level/seed` says both, so `get` makes it again in any
+process. Problems of the two splits are disjoint **by content**: a problem whose key falls in the other split
+(`simko.envs.split.is_eval`) is thrown away and the next one drawn from the same seed.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from simko.envs.split import is_eval
+from simko.errors import UserError
+from simko.types import Task
+
+SPLITS = ("train", "eval")
+SEED_BOUND = 1 << 40  # seeds in ids: short enough to read, wide enough not to repeat in a run
+MAX_REJECTIONS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A generated problem before it is admitted to a split.
+
+    `key` is the canonical content that decides the split (the problem text where empty): two drafts that are the same
+    problem in other words must have the same key.
+    """
+
+    problem: str
+    gold: str
+    key: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ProceduralSource(ABC):
+    """An endless source of generated tasks. Subclasses set `name` and `levels` and write `generate` and `answer`.
+
+    `level=None` draws the level of each task uniformly from `levels`. `data` is not used by such sources and must be
+    None. Raises `UserError` for an unknown split or level.
+    """
+
+    name: str = ""
+    size: int | None = None
+    levels: ClassVar[Mapping[int, str]] = {}
+    """Level to what it means, easiest first."""
+
+    def __init__(self, split: str = "train", level: int | None = None, data: str | None = None) -> None:
+        if split not in SPLITS:
+            raise UserError(f"{self.name}: split is '{split}'; use 'train' or 'eval'")
+        if level is not None and level not in self.levels:
+            raise UserError(f"{self.name}: level is {level}; use one of {', '.join(map(str, self.levels))}")
+        if data is not None:
+            raise UserError(f"{self.name}: data is '{data}', but these problems are generated; leave data out")
+        self.split = split
+        self.level = level
+
+    @abstractmethod
+    def generate(self, rng: np.random.Generator, level: int) -> Draft:
+        """One problem of that level, from `rng` alone."""
+
+    @abstractmethod
+    def answer(self, task: Task) -> str:
+        """A response that grades correct on `task`."""
+
+    def draw(self, rng: np.random.Generator) -> Task:
+        """One task, from `rng` alone."""
+        level = self.level
+        if level is None:
+            level = list(self.levels)[int(rng.integers(len(self.levels)))]
+        return self._make(level, int(rng.integers(SEED_BOUND)))
+
+    def get(self, task_id: str) -> Task:
+        """The task of that id; raises `UserError` where the id is not one of this source and split."""
+        parts = task_id.split("/")
+        try:
+            name, split, level, seed = parts[0], parts[1], int(parts[2]), int(parts[3])
+        except (IndexError, ValueError):
+            name, split, level, seed = "", "", -1, -1
+        known = name == self.name and split == self.split and level in self.levels and 0 <= seed < SEED_BOUND
+        if not known or task_id != f"{name}/{split}/{level}/{seed}":
+            form = f"{self.name}/{self.split}/<level>/<seed>"
+            raise UserError(f"{self.name}: no task '{task_id[:80]}' in split '{self.split}'; ids look like {form}")
+        return self._make(level, seed)
+
+    def tasks(self, count: int | None, seed: int) -> list[Task]:
+        """`count` tasks of distinct content, the same for the same seed.
+
+        Raises `UserError` where `count` is None (the source has no end) or the level does not have so many problems.
+        """
+        if count is None:
+            raise UserError(f"{self.name}: problems are generated without end; say how many tasks you want")
+        rng = np.random.default_rng(seed)
+        found: dict[str, Task] = {}
+        misses = 0
+        while len(found) < count:
+            task = self.draw(rng)
+            if task.problem in found:
+                misses += 1
+                if misses > 200 + 20 * len(found):
+                    raise UserError(
+                        f"{self.name}: only {len(found)} distinct problems found in split '{self.split}' at level "
+                        f"{self.level}, {count} asked for; ask for fewer or take a higher level"
+                    )
+            else:
+                found[task.problem] = task
+        return list(found.values())
+
+    def _make(self, level: int, seed: int) -> Task:
+        rng = np.random.default_rng([seed, level])
+        for _ in range(MAX_REJECTIONS):
+            draft = self.generate(rng, level)
+            if is_eval(draft.key or draft.problem) == (self.split == "eval"):
+                task_id = f"{self.name}/{self.split}/{level}/{seed}"
+                return Task(task_id, draft.problem, draft.gold, str(level), dict(draft.extra))
+        raise UserError(f"{self.name}: level {level} has no problem in split '{self.split}'")
