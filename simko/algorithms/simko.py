@@ -1,0 +1,130 @@
+"""SimKO: simple pass@K optimisation (arXiv 2510.14807; v3 calls it CaSP).
+
+At a token with ratio r = pi(y)/pi_old(y), entropy H, candidates v_1..v_K ranked by pi, and the gate
+h = 1[H > max(quantile_q of the response's H, entropy_floor)], GRPO's loss is taken of
+
+    correct response, h:                r+ = (1 - alpha) r + alpha/K sum_k sg(r / r_k) r_k        r_k = pi(v_k)/pi_old(v_k)
+    A < 0, h, and y is the top-1:       A  = penalty * A
+    everywhere else:                    r
+
+`sg(r/r_k) r_k` has the value of r and the gradient r grad(log p_k), so it is computed as `sg(r) exp(l_k - sg(l_k))` and old
+top-K log-probs are not needed. Hence the *value* of the loss does not depend on alpha; the gradient with respect to the
+logits of an unclipped token is `-A r ((1 - alpha h) e_y + alpha h / K sum_k e_{v_k} - pi)`: label smoothing among the
+model's own candidates. Paper's symbols: alpha, K (N in v3), tau_q = `entropy_quantile`, lambda = `top1_penalty`.
+
+Where the released code (CLR-Lab/SimKO at 306f4ff) and the paper differ, or the code surprises, row by row:
+
+ 1. old top-K of other ids: the code compares new candidates with the old policy's rank-k log-probs. They cancel: not used.
+ 2. penalty hard-coded at 1.1 in the code: a setting (paper: 1.1 mathematics, 1.05 logic).
+ 3. penalty on the advantage (code) or on the ratio before clipping (paper): `top1_penalty_on`, default the code's, which
+    produced the results; both have the same gradient while nothing is clipped, i.e. always at one update a batch.
+ 4. positive branch where score == 1 exactly (code): here where the verifier says correct, whatever the reward's size.
+ 5. negative branch by the sum of a row's advantages (code): here by each token's A < 0.
+ 6. gate, candidates and top-1 of the current policy at every update: as paper and code.
+ 7. strict > on a per-response quantile, EOS counted (both); `entropy_floor` 1e-4 nats keeps certain tokens out of a gate
+    whose quantile is 0.
+ 8. clipping after mixing: a clipped token loses both gradients, as paper and code.
+ 9. token mean of each micro-batch (code), 1/G sum 1/len (paper): token mean of the whole step, as `grpo` here; the paper's
+    is `aggregation="sequence_mean"`.
+10. the code's defaults (tau 1, K 1) switch the method off silently: here the defaults are the paper's, and `inert` says
+    when a setting does nothing.
+11. the code's scripts leave an entropy bonus of 0.001 on in the Qwen GRPO baseline: none here, in either arm.
+12. K copies of the logits (code): gathered from one sweep (`simko.head`).
+13. correctness broadcast along the wrong axis where B == T (code): shaped (B, 1).
+14. wrong chat template in the Llama scripts (code): the template is the environment's, and shown before training.
+15. data sets differ between code and paper: not this file's matter.
+16. no evaluation script (code): `simko eval`.
+17. unused flags `entropy_adv`, `argmaxctrl` (code): absent.
+18. old log-probs in eval mode, update in train mode (code): the adapter has no dropout, so the two agree.
+19. statistics ignore the rollout's top-p and top-k (code): rollouts are untruncated.
+20. no concentration diagnostics (code): the trainer logs rank-1..K log-probs, gated and all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from simko.algorithms.base import Loss, Need, TokenStats
+from simko.algorithms.grpo import GRPO, clipped_loss, kl_term
+from simko.config import setting
+
+
+@dataclass(frozen=True)
+class SimKO(GRPO):
+    """GRPO with shared reward among the top-K of correct answers and a harder penalty on the top-1 of wrong ones."""
+
+    name: ClassVar[str] = "simko"
+    title: ClassVar[str] = "SimKO: top-K sharing, top-1 penalty (arXiv 2510.14807)"
+
+    alpha: float = setting(0.01, "share of a correct token's reward given to the top K (large models 0.01)", minimum=0.0, maximum=1.0)
+    top_k: int = setting(3, "candidates that share (K)", minimum=1)
+    entropy_quantile: float = setting(0.8, "tokens above this quantile of their response's entropy", minimum=0.0, maximum=1.0)
+    top1_penalty: float = setting(1.1, "factor on wrong tokens that are the top-1 (lambda)", minimum=0.0)
+    top1_penalty_on: Literal["advantage", "ratio"] = setting("advantage", "what the factor multiplies before clipping")
+    entropy_floor: float = setting(1e-4, "nats; tokens at or below are never gated in", minimum=0.0)
+
+    @property
+    def needs(self) -> frozenset[Need]:  # noqa: D102
+        return super().needs | {"entropy", "topk"}
+
+    @property
+    def k(self) -> int:  # noqa: D102
+        return self.top_k
+
+    def inert(self, updates_per_batch: int) -> tuple[str, ...]:  # noqa: D102
+        names = super().inert(updates_per_batch)
+        if updates_per_batch == 1:
+            names += ("top1_penalty_on",)
+        if self.entropy_quantile == 1.0 or (self.alpha == 0.0 and self.top1_penalty == 1.0):
+            names += ("alpha", "top_k", "entropy_quantile", "top1_penalty")
+        return names
+
+    def loss(self, stats: TokenStats) -> Loss:  # noqa: D102
+        gate = high_entropy(stats.entropy, stats.mask, self.entropy_quantile, self.entropy_floor)
+        shared = gate & stats.correct[:, None]
+        punished = gate & stats.is_top1 & (stats.advantage < 0)
+
+        ratio = torch.exp(stats.logp - stats.old_logp)
+        if self.alpha > 0:
+            ratio = torch.where(shared, mix_top_k(ratio, stats.topk_logp, self.alpha), ratio)
+        advantage = stats.advantage
+        if self.top1_penalty_on == "advantage":
+            advantage = torch.where(punished, self.top1_penalty * advantage, advantage)
+        else:
+            ratio = torch.where(punished, self.top1_penalty * ratio, ratio)
+
+        matrix, clipped = clipped_loss(ratio, advantage, self.clip_low, self.clip_high)
+        shares = {"clip_fraction": clipped, "gate_fraction": gate, "shared_fraction": shared, "punished_fraction": punished}
+        return Loss(matrix + kl_term(stats, self.kl_coefficient), shares)
+
+
+def mix_top_k(
+    ratio: Float[Tensor, "B T"], topk_logp: Float[Tensor, "B T K"], alpha: float
+) -> Float[Tensor, "B T"]:
+    """`(1 - alpha) r + alpha/K sum_k sg(r) exp(l_k - sg(l_k))`: the value of r, the gradient shared with the top K."""
+    candidates = ratio.detach()[..., None] * torch.exp(topk_logp - topk_logp.detach())
+    return (1 - alpha) * ratio + alpha * candidates.mean(-1)
+
+
+def high_entropy(
+    entropy: Float[Tensor, "B T"], mask: Bool[Tensor, "B T"], quantile: float, floor: float
+) -> Bool[Tensor, "B T"]:
+    """Tokens whose entropy is strictly above their own response's quantile, and above `floor` nats."""
+    threshold = row_quantile(entropy, mask, quantile).clamp(min=floor)
+    return (entropy > threshold[:, None]) & mask
+
+
+def row_quantile(x: Float[Tensor, "B T"], mask: Bool[Tensor, "B T"], q: float) -> Float[Tensor, "B"]:
+    """Quantile of each row's masked entries, interpolated linearly as `torch.quantile` does; 0 for an empty row."""
+    ordered = x.masked_fill(~mask, torch.inf).sort(-1).values
+    last = (mask.sum(-1) - 1).clamp(min=0)
+    position = q * last.to(x.dtype)
+    below = position.floor().long()
+    above = torch.minimum(below + 1, last)
+    low, high = (ordered.gather(-1, index[:, None])[:, 0] for index in (below, above))
+    return torch.where(mask.any(-1), torch.lerp(low, high, position - below), 0.0)
