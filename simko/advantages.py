@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import fmean, stdev
 from typing import Protocol
 
@@ -59,4 +60,4 @@ def split_groups(groups: Sequence[Group], parts: int) -> list[list[Group]]:
     """`groups` in order, as at most `parts` runs of near-equal size: one for each update of a rollout batch."""
     parts = min(parts, len(groups))
     bounds = [round(i * len(groups) / parts) for i in range(parts + 1)] if parts else [0]
-    return [list(groups[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [list(groups[a:b]) for a, b in pairwise(bounds)]

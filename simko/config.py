@@ -10,7 +10,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -45,7 +45,9 @@ class TrainConfig:
     template: str = setting("chat", "prompt: 'chat' (the model's template), 'plain', or text with {problem}")
     verifier: str | None = setting(None, "verifier name; the environment's own where empty")
     max_prompt_tokens: int | None = setting(None, "longest prompt; the environment's own where empty", minimum=1)
-    max_new_tokens: int | None = setting(None, "token budget of an answer; the environment's own where empty", minimum=1)
+    max_new_tokens: int | None = setting(
+        None, "token budget of an answer; the environment's own where empty", minimum=1
+    )
 
     quantization: Quantization = setting("nf4", "of the frozen weights")
     adapter: str | None = setting(None, "PEFT folder to continue from")
@@ -69,7 +71,9 @@ class TrainConfig:
     checkpoint_every: int = setting(25, "steps between checkpoints; the last step always has one", minimum=1)
     keep_checkpoints: int = setting(2, "newest checkpoints kept", minimum=1)
     logger: Logger = setting("tensorboard", "beside metrics.jsonl")
-    preflight_prompts: int = setting(16, "problems sampled before training to see whether it can learn; 0: none", minimum=0)
+    preflight_prompts: int = setting(
+        16, "problems sampled before training to see whether it can learn; 0: none", minimum=0
+    )
     force: bool = setting(False, "train although the preflight says that nothing can be learned")
     eval_problems: int = setting(0, "held-out problems evaluated before and after training; 0: none", minimum=0)
     eval_samples: int = setting(64, "samples a problem in those evaluations", minimum=1)
@@ -88,7 +92,9 @@ class EvalConfig:
     target: str = setting("", "run folder, Hub id, local model folder, or 'tiny'")
     env: str | None = setting(None, "environment id; the run's own where empty")
     n: int = setting(256, "samples a problem", minimum=1)
-    problems: int | None = setting(None, "held-out problems; all of a data set, 100 of a generated task, where empty", minimum=1)
+    problems: int | None = setting(
+        None, "held-out problems; all of a data set, 100 of a generated task, where empty", minimum=1
+    )
     seed: int = setting(0, "of problems and samples", minimum=0)
     temperature: float | None = setting(None, "sampling temperature; 0.6 (the paper's) where empty", minimum=0.0)
     top_p: float | None = setting(None, "nucleus; 0.95 (the paper's) where empty", above=0.0, maximum=1.0)
@@ -243,11 +249,3 @@ def _scalar(where: str, value: Any, kind: type) -> Any:
 
 def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
-
-
-def defaults(cls: type) -> dict[str, Any]:
-    """Field names and defaults of a config dataclass."""
-    return {
-        f.name: f.default if f.default is not MISSING else f.default_factory()  # type: ignore[misc]
-        for f in fields(cls)
-    }

@@ -88,7 +88,7 @@ class _OneSweep(torch.autograd.Function):
     """Forward: one sweep over the vocabulary a chunk. Backward: a gather of K + 1 rows of the head."""
 
     @staticmethod
-    def forward(ctx, hidden, weight, sampled_ids, k, factor, rows):  # type: ignore[no-untyped-def] # noqa: ANN001
+    def forward(ctx, hidden, weight, sampled_ids, k, factor, rows):  # type: ignore[no-untyped-def]
         n = hidden.shape[0]
         dtype = _accumulate_dtype(hidden.dtype)
         need_grad = ctx.needs_input_grad[0]
@@ -110,7 +110,7 @@ class _OneSweep(torch.autograd.Function):
         return logp, topk_logp, topk_ids, entropy, is_top1
 
     @staticmethod
-    def backward(ctx, g_logp, g_topk, *_):  # type: ignore[no-untyped-def] # noqa: ANN001
+    def backward(ctx, g_logp, g_topk, *_):  # type: ignore[no-untyped-def]
         weight, sampled_ids, topk_ids, wbar = ctx.saved_tensors
         grad = -(g_logp + g_topk.sum(-1))[:, None] * wbar
         grad += g_logp[:, None] * weight[sampled_ids].to(wbar.dtype)
@@ -144,9 +144,7 @@ def _exp_sums(z: Tensor) -> tuple[Tensor, Tensor]:
     return weighted, p
 
 
-def _slow(
-    hidden: Tensor, head: LmHead, sampled_ids: Tensor, k: int, temperature: float, rows: int
-) -> TokenStatistics:
+def _slow(hidden: Tensor, head: LmHead, sampled_ids: Tensor, k: int, temperature: float, rows: int) -> TokenStatistics:
     """Any head, by autograd; each chunk's logits are recomputed in the backward instead of kept."""
 
     def chunk(h: Tensor, weight: Tensor, bias: Tensor | None, ids: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -191,5 +189,5 @@ def _check(hidden: Tensor, weight: Tensor, sampled_ids: Tensor, k: int, temperat
             f"token_statistics: shapes do not fit: hidden {tuple(hidden.shape)}, weight {tuple(weight.shape)}, "
             f"sampled_ids {tuple(sampled_ids.shape)}"
         )
-    if len(sampled_ids) and not (0 <= int(sampled_ids.min()) and int(sampled_ids.max()) < vocabulary):
+    if len(sampled_ids) and not (int(sampled_ids.min()) >= 0 and int(sampled_ids.max()) < vocabulary):
         raise ValueError(f"token_statistics: a sampled id lies outside 0..{vocabulary - 1}")

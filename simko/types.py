@@ -8,6 +8,7 @@ Everything here is numpy and plain Python: importing this module loads neither t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
@@ -60,13 +61,17 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to decode. `temperature` 0 is greedy; `top_p` 1 and `top_k` 0 leave the distribution whole."""
+    """How to decode. `temperature` 0 is greedy; `top_p` 1 and `top_k` 0 leave the distribution whole.
+
+    A sequence ends with an id in `stop_ids` (the model's own EOS ids where empty) or a text in `stop`.
+    """
 
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
     max_new_tokens: int = 256
     stop: tuple[str, ...] = ()
+    stop_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +170,7 @@ class TaskSource(Protocol):
         ...
 
 
+@runtime_checkable
 class TokenizerLike(Protocol):
     """What an environment needs of a tokenizer. Those of transformers fit; so does `simko.envs.ByteTokenizer`."""
 
@@ -181,6 +187,7 @@ class TokenizerLike(Protocol):
     def __len__(self) -> int: ...
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Decodes. Later engines (slot refill, vLLM) implement the same call."""
 
@@ -201,11 +208,21 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
 class Policy(Protocol):
     """What the pipeline needs of an agent: decode, and hidden states with a gradient. See `simko.agents.LoraPolicy`."""
 
     tokenizer: Any
     engine: Engine
+    device: Any
+
+    def trainable_parameters(self) -> list[tuple[str, Any]]:
+        """Names and tensors of the adapter, sorted by name."""
+        ...
+
+    def base(self) -> AbstractContextManager[Any]:
+        """Inside, the adapter is off: the base model speaks."""
+        ...
 
     def hidden(self, ids: Any) -> Any:
         """Last hidden states `[B, L, D]` of right-padded ids `[B, L]`, with a gradient to the adapter."""

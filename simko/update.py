@@ -1,0 +1,202 @@
+"""One optimizer step: the batch in micro-batches, each method's loss matrix, one aggregation over the whole step.
+
+Every row's weight is known before the first forward (a count of the whole step, not of its micro-batch), so the gradients of
+the micro-batches add up to the same update however the batch is split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from simko.algorithms.base import Aggregation, Algorithm, TokenStats
+from simko.head import TokenStatistics, token_statistics
+from simko.types import Batch, Policy
+
+RANKS = 3  # candidates whose log-probs are logged, whatever the method tracks
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """B rows of a batch, right-padded to L tokens; the T columns of the matrices are response tokens."""
+
+    rows: list[int]
+    ids: Int[Tensor, "B L"]
+    mask: Bool[Tensor, "B T"]  # tokens the policy sampled
+    targets: Int[Tensor, "B T"]
+    positions: Int[Tensor, "B T"]  # where each target's predicting hidden state lies in L
+
+    @classmethod
+    def of(cls, batch: Batch, rows: Sequence[int], device: torch.device | str) -> MicroBatch:
+        """The rows' tokens on `device`."""
+        chosen = [batch.completions[row] for row in rows]
+        longest = max(len(c.prompt_ids) + len(c.ids) for c in chosen)
+        width = max(len(c.ids) for c in chosen)
+        ids = np.zeros((len(rows), longest), dtype=np.int64)
+        mask = np.zeros((len(rows), width), dtype=np.bool_)
+        targets = np.zeros((len(rows), width), dtype=np.int64)
+        positions = np.zeros((len(rows), width), dtype=np.int64)
+        for i, c in enumerate(chosen):
+            p, t = len(c.prompt_ids), len(c.ids)
+            ids[i, :p], ids[i, p : p + t] = c.prompt_ids, c.ids
+            mask[i, :t], targets[i, :t] = c.sampled, c.ids
+            positions[i, :t] = np.arange(p - 1, p + t - 1)
+        return cls(list(rows), *(torch.from_numpy(a).to(device) for a in (ids, mask, targets, positions)))
+
+
+def plan_micro_batches(batch: Batch, max_tokens: int) -> list[list[int]]:
+    """Rows sorted by length, as many a micro-batch as `max_tokens` padded tokens hold (one row at the least)."""
+    lengths = [len(c.prompt_ids) + len(c.ids) for c in batch.completions]
+    plan: list[list[int]] = []
+    for row in sorted(range(len(lengths)), key=lambda row: (lengths[row], row)):
+        if plan and lengths[row] * (len(plan[-1]) + 1) <= max_tokens:
+            plan[-1].append(row)
+        else:
+            plan.append([row])
+    return plan
+
+
+def statistics(policy: Policy, micro: MicroBatch, k: int, temperature: float) -> TokenStatistics:
+    """The head's statistics of the N sampled tokens of a micro-batch, row by row."""
+    hidden = policy.hidden(micro.ids)
+    row = torch.arange(len(micro.rows), device=micro.ids.device)[:, None].expand_as(micro.mask)
+    picked = hidden[row[micro.mask], micro.positions[micro.mask]]
+    head = policy.lm_head()
+    k = min(k, head.weight.shape[0])
+    return token_statistics(
+        picked, head.weight, micro.targets[micro.mask], k, temperature,
+        bias=head.bias, soft_cap=head.soft_cap, scale=head.scale,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def token_logprobs(
+    policy: Policy, batch: Batch, temperature: float, micro_batch_tokens: int, *, base: bool = False
+) -> list[Tensor]:
+    """The trainer's own log-probs of each row's sampled tokens, before an update; `base`: with the adapter off."""
+    out: list[Tensor] = [torch.empty(0)] * len(batch)
+    with policy.base() if base else nullcontext():
+        for rows in plan_micro_batches(batch, micro_batch_tokens):
+            micro = MicroBatch.of(batch, rows, policy.device)
+            logp = statistics(policy, micro, 1, temperature).logp
+            for row, part in zip(rows, logp.split(micro.mask.sum(-1).tolist()), strict=True):
+                out[row] = part
+    return out
+
+
+def row_weights(batch: Batch, aggregation: Aggregation, max_new_tokens: int) -> Float[np.ndarray, "B"]:
+    """What one token's loss of each row counts for in the step's loss.
+
+    token_mean: 1 / tokens of the step. sequence_mean: 1 / (sequences of the step * tokens of the row).
+    constant_length: 1 / (sequences of the step * token budget).
+    """
+    if aggregation == "token_mean":
+        return np.full(len(batch), 1.0 / max(batch.step_tokens, 1))
+    lengths = np.array([max(int(c.sampled.sum()), 1) for c in batch.completions], dtype=np.float64)
+    if aggregation == "constant_length":
+        lengths = np.full(len(batch), float(max_new_tokens))
+    return 1.0 / (max(batch.step_sequences, 1) * lengths)
+
+
+def accumulate_gradients(
+    policy: Policy,
+    method: Algorithm,
+    batch: Batch,
+    *,
+    temperature: float,
+    micro_batch_tokens: int,
+    max_new_tokens: int,
+    old_logp: Sequence[Tensor] | None = None,
+    ref_logp: Sequence[Tensor] | None = None,
+) -> dict[str, float]:
+    """Add the step's gradient to the adapter's `.grad`; returns the step's metrics (means over its trained tokens).
+
+    `old_logp` and `ref_logp` hold one (tokens,) tensor a row; without `old_logp` the current policy is the old one.
+    """
+    weights = row_weights(batch, method.aggregate, max_new_tokens)
+    totals: dict[str, float] = {}
+    for rows in plan_micro_batches(batch, micro_batch_tokens):
+        micro = MicroBatch.of(batch, rows, policy.device)
+        raw = statistics(policy, micro, max(method.k, RANKS), temperature)
+        stats = _matrices(micro, raw, batch, method.k, old_logp, ref_logp)
+        loss = method.loss(stats)
+        weight = torch.as_tensor(weights[rows], dtype=raw.logp.dtype, device=raw.logp.device)
+        value = (loss.matrix.masked_fill(~micro.mask, 0.0) * weight[:, None]).sum()
+        value.backward()
+        _add(totals, {"loss": value.item()})
+        shares = {name: float(share[micro.mask].float().sum()) for name, share in loss.shares.items()}
+        _add(totals, shares | _diagnostics(micro, raw, batch))
+    count = max(sum(int(c.sampled.sum()) for c in batch.completions), 1)
+    alone = {"loss": totals.pop("loss", 0.0), "sampler_gap_max": totals.pop("sampler_gap_max", 0.0)}
+    return alone | {name: total / count for name, total in totals.items()}
+
+
+def apply_gradients(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_norm: float) -> tuple[float, bool]:
+    """Clip, step, clear. Returns the gradient norm before clipping, and False where it was not finite: no step then."""
+    parameters = [parameter for _, parameter in policy.trainable_parameters()]
+    norm = float(torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm))
+    finite = bool(np.isfinite(norm))
+    if finite:
+        optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return norm, finite
+
+
+def _matrices(
+    micro: MicroBatch,
+    raw: TokenStatistics,
+    batch: Batch,
+    k: int,
+    old_logp: Sequence[Tensor] | None,
+    ref_logp: Sequence[Tensor] | None,
+) -> TokenStats:
+    """N-row statistics laid out as `[B, T]`."""
+
+    def lay(values: Tensor) -> Tensor:
+        out = values.new_zeros(*micro.mask.shape, *values.shape[1:])
+        return out.masked_scatter(micro.mask.reshape(*micro.mask.shape, *([1] * (values.dim() - 1))), values)
+
+    def of_rows(values: Sequence[Tensor]) -> Tensor:
+        return lay(torch.cat([values[row] for row in micro.rows]).to(raw.logp))
+
+    logp = lay(raw.logp)
+    advantage = torch.as_tensor(batch.advantage[micro.rows], dtype=logp.dtype, device=logp.device)
+    return TokenStats(
+        mask=micro.mask,
+        logp=logp,
+        old_logp=logp.detach() if old_logp is None else of_rows(old_logp),
+        advantage=advantage[:, None].expand_as(logp),
+        correct=torch.as_tensor(batch.correct[micro.rows], device=logp.device),
+        entropy=lay(raw.entropy),
+        is_top1=lay(raw.is_top1),
+        topk_logp=lay(raw.topk_logp[:, :k]),
+        topk_ids=lay(raw.topk_ids[:, :k]),
+        ref_logp=None if ref_logp is None else of_rows(ref_logp),
+    )
+
+
+def _diagnostics(micro: MicroBatch, raw: TokenStatistics, batch: Batch) -> dict[str, float]:
+    """Sums over the micro-batch's tokens of what tells concentration (arXiv 2510.14807, section 3) and engine drift."""
+    sampler = np.concatenate([batch.completions[row].logprobs[batch.completions[row].sampled] for row in micro.rows])
+    gap = (raw.logp.detach().float().cpu() - torch.from_numpy(sampler)).abs()
+    sums = {
+        "entropy": float(raw.entropy.sum()),
+        "top1_fraction": float(raw.is_top1.sum()),
+        "logp_sampled": float(raw.logp.detach().sum()),
+        "sampler_gap": float(gap.sum()),
+        "sampler_gap_max": float(gap.max()),
+    }
+    ranks = raw.topk_logp.detach().sum(0)
+    return sums | {f"logp_rank{i + 1}": float(ranks[i]) for i in range(min(RANKS, len(ranks)))}
+
+
+def _add(totals: dict[str, float], more: dict[str, float]) -> None:
+    for name, value in more.items():
+        before = totals.get(name, 0.0)
+        totals[name] = max(before, value) if name.endswith("_max") else before + value

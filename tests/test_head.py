@@ -15,9 +15,7 @@ def naive(hidden: Tensor, weight: Tensor, ids: Tensor, k: int, temperature: floa
     logp = torch.log_softmax(hidden @ weight.t() / temperature, -1)
     topk_logp, topk_ids = logp.topk(k, -1)
     entropy = -(logp.exp() * logp).sum(-1).detach()
-    return TokenStatistics(
-        logp.gather(-1, ids[:, None])[:, 0], topk_logp, topk_ids, entropy, logp.argmax(-1) == ids
-    )
+    return TokenStatistics(logp.gather(-1, ids[:, None])[:, 0], topk_logp, topk_ids, entropy, logp.argmax(-1) == ids)
 
 
 def problem(n: int, d: int, v: int, seed: int = 0, scale: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:

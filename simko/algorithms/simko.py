@@ -61,9 +61,13 @@ class SimKO(GRPO):
     name: ClassVar[str] = "simko"
     title: ClassVar[str] = "SimKO: top-K sharing, top-1 penalty (arXiv 2510.14807)"
 
-    alpha: float = setting(0.01, "share of a correct token's reward given to the top K (large models 0.01)", minimum=0.0, maximum=1.0)
+    alpha: float = setting(
+        0.01, "share of a correct token's reward given to the top K (large models 0.01)", minimum=0.0, maximum=1.0
+    )
     top_k: int = setting(3, "candidates that share (K)", minimum=1)
-    entropy_quantile: float = setting(0.8, "tokens above this quantile of their response's entropy", minimum=0.0, maximum=1.0)
+    entropy_quantile: float = setting(
+        0.8, "tokens above this quantile of their response's entropy", minimum=0.0, maximum=1.0
+    )
     top1_penalty: float = setting(1.1, "factor on wrong tokens that are the top-1 (lambda)", minimum=0.0)
     top1_penalty_on: Literal["advantage", "ratio"] = setting("advantage", "what the factor multiplies before clipping")
     entropy_floor: float = setting(1e-4, "nats; tokens at or below are never gated in", minimum=0.0)
@@ -99,13 +103,16 @@ class SimKO(GRPO):
             ratio = torch.where(punished, self.top1_penalty * ratio, ratio)
 
         matrix, clipped = clipped_loss(ratio, advantage, self.clip_low, self.clip_high)
-        shares = {"clip_fraction": clipped, "gate_fraction": gate, "shared_fraction": shared, "punished_fraction": punished}
+        shares = {
+            "clip_fraction": clipped,
+            "gate_fraction": gate,
+            "shared_fraction": shared,
+            "punished_fraction": punished,
+        }
         return Loss(matrix + kl_term(stats, self.kl_coefficient), shares)
 
 
-def mix_top_k(
-    ratio: Float[Tensor, "B T"], topk_logp: Float[Tensor, "B T K"], alpha: float
-) -> Float[Tensor, "B T"]:
+def mix_top_k(ratio: Float[Tensor, "B T"], topk_logp: Float[Tensor, "B T K"], alpha: float) -> Float[Tensor, "B T"]:
     """`(1 - alpha) r + alpha/K sum_k sg(r) exp(l_k - sg(l_k))`: the value of r, the gradient shared with the top K."""
     candidates = ratio.detach()[..., None] * torch.exp(topk_logp - topk_logp.detach())
     return (1 - alpha) * ratio + alpha * candidates.mean(-1)
