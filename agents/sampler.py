@@ -1,0 +1,115 @@
+"""From logits to a token: a random stream for each sequence, truncation, and the inverse of the cumulative distribution.
+
+A sequence's t-th token is decided by its own t-th uniform number and its own distribution, so that what it draws depends
+neither on its place in the batch nor on who else is in it (floating-point rounding of the logits aside). Nothing here reads
+or moves the global random state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from simko.errors import UserError
+
+_BLOCK = 64  # uniform numbers drawn ahead for a sequence
+_NUCLEUS = 1024  # candidates looked at before a nucleus pays for a sort of the whole vocabulary
+_COLDEST = 1e-4  # temperatures between 0 and this would overflow a float32 exponent
+
+
+class Streams:
+    """One stream of uniform numbers for each of R sequences: Philox keyed by the sequence's seed."""
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self._generators = [np.random.Generator(np.random.Philox(key=seed % 2**128)) for seed in seeds]
+        self._block = np.empty((len(seeds), _BLOCK))
+
+    def draw(self, rows: NDArray[np.int64], step: int) -> NDArray[np.float64]:
+        """Uniform numbers in [0, 1), one for each of `rows`, at token `step`.
+
+        Steps are asked for in order from 0, and a row that is left out once is not asked for again.
+        """
+        if step % _BLOCK == 0:
+            for row in rows:
+                self._block[row] = self._generators[row].random(_BLOCK)
+        return self._block[rows, step % _BLOCK]
+
+
+def sample(
+    logits: Float[Tensor, "N V"],
+    uniform: Float[Tensor, "N"],
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    top_k: int = 0,
+) -> tuple[Int[Tensor, "N"], Float[Tensor, "N"]]:
+    """One token for each row, and its log-prob under the temperature-scaled, untruncated distribution.
+
+    Args:
+        logits: (N, V); half precision is computed in float32, float64 in float64.
+        uniform: (N,) float64 numbers in [0, 1) that decide the draws.
+        temperature: 0 is greedy; its log-probs are those at temperature 1.
+        top_p, top_k: truncate the sampling and nothing else. Tokens that tie with the last one kept are kept.
+
+    Raises:
+        FloatingPointError: the logits of a row hold NaN or +inf, or are -inf throughout.
+    """
+    z = logits if logits.dtype == torch.float64 else logits.float()
+    top = z.amax(-1, keepdim=True)
+    if not torch.isfinite(top).all():
+        row = int((~torch.isfinite(top[:, 0])).nonzero()[0])
+        raise FloatingPointError(f"the model's logits are not finite (largest of row {row}: {top[row, 0].item()})")
+    z = (z - top).div_(temperature or 1.0)
+    p = z.exp()
+    log_mass = p.sum(-1).log()
+    if temperature == 0:
+        ids = logits.argmax(-1)
+    else:
+        ids = _invert(_truncate(p, top_p, top_k), uniform)
+    logp = (z.gather(-1, ids[:, None])[:, 0] - log_mass).clamp_(max=0)
+    return ids, logp
+
+
+def check_sampling(temperature: float, top_p: float, top_k: int) -> None:
+    """Raise `UserError` where a sampling setting lies outside its range."""
+    if not (temperature == 0 or _COLDEST <= temperature < float("inf")):
+        raise UserError(f"temperature is {temperature}; use 0 (greedy) or a finite number of at least {_COLDEST}")
+    if not 0 < top_p <= 1:
+        raise UserError(f"top_p is {top_p}; it must lie in (0, 1], and 1 leaves the distribution whole")
+    if top_k < 0:
+        raise UserError(f"top_k is {top_k}; it must be 0 (off) or more")
+
+
+def _truncate(p: Tensor, top_p: float, top_k: int) -> Tensor:
+    """Unnormalised probabilities with everything outside top-k, then outside the nucleus of the rest, at 0."""
+    if 0 < top_k < p.shape[-1]:
+        p = p.where(p >= p.topk(top_k, dim=-1).values[:, -1:], 0)
+    if top_p < 1:
+        wanted = top_p * p.sum(-1, keepdim=True, dtype=torch.float64)
+        best = p.topk(min(_NUCLEUS, p.shape[-1]), dim=-1).values
+        cumulative = best.cumsum(-1, dtype=torch.float64)
+        if (cumulative[:, -1:] < wanted).any() and best.shape[-1] < p.shape[-1]:
+            best = p.sort(dim=-1, descending=True).values
+            cumulative = best.cumsum(-1, dtype=torch.float64)
+        # a token stays where the more likely ones do not yet hold `wanted`; the most likely one always stays
+        kept = ((cumulative - best) < wanted).sum(-1, keepdim=True).clamp_(min=1)
+        p = p.where(p >= best.gather(-1, kept - 1), 0)
+    return p
+
+
+def _invert(p: Tensor, uniform: Tensor) -> Tensor:
+    """The first id whose cumulative probability exceeds `uniform`; never one of probability 0."""
+    cumulative = p.cumsum(-1, dtype=torch.float64)
+    target = uniform.to(p.device)[:, None] * cumulative[:, -1:]
+    ids = torch.searchsorted(cumulative, target, right=True).clamp_(max=p.shape[-1] - 1)
+    impossible = p.gather(-1, ids)[:, 0] == 0
+    if impossible.any():  # a parallel scan on a GPU need not be monotone in its last bits
+        possible = p[impossible] > 0
+        after = possible & (cumulative[impossible] > target[impossible])
+        last = possible.shape[-1] - 1 - possible.flip(-1).int().argmax(-1)
+        ids[impossible, 0] = torch.where(after.any(-1), after.int().argmax(-1), last)
+    return ids[:, 0]

@@ -1,0 +1,42 @@
+"""Where a sequence ends: EOS ids, and stop strings looked for in the decoded text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class StopStrings:
+    """Tells whether a stop string has just appeared in the decoded tokens.
+
+    The text is decoded whole, as the environment decodes it, but only after a token that can complete a stop string: one
+    whose own text holds a last character of one, or cannot be judged alone (part of a character, or nothing visible).
+    """
+
+    def __init__(self, tokenizer: Any, stop: Sequence[str]) -> None:
+        if any(not text for text in stop):
+            raise ValueError("a stop string is empty")
+        self._tokenizer = tokenizer
+        self._stop = tuple(stop)
+        self._last = {text[-1] for text in stop}
+        self._may_end: dict[int, bool] = {}
+
+    def ended(self, ids: Sequence[int]) -> bool:
+        """Whether a stop string appears in the text of `ids`, given that none did before the last of them."""
+        if not self._stop or not self._candidate(ids[-1]):
+            return False
+        text = self._tokenizer.decode(list(ids), skip_special_tokens=True)
+        return any(stop in text for stop in self._stop)
+
+    def _candidate(self, token: int) -> bool:
+        if token not in self._may_end:
+            text = self._tokenizer.decode([token], skip_special_tokens=True)
+            whole = bool(text.strip()) and "\ufffd" not in text
+            self._may_end[token] = not whole or any(last in text for last in self._last)
+        return self._may_end[token]
+
+
+def cut(text: str, stop: Sequence[str]) -> str:
+    """`text` up to the first stop string."""
+    found = [at for at in (text.find(s) for s in stop) if at >= 0]
+    return text[: min(found)] if found else text
