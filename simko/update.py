@@ -8,58 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from simko.algorithms.base import Aggregation, Algorithm, TokenStats
 from simko.head import TokenStatistics, token_statistics
+from simko.metrics import RANKS, diagnostics
+from simko.micro_batch import MicroBatch, plan_micro_batches
 from simko.types import Batch, Policy
-
-RANKS = 3  # candidates whose log-probs are logged, whatever the method tracks
-
-
-@dataclass(frozen=True)
-class MicroBatch:
-    """B rows of a batch, right-padded to L tokens; the T columns of the matrices are response tokens."""
-
-    rows: list[int]
-    ids: Int[Tensor, "B L"]
-    mask: Bool[Tensor, "B T"]  # tokens the policy sampled
-    targets: Int[Tensor, "B T"]
-    positions: Int[Tensor, "B T"]  # where each target's predicting hidden state lies in L
-
-    @classmethod
-    def of(cls, batch: Batch, rows: Sequence[int], device: torch.device | str) -> MicroBatch:
-        """The rows' tokens on `device`."""
-        chosen = [batch.completions[row] for row in rows]
-        longest = max(len(c.prompt_ids) + len(c.ids) for c in chosen)
-        width = max(len(c.ids) for c in chosen)
-        ids = np.zeros((len(rows), longest), dtype=np.int64)
-        mask = np.zeros((len(rows), width), dtype=np.bool_)
-        targets = np.zeros((len(rows), width), dtype=np.int64)
-        positions = np.zeros((len(rows), width), dtype=np.int64)
-        for i, c in enumerate(chosen):
-            p, t = len(c.prompt_ids), len(c.ids)
-            ids[i, :p], ids[i, p : p + t] = c.prompt_ids, c.ids
-            mask[i, :t], targets[i, :t] = c.sampled, c.ids
-            positions[i, :t] = np.arange(p - 1, p + t - 1)
-        return cls(list(rows), *(torch.from_numpy(a).to(device) for a in (ids, mask, targets, positions)))
-
-
-def plan_micro_batches(batch: Batch, max_tokens: int) -> list[list[int]]:
-    """Rows sorted by length, as many a micro-batch as `max_tokens` padded tokens hold (one row at the least)."""
-    lengths = [len(c.prompt_ids) + len(c.ids) for c in batch.completions]
-    plan: list[list[int]] = []
-    for row in sorted(range(len(lengths)), key=lambda row: (lengths[row], row)):
-        if plan and lengths[row] * (len(plan[-1]) + 1) <= max_tokens:
-            plan[-1].append(row)
-        else:
-            plan.append([row])
-    return plan
 
 
 def statistics(policy: Policy, micro: MicroBatch, k: int, temperature: float) -> TokenStatistics:
@@ -131,7 +90,7 @@ def accumulate_gradients(
         value.backward()
         _add(totals, {"loss": value.item()})
         shares = {name: float(share[micro.mask].float().sum()) for name, share in loss.shares.items()}
-        _add(totals, shares | _diagnostics(micro, raw, batch))
+        _add(totals, shares | diagnostics(raw, [batch.completions[row] for row in rows]))
     count = max(sum(int(c.sampled.sum()) for c in batch.completions), 1)
     alone = {"loss": totals.pop("loss", 0.0), "sampler_gap_max": totals.pop("sampler_gap_max", 0.0)}
     return alone | {name: total / count for name, total in totals.items()}
@@ -179,21 +138,6 @@ def _matrices(
         topk_ids=lay(raw.topk_ids[:, :k]),
         ref_logp=None if ref_logp is None else of_rows(ref_logp),
     )
-
-
-def _diagnostics(micro: MicroBatch, raw: TokenStatistics, batch: Batch) -> dict[str, float]:
-    """Sums over the micro-batch's tokens of what tells concentration (arXiv 2510.14807, section 3) and engine drift."""
-    sampler = np.concatenate([batch.completions[row].logprobs[batch.completions[row].sampled] for row in micro.rows])
-    gap = (raw.logp.detach().float().cpu() - torch.from_numpy(sampler)).abs()
-    sums = {
-        "entropy": float(raw.entropy.sum()),
-        "top1_fraction": float(raw.is_top1.sum()),
-        "logp_sampled": float(raw.logp.detach().sum()),
-        "sampler_gap": float(gap.sum()),
-        "sampler_gap_max": float(gap.max()),
-    }
-    ranks = raw.topk_logp.detach().sum(0)
-    return sums | {f"logp_rank{i + 1}": float(ranks[i]) for i in range(min(RANKS, len(ranks)))}
 
 
 def _add(totals: dict[str, float], more: dict[str, float]) -> None:

@@ -1,0 +1,83 @@
+"""A config to a policy and an environment; and what a run records of where it ran."""
+
+from __future__ import annotations
+
+import platform
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import torch
+
+from simko.agents import LoraPolicy
+from simko.envs import TokenEnv
+from simko.envs import make as make_registered
+
+_RECORDED = ("simko", "torch", "transformers", "peft", "bitsandbytes", "gymnasium", "math-verify", "sympy", "numpy")
+
+
+def make_policy(config: Any, adapter: str | Path | None = None) -> LoraPolicy:
+    """The quantised model with an adapter: that of `adapter`, a folder, or a fresh one.
+
+    `config` is a `TrainConfig` or anything with its model fields.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    return LoraPolicy.from_pretrained(
+        config.model,
+        quantization=config.quantization,
+        lora_rank=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        adapter=None if adapter is None else str(adapter),
+        device=config.device,
+        seed=config.seed,
+        gradient_checkpointing=config.gradient_checkpointing,
+    )
+
+
+def make_env(config: Any, policy: LoraPolicy, split: str) -> TokenEnv:
+    """The environment of a config with the policy's tokenizer, on its training or its evaluation problems."""
+    options = {
+        "data": config.data,
+        "level": config.level,
+        "verifier": config.verifier,
+        "max_prompt_tokens": config.max_prompt_tokens,
+        "max_new_tokens": config.max_new_tokens,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    return make_registered(config.env, tokenizer=policy.tokenizer, split=split, template=config.template, **given)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a run's numbers."""
+    found = {"python": platform.python_version()}
+    for name in _RECORDED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def machine(device: Any) -> dict[str, Any]:
+    """Platform and device of a run."""
+    on_cuda = torch.device(device).type == "cuda"
+    return {
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if on_cuda else "cpu",
+        "threads": torch.get_num_threads(),
+        "gymnasium": gymnasium.__version__,
+    }
+
+
+def file_hash(path: str | Path | None) -> str | None:
+    """SHA-256 of a data file; None for a folder or nothing."""
+    if path is None or not Path(path).is_file():
+        return None
+    digest = sha256()
+    with Path(path).open("rb") as source:
+        while block := source.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

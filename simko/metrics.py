@@ -1,0 +1,49 @@
+"""What a step's rollouts and its update show, as plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from simko.head import TokenStatistics
+from simko.types import Completion, Group
+
+RANKS = 3  # candidates whose log-probs are logged, whatever the method tracks
+
+
+def describe(groups: Sequence[Group]) -> dict[str, float]:
+    """What the rollouts of a step show; rewards and rates over completions with a verdict."""
+    every = [c for group in groups for c in group.completions]
+    valid = [c for group in groups for c in group.valid]
+    count, judged = max(len(every), 1), max(len(valid), 1)
+    return {
+        "reward": sum(c.verdict.reward for c in valid) / judged,
+        "solve_rate": sum(c.verdict.correct for c in valid) / judged,
+        "informative": sum(group.informative for group in groups) / max(len(groups), 1),
+        "truncated": sum(c.finish == "length" for c in every) / count,
+        "no_answer": sum(c.verdict.outcome == "no_answer" for c in every) / count,
+        "verifier_failed": float(len(every) - len(valid)),
+        "completion_tokens": sum(int(c.sampled.sum()) for c in every) / count,
+        "prompts": float(len(groups)),
+    }
+
+
+def diagnostics(raw: TokenStatistics, completions: Sequence[Completion]) -> dict[str, float]:
+    """Sums over the sampled tokens of `completions`, row by row in `raw`, of what tells concentration and engine drift.
+
+    `logp_rankN` is the paper's Lambda^(N) (arXiv 2510.14807, eq. 2) averaged over tokens; over-concentration shows as
+    `logp_rank1` near 0 while rank 2 and 3 fall. `sampler_gap` is |log p of the trainer - log p of the engine|.
+    """
+    sampler = np.concatenate([c.logprobs[c.sampled] for c in completions])
+    gap = (raw.logp.detach().float().cpu() - torch.from_numpy(sampler)).abs()
+    ranks = raw.topk_logp.detach().sum(0)
+    return {
+        "entropy": float(raw.entropy.sum()),
+        "top1_fraction": float(raw.is_top1.sum()),
+        "logp_sampled": float(raw.logp.detach().sum()),
+        "sampler_gap": float(gap.sum()),
+        "sampler_gap_max": float(gap.max()),
+        **{f"logp_rank{i + 1}": float(ranks[i]) for i in range(min(RANKS, len(ranks)))},
+    }

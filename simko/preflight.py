@@ -1,0 +1,94 @@
+"""A look before training: can this policy learn anything from this environment?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from simko.config import TrainConfig
+from simko.errors import UserError
+from simko.rollout import rollout
+from simko.schedule import training_tasks
+from simko.types import Group, Policy
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """Shares, in 0..1, over a few sampled groups."""
+
+    solved: float
+    truncated: float
+    no_answer: float
+    failed: float
+    informative: float
+    completions: int
+
+    @classmethod
+    def of(cls, groups: Sequence[Group]) -> Preflight:
+        """What the groups show."""
+        answers = [c for group in groups for c in group.completions]
+        n = max(len(answers), 1)
+        return cls(
+            solved=sum(c.verdict.correct for c in answers) / n,
+            truncated=sum(c.finish == "length" for c in answers) / n,
+            no_answer=sum(c.verdict.outcome == "no_answer" for c in answers) / n,
+            failed=sum(not c.verdict.valid for c in answers) / n,
+            informative=sum(group.informative for group in groups) / max(len(groups), 1),
+            completions=len(answers),
+        )
+
+    def line(self) -> str:
+        """One line for the terminal."""
+        return (
+            f"preflight on {self.completions} answers: solved {self.solved:.0%}, truncated {self.truncated:.0%}, "
+            f"no answer {self.no_answer:.0%}, verifier failed {self.failed:.0%}, informative groups {self.informative:.0%}"
+        )
+
+    def obstacle(self) -> str | None:
+        """Why nothing can be learned and what to do about it, or None."""
+        if self.informative > 0:
+            return None
+        if self.failed > 0.5:
+            return "the verifier failed on most answers; look at one with `simko sample`"
+        if self.truncated > 0.5:
+            return "most answers were cut off; raise --max-new-tokens"
+        if self.no_answer > 0.5:
+            return "most answers hold no final answer; change --template, or try `simko sample` to see them"
+        if self.solved >= 0.5:
+            return "every answer is right already; raise --level, or take a harder environment"
+        return "no answer is right; lower --level, or take a stronger model or a larger --group-size"
+
+    def warnings(self) -> list[str]:
+        """What is worth a thought although something can be learned."""
+        found = []
+        if self.truncated > 0.3:
+            found.append(f"{self.truncated:.0%} of the answers were cut off: raise --max-new-tokens")
+        if self.failed > 0.05:
+            found.append(f"the verifier failed on {self.failed:.0%} of the answers: they are masked and counted")
+        if 0 < self.informative < 0.2:
+            found.append(
+                f"only {self.informative:.0%} of the groups carry a signal: change --level or raise --group-size"
+            )
+        return found
+
+
+def preflight(config: TrainConfig, policy: Policy, env: Any, console: Console) -> None:
+    """Sample a few groups, say what they show, and stop where nothing can be learned.
+
+    Raises:
+        UserError: no group carries a signal and `config.force` is off.
+    """
+    tasks = training_tasks(env.source, config.seed, 1, config.preflight_prompts)
+    groups = rollout(
+        policy.engine, env, tasks, config.group_size, temperature=config.temperature, seed=config.seed, step=0
+    )
+    report = Preflight.of(groups)
+    console.print(report.line(), highlight=False)
+    for warning in report.warnings():
+        console.print(f"warning: {warning}", style="yellow", highlight=False)
+    obstacle = report.obstacle()
+    if obstacle and not config.force:
+        raise UserError(f"preflight: nothing can be learned: {obstacle}; or train all the same with --force")

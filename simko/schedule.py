@@ -1,0 +1,35 @@
+"""Which tasks a step trains on, and at what learning rate: functions of (seed, step) alone, so a resume needs no cursor."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simko.types import Task, TaskSource
+
+
+def training_tasks(source: TaskSource, seed: int, step: int, count: int) -> list[Task]:
+    """The step's distinct tasks: fresh ones where they are generated, else the next of a shuffled epoch.
+
+    A data set gives at most all its tasks a step; a small generated task space what can be found.
+    """
+    if source.size is None:
+        rng = np.random.default_rng([seed, step])
+        found: dict[str, Task] = {}
+        for _ in range(100 * count):  # a small task space may have fewer than `count` problems
+            task = source.draw(rng)
+            found.setdefault(task.problem, task)
+            if len(found) == count:
+                break
+        return list(found.values())
+    every = source.tasks(None, seed)
+    count = min(count, len(every))
+    places = range((step - 1) * count, step * count)
+    orders = {place // len(every): None for place in places}
+    orders = {epoch: np.random.default_rng([seed, epoch]).permutation(len(every)) for epoch in orders}
+    chosen = [every[orders[place // len(every)][place % len(every)]] for place in places]
+    return list({task.id: task for task in chosen}.values())
+
+
+def learning_rate(peak: float, warmup_steps: int, step: int) -> float:
+    """Linear warm-up to `peak`, then constant; steps count from 1."""
+    return peak * min(1.0, step / max(warmup_steps, 1))
