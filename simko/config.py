@@ -66,7 +66,7 @@ class TrainConfig:
     warmup_steps: int = setting(0, "linear learning-rate warm-up", minimum=0)
     weight_decay: float = setting(0.0, "AdamW", minimum=0.0)
     max_grad_norm: float = setting(1.0, "gradient clipping", above=0.0)
-    method: Mapping[str, Any] = setting({}, "settings of the method that differ from its defaults")
+    method: Mapping[str, Any] = setting({}, "settings of the method; its own defaults where left out")
 
     checkpoint_every: int = setting(25, "steps between checkpoints; the last step always has one", minimum=1)
     keep_checkpoints: int = setting(2, "newest checkpoints kept", minimum=1)
@@ -118,48 +118,6 @@ class EvalConfig:
         validate(self)
         if not self.target:
             raise UserError("eval: target is empty; give a run folder, a model folder, a Hub id, or 'tiny'")
-
-
-# Tuned on the tiny policy's own problems by `python -m studies.tune_tiny`; the table is in README.md.
-TINY_PRESET: dict[str, Any] = {
-    "prompts_per_step": 32,
-    "group_size": 16,
-    "lora_rank": 32,
-    "learning_rate": 1e-3,
-    "steps": 150,
-    "threads": 1,
-    "eval_problems": 128,
-    "eval_samples": 256,
-    "eval_temperature": 1.0,
-    "eval_top_p": 1.0,
-}
-TINY_METHOD_PRESET: dict[str, dict[str, Any]] = {"simko": {"alpha": 0.1, "top1_penalty": 1.2}}
-
-
-def train_config(overrides: Mapping[str, Any]) -> TrainConfig:
-    """The resolved config: defaults, the preset of `model: tiny`, then `overrides` (flat, method settings among them).
-
-    Raises:
-        UserError: an unknown key (with the nearest name), a wrong type, a value out of bounds.
-    """
-    from simko import algorithms  # imports torch
-
-    given = dict(overrides)
-    method = dict(given.pop("method", None) or {})
-    known = {f.name for f in fields(TrainConfig)}
-    name = given.get("algorithm", TrainConfig.__dataclass_fields__["algorithm"].default)
-    own = algorithms.settings(name)
-    for key in [key for key in given if key not in known]:
-        if key not in own:
-            raise UserError(f"config: unknown key '{key}'{nearest(key, [*known, *own])}")
-        method[key] = given.pop(key)
-    base: dict[str, Any] = {}
-    if given.get("model", "tiny") == "tiny":
-        base = dict(TINY_PRESET)
-        method = {**TINY_METHOD_PRESET.get(name, {}), **method}
-    config = TrainConfig(**{**base, **given, "method": method})
-    algorithms.get(config.algorithm, **config.method)
-    return config
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
