@@ -1,0 +1,77 @@
+"""Rollouts: grouping, streams, turns and grading, with a policy and an environment that are fakes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fakes import EOS, FakeEnv, FakePolicy
+
+from simko.rollout import rollout, stream_seed
+from simko.types import Generation, Group
+
+
+def texts(groups: list[Group]) -> list[list[str]]:
+    return [[c.text for c in group.completions] for group in groups]
+
+
+def test_groups_follow_the_tasks() -> None:
+    env, policy = FakeEnv(), FakePolicy()
+    tasks = env.source.tasks(3, 1)
+    groups = rollout(policy.engine, env, tasks, 5, seed=3)
+    assert [group.task for group in groups] == tasks
+    assert {len(group.completions) for group in groups} == {5}
+    for group in groups:
+        for c in group.completions:
+            assert (c.ids[-1] == EOS) == (c.finish == "stop")
+            assert c.prompt_ids.tolist() == [1, 2, int(group.task.gold)]
+            assert len(c.ids) == len(c.logprobs) == len(c.sampled) <= 8
+            assert c.sampled.all()
+
+
+def test_a_completion_depends_on_its_own_stream_only() -> None:
+    env, policy = FakeEnv(), FakePolicy()
+    tasks = env.source.tasks(4, 1)
+    together = texts(rollout(policy.engine, env, tasks, 3, seed=7, step=2))
+    assert [texts(rollout(policy.engine, env, [task], 3, seed=7, step=2))[0] for task in tasks] == together
+    first = texts(rollout(policy.engine, env, tasks, 1, seed=7, step=2))
+    rest = texts(rollout(policy.engine, env, tasks, 2, seed=7, step=2, first_sample=1))
+    assert [a + b for a, b in zip(first, rest, strict=True)] == together
+    assert texts(rollout(policy.engine, env, tasks, 3, seed=7, step=3)) != together
+    assert texts(rollout(policy.engine, env, tasks, 3, seed=8, step=2)) != together
+
+
+def test_two_turns_keep_the_environments_tokens_out_of_the_loss() -> None:
+    env, policy = FakeEnv(max_new_tokens=40, reply=(4, 5)), FakePolicy()
+    groups = rollout(policy.engine, env, env.source.tasks(4, 1), 4)
+    spoken = [c for group in groups for c in group.completions if not c.sampled.all()]
+    assert spoken
+    for c in spoken:
+        assert c.ids[~c.sampled].tolist() == [4, 5]
+        assert (c.logprobs[~c.sampled] == 0).all()
+        assert (c.logprobs[c.sampled] < 0).all()
+        assert c.ids[np.flatnonzero(~c.sampled)[0] - 1] == EOS
+
+
+def test_equal_answers_are_graded_once() -> None:
+    env, policy = FakeEnv(max_new_tokens=1), FakePolicy()
+    groups = rollout(policy.engine, env, env.source.tasks(2, 1), 30)
+    assert len(env.graded) == sum(len({c.text for c in group.completions}) for group in groups) < 60
+
+
+def test_an_engine_that_stops_where_the_environment_does_not_is_a_bug_that_shows() -> None:
+    class Wrong:
+        def generate(self, prompts: list, n: int, *_: object) -> list:
+            return [[Generation(np.array([3]), np.array([-1.0], dtype=np.float32), "stop")] * n for _ in prompts]
+
+    env = FakeEnv()
+    with pytest.raises(RuntimeError, match="ended a turn"):
+        rollout(Wrong(), env, env.source.tasks(1, 1), 1)  # type: ignore[arg-type]
+
+
+def test_stream_seeds() -> None:
+    assert stream_seed(1, 2, "a", 3) == stream_seed(1, 2, "a", 3) == 17042469711832705161
+    assert len({stream_seed(s, t, "a", i) for s in range(4) for t in range(4) for i in range(4)}) == 64
+
+
+def test_no_tasks() -> None:
+    assert rollout(FakePolicy().engine, FakeEnv(), [], 4) == []

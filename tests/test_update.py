@@ -1,0 +1,141 @@
+"""The update is the same for any split; masks, denominators, aggregation and old log-probs are what they say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from fakes import FakePolicy, completion, gradient, random_groups
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simko import algorithms
+from simko.advantages import make_batch
+from simko.micro_batch import plan_micro_batches
+from simko.types import Batch, Group, Task
+from simko.update import accumulate_gradients, apply_gradients, row_weights, token_logprobs
+
+SHAPE = {"temperature": 0.9, "max_new_tokens": 8}
+
+
+def run(policy: FakePolicy, name: str, batch: Batch, tokens: int = 10**6, **given: object) -> torch.Tensor:
+    method = algorithms.get(name, **given.pop("settings", {}))  # type: ignore[arg-type]
+    accumulate_gradients(policy, method, batch, micro_batch_tokens=tokens, **SHAPE, **given)  # type: ignore[arg-type]
+    return gradient(policy)
+
+
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 10**6), tokens=st.integers(1, 120), name=st.sampled_from(["grpo", "simko"]),
+    aggregation=st.sampled_from(["token_mean", "sequence_mean", "constant_length"]), turns=st.booleans(),
+)  # fmt: skip
+def test_any_micro_batch_split_gives_the_same_update(
+    seed: int, tokens: int, name: str, aggregation: str, turns: bool
+) -> None:
+    policy, method = FakePolicy(), algorithms.get(name)
+    batch = make_batch(random_groups(seed, turns=turns), method)
+    given = {"settings": {"aggregation": aggregation}}
+    whole, split = run(policy, name, batch, **given), run(policy, name, batch, tokens, **given)
+    torch.testing.assert_close(split, whole, atol=1e-12, rtol=1e-6)
+
+
+def test_the_batch_against_a_loop_over_single_tokens() -> None:
+    policy, batch = FakePolicy(), make_batch(random_groups(5, turns=True), algorithms.get("grpo"))
+    total = torch.zeros((), dtype=torch.float64)
+    for row, c in enumerate(batch.completions):
+        ids = torch.tensor([[*c.prompt_ids, *c.ids]])
+        logp = torch.log_softmax(policy.hidden(ids)[0] @ policy.weight.t() / 0.9, -1)
+        for t in np.flatnonzero(c.sampled):
+            own = logp[len(c.prompt_ids) + t - 1, c.ids[t]]
+            total = total - batch.advantage[row] * torch.exp(own - own.detach())
+    (expected,) = torch.autograd.grad(total / batch.step_tokens, policy.adapter)
+    torch.testing.assert_close(run(policy, "grpo", batch), expected)
+
+
+def test_environment_tokens_carry_no_loss() -> None:
+    policy, rng = FakePolicy(), np.random.default_rng(0)
+    right, wrong = completion(rng, 1.0), completion(rng, 0.0)
+    last_spoken = right.sampled.copy()
+    last_spoken[-1] = False
+    other_ids = right.ids.copy()
+    other_ids[-1] = (other_ids[-1] + 1) % 11
+
+    def of(**changes: np.ndarray) -> torch.Tensor:
+        group = Group(Task("a", "", ""), (replace(right, **changes), wrong))
+        return run(policy, "simko", make_batch([group], algorithms.get("simko")))
+
+    # a trailing token conditions nothing, so only its own loss could make its id matter
+    assert torch.equal(of(sampled=last_spoken), of(sampled=last_spoken, ids=other_ids))
+    assert not torch.equal(of(), of(ids=other_ids))
+
+
+def test_row_weights() -> None:
+    batch = make_batch(random_groups(3), algorithms.get("grpo"))
+    lengths = np.array([c.sampled.sum() for c in batch.completions])
+    assert row_weights(batch, "token_mean", 8) == pytest.approx(np.full(len(batch), 1 / batch.step_tokens))
+    assert row_weights(batch, "sequence_mean", 8) == pytest.approx(1 / (batch.step_sequences * lengths))
+    assert row_weights(batch, "constant_length", 8) == pytest.approx(
+        np.full(len(batch), 1 / (8 * batch.step_sequences))
+    )
+
+
+def test_old_logprobs_are_the_trainers_own_and_make_the_ratio_one() -> None:
+    policy, batch = FakePolicy(), make_batch(random_groups(1), algorithms.get("simko"))
+    old = token_logprobs(policy, batch, 0.9, 40)
+    assert [len(row) for row in old] == [int(c.sampled.sum()) for c in batch.completions]
+    torch.testing.assert_close(run(policy, "simko", batch, old_logp=old), run(policy, "simko", batch))
+    with torch.no_grad():
+        policy.adapter += 0.3
+    moved = run(policy, "simko", batch, old_logp=old)
+    assert not torch.allclose(moved, run(policy, "simko", batch))
+
+
+def test_reference_logprobs_are_of_the_base_model() -> None:
+    policy, batch = FakePolicy(), make_batch(random_groups(1), algorithms.get("grpo"))
+    base, own = (token_logprobs(policy, batch, 0.9, 40, base=b) for b in (True, False))
+    assert policy.active
+    assert not torch.allclose(torch.cat(base), torch.cat(own))
+    given = {"settings": {"kl_coefficient": 0.5}}
+    with_kl = run(policy, "grpo", batch, ref_logp=base, **given)
+    assert not torch.allclose(with_kl, run(policy, "grpo", batch))
+    torch.testing.assert_close(run(policy, "grpo", batch, ref_logp=own, **given), run(policy, "grpo", batch))
+
+
+@given(seed=st.integers(0, 10**6), tokens=st.integers(1, 60))
+def test_micro_batches_cover_every_row_once_within_the_budget(seed: int, tokens: int) -> None:
+    batch = make_batch(random_groups(seed), algorithms.get("grpo"))
+    plan = plan_micro_batches(batch, tokens)
+    assert sorted(row for rows in plan for row in rows) == list(range(len(batch)))
+    for rows in plan:
+        longest = max(len(batch.completions[r].prompt_ids) + len(batch.completions[r].ids) for r in rows)
+        assert len(rows) == 1 or longest * len(rows) <= tokens
+
+
+def test_metrics_are_means_over_trained_tokens() -> None:
+    policy, batch = FakePolicy(), make_batch(random_groups(2), algorithms.get("simko"))
+    metrics = [
+        accumulate_gradients(policy, algorithms.get("simko"), batch, micro_batch_tokens=tokens, **SHAPE)
+        for tokens in (10**6, 15)
+    ]
+    assert metrics[0] == pytest.approx(metrics[1])
+    assert 0 < metrics[0]["gate_fraction"] < 0.5
+    assert 0 <= metrics[0]["entropy"] <= np.log(11)
+    assert metrics[0]["logp_rank1"] >= metrics[0]["logp_rank2"] >= metrics[0]["logp_rank3"]
+    logp = torch.cat(token_logprobs(policy, batch, 0.9, 10**6))
+    assert metrics[0]["sampler_gap_max"] == pytest.approx(float((logp + 1.0).abs().max()), rel=1e-5)
+
+
+def test_a_gradient_that_is_not_finite_is_not_applied() -> None:
+    policy = FakePolicy()
+    optimizer = torch.optim.AdamW([policy.adapter], lr=0.1)
+    before = policy.adapter.detach().clone()
+    policy.adapter.grad = torch.full_like(policy.adapter, torch.nan)
+    assert apply_gradients(policy, optimizer, 1.0)[1] is False
+    assert torch.equal(policy.adapter, before)
+    policy.adapter.grad = torch.full_like(policy.adapter, 3.0)
+    norm, finite = apply_gradients(policy, optimizer, 1.0)
+    assert finite
+    assert norm == pytest.approx(18.0)
+    assert not torch.equal(policy.adapter, before)
