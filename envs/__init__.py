@@ -1,1 +1,28 @@
-""""""
+"""Environments: verifiable tasks as token-level Gymnasium environments. Importing this registers the bundled ones."""
+
+from __future__ import annotations
+
+from simko.envs.author import task, verifier
+from simko.envs.episode import Episode
+from simko.envs.prompts import PromptFormat
+from simko.envs.registry import EnvInfo, make, register_all, specs
+from simko.envs.token_env import TokenEnv
+from simko.envs.tokenizers import ByteTokenizer, load_tokenizer
+from simko.envs.vector_env import TokenVectorEnv
+
+__all__ = [
+    "ByteTokenizer",
+    "EnvInfo",
+    "Episode",
+    "PromptFormat",
+    "TokenEnv",
+    "TokenVectorEnv",
+    "load_tokenizer",
+    "make",
+    "register_all",
+    "specs",
+    "task",
+    "verifier",
+]
+
+register_all()

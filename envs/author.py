@@ -1,0 +1,124 @@
+"""For authors: a task from one function, a verifier from one function.
+
+@simko.envs.task("my/Double-v0", verifier="numeric")
+def double(rng, level):
+    n = int(rng.integers(100))
+    return f"What is twice {n}?", str(2 * n)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+
+from simko.envs import registry, verifiers
+from simko.envs.episode import Reply
+from simko.envs.tasks.procedural import Draft, ProceduralSource
+from simko.errors import UserError
+from simko.types import Task
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class FunctionTasks(ProceduralSource):
+    """Tasks made by `function(rng, level) -> (problem, gold)` or `(problem, gold, response that grades correct)`.
+
+    One problem in five, by its text, is for evaluation (`simko.envs.split`). Raises `UserError` where the function
+    returns anything else, or no problem for the split.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[np.random.Generator, int], Sequence[Any]],
+        levels: Mapping[int, str],
+        split: str = "train",
+        level: int | None = None,
+        data: str | None = None,
+    ) -> None:
+        self.function = function
+        self.name = function.__name__
+        self.levels = dict(levels)  # type: ignore[misc]  # of the instance: each function has its own
+        super().__init__(split, level, data)
+
+    def generate(self, rng: np.random.Generator, level: int) -> Draft:
+        """One call of the function."""
+        made = self.function(rng, level)
+        if not isinstance(made, tuple) or len(made) not in (2, 3) or not isinstance(made[0], str) or not made[0]:
+            raise UserError(f"task '{self.name}' returned {made!r:.80}; return (problem, gold), the problem a text")
+        problem, gold, *answer = made
+        return Draft(problem, str(gold), extra={"answer": str(answer[0])} if answer else {})
+
+    def answer(self, task: Task) -> str:
+        """A response that grades correct: the function's third value, or the gold answer itself."""
+        return str(task.extra.get("answer", task.gold))
+
+
+def task(
+    id: str,
+    *,
+    verifier: str = "math",
+    title: str = "",
+    instruction: str = "",
+    levels: Mapping[int, str] | Iterable[int] = (1,),
+    max_prompt_tokens: int = 512,
+    max_new_tokens: int = 256,
+    stop: Iterable[str] = (),
+    reply: Reply | None = None,
+) -> Callable[[F], F]:
+    """Register `function(rng, level) -> (problem, gold)` as the environment `id`; the function itself is returned.
+
+    `verifier` names who grades (`simko.envs.verifier_names()`, or your own through `@simko.envs.verifier`).
+    `instruction` is appended to every problem as it is. `levels` are the difficulties on offer; without one asked for,
+    each task draws its own. `reply(task, turns)` makes the environment answer back. The function must draw from `rng`
+    alone and, like `reply`, stand at the top level of a module, so that other processes find it: else `UserError`.
+    """
+    meanings = dict(levels) if isinstance(levels, Mapping) else {level: "" for level in levels}
+
+    def register(function: F) -> F:
+        at = _entry_point(function)
+        function.tasks = partial(FunctionTasks, function, meanings)  # type: ignore[attr-defined]
+        doc = (function.__doc__ or "").strip().splitlines()
+        registry.register(
+            registry.EnvInfo(
+                id=id,
+                title=title or (doc[0] if doc else function.__name__),
+                tasks=f"{at}.tasks",
+                verifier=verifier,
+                source=f"procedural ({at})",
+                instruction=instruction,
+                max_prompt_tokens=max_prompt_tokens,
+                max_new_tokens=max_new_tokens,
+                stop=tuple(stop),
+                levels=tuple(meanings),
+                turns=2 if reply else 1,
+                reply=_entry_point(reply) if reply else None,
+            )
+        )
+        return function
+
+    return register
+
+
+def verifier(name: str) -> Callable[[F], F]:
+    """Register `check(response, gold)` as the verifier `name`; the function itself is returned.
+
+    It may return a bool, a reward as a float, None (no answer found) or a whole `Verdict`.
+    """
+
+    def register(check: F) -> F:
+        verifiers.register_verifier(name, check)
+        return check
+
+    return register
+
+
+def _entry_point(function: Callable[..., Any]) -> str:
+    name = getattr(function, "__qualname__", repr(function))
+    if not name.isidentifier():
+        raise UserError(
+            f"'{name}' is not at the top level of a module; other processes could not find it: move it there"
+        )
+    return f"{function.__module__}:{name}"

@@ -1,0 +1,138 @@
+"""The token-level state machine of one answer: `TokenEnv`, `TokenVectorEnv` and the trainer's fast path all run this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from simko.envs.prompts import PromptFormat
+from simko.types import Finish, Task
+
+Reply = Callable[[Task, Sequence[str]], str | None]
+"""`(task, the policy's turns so far) -> what the environment says next`, or None where it has nothing to add."""
+
+_SPARE = 4  # tokens decoded beyond the longest stop string: the head of a tail may hold half a character
+
+
+class Episode:
+    """One answer to `task`, token by token.
+
+    The policy's turn ends with a token of `format.stop_ids` or once a stop string appears in the turn's text. Then
+    `reply` is asked: a text is appended as ids (`sampled` False) and the policy speaks again; None, or no `reply` at
+    all, ends the answer (`terminated`). `max_new_tokens` counts everything after the prompt, replies included; reaching
+    it with more to say cuts the answer, or the reply, there (`truncated`). Never both.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        prompt_ids: list[int],
+        format: PromptFormat,
+        max_new_tokens: int,
+        stop: tuple[str, ...] = (),
+        reply: Reply | None = None,
+    ) -> None:
+        self.task = task
+        self.prompt_ids = prompt_ids
+        self.ids: list[int] = []
+        """Everything after the prompt, T tokens."""
+        self.sampled: list[bool] = []
+        """(T,) whether the policy sampled the token, or the environment spoke it."""
+        self.terminated = False
+        self.truncated = False
+        self._format = format
+        self._max_new_tokens = max_new_tokens
+        self._stop = stop
+        self._reply = reply
+        self._ended_turns: list[str] = []
+        self._turn_start = 0  # where in `ids` the policy's current turn begins
+        self._tail = max((len(s.encode("utf-8", "replace")) for s in stop), default=0) + _SPARE
+
+    @property
+    def done(self) -> bool:
+        """Whether the answer is over."""
+        return self.terminated or self.truncated
+
+    @property
+    def finish(self) -> Finish:
+        """Why it is over: `"length"` where the budget cut it."""
+        return "length" if self.truncated else "stop"
+
+    @property
+    def budget_left(self) -> int:
+        """Tokens that may still follow, the environment's included."""
+        return self._max_new_tokens - len(self.ids)
+
+    @property
+    def turns(self) -> list[str]:
+        """The text of each of the policy's turns, the unfinished one last; stop strings and special tokens left out."""
+        unfinished = self.ids[self._turn_start :]
+        return [*self._ended_turns, self._turn_text(unfinished)] if unfinished else list(self._ended_turns)
+
+    @property
+    def text(self) -> str:
+        """The policy's turns joined by line breaks: what the verifier sees."""
+        return "\n".join(self.turns)
+
+    def push(self, token: int) -> bool:
+        """Take the policy's next token; returns whether it ended the policy's turn.
+
+        Raises `ValueError` where the answer is over.
+        """
+        if self.done:
+            raise ValueError(f"the answer to task '{self.task.id}' is over: it takes no more tokens")
+        token = int(token)
+        self.ids.append(token)
+        self.sampled.append(True)
+        closed = token in self._format.stop_ids
+        if closed or self._at_stop_string():
+            self._end_turn(closed)
+            return True
+        self.truncated = self.budget_left <= 0
+        return self.truncated
+
+    def extend(self, tokens: Iterable[int]) -> int:
+        """Take the tokens of **one** turn; returns how many were taken.
+
+        Stops where the turn ends: what a decoder sampled beyond that was sampled without the environment's reply, and
+        is not part of the answer.
+        """
+        taken = 0
+        for token in tokens:
+            if self.done:
+                break
+            taken += 1
+            if self.push(token):
+                break
+        return taken
+
+    def _decode(self, ids: list[int]) -> str:
+        return self._format.tokenizer.decode(ids, skip_special_tokens=True)
+
+    def _turn_text(self, ids: list[int]) -> str:
+        if ids and ids[-1] in self._format.stop_ids:  # some end-of-turn tokens are not marked special
+            ids = ids[:-1]
+        text = self._decode(ids)
+        found = [at for at in (text.find(s) for s in self._stop) if at >= 0]
+        return text[: min(found)] if found else text
+
+    def _at_stop_string(self) -> bool:
+        if not self._stop:
+            return False
+        tail = self._decode(self.ids[max(self._turn_start, len(self.ids) - self._tail) :])
+        if not any(s in tail for s in self._stop):
+            return False
+        turn = self._decode(self.ids[self._turn_start :])  # a tail can decode otherwise than the whole at its head
+        return any(s in turn for s in self._stop)
+
+    def _end_turn(self, closed: bool) -> None:
+        self._ended_turns.append(self._turn_text(self.ids[self._turn_start :]))
+        self._turn_start = len(self.ids)
+        said = self._reply(self.task, tuple(self._ended_turns)) if self._reply else None
+        if said is None:
+            self.terminated = True
+            return
+        reply = self._format.reply_ids(said, closed)[: self.budget_left]
+        self.ids += reply
+        self.sampled += [False] * len(reply)
+        self._turn_start = len(self.ids)
+        self.truncated = self.budget_left <= 0

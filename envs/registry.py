@@ -1,0 +1,193 @@
+"""The table of environments, and how one is made.
+
+Entry points are strings, so that a spec can be written as JSON and pickled, and so that importing this imports no task.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+
+from simko.envs.token_env import TokenEnv
+from simko.errors import UserError, nearest
+
+REASON = "\nPlease reason step by step, and put your final answer within \\boxed{}."
+
+
+@dataclass(frozen=True, slots=True)
+class EnvInfo:
+    """One registered environment, as `simko env list --json` prints it."""
+
+    id: str
+    title: str
+    tasks: str
+    """Entry point `"module:name"` of what makes the `TaskSource` from `(split, level, data)`."""
+    verifier: str
+    source: str = "procedural"
+    """Where the problems come from: `procedural`, a name on the Hub, a file."""
+    instruction: str = ""
+    """Appended to every problem as it is."""
+    max_prompt_tokens: int = 512
+    max_new_tokens: int = 256
+    stop: tuple[str, ...] = ()
+    levels: tuple[int, ...] = ()
+    turns: int = 1
+    reply: str | None = None
+    """Entry point of `reply(task, turns)`, where the environment answers back."""
+
+    def settings(self) -> dict[str, Any]:
+        """The part that `TokenEnv` takes, fit for JSON."""
+        return {
+            "source": self.tasks,
+            "verifier": self.verifier,
+            "instruction": self.instruction,
+            "max_prompt_tokens": self.max_prompt_tokens,
+            "max_new_tokens": self.max_new_tokens,
+            "stop": list(self.stop),
+            "reply": self.reply,
+        }
+
+
+BUNDLED = (
+    EnvInfo(
+        id="simko/Countdown-v0",
+        title="Combine the given numbers with + - * / to reach the target",
+        tasks="simko.envs.tasks.countdown:Countdown",
+        verifier="expression",
+        instruction="\nAnswer with the expression alone.",
+        max_new_tokens=64,
+        levels=(1, 2, 3, 4, 5),
+    ),
+    EnvInfo(
+        id="simko/Arithmetic-v0",
+        title="Work out a chain of additions, subtractions and multiplications",
+        tasks="simko.envs.tasks.arithmetic:Arithmetic",
+        verifier="numeric",
+        instruction="\nAnswer with the number alone.",
+        max_new_tokens=32,
+        levels=(1, 2, 3, 4, 5),
+    ),
+    EnvInfo(
+        id="simko/KnightsKnaves-v0",
+        title="Who tells the truth, who lies?",
+        tasks="simko.envs.tasks.knights:KnightsKnaves",
+        verifier="choice",
+        max_prompt_tokens=1536,
+        max_new_tokens=256,
+        levels=(1, 2, 3, 4, 5),
+    ),
+    EnvInfo(
+        id="simko/TreeMDP-v0",
+        title="A toy tree of three choices out of four with six rewarded paths",
+        tasks="simko.envs.tasks.tree_mdp:TreeMDP",
+        verifier="tree_mdp",
+        max_new_tokens=8,
+        levels=(1,),
+    ),
+    EnvInfo(
+        id="simko/GuessNumber-v0",
+        title="Guess a number in two turns, with a hint between them",
+        tasks="simko.envs.tasks.guess_number:GuessNumber",
+        verifier="guess_number",
+        max_new_tokens=160,
+        levels=(1, 2, 3),
+        turns=2,
+        reply="simko.envs.tasks.guess_number:reply",
+    ),
+    EnvInfo(
+        id="simko/JSONL-v0",
+        title="Problems of your own: a JSONL file of {problem, answer}, given by data=",
+        tasks="simko.envs.tasks.jsonl:JsonlTasks",
+        verifier="math",
+        source="data=PATH",
+        instruction=REASON,
+        max_prompt_tokens=8192,
+        max_new_tokens=512,
+    ),
+    EnvInfo(
+        id="simko/GSM8K-v0",
+        title="Grade-school maths in words",
+        tasks="simko.envs.tasks.benchmarks:GSM8K",
+        verifier="math",
+        source="openai/gsm8k",
+        instruction=REASON,
+        max_prompt_tokens=2048,
+        max_new_tokens=512,
+    ),
+    EnvInfo(
+        id="simko/MATH500-v0",
+        title="Competition maths, 500 problems",
+        tasks="simko.envs.tasks.benchmarks:MATH500",
+        verifier="math",
+        source="HuggingFaceH4/MATH-500",
+        instruction=REASON,
+        max_prompt_tokens=8192,
+        max_new_tokens=1024,
+    ),
+)
+_specs: dict[str, EnvInfo] = {}
+
+
+def register(info: EnvInfo) -> None:
+    """Register with Gymnasium. The same id again (a notebook cell run twice) replaces the first, but for ours.
+
+    Raises `UserError` for a malformed id or one of the bundled environments.
+    """
+    if info.id in _specs and info.id in {row.id for row in BUNDLED}:
+        raise UserError(f"environment id '{info.id}' is one of simko's own; take another namespace")
+    gymnasium.registry.pop(info.id, None)  # Gymnasium warns of a replaced id
+    try:
+        gymnasium.register(
+            info.id,
+            entry_point="simko.envs.token_env:make_env",
+            vector_entry_point="simko.envs.vector_env:make_vector_env",
+            kwargs={"env": info.settings()},
+        )
+    except gymnasium.error.Error as error:
+        raise UserError(f"environment id '{info.id}' is refused ({error}); use the form my/Name-v0") from error
+    _specs[info.id] = info
+
+
+def register_all() -> None:
+    """Register the bundled environments; a second call does nothing."""
+    for info in BUNDLED:
+        if info.id not in _specs:
+            register(info)
+
+
+def specs() -> list[EnvInfo]:
+    """Every environment registered through simko: the bundled ones, then those of `@simko.envs.task`."""
+    return list(_specs.values())
+
+
+def make(id: str, **settings: Any) -> TokenEnv:
+    """The bare `TokenEnv` of an id, of `"module:id"` (the module registers it), or of `"jsonl:PATH"`.
+
+    `settings` are `TokenEnv`'s keywords; None keeps the environment's own. Raises `UserError` for an id that is not
+    registered, a module that does not import, and an environment that is not a `TokenEnv`.
+    """
+    if id.startswith("jsonl:"):
+        settings["data"] = id.removeprefix("jsonl:")
+        id = "simko/JSONL-v0"
+    name = load_id(id)
+    env = gymnasium.make(name, disable_env_checker=True, **settings).unwrapped
+    if not isinstance(env, TokenEnv):
+        raise UserError(f"environment '{id}' is a {type(env).__name__}, not a simko.envs.TokenEnv; it has no tokens")
+    return env
+
+
+def load_id(id: str) -> str:
+    """The Gymnasium id in `"module:id"`, its module imported. Raises `UserError` where it is not registered."""
+    module, _, name = id.rpartition(":")
+    if module:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise UserError(f"environment '{id}': {error}; install '{module}' or run where it is found") from error
+    if name not in gymnasium.registry:
+        known = nearest(name, gymnasium.registry)
+        raise UserError(f"no environment '{name}'{known} (see `simko env list`; one of a package is 'package:id')")
+    return name
