@@ -140,13 +140,10 @@ class Batch:
         return len(self.completions)
 
 
-@runtime_checkable
 class Verifier(Protocol):
-    """Grades a response against the gold answer. Never raises, never executes the response."""
+    """Grades a response (the policy's text) against the gold answer. Never raises, never executes the response."""
 
-    def __call__(self, response: str, gold: str) -> Verdict:
-        """The verdict on `response`, the policy's text without the prompt."""
-        ...
+    def __call__(self, response: str, gold: str) -> Verdict: ...  # noqa: D102
 
 
 @runtime_checkable
