@@ -48,6 +48,8 @@ class ProceduralSource(ABC):
     size: int | None = None
     levels: ClassVar[Mapping[int, str]] = {}
     """Level to what it means, easiest first."""
+    single: ClassVar[frozenset[int]] = frozenset()
+    """Levels with one problem only. There is nothing to hold out then: both splits have it."""
 
     def __init__(self, split: str = "train", level: int | None = None, data: str | None = None) -> None:
         if split not in SPLITS:
@@ -58,6 +60,7 @@ class ProceduralSource(ABC):
             raise UserError(f"{self.name}: data is '{data}', but these problems are generated; leave data out")
         self.split = split
         self.level = level
+        self.size = 1 if level in self.single else None
 
     @abstractmethod
     def generate(self, rng: np.random.Generator, level: int) -> Draft:
@@ -69,10 +72,7 @@ class ProceduralSource(ABC):
 
     def draw(self, rng: np.random.Generator) -> Task:
         """One task, from `rng` alone."""
-        level = self.level
-        if level is None:
-            level = list(self.levels)[int(rng.integers(len(self.levels)))]
-        return self._make(level, int(rng.integers(SEED_BOUND)))
+        return self._draw_keyed(rng)[0]
 
     def get(self, task_id: str) -> Task:
         """The task of that id; raises `UserError` where the id is not one of this source and split."""
@@ -81,40 +81,52 @@ class ProceduralSource(ABC):
             name, split, level, seed = parts[0], parts[1], int(parts[2]), int(parts[3])
         except (IndexError, ValueError):
             name, split, level, seed = "", "", -1, -1
-        known = name == self.name and split == self.split and level in self.levels and 0 <= seed < SEED_BOUND
-        if not known or task_id != f"{name}/{split}/{level}/{seed}":
+        known = name == self.name and split == self.split and level in self.levels
+        in_range = seed == 0 if level in self.single else 0 <= seed < SEED_BOUND
+        if not (known and in_range) or task_id != f"{name}/{split}/{level}/{seed}":
             form = f"{self.name}/{self.split}/<level>/<seed>"
             raise UserError(f"{self.name}: no task '{task_id[:80]}' in split '{self.split}'; ids look like {form}")
-        return self._make(level, seed)
+        return self._make(level, seed)[0]
 
     def tasks(self, count: int | None, seed: int) -> list[Task]:
         """`count` tasks of distinct content, the same for the same seed.
 
-        Raises `UserError` where `count` is None (the source has no end) or the level does not have so many problems.
+        Raises `UserError` where `count` is None and the source has no end, or the level does not have so many problems.
         """
         if count is None:
-            raise UserError(f"{self.name}: problems are generated without end; say how many tasks you want")
+            if self.size is None:
+                raise UserError(f"{self.name}: problems are generated without end; say how many tasks you want")
+            count = self.size
         rng = np.random.default_rng(seed)
-        found: dict[str, Task] = {}
+        found: dict[tuple[str, str], Task] = {}
         misses = 0
         while len(found) < count:
-            task = self.draw(rng)
-            if task.problem in found:
-                misses += 1
-                if misses > 200 + 20 * len(found):
-                    raise UserError(
-                        f"{self.name}: only {len(found)} distinct problems found in split '{self.split}' at level "
-                        f"{self.level}, {count} asked for; ask for fewer or take a higher level"
-                    )
-            else:
-                found[task.problem] = task
+            task, key = self._draw_keyed(rng)
+            if (key, task.gold) not in found:
+                found[key, task.gold] = task
+                continue
+            misses += 1
+            if misses > 200 + 20 * len(found):
+                raise UserError(
+                    f"{self.name}: only {len(found)} distinct problems found in split '{self.split}' at level "
+                    f"{self.level}, {count} asked for; ask for fewer or take a higher level"
+                )
         return list(found.values())
 
-    def _make(self, level: int, seed: int) -> Task:
+    def _draw_keyed(self, rng: np.random.Generator) -> tuple[Task, str]:
+        level = self.level
+        if level is None:
+            level = list(self.levels)[int(rng.integers(len(self.levels)))]
+        seed = int(rng.integers(SEED_BOUND))
+        return self._make(level, 0 if level in self.single else seed)
+
+    def _make(self, level: int, seed: int) -> tuple[Task, str]:
+        """The task of that level and seed, and the key of its content."""
         rng = np.random.default_rng([seed, level])
         for _ in range(MAX_REJECTIONS):
             draft = self.generate(rng, level)
-            if is_eval(draft.key or draft.problem) == (self.split == "eval"):
+            key = draft.key or draft.problem
+            if level in self.single or is_eval(key) == (self.split == "eval"):
                 task_id = f"{self.name}/{self.split}/{level}/{seed}"
-                return Task(task_id, draft.problem, draft.gold, str(level), dict(draft.extra))
+                return Task(task_id, draft.problem, draft.gold, str(level), dict(draft.extra)), key
         raise UserError(f"{self.name}: level {level} has no problem in split '{self.split}'")

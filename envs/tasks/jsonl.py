@@ -1,0 +1,99 @@
+"""Problems of your own: JSON lines of `{"problem": ..., "answer": ...}`, with `id` and `level` optional.
+
+`data` is a file (`.jsonl` or `.jsonl.gz`), whose rows are split by the content of the problem (one in five is for
+evaluation); or a folder with `train.jsonl` and `eval.jsonl` (either may end in `.gz`), which are the splits and may not
+share a problem. `split="all"` takes every row of a file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from simko.envs.split import is_eval, normalise
+from simko.envs.tasks.rows import RowSource, read_jsonl, text_of
+from simko.errors import UserError, nearest
+from simko.types import Task
+
+FIELDS = ("problem", "answer", "id", "level", "extra")
+SPLITS = ("train", "eval", "all")
+
+
+class JSONL(RowSource):
+    """The rows of a JSON-lines file.
+
+    Raises `UserError`, naming file, line and field, for a row that is not of the form; for a split or level without
+    rows; and for a problem that stands in both files of a folder.
+    """
+
+    def __init__(self, split: str = "train", level: int | str | None = None, data: str | Path | None = None) -> None:
+        if split not in SPLITS:
+            raise UserError(f"jsonl: split is '{split}'; use 'train', 'eval' or 'all'")
+        if data is None:
+            raise UserError(
+                "jsonl: no data; give data=<a .jsonl file of problem and answer> (--data on the command line)"
+            )
+        path = Path(data).expanduser()
+        if path.is_dir():
+            tasks = _from_folder(path, split)
+        else:
+            tasks = [t for t in read_tasks(path) if split == "all" or is_eval(t.problem) == (split == "eval")]
+            if not tasks:
+                mend = "use split 'all', or a folder with train.jsonl and eval.jsonl"
+                raise UserError(f"{path}: no row falls into split '{split}'; {mend}")
+        if level is not None:
+            found = sorted({t.level for t in tasks})
+            tasks = [t for t in tasks if t.level == str(level)]
+            if not tasks:
+                raise UserError(f"{path}: no row of split '{split}' has level {level}; there are: {', '.join(found)}")
+        super().__init__("jsonl", split, tasks)
+
+
+def read_tasks(path: Path) -> list[Task]:
+    """All rows of a file as tasks; raises `UserError` for a bad row and for a file without rows."""
+    tasks = [_task(row, path, number) for number, row in read_jsonl(path)]
+    if not tasks:
+        raise UserError(f'{path}: no rows; write one {{"problem": ..., "answer": ...}} a line')
+    return tasks
+
+
+def _task(row: dict[str, Any], path: Path, number: int) -> Task:
+    texts = {}
+    for field in ("problem", "answer"):
+        if field not in row:
+            hint = (
+                nearest(field, [k for k in row if k not in FIELDS])
+                or f" (it has: {', '.join(map(str, row)) or 'none'})"
+            )
+            raise UserError(f"{path}:{number}: no field '{field}'{hint}; each row needs problem and answer")
+        text = text_of(row[field])
+        if text is None:
+            shown = repr(row[field])[:60]
+            raise UserError(f"{path}:{number}: field '{field}' is {shown}; it must be text (or a number) and not blank")
+        texts[field] = text
+    fixed = {}
+    for field, default in (("id", f"{path.name.split('.')[0]}/{number}"), ("level", "")):
+        text = default if row.get(field) in (None, "") else text_of(row[field])
+        if text is None:
+            raise UserError(f"{path}:{number}: field '{field}' is {repr(row[field])[:60]}; it must be text or a number")
+        fixed[field] = text
+    extra = row.get("extra")
+    return Task(
+        fixed["id"], texts["problem"], texts["answer"], fixed["level"], extra if isinstance(extra, dict) else {}
+    )
+
+
+def _from_folder(folder: Path, split: str) -> list[Task]:
+    found: dict[str, list[Task]] = {}
+    for part in ("train", "eval"):
+        files = [f for f in (folder / f"{part}.jsonl", folder / f"{part}.jsonl.gz") if f.is_file()]
+        if len(files) != 1:
+            what = "has none" if not files else "has both"
+            raise UserError(f"{folder}: needs {part}.jsonl or {part}.jsonl.gz, and {what}; or give a single file")
+        found[part] = read_tasks(files[0])
+    held_out = {normalise(t.problem): t.id for t in found["eval"]}
+    for task in found["train"]:
+        if normalise(task.problem) in held_out:
+            other = held_out[normalise(task.problem)]
+            raise UserError(f"{folder}: the problem '{task.id}' of train is also '{other}' of eval; take it out of one")
+    return [*found["train"], *found["eval"]] if split == "all" else found[split]
