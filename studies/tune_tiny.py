@@ -1,0 +1,112 @@
+"""The tiny preset's tuning, and GRPO beside SimKO from the same budget: `python -m studies.tune_tiny --out FOLDER`.
+
+Every arm trains the built-in policy on the training problems of Countdown and is evaluated on held-out ones; the base
+model's curve is evaluated on the same problems. Finished arms are skipped, so the study can be stopped and started.
+Prints a table; writes results.jsonl and, with --plot, the README's picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from simko.checkpoint import RunFolder
+from simko.report.plot import plot_curves
+from simko.settings import train_config
+from simko.train import train
+
+SIMKO = {"algorithm": "simko"}
+GRIDS: dict[str, dict[str, dict[str, Any]]] = {
+    "readme": {"grpo": {"algorithm": "grpo"}, "simko": SIMKO},
+    "learning_rate": {
+        f"{name}-lr{rate:g}": {"algorithm": name, "learning_rate": rate}
+        for name in ("grpo", "simko")
+        for rate in (3e-4, 1e-3, 3e-3)
+    },
+    "method": {
+        f"simko-a{alpha:g}-p{penalty:g}": SIMKO | {"alpha": alpha, "top1_penalty": penalty}
+        for alpha, penalty in ((0.05, 1.1), (0.1, 1.1), (0.1, 1.2), (0.2, 1.2), (0.3, 1.1))
+    },
+}
+
+
+def main() -> None:
+    """Run the arms of a grid that are not done yet, then print all results."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs and results.jsonl")
+    parser.add_argument("--grid", choices=sorted(GRIDS), default="readme")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--steps", type=int, help="of every arm; the preset's where absent")
+    parser.add_argument("--only", nargs="*", help="arms to run")
+    parser.add_argument("--plot", type=Path, help="write a picture of the first seed's curves")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for seed in arguments.seeds:
+        for arm, settings in GRIDS[arguments.grid].items():
+            if not arguments.only or arm in arguments.only:
+                steps = {"steps": arguments.steps} if arguments.steps else {}
+                run_arm(arguments.out, arm, {"model": "tiny", "seed": seed, "logger": "none", **steps, **settings})
+    rows = results(arguments.out)
+    print(table(rows))
+    if arguments.plot:
+        picture(arguments.out, GRIDS[arguments.grid], arguments.seeds[0], arguments.plot)
+
+
+def run_arm(out: Path, arm: str, settings: dict[str, Any]) -> None:
+    """Train and evaluate one arm, unless its evaluation is there already."""
+    name = f"{arm}-seed{settings['seed']}"
+    if any(row["name"] == name for row in results(out)):
+        return
+    began = time.monotonic()
+    run = train(train_config({**settings, "out": str(out / name)}))
+    found = evaluation(run.path)
+    row = {
+        "name": name,
+        "arm": arm,
+        "seed": settings["seed"],
+        "settings": settings,
+        "seconds": round(time.monotonic() - began),
+        "pass_at_k": found["pass_at_k"],
+        "base": found["base"]["pass_at_k"],
+    }
+    with (out / "results.jsonl").open("a") as sink:
+        sink.write(json.dumps(row) + "\n")
+
+
+def evaluation(run: Path) -> dict[str, Any]:
+    """The newest evaluation of a run."""
+    return json.loads(max((run / "eval").glob("*.json"), key=lambda path: path.stat().st_mtime).read_text())
+
+
+def results(out: Path) -> list[dict[str, Any]]:
+    """Rows of results.jsonl."""
+    path = out / "results.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown: pass@1 / @8 / @64 / @256 in percent, base first."""
+    ks = ["1", "8", "64", "256"]
+    lines = ["| arm | seed | " + " | ".join(f"pass@{k}" for k in ks) + " | s |", "|---" * (len(ks) + 3) + "|"]
+
+    def line(arm: str, seed: Any, curve: dict[str, float], seconds: Any) -> str:
+        return f"| {arm} | {seed} | " + " | ".join(f"{100 * curve[k]:.1f}" for k in ks) + f" | {seconds} |"
+
+    if rows:
+        lines.append(line("base", "", rows[0]["base"], ""))
+    return "\n".join(lines + [line(row["arm"], row["seed"], row["pass_at_k"], row["seconds"]) for row in rows])
+
+
+def picture(out: Path, arms: dict[str, Any], seed: int, path: Path) -> None:
+    """The curves of one seed's arms and the base model in one plot."""
+    found = {arm: evaluation(RunFolder.open(out / f"{arm}-seed{seed}").path) for arm in arms}
+    first = next(iter(found.values()))
+    curves = {"base": first["base"], **found}
+    plot_curves(curves, path, first)
+
+
+if __name__ == "__main__":
+    main()
