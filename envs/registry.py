@@ -6,6 +6,7 @@ Entry points are strings, so that a spec can be written as JSON and pickled, and
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import gymnasium
 from simko.envs.token_env import TokenEnv
 from simko.errors import UserError, nearest
 
+_ID = re.compile(r"[\w-]+/[\w-]+-v\d+")
 REASON = "\nPlease reason step by step, and put your final answer within \\boxed{}."
 
 
@@ -57,7 +59,6 @@ BUNDLED = (
         title="Combine the given numbers with + - * / to reach the target",
         tasks="simko.envs.tasks.countdown:Countdown",
         verifier="expression",
-        instruction="\nAnswer with the expression alone.",
         max_new_tokens=64,
         levels=(1, 2, 3, 4, 5),
     ),
@@ -66,18 +67,17 @@ BUNDLED = (
         title="Work out a chain of additions, subtractions and multiplications",
         tasks="simko.envs.tasks.arithmetic:Arithmetic",
         verifier="numeric",
-        instruction="\nAnswer with the number alone.",
+        instruction=" Reply with the number only.",
         max_new_tokens=32,
-        levels=(1, 2, 3, 4, 5),
+        levels=(1, 2, 3, 4, 5, 6),
     ),
     EnvInfo(
         id="simko/KnightsKnaves-v0",
         title="Who tells the truth, who lies?",
         tasks="simko.envs.tasks.knights:KnightsKnaves",
-        verifier="choice",
+        verifier="knights",
         max_prompt_tokens=1536,
-        max_new_tokens=256,
-        levels=(1, 2, 3, 4, 5),
+        levels=(2, 3, 4, 5),
     ),
     EnvInfo(
         id="simko/TreeMDP-v0",
@@ -85,7 +85,7 @@ BUNDLED = (
         tasks="simko.envs.tasks.tree_mdp:TreeMDP",
         verifier="tree_mdp",
         max_new_tokens=8,
-        levels=(1,),
+        levels=(1, 2, 3),
     ),
     EnvInfo(
         id="simko/GuessNumber-v0",
@@ -93,14 +93,14 @@ BUNDLED = (
         tasks="simko.envs.tasks.guess_number:GuessNumber",
         verifier="guess_number",
         max_new_tokens=160,
-        levels=(1, 2, 3),
+        levels=(1, 2, 3, 4),
         turns=2,
         reply="simko.envs.tasks.guess_number:reply",
     ),
     EnvInfo(
         id="simko/JSONL-v0",
         title="Problems of your own: a JSONL file of {problem, answer}, given by data=",
-        tasks="simko.envs.tasks.jsonl:JsonlTasks",
+        tasks="simko.envs.tasks.jsonl:JSONL",
         verifier="math",
         source="data=PATH",
         instruction=REASON,
@@ -114,7 +114,7 @@ BUNDLED = (
         verifier="math",
         source="openai/gsm8k",
         instruction=REASON,
-        max_prompt_tokens=2048,
+        max_prompt_tokens=1536,
         max_new_tokens=512,
     ),
     EnvInfo(
@@ -124,8 +124,9 @@ BUNDLED = (
         verifier="math",
         source="HuggingFaceH4/MATH-500",
         instruction=REASON,
-        max_prompt_tokens=8192,
+        max_prompt_tokens=2560,
         max_new_tokens=1024,
+        levels=(1, 2, 3, 4, 5),
     ),
 )
 _specs: dict[str, EnvInfo] = {}
@@ -136,18 +137,17 @@ def register(info: EnvInfo) -> None:
 
     Raises `UserError` for a malformed id or one of the bundled environments.
     """
+    if not _ID.fullmatch(info.id):
+        raise UserError(f"environment id '{info.id}' is refused; use the form my/Name-v0")
     if info.id in _specs and info.id in {row.id for row in BUNDLED}:
         raise UserError(f"environment id '{info.id}' is one of simko's own; take another namespace")
     gymnasium.registry.pop(info.id, None)  # Gymnasium warns of a replaced id
-    try:
-        gymnasium.register(
-            info.id,
-            entry_point="simko.envs.token_env:make_env",
-            vector_entry_point="simko.envs.vector_env:make_vector_env",
-            kwargs={"env": info.settings()},
-        )
-    except gymnasium.error.Error as error:
-        raise UserError(f"environment id '{info.id}' is refused ({error}); use the form my/Name-v0") from error
+    gymnasium.register(
+        info.id,
+        entry_point="simko.envs.token_env:make_env",
+        vector_entry_point="simko.envs.vector_env:make_vector_env",
+        kwargs={"env": info.settings()},
+    )
     _specs[info.id] = info
 
 
