@@ -1,0 +1,67 @@
+# Two verbs do everything on a fresh machine: `make train` and `make test`. Everything they install goes to .venv.
+.DEFAULT_GOAL := help
+.PHONY: help install train test lint types check clean
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+
+# Python 3.11 or newer: the first of these that is; or say which, as in `make train PYTHON=/opt/python3.12/bin/python3`.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+# Passed on to pip, as in `make train PIP_FLAGS="--find-links wheels/"`.
+PIP_FLAGS ?=
+# Passed on to `simko train`, as in `make train ARGS="--algorithm grpo"`.
+ARGS ?=
+# Passed on to pytest, as in `make test PYTEST_FLAGS="-k countdown"`.
+PYTEST_FLAGS ?=
+
+VENV_PYTHON := .venv/bin/python
+# pip tells a person what it downloads, and a log only what goes wrong.
+PIP_INSTALL = if [ -t 1 ]; then quiet=; else quiet=--quiet; fi; \
+	$(VENV_PYTHON) -m pip --disable-pip-version-check install $$quiet $(PIP_FLAGS) -c constraints.txt
+INPUTS := pyproject.toml constraints.txt
+
+help: ## show this
+	@echo "simko: verbs of this Makefile"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \2/p' Makefile | awk '{ verb = $$2; $$1 = $$2 = ""; printf "  make %-8s%s\n", verb, $$0 }'
+
+train: .venv/.installed ## train the built-in policy on Countdown (minutes on 2 CPU cores) and draw its pass@K curve
+	$(VENV_PYTHON) -m simko train $(ARGS)
+
+test: lint types ## lint, types and tests
+	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest $(PYTEST_FLAGS)
+
+check: .venv/.installed ## does this machine have what training needs?
+	$(VENV_PYTHON) -m simko doctor
+
+install: .venv/.installed ## only install, to .venv
+
+lint: .venv/.installed-test
+	$(VENV_PYTHON) -m ruff check
+	$(VENV_PYTHON) -m ruff format --check
+
+types: .venv/.installed-test
+	$(VENV_PYTHON) -m mypy
+
+clean: ## remove .venv, build leftovers and caches; runs/ stays
+	rm -rf .venv build dist simko.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# A stamp each, so that pip runs again only when what it installs from has changed.
+.venv/.installed: $(INPUTS) | .venv/.made
+	@echo "installing simko and its dependencies to .venv (some minutes the first time)"
+	@$(PIP_INSTALL) -e .
+	@touch $@
+
+.venv/.installed-test: $(INPUTS) | .venv/.made
+	@echo "installing simko and its dependencies to .venv, with those of the tests (some minutes the first time)"
+	@$(PIP_INSTALL) -e ".[test]"
+	@touch .venv/.installed $@
+
+.venv/.made:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "simko needs Python 3.11 or newer, and none is on the PATH: install one, or name it with PYTHON=..." >&2; exit 2; fi
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "simko needs Python 3.11 or newer; $(PYTHON) is older or missing: name another with PYTHON=..." >&2; exit 2; }
+	@"$(PYTHON)" -m venv --clear .venv || { \
+		echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 2; }
+	@touch $@

@@ -1,0 +1,232 @@
+"""`doctor`: does this machine have what training needs, and if not, what mends it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import typer
+
+from simko.cli.output import one_line, print_json
+
+GIB = 2**30
+SHOWN = ("simko", "torch", "transformers", "peft", "bitsandbytes", "gymnasium", "math-verify")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. `mend` says what to do where the status is not ok."""
+
+    status: Literal["ok", "warn", "fail"]
+    detail: str
+    mend: str = ""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(doctor)
+
+
+def doctor(as_json: bool = typer.Option(False, "--json", help="print JSON")) -> None:
+    """Check that this machine has what training needs. Exits 1 where something fails."""
+    findings: dict[str, Finding] = {}
+    for name, look in CHECKS.items():
+        try:
+            findings[name] = look()
+        except Exception as error:  # a broken package raises what it likes, and that is what we look for
+            reason = f"{type(error).__name__}: {one_line(str(error))[:200]}"
+            findings[name] = Finding("fail", reason, "reinstall: pip install --force-reinstall simko")
+        if not as_json:
+            found = findings[name]
+            typer.echo(f"{found.status:4}  {name:13}  {found.detail}")
+            if found.mend:
+                typer.echo(f"{'':19}  -> {found.mend}")
+    if as_json:
+        print_json([{"name": name, **asdict(found)} for name, found in findings.items()])
+    if any(found.status == "fail" for found in findings.values()):
+        raise typer.Exit(1)
+
+
+def python() -> Finding:
+    """The interpreter and the platform."""
+    detail = f"{platform.python_version()} in {sys.prefix}, {platform.system()} {platform.machine()}"
+    if platform.system() != "Linux":
+        return Finding(
+            "warn", detail, "Linux and WSL2 are the home platforms; time limits of verifiers may not hold here"
+        )
+    return Finding("ok", detail)
+
+
+def packages() -> Finding:
+    """Versions, against the lower bounds of simko's own metadata."""
+    versions = {name: _version(name) for name in SHOWN}
+    detail = ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items())
+    try:
+        wanted = metadata.requires("simko") or []
+    except metadata.PackageNotFoundError:
+        return Finding("warn", detail, "simko itself is not installed: pip install -e . in the checkout")
+    bounds = [found.groups() for line in wanted if (found := re.fullmatch(r"([\w.-]+)>=([\d.]+)", line))]
+    stale = [f"'{name}>={bound}'" for name, bound in bounds if _numbers(_version(name) or "0") < _numbers(bound)]
+    return Finding("fail", detail, f"pip install -U {' '.join(stale)}") if stale else Finding("ok", detail)
+
+
+def gpu() -> Finding:
+    """CUDA devices and their memory."""
+    import torch
+
+    if torch.cuda.is_available():
+        devices = [_device(index) for index in range(torch.cuda.device_count())]
+        free = max(torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count()))
+        if free < 4 * GIB:
+            return Finding(
+                "warn", "; ".join(devices), "little memory is free: stop what else uses the GPU (nvidia-smi)"
+            )
+        return Finding("ok", "; ".join(devices))
+    if shutil.which("nvidia-smi") or Path("/proc/driver/nvidia/version").exists():
+        detail = f"an NVIDIA driver is here, but torch {torch.__version__} cannot use it"
+        return Finding(
+            "warn", detail, "install a CUDA build of torch that fits the driver (nvidia-smi shows its version)"
+        )
+    return Finding("warn", "no CUDA device: training runs on the CPU", "enough for `tiny`; larger models want a GPU")
+
+
+def precision() -> Finding:
+    """Whether the device computes in bfloat16."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return Finding("ok", f"float32 on the CPU, {torch.get_num_threads()} of {os.cpu_count()} threads")
+    if torch.cuda.get_device_capability()[0] >= 8:
+        return Finding("ok", "bfloat16")
+    return Finding(
+        "warn", "no bfloat16 before compute capability 8.0: float16 is used", "expect rarer, skipped updates"
+    )
+
+
+def four_bit() -> Finding:
+    """A tiny NF4 layer: forward and backward, after an evaluation forward, against its own dequantised weights."""
+    import torch
+
+    from simko.agents.quantize import Linear4bit, make_trainable, plain_weight
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    random = torch.Generator().manual_seed(0)
+    layer = Linear4bit(96, 80, bias=False, quant_type="nf4", compute_dtype=torch.float32).to(device)
+    make_trainable(layer)
+    x, gradient = (torch.randn(4, width, generator=random).to(device) for width in (96, 80))
+    with torch.no_grad():
+        layer.eval()(x)
+    x.requires_grad_()
+    y = layer(x)
+    y.backward(gradient)
+    weight = plain_weight(layer).float()
+    pairs: list[tuple[Any, Any]] = [(y, x.detach() @ weight.T), (x.grad, gradient @ weight)]
+    error = max(float((got.detach() - right).norm() / right.norm()) for got, right in pairs)
+    if not error < 1e-2:
+        detail = f"NF4 on {device}: forward or backward is off by {error:.0%}"
+        return Finding("fail", detail, "pip install -U bitsandbytes, or train with --quantization none")
+    return Finding("ok", f"NF4 forward and backward right on {device} (relative error {error:.0e})")
+
+
+def avx512() -> Finding:
+    """bitsandbytes' CPU path that repacks weights in place, which spoils later gradients."""
+    import torch
+
+    from simko.agents.quantize import Linear4bit, make_trainable
+
+    layer = Linear4bit(64, 64, bias=False, compute_dtype=torch.float32)
+    before = getattr(layer, "support_avx512bf16_for_cpu", None)
+    make_trainable(layer)
+    if before is None:
+        detail = "this bitsandbytes has no switch for its AVX512-BF16 path"
+        return Finding("warn", detail, "on the CPU take the version of constraints.txt")
+    if layer.support_avx512bf16_for_cpu:
+        return Finding("fail", "bitsandbytes' AVX512-BF16 path stays on: gradients on the CPU would be wrong")
+    return Finding("ok", "AVX512-BF16 path of bitsandbytes " + ("switched off" if before else "not on this CPU"))
+
+
+def verifier() -> Finding:
+    """The worker that runs math-verify."""
+    from simko.envs import grade
+
+    right, wrong = (grade(f"so the answer is \\boxed{{{text}}}", "0.5") for text in (r"\frac{1}{2}", r"\frac{1}{3}"))
+    if right.outcome != "correct" or wrong.outcome != "incorrect":
+        detail = f"1/2 against 0.5 grades {right.outcome}, 1/3 grades {wrong.outcome}"
+        return Finding("fail", detail, "pip install -U math-verify; then `simko env check simko/GSM8K-v0`")
+    return Finding("ok", f"1/2 equals 0.5 and 1/3 does not ({right.seconds + wrong.seconds:.2f} s)")
+
+
+def memory() -> Finding:
+    """Memory of the machine."""
+    import psutil
+
+    held = psutil.virtual_memory()
+    detail = f"{held.available / GIB:.1f} GiB free of {held.total / GIB:.1f} GiB"
+    if held.available < 3 * GIB:
+        return Finding("warn", detail, "loading torch and a model wants about 3 GiB: close other programs")
+    return Finding("ok", detail)
+
+
+def disk() -> Finding:
+    """Space where runs are written, and whether they can be."""
+    here = Path.cwd()
+    free = shutil.disk_usage(here).free / GIB
+    detail = f"{free:.1f} GiB free in {here}"
+    if not os.access(here, os.W_OK):
+        return Finding("fail", f"{here} is not writable", "change to another folder, or give --out")
+    if free < 5:
+        mend = "a run takes up to a few GiB: free some, or give --out on another disk"
+        return Finding("fail" if free < 0.5 else "warn", detail, mend)
+    return Finding("ok", detail)
+
+
+def data() -> Finding:
+    """Where benchmarks are read from."""
+    folder = os.environ.get("SIMKO_DATA")
+    if not folder:
+        return Finding("ok", "SIMKO_DATA is not set: benchmarks come from --data or the Hub")
+    if not Path(folder).is_dir():
+        return Finding("fail", f"SIMKO_DATA is {folder}, which is no folder", "point it at the data, or unset it")
+    return Finding("ok", f"SIMKO_DATA is {folder}")
+
+
+CHECKS: dict[str, Callable[[], Finding]] = {
+    "python": python,
+    "packages": packages,
+    "gpu": gpu,
+    "precision": precision,
+    "4-bit": four_bit,
+    "avx512": avx512,
+    "verifier": verifier,
+    "memory": memory,
+    "disk": disk,
+    "data": data,
+}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0])[:3])
+
+
+def _device(index: int) -> str:
+    import torch
+
+    properties = torch.cuda.get_device_properties(index)
+    free, total = torch.cuda.mem_get_info(index)
+    at = f"compute {properties.major}.{properties.minor}"
+    return f"cuda:{index} {properties.name}, {free / GIB:.1f} GiB free of {total / GIB:.1f} GiB, {at}"

@@ -1,0 +1,216 @@
+"""`env list`, `show`, `check`, `play`, `new`."""
+
+from __future__ import annotations
+
+import importlib.util
+import keyword
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from simko.cli.modules import reach
+from simko.cli.output import ask, clean, indent, print_json, print_table
+from simko.errors import UserError
+
+if TYPE_CHECKING:
+    from simko.envs import Episode, TokenEnv
+    from simko.types import Task
+
+ID = typer.Argument(metavar="ID", help="environment id, module:id, or jsonl:PATH")
+DATA = typer.Option(None, "--data", metavar="PATH", help="data file or folder, where the environment reads one")
+LEVEL = typer.Option(None, "--level", metavar="N", help="difficulty; the environment's own where left out")
+SPLIT = typer.Option(None, "--split", metavar="train|eval", help="which problems; train where there are any")
+SEED = typer.Option(0, "--seed", metavar="N", help="of the problem that is drawn")
+JSON_FLAG = typer.Option(False, "--json", help="print JSON")
+
+NEW = '''"""The environment my/{title}-v0: problems, their gold answers, and who grades. `pytest {name}.py` tests it."""
+
+import simko.envs
+
+
+@simko.envs.verifier("{name}")
+def check(response, gold):
+    return response.strip() == gold  # a bool, a reward, None where there is no answer, or a simko.types.Verdict
+
+
+@simko.envs.task("my/{title}-v0", verifier="{name}", levels=(1, 2, 3), max_new_tokens=16)
+def {name}(rng, level):
+    """What the environment asks, in a line."""
+    a, b = (int(n) for n in rng.integers(10**level, size=2))
+    return f"{{a}} + {{b}} =", str(a + b)
+
+
+def test_{name}():
+    from simko.envs.check import check
+
+    assert [result for result in check("{name}:my/{title}-v0") if not result.passed] == []
+'''
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands as a group."""
+    group = typer.Typer(
+        help="Environments: list, look at, check, play, write one.", rich_markup_mode=None, invoke_without_command=True
+    )
+    group.callback()(_help)
+    group.command("list")(list_all)
+    for command in (show, check, play, new):
+        group.command()(command)
+    app.add_typer(group, name="env")
+
+
+def _help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def list_all(as_json: bool = JSON_FLAG) -> None:
+    """List the registered environments."""
+    from simko.envs import specs
+
+    if as_json:
+        keys = ("id", "title", "verifier", "source", "levels", "turns", "max_prompt_tokens", "max_new_tokens")
+        print_json([{key: asdict(info)[key] for key in keys} for info in specs()])
+        return
+    rows = [(info.id, info.verifier, info.source, _span(info.levels), str(info.turns), info.title) for info in specs()]
+    print_table(rows, ("ID", "VERIFIER", "SOURCE", "LEVELS", "TURNS", ""))
+
+
+def show(
+    id: str = ID,
+    data: str | None = DATA,
+    level: int | None = LEVEL,
+    split: str | None = SPLIT,
+    seed: int = SEED,
+    task: str | None = typer.Option(None, "--task", metavar="ID", help="this task instead of a random one"),
+    tokenizer: str | None = typer.Option(None, "--tokenizer", metavar="MODEL", help="render with its chat template"),
+    as_json: bool = JSON_FLAG,
+) -> None:
+    """Show a problem, its prompt, its gold answer."""
+    env = _make(id, data, level, split, tokenizer)
+    chosen = _pick(env, seed, task)
+    prompt = env.describe(chosen)["text"]
+    if as_json:
+        about = {"id": id, "task": chosen.id, "level": chosen.level, "problem": chosen.problem, "prompt": prompt}
+        tokens = {"prompt_tokens": len(env.prompt_ids(chosen)), "max_new_tokens": env.max_new_tokens}
+        print_json(about | {"gold": chosen.gold, "verifier": env.verifier_name} | tokens)
+        return
+    typer.echo(f"task      {clean(chosen.id)}" + (f"  (level {clean(chosen.level)})" if chosen.level else ""))
+    typer.echo(f"prompt    {len(env.prompt_ids(chosen))} tokens\n{indent(prompt)}")
+    typer.echo(f"gold      {clean(chosen.gold)}")
+    typer.echo(f"verifier  {env.verifier_name}, on an answer of at most {env.max_new_tokens} tokens")
+
+
+def check(
+    id: str = ID,
+    data: str | None = DATA,
+    level: int | None = LEVEL,
+    split: str | None = SPLIT,
+    as_json: bool = JSON_FLAG,
+) -> None:
+    """Check that it keeps the contract.
+
+    Gymnasium's, and simko's stricter one. Exits 1 where a check fails, 2 where the environment cannot be made.
+    """
+    reach(id)
+    from simko.envs.check import check as run_checks
+
+    results = run_checks(id, data, level=level, split=split)
+    failed = [result for result in results if not result.passed]
+    if as_json:
+        print_json({"id": id, "passed": not failed, "checks": [asdict(result) for result in results]})
+    else:
+        width = max(len(result.name) for result in results)
+        for result in results:
+            said = f"{'ok' if result.passed else 'FAIL':4}  {result.name:{width}}  {clean(result.detail)}"
+            typer.echo(said.rstrip())
+        typer.echo(f"{id}: {len(results) - len(failed)} of {len(results)} checks passed")
+    if failed:
+        raise typer.Exit(1)
+
+
+def play(
+    id: str = ID,
+    data: str | None = DATA,
+    level: int | None = LEVEL,
+    split: str | None = SPLIT,
+    seed: int = SEED,
+) -> None:
+    """Answer problems yourself; see the verdict."""
+    env = _make(id, data, level, split)
+    typer.echo(f"{id}, graded by '{env.verifier_name}'. One line an answer; Ctrl-D ends.")
+    solved = played = 0
+    while True:
+        chosen = _pick(env, seed + played, None)
+        typer.echo("\n" + indent(env.describe(chosen)["text"]))
+        episode = env.begin(chosen)
+        while not episode.done:
+            answer = ask("> ")
+            if answer is None:
+                typer.echo(f"\nsolved {solved} of {played}")
+                return
+            said = take_turn(env, episode, answer)
+            if said:
+                typer.echo(indent(said.strip("\n")))
+        verdict = env.grade(episode.text, chosen)
+        cut = " (cut off by the token budget)" if episode.truncated else ""
+        read = "" if verdict.extracted is None else f", read as {clean(verdict.extracted)!r}"
+        typer.echo(f"{verdict.outcome}, reward {verdict.reward:g}{read}{cut}; gold: {clean(chosen.gold)}")
+        solved, played = solved + verdict.correct, played + 1
+
+
+def take_turn(env: TokenEnv, episode: Episode, answer: str) -> str:
+    """Give the environment one turn of text, as tokens; returns what it said back, empty where nothing."""
+    before = len(episode.ids)
+    ids = env.tokenizer.encode(answer, add_special_tokens=False)
+    end = [min(env.stop_ids)] if env.stop_ids else env.tokenizer.encode(env.stop[0], add_special_tokens=False)
+    for token in [*ids, *end]:
+        if episode.push(token):
+            break
+    reply = [i for i, own in zip(episode.ids[before:], episode.sampled[before:], strict=True) if not own]
+    return env.tokenizer.decode(reply, skip_special_tokens=True)
+
+
+def new(name: str = typer.Argument(metavar="NAME", help="a Python name, as in my_task: writes ./my_task.py")) -> None:
+    """Write a small one of your own to start from."""
+    path = Path(f"{name}.py")
+    if not name.isidentifier() or keyword.iskeyword(name) or not name.isascii():
+        raise UserError(f"'{name}' is not a Python name; use letters, digits and underscores, as in my_task")
+    if path.exists():
+        raise UserError(f"{path} exists and is left as it is; take another name")
+    if importlib.util.find_spec(name) is not None:
+        raise UserError(f"a Python module '{name}' exists already and would be imported instead; take another name")
+    title = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+    path.write_text(NEW.format(name=name, title=title), encoding="utf-8")
+    typer.echo(f"wrote {path}. Next:")
+    for verb in ("env check", "env play", "train --env"):
+        typer.echo(f"    simko {verb} {name}:my/{title}-v0")
+
+
+def _make(id: str, data: str | None, level: int | None, split: str | None, tokenizer: str | None = None) -> TokenEnv:
+    """The environment; without a split the training one, else evaluation where there is no other."""
+    reach(id)
+    from simko.envs import make
+
+    settings = {"data": data, "level": level, "tokenizer": tokenizer}
+    if split is not None:
+        return make(id, split=split, **settings)
+    try:
+        return make(id, split="train", **settings)
+    except UserError as error:
+        try:
+            return make(id, split="eval", **settings)
+        except UserError:
+            raise error from None
+
+
+def _pick(env: TokenEnv, seed: int, task: str | None) -> Task:
+    import numpy as np
+
+    return env.source.get(task) if task is not None else env.source.draw(np.random.default_rng(seed))
+
+
+def _span(levels: tuple[int, ...]) -> str:
+    return f"{min(levels)}-{max(levels)}" if len(levels) > 1 else "".join(map(str, levels)) or "-"

@@ -1,0 +1,115 @@
+"""Flags of a command from the fields of its config dataclass, so that nothing is listed twice.
+
+Every flag's value travels as text and the config itself parses it: a mistake gets the same line from a flag as from YAML.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import MISSING, Field, fields
+from typing import Any, Literal, get_args, get_origin
+
+import typer
+
+from simko.errors import UserError
+
+Command = Callable[..., None]
+
+_METAVARS = {int: "N", float: "X", str: "TEXT"}
+
+
+def config_flags(
+    config_class: type, *, only: Collection[str] | None = None, skip: Collection[str] = ()
+) -> Callable[[Command], Command]:
+    """A decorator: give a command one flag for each field of `config_class`, or for those in `only`, but not in `skip`.
+
+    The command gets what was typed, and nothing else, as the mapping `given` (field name to text or bool).
+    """
+
+    def decorate(command: Command) -> Command:
+        own = inspect.signature(command, eval_str=True)
+        generated = [_parameter(entry, hint) for entry, hint in _entries(config_class, only, skip)]
+        names = [parameter.name for parameter in generated]
+
+        def run(**values: Any) -> None:
+            typed = {name: values.pop(name) for name in names}
+            command(given={name: value for name, value in typed.items() if value is not None}, **values)
+
+        kept = [parameter for parameter in own.parameters.values() if parameter.name != "given"]
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*kept, *generated]]
+        run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # what typer reads
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        return run
+
+    return decorate
+
+
+def extra_settings(arguments: Sequence[str]) -> dict[str, Any]:
+    """`--alpha 0.3 --top-k=3 --no-x` that no flag took, as `{"alpha": "0.3", "top_k": "3", "x": False}`.
+
+    Raises:
+        UserError: something that is no `--name value`.
+    """
+    found: dict[str, Any] = {}
+    rest = list(arguments)
+    while rest:
+        flag = rest.pop(0)
+        name, equals, value = flag.removeprefix("--").partition("=")
+        if not flag.startswith("--") or not name:
+            raise UserError(f"unexpected '{flag}'; settings are given as --name value")
+        if equals:
+            found[_key(name)] = value
+        elif rest and not rest[0].startswith("--"):
+            found[_key(name)] = rest.pop(0)
+        elif name.startswith("no-"):
+            found[_key(name.removeprefix("no-"))] = False
+        else:
+            found[_key(name)] = True
+    return found
+
+
+def flag(name: str) -> str:
+    """A setting's name as its flag: `group_size` is `--group-size`."""
+    return "--" + name.replace("_", "-")
+
+
+def _key(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _entries(config_class: type, only: Collection[str] | None, skip: Collection[str]) -> list[tuple[Field[Any], Any]]:
+    """Fields and their types; a mapping (the method's settings) has no flag of its own."""
+    hints = typing.get_type_hints(config_class)
+    chosen = [f for f in fields(config_class) if f.name not in skip and (only is None or f.name in only)]
+    kinds = [(entry, _kind(hints[entry.name])) for entry in chosen]
+    return [(entry, kind) for entry, kind in kinds if get_origin(kind) is not Mapping]
+
+
+def _kind(hint: Any) -> Any:
+    """The type of a hint without its None."""
+    if get_origin(hint) in (typing.Union, types.UnionType):
+        (hint,) = [option for option in get_args(hint) if option is not type(None)]
+    return hint
+
+
+def _parameter(entry: Field[Any], kind: Any) -> inspect.Parameter:
+    help_text = entry.metadata.get("help", "")
+    if entry.default not in (None, "", MISSING) and entry.default is not False:
+        shown = "on" if entry.default is True else entry.default
+        help_text += f" [{shown:g}]" if isinstance(shown, float) else f" [{shown}]"
+    long = flag(entry.name)
+    if kind is bool:
+        option = typer.Option(None, f"{long}/{flag('no_' + entry.name)}", help=help_text, show_default=False)
+        return _keyword(entry.name, option, bool | None)
+    metavar = "|".join(map(str, get_args(kind))) if get_origin(kind) is Literal else _METAVARS[kind]
+    names = (f"-{entry.name}", long) if len(entry.name) == 1 else (long,)
+    option = typer.Option(None, *names, help=help_text, metavar=metavar, show_default=False)
+    return _keyword(entry.name, option, str | None)
+
+
+def _keyword(name: str, option: Any, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=annotation)

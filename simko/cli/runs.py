@@ -1,0 +1,169 @@
+"""`train`, `eval`, `algorithms`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from simko.cli.flags import config_flags, extra_settings, flag
+from simko.cli.modules import reach
+from simko.cli.output import clean, note, print_json
+from simko.config import EvalConfig, TrainConfig, read_yaml, write_yaml
+from simko.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from simko.checkpoint import RunFolder
+
+MAY_CHANGE = frozenset(
+    (
+        *("steps", "device", "threads", "micro_batch_tokens", "checkpoint_every", "keep_checkpoints", "logger"),
+        *("force", "preflight_prompts"),
+    )
+)
+"""Settings that leave the update as it is: a resumed run may change them, and those that begin with `eval_`."""
+TRAIN_EPILOG = (
+    "A method's own settings are flags too, as in --alpha 0.3: see `simko algorithms`. Without any flag: the built-in "
+    "tiny policy on Countdown. Defaults stand in brackets; `tiny` has some of its own, which --dry-run shows."
+)
+JSON_FLAG = typer.Option(False, "--json", help="print one JSON object")
+CONFIG_FLAG = typer.Option(None, "--config", metavar="FILE", help="YAML file of settings; flags go over it")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    takes_more = {"allow_extra_args": True, "ignore_unknown_options": True}
+    app.command(context_settings=takes_more, epilog=TRAIN_EPILOG)(train)
+    app.command("eval")(evaluate)
+    app.command()(algorithms)
+
+
+@config_flags(TrainConfig)
+def train(
+    context: typer.Context,
+    given: Mapping[str, Any],
+    config: str | None = CONFIG_FLAG,
+    resume: str | None = typer.Option(
+        None, "--resume", metavar="DIR", help="go on with a run from its newest checkpoint; with --steps N, to step N"
+    ),
+    dry_run: bool = typer.Option(False, "--dry-run", help="print the resolved configuration as YAML and stop"),
+    as_json: bool = JSON_FLAG,
+) -> None:
+    """Train a 4-bit LoRA policy on an environment."""
+    overrides = _overrides(config, {**given, **extra_settings(context.args)})
+    run = None
+    if resume is None:
+        from simko.settings import train_config
+
+        resolved = train_config(overrides)
+    else:
+        from simko.checkpoint import RunFolder
+
+        run = RunFolder.open(resume)
+        resolved = resumed_config(run, overrides)
+    if dry_run:
+        print_json(asdict(resolved)) if as_json else typer.echo(write_yaml(resolved), nl=False)
+        return
+    reach(resolved.env)
+    from rich.console import Console
+
+    from simko.train import train as start
+
+    finished = start(resolved, resume=run, console=Console(stderr=as_json))
+    if as_json:
+        print_json({"run": str(finished.path)})
+
+
+def resumed_config(run: RunFolder, overrides: Mapping[str, Any]) -> TrainConfig:
+    """The config of `run` with what may change about it.
+
+    Raises:
+        UserError: an unknown key, or a value that would make it another run.
+    """
+    from simko import algorithms
+
+    old, name = run.config, run.config.algorithm
+    known, own = [f.name for f in fields(TrainConfig)], algorithms.settings(name)
+    changes: dict[str, Any] = {}
+    for key, value in overrides.items():
+        if key == "out":
+            before, after = run.path.resolve(), Path(value).resolve()
+        elif key in known:
+            before, after = getattr(old, key), getattr(replace(old, **{key: value}), key)
+            changes[key] = after
+        elif key in own:
+            before = old.method.get(key, own[key]["default"])
+            after = getattr(algorithms.get(name, **{key: value}), key)
+        else:
+            raise UserError(f"config: unknown key '{key}'{nearest(key, [*known, *own])}")
+        if after != before and key not in MAY_CHANGE and not key.startswith("eval_"):
+            raise UserError(
+                f"--resume {run.path}: {flag(key)} is {after}, the run has {before}; leave it out, "
+                "or start another run with --config and --out"
+            )
+    return replace(old, **changes)
+
+
+def _overrides(config: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a YAML file, flat, with those of the command line over them."""
+    content = read_yaml(config) if config else {}
+    method = content.pop("method", None) or {}
+    if not isinstance(method, Mapping):
+        raise UserError(f"config {config}: method is {method!r}; it must be a mapping of the method's settings")
+    content = {**method, **content}
+    before = str(content.get("algorithm", TrainConfig().algorithm))
+    after = str(given.get("algorithm", before))
+    if after != before:
+        from simko import algorithms
+
+        foreign = sorted(set(content) & set(algorithms.settings(before)) - set(algorithms.settings(after)))
+        content = {key: value for key, value in content.items() if key not in foreign}
+        if foreign:
+            note(f"{config} is for {before}; {after} has no {', '.join(foreign)}: left out")
+    return {**content, **given}
+
+
+@config_flags(EvalConfig, skip=("target",))
+def evaluate(
+    given: Mapping[str, Any],
+    target: str = typer.Argument(metavar="RUN_OR_MODEL", help="run folder, Hub id, local model folder, or 'tiny'"),
+    config: str | None = CONFIG_FLAG,
+    as_json: bool = JSON_FLAG,
+) -> None:
+    """Measure pass@K on held-out problems.
+
+    Majority@K and the base model's curve stand beside it.
+    """
+    content = read_yaml(config) if config else {}
+    known = [f.name for f in fields(EvalConfig)]
+    for key in content:
+        if key not in known:
+            raise UserError(f"config {config}: unknown key '{key}'{nearest(key, known)}")
+    settings = EvalConfig(**{**content, **given, "target": target})
+    from rich.console import Console
+
+    from simko.checkpoint import RunFolder
+    from simko.evaluate import evaluate as measure
+
+    reach(settings.env or (RunFolder.open(target).config.env if RunFolder.is_run(target) else None))
+    result = measure(settings, console=Console(stderr=as_json))
+    if as_json:
+        print_json(result)
+
+
+def algorithms(as_json: bool = JSON_FLAG) -> None:
+    """List the training methods with their settings."""
+    from simko import algorithms as methods
+
+    if as_json:
+        print_json(methods.describe())
+        return
+    for entry in methods.describe():
+        typer.echo(f"{entry['name']}: {entry['title']}")
+        own = methods.settings(entry["name"])
+        width = max(len(flag(key)) for key in own)
+        for key, about in own.items():
+            typer.echo(clean(f"  {flag(key):{width}}  {about['help']} [{about['default']}]"))

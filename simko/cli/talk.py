@@ -1,0 +1,145 @@
+"""`sample`, `chat`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from simko.cli.flags import config_flags
+from simko.cli.modules import reach
+from simko.cli.output import ask, clean, indent, note, print_json
+from simko.config import EvalConfig, TrainConfig
+from simko.errors import UserError
+
+if TYPE_CHECKING:
+    from simko.target import Target
+    from simko.types import Completion, Group
+
+TARGET = typer.Argument(metavar="RUN_OR_MODEL", help="run folder, Hub id, local model folder, or 'tiny'")
+CHAT_TOKENS = 512
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(sample)
+    app.command()(chat)
+
+
+@config_flags(EvalConfig, skip=("target", "n", "problems", "base", "out", "allow_overlap"))
+def sample(
+    given: Mapping[str, Any],
+    target: str = TARGET,
+    n: int = typer.Option(4, "-n", "--n", metavar="N", help="answers a problem [4]", show_default=False),
+    problems: int = typer.Option(3, "--problems", metavar="N", help="problems [3]", show_default=False),
+    split: str = typer.Option(
+        "eval", "--split", metavar="train|eval", help="which problems [eval]", show_default=False
+    ),
+    as_json: bool = typer.Option(False, "--json", help="print JSON"),
+) -> None:
+    """Print a few answers and their verdicts.
+
+    A run's own settings hold where no flag is given.
+    """
+    config = EvalConfig(**{"target": target, "n": n, "problems": problems, **given})
+    found = find(config)
+    from simko.build import make_env, make_policy
+    from simko.rollout import rollout
+    from simko.target import sampling_settings
+
+    temperature, top_p = sampling_settings(config, found.settings)
+    policy = make_policy(found.settings, found.adapter)
+    env = make_env(found.settings, policy, split)
+    tasks = env.source.tasks(problems, config.seed)
+    groups = rollout(policy.engine, env, tasks, n, temperature=temperature, top_p=top_p, seed=config.seed)
+    if as_json:
+        print_json([_row(group, c) for group in groups for c in group.completions])
+        return
+    for group in groups:
+        typer.echo(f"task {clean(group.task.id)}, gold: {clean(group.task.gold)}")
+        typer.echo(indent(env.describe(group.task)["text"], "  | "))
+        for c in group.completions:
+            typer.echo(f"  {c.verdict.outcome}{', cut off' if c.finish == 'length' else ''}\n{indent(c.text)}")
+        typer.echo("")
+    right = [sum(c.verdict.correct for c in group.completions) for group in groups]
+    typer.echo(
+        f"temperature {temperature:g}, top-p {top_p:g}: {sum(right)} of {n * len(groups)} answers correct, "
+        f"{sum(map(bool, right))} of {len(groups)} problems solved"
+    )
+
+
+def _row(group: Group, completion: Completion) -> dict[str, Any]:
+    task, verdict = group.task, completion.verdict
+    return {
+        "task": task.id,
+        "problem": task.problem,
+        "gold": task.gold,
+        "text": completion.text,
+        "finish": completion.finish,
+        "outcome": verdict.outcome,
+        "reward": verdict.reward,
+        "extracted": verdict.extracted,
+    }
+
+
+@config_flags(
+    EvalConfig,
+    only=("quantization", "adapter", "device", "threads", "seed", "temperature", "top_p", "template", "max_new_tokens"),
+)
+def chat(given: Mapping[str, Any], target: str = TARGET) -> None:
+    """Talk to a model or a run.
+
+    `/new` starts over; Ctrl-D ends.
+    """
+    config = EvalConfig(**{"target": target, "n": 1, **given})
+    found = find(config, any_model=True)
+    from simko.build import make_policy
+    from simko.envs import PromptFormat
+    from simko.target import sampling_settings
+    from simko.types import Sampling
+
+    policy = make_policy(found.settings, found.adapter)
+    words = PromptFormat(policy.tokenizer, found.settings.template)
+    budget = config.max_new_tokens or CHAT_TOKENS
+    temperature, top_p = sampling_settings(config, found.settings)
+    sampling = Sampling(temperature, top_p, 0, budget, (), tuple(sorted(words.stop_ids)))
+    room = getattr(policy.model.config, "max_position_embeddings", None)
+    ids: list[int] = []
+    closed, turn = True, 0
+    typer.echo(f"{target}, temperature {temperature:g}, top-p {top_p:g}. /new starts over; Ctrl-D ends.")
+    while (said := ask("you> ")) is not None:
+        if said.strip() == "/new":
+            ids = []
+            continue
+        if not said.strip():
+            continue
+        ids = ids + words.reply_ids(said, closed) if ids else words.prompt_ids(said)
+        if room and len(ids) + budget > room:
+            note(f"the talk fills the model's {room} tokens; starting over")
+            ids = words.prompt_ids(said)
+        ((answer,),) = policy.engine.generate([ids], 1, sampling, [(config.seed << 32) + turn])
+        ids, closed, turn = ids + answer.ids.tolist(), answer.finish == "stop", turn + 1
+        text = policy.tokenizer.decode(answer.ids.tolist(), skip_special_tokens=True)
+        typer.echo(clean(text.strip()) + ("" if closed else " [...]"))
+    typer.echo("")
+
+
+def find(config: EvalConfig, any_model: bool = False) -> Target:
+    """The run or model that `config.target` names; with `any_model` a model needs no environment.
+
+    Raises:
+        UserError: no such run or model.
+    """
+    from simko.checkpoint import RunFolder
+    from simko.target import resolve
+
+    is_run = RunFolder.is_run(config.target)
+    reach(config.env or (RunFolder.open(config.target).config.env if is_run else None))
+    if any_model and not is_run:
+        config = replace(config, env=TrainConfig().env)
+    try:
+        return resolve(config)
+    except UserError as error:
+        raise UserError(str(error).removeprefix("eval: ")) from error
