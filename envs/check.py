@@ -25,7 +25,6 @@ from gymnasium.vector import AutoresetMode
 from simko.envs import probe, registry
 from simko.envs.probe import Step, Subject
 from simko.envs.split import normalise
-from simko.envs.token_env import SPLITS
 from simko.errors import UserError
 
 
@@ -194,7 +193,7 @@ def _other_gold(subject: Subject) -> str | None:
 
 def _splits(subject: Subject) -> str | None:
     found: dict[str, set[str]] = {}
-    for split in SPLITS:
+    for split in ("train", "eval"):
         try:
             env = subject.make(split=split)
             tasks = probe.sample(env, 100) if env.source.size is None else env.source.tasks(None, seed=0)
@@ -250,7 +249,8 @@ def _processes(subject: Subject) -> None:
 
 def _vector(subject: Subject) -> None:
     single, seeds = subject.make(), [5, 6, 6]
-    many = gymnasium.make_vec(registry.load_id(subject.id), num_envs=3, **subject.settings)
+    name, settings = registry.resolve(subject.id, subject.settings)
+    many = gymnasium.make_vec(name, num_envs=3, **settings)
     tokens = [probe.random_tokens(single, slot) for slot in range(3)]
     observation, _ = many.reset(seed=seeds)  # type: ignore[arg-type]  # a list, as in Gymnasium's own
     expected: list[list[Step]] = []

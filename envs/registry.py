@@ -169,18 +169,20 @@ def make(id: str, **settings: Any) -> TokenEnv:
     `settings` are `TokenEnv`'s keywords; None keeps the environment's own. Raises `UserError` for an id that is not
     registered, a module that does not import, and an environment that is not a `TokenEnv`.
     """
-    if id.startswith("jsonl:"):
-        settings["data"] = id.removeprefix("jsonl:")
-        id = "simko/JSONL-v0"
-    name = load_id(id)
+    name, settings = resolve(id, settings)
     env = gymnasium.make(name, disable_env_checker=True, **settings).unwrapped
     if not isinstance(env, TokenEnv):
         raise UserError(f"environment '{id}' is a {type(env).__name__}, not a simko.envs.TokenEnv; it has no tokens")
     return env
 
 
-def load_id(id: str) -> str:
-    """The Gymnasium id in `"module:id"`, its module imported. Raises `UserError` where it is not registered."""
+def resolve(id: str, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The Gymnasium id behind `id`, its module imported, and the settings that go with it.
+
+    Raises `UserError` where the module does not import or the id is not registered.
+    """
+    if id.startswith("jsonl:"):
+        return "simko/JSONL-v0", {**settings, "data": id.removeprefix("jsonl:")}
     module, _, name = id.rpartition(":")
     if module:
         try:
@@ -190,4 +192,4 @@ def load_id(id: str) -> str:
     if name not in gymnasium.registry:
         known = nearest(name, gymnasium.registry)
         raise UserError(f"no environment '{name}'{known} (see `simko env list`; one of a package is 'package:id')")
-    return name
+    return name, settings

@@ -22,7 +22,7 @@ from simko.errors import UserError, nearest
 from simko.types import Task, TaskSource, TokenizerLike, Verdict
 
 Observation = dict[str, Any]  # {"tokens": int64 (max_length,), "length": int64}
-SPLITS = ("train", "eval")
+SPLITS = ("train", "eval", "all")  # all: where the source has it
 
 
 class TokenEnv(gymnasium.Env[Observation, Any]):
@@ -141,9 +141,10 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         if self.episode is None or self.episode.done:
             raise ResetNeeded("call reset(): " + ("no episode was begun" if self.episode is None else "it is over"))
         if not self.action_space.contains(action):
-            raise InvalidAction(f"action {action!r} is not a token id in 0..{self.action_space.n - 1}")
+            raise InvalidAction(f"action {action!r} is not a token id in 0..{len(self.tokenizer) - 1}")
         self.episode.push(int(action))
-        reward, info = self.conclude(self.episode) if self.episode.done else (0.0, {})
+        nothing_yet: tuple[float, dict[str, Any]] = (0.0, {})
+        reward, info = self.conclude(self.episode) if self.episode.done else nothing_yet
         return self._observe(self.episode), reward, self.episode.terminated, self.episode.truncated, info
 
     def describe(self, task: Task) -> dict[str, Any]:

@@ -16,7 +16,7 @@ class ByteTokenizer:
     No text encodes to a special token: `"<eos>"` is five bytes. Bytes that are not UTF-8 decode to U+FFFD.
     """
 
-    eos_token_id: int = 256
+    eos_token_id: int | None = 256
     pad_token_id: int = 257
     all_special_ids: tuple[int, ...] = (256, 257)
     chat_template: str | None = None

@@ -59,7 +59,9 @@ class TokenVectorEnv(VectorEnv[Observation, Any, Any]):
         """Begin an episode in every slot, or in those of `options["reset_mask"]`."""
         check_options(options, ("task", "reset_mask"))
         mask = self._mask((options or {}).get("reset_mask"))
-        seeds = self._per_slot("seed", [seed + i for i in range(self.num_envs)] if _is_int(seed) else seed)
+        if isinstance(seed, int | np.integer):
+            seed = [int(seed) + i for i in range(self.num_envs)]
+        seeds = self._per_slot("seed", seed)
         wanted = (options or {}).get("task")
         ids = self._per_slot("task", [wanted] * self.num_envs if isinstance(wanted, str) else wanted)
         infos: dict[str, Any] = {}
@@ -128,10 +130,6 @@ class TokenVectorEnv(VectorEnv[Observation, Any, Any]):
         if len(values) != self.num_envs:
             raise UserError(f"reset: {len(values)} values of {name} for {self.num_envs} slots; give one a slot")
         return list(values)
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int | np.integer)
 
 
 def make_vector_env(num_envs: int, env: Mapping[str, Any], **overrides: Any) -> TokenVectorEnv:

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+
+import fake_envs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simko.envs import ByteTokenizer, Episode, PromptFormat
+from simko.types import Task
+
+BYTES = ByteTokenizer()
+TASK = Task("t", "problem", "gold")
+EOS = 256
+FORMAT = PromptFormat(BYTES)
+TOKENS = st.lists(st.sampled_from([*b"ab;\n", 0xC3, 0xA9, EOS, 257]), max_size=24)
+STOPS = st.lists(st.sampled_from([";", "ab", "é", "\nb", "aba", "\u20ac"]), max_size=3).map(tuple)
+
+
+def episode(budget: int = 20, stop: tuple[str, ...] = (), reply: Callable[..., str | None] | None = None) -> Episode:
+    return Episode(TASK, [1, 2], FORMAT, budget, stop, reply)
+
+
+def says(*texts: str | None) -> Callable[[Task, Sequence[str]], str | None]:
+    return lambda task, turns: texts[len(turns) - 1]
+
+
+def state(e: Episode) -> tuple[object, ...]:
+    return (e.ids, e.sampled, e.terminated, e.truncated, e.turns)
+
+
+def test_eos_terminates() -> None:
+    e = episode()
+    assert e.extend([*b"hi", EOS]) == 3
+    assert state(e) == ([*b"hi", EOS], [True] * 3, True, False, ["hi"])
+    assert (e.text, e.finish, e.done, e.budget_left) == ("hi", "stop", True, 17)
+
+
+def test_eos_at_the_first_token() -> None:
+    e = episode()
+    assert e.push(EOS)
+    assert state(e) == ([EOS], [True], True, False, [""])
+    assert e.text == ""
+
+
+def test_truncation_exactly_at_the_budget() -> None:
+    e = episode(3)
+    assert [e.push(t) for t in b"ab"] == [False, False]
+    assert not e.done
+    assert e.push(ord("c"))
+    assert state(e) == ([*b"abc"], [True] * 3, False, True, ["abc"])
+    assert (e.text, e.finish, e.budget_left) == ("abc", "length", 0)
+
+
+def test_eos_as_the_last_token_of_the_budget_terminates() -> None:
+    e = episode(3)
+    e.extend([*b"ab", EOS])
+    assert (e.terminated, e.truncated) == (True, False)
+
+
+def test_stop_string_straddles_tokens_and_is_left_out() -> None:
+    e = episode(stop=("</a>",))
+    assert e.extend(b"x</a>y") == 5
+    assert (e.text, e.terminated) == ("x", True)
+    assert bytes(e.ids) == b"x</a>"
+
+
+def test_stop_string_inside_a_token() -> None:
+    class Pairs(ByteTokenizer):
+        def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = False) -> str:
+            return "".join("" if t == EOS else f"<{t}>\n." for t in token_ids)
+
+    e = Episode(TASK, [1], PromptFormat(Pairs()), 9, ("\n",))
+    e.push(7)
+    assert (e.text, e.terminated) == ("<7>", True)
+
+
+def test_stop_string_of_several_bytes_ends_with_its_last_byte() -> None:
+    e = episode(stop=("é",))
+    assert e.extend("aé".encode()[:2]) == 2
+    assert not e.done
+    e.push(0xA9)
+    assert (e.text, e.terminated) == ("a", True)
+
+
+def test_earliest_of_two_stop_strings_cuts() -> None:
+    e = episode(stop=("bc", "abc"))
+    e.extend(b"xabc")
+    assert e.text == "x"
+
+
+def test_reply_is_appended_and_the_policy_goes_on() -> None:
+    e = episode(reply=says("no", None))
+    assert e.extend([*b"1", EOS, *b"99"]) == 2  # what was sampled beyond the turn's end is not part of the answer
+    assert e.ids == [*b"1", EOS, *b"\nno\n"]
+    assert not e.done
+    e.extend([*b"2", EOS])
+    assert e.sampled == [True, True, *[False] * 4, True, True]
+    assert (e.turns, e.text, e.terminated) == (["1", "2"], "1\n2", True)
+
+
+def test_reply_sees_the_turns_so_far() -> None:
+    seen: list[tuple[Task, tuple[str, ...]]] = []
+
+    def listen(task: Task, turns: Sequence[str]) -> str | None:
+        seen.append((task, tuple(turns)))
+        return "go on" if len(turns) == 1 else None
+
+    e = episode(stop=(";",), reply=listen)
+    e.extend(b"a;")
+    e.extend([*b"b", EOS])
+    assert seen == [(TASK, ("a",)), (TASK, ("a", "b"))]
+
+
+def test_reply_that_does_not_fit_is_cut_by_the_budget() -> None:
+    e = episode(5, reply=says("a long reply"))
+    e.extend([*b"1", EOS])
+    assert state(e) == ([*b"1", EOS, *b"\na "], [True, True, False, False, False], False, True, ["1"])
+
+
+def test_reply_that_leaves_no_room_to_answer_truncates() -> None:
+    e = episode(6, reply=says("no"))
+    e.extend([*b"1", EOS])
+    assert (len(e.ids), e.terminated, e.truncated) == (6, False, True)
+
+
+@pytest.mark.parametrize(("said", "terminated"), [(None, True), ("no", False)])
+def test_turn_that_ends_with_the_budget(said: str | None, terminated: bool) -> None:
+    e = episode(2, reply=says(said))
+    e.extend([*b"1", EOS])
+    assert (e.terminated, e.truncated) == (terminated, not terminated)
+    assert e.ids == [*b"1", EOS]
+
+
+def test_stop_strings_are_looked_for_in_one_turn_only() -> None:
+    e = episode(stop=("ab",), reply=says("x", None))
+    e.extend([*b"a", EOS])
+    e.extend(b"b")
+    assert not e.done
+
+
+def test_after_a_stop_string_a_chat_reply_closes_the_turn_itself() -> None:
+    tokenizer = fake_envs.chat_tokenizer()
+    format = PromptFormat(tokenizer)
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    answer = tokenizer.encode("3;", add_special_tokens=False)
+    by_stop = Episode(TASK, [1], format, 99, (";",), says("no"))
+    by_stop.extend(answer)
+    by_token = Episode(TASK, [1], format, 99, (), says("no"))
+    by_token.extend([*answer, end])
+    assert by_stop.ids == by_token.ids
+    assert by_stop.sampled != by_token.sampled
+
+
+def test_no_token_after_the_end() -> None:
+    e = episode()
+    e.push(EOS)
+    with pytest.raises(ValueError, match="task 't' is over"):
+        e.push(1)
+    assert e.extend([1, 2]) == 0
+
+
+@given(TOKENS, STOPS, st.integers(1, 24), st.lists(st.sampled_from(["", "no", "ab;"]), max_size=2))
+def test_against_a_slow_reference(tokens: list[int], stop: tuple[str, ...], budget: int, texts: list[str]) -> None:
+    e = episode(budget, stop, says(*texts, None))
+    rest = list(tokens)
+    while rest and not e.done:
+        rest = rest[e.extend(rest) :]
+        assert len(e.ids) == len(e.sampled) <= budget
+    assert state(e) == reference(tokens, stop, budget, texts)
+    assert not (e.terminated and e.truncated)
+    assert not any(s in turn for s in stop for turn in e.turns)
+    assert e.budget_left == budget - len(e.ids)
+
+
+def reference(tokens: list[int], stop: tuple[str, ...], budget: int, texts: list[str]) -> tuple[object, ...]:
+    """The same rules with everything decoded anew at each token."""
+    ids: list[int] = []
+    sampled: list[bool] = []
+    turns: list[str] = []
+    turn: list[int] = []
+    replies = [*texts, None]
+
+    def shown(t: list[int]) -> str:
+        text = bytes(i for i in t if i < 256).decode(errors="replace")
+        return min((text.split(s)[0] for s in stop), key=len, default=text)
+
+    for token in tokens:
+        ids, sampled, turn = [*ids, token], [*sampled, True], [*turn, token]
+        whole = bytes(i for i in turn if i < 256).decode(errors="replace")
+        if token == EOS or any(s in whole for s in stop):
+            turns, turn = [*turns, shown(turn)], []
+            reply = replies[len(turns) - 1]
+            if reply is None:
+                return ids, sampled, True, False, turns
+            said = list(f"\n{reply}\n".encode())[: budget - len(ids)]
+            ids, sampled = ids + said, sampled + [False] * len(said)
+        if len(ids) == budget:
+            return ids, sampled, False, True, [*turns, shown(turn)] if turn else turns
+    return ids, sampled, False, False, [*turns, shown(turn)] if turn else turns
+
+
+def test_pickle() -> None:
+    e = Episode(TASK, [1], FORMAT, 40, (";",), fake_envs.again)
+    e.extend(b"1;")
+    copy = pickle.loads(pickle.dumps(e))
+    e.extend(b"2;")
+    copy.extend(b"2;")
+    assert state(copy) == state(e)

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import json
+import pickle
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import fake_envs
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.utils.env_checker import check_env
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simko.envs import ByteTokenizer, TokenEnv, TokenVectorEnv
+from simko.envs.token_env import load_object, make_env
+from simko.errors import UserError
+from simko.types import Task
+
+EOS = 256
+
+
+def sums(**settings: Any) -> TokenEnv:
+    return TokenEnv(fake_envs.Sums, "fake_last_word", **{"max_prompt_tokens": 16, "max_new_tokens": 6, **settings})
+
+
+def ids(observation: dict[str, Any]) -> list[int]:
+    return observation["tokens"][: observation["length"]].tolist()
+
+
+@pytest.mark.parametrize("id", ["fake/Double-v0", "fake/Twice-v0"])
+def test_gymnasiums_checker_is_content(id: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(gymnasium.make(id).unwrapped)
+
+
+def test_one_episode() -> None:
+    env = sums()
+    observation, info = env.reset(seed=0, options={"task": "7"})
+    assert info == {"task": "7", "text": "7 + 7 =\n"}
+    assert ids(observation) == list(b"7 + 7 =\n")
+    assert observation["tokens"].shape == (22,)
+    assert not observation["tokens"][8:].any()
+    steps = [env.step(token) for token in [*b"14", EOS]]
+    assert [s[1:4] for s in steps] == [(0.0, False, False), (0.0, False, False), (1.0, True, False)]
+    assert [s[4] for s in steps[:2]] == [{}, {}]
+    verdict = {"outcome": "correct", "reward": 1.0, "extracted": steps[2][4]["verdict"]["extracted"]}
+    assert steps[2][4] == {"verdict": verdict, "gold": "14"}
+    assert ids(steps[2][0]) == [*b"7 + 7 =\n14", EOS]
+    assert all(s[0] in env.observation_space for s in steps)
+
+
+def test_observations_share_nothing() -> None:
+    env = sums()
+    first, _ = env.reset(seed=0)
+    kept = first["tokens"].copy()
+    second = env.step(65)[0]
+    second["tokens"][:] = 9
+    third = env.step(66)[0]
+    assert (first["tokens"] == kept).all()
+    assert ids(third) == [*ids(first), 65, 66]
+
+
+def test_a_cut_answer_is_graded_on_its_text() -> None:
+    env = sums(max_new_tokens=2)
+    env.reset(options={"task": "7"})
+    env.step(ord("1"))
+    _, reward, terminated, truncated, info = env.step(ord("4"))
+    assert (reward, terminated, truncated, info["verdict"]["outcome"]) == (1.0, False, True, "correct")
+
+
+def test_same_seed_same_task_and_the_stream_goes_on() -> None:
+    env = sums()
+    first = [env.reset(seed=3)[1]["task"]] + [env.reset()[1]["task"] for _ in range(8)]
+    again = [env.reset(seed=3)[1]["task"]] + [env.reset()[1]["task"] for _ in range(8)]
+    assert first == again
+    assert len(set(first)) > 1
+
+
+def test_steps_out_of_order() -> None:
+    env = sums()
+    with pytest.raises(ResetNeeded, match="no episode was begun"):
+        env.step(1)
+    env.reset()
+    env.step(EOS)
+    with pytest.raises(ResetNeeded, match="it is over"):
+        env.step(1)
+
+
+@pytest.mark.parametrize("action", [-1, 258, 1.0, "a", None, np.int64(258)])
+def test_action_outside_the_vocabulary(action: Any) -> None:
+    env = sums()
+    env.reset()
+    with pytest.raises(InvalidAction, match=r"is not a token id in 0\.\.257"):
+        env.step(action)
+
+
+def test_render() -> None:
+    env = sums(render_mode="ansi", reply=fake_envs.again, max_new_tokens=20)
+    with pytest.raises(ResetNeeded):
+        env.render()
+    env.reset(options={"task": "3"})
+    for token in [*b"6", EOS, *b"7"]:
+        env.step(token)
+    assert env.render() == "3 + 3 =\n6\nAgain!\n7"
+    assert sums().render() is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"split": "trian"}, "split is 'trian'; did you mean 'train'"),
+        ({"render_mode": "human"}, "render_mode is 'human'; use 'ansi'"),
+        ({"max_new_tokens": 0}, "max_new_tokens is 0; give a whole number"),
+        ({"max_prompt_tokens": 2.5}, "max_prompt_tokens is 2.5; give a whole number"),
+        ({"stop": ["a", ""]}, "texts of at least one character"),
+        ({"reply": "fake_envs:nothing"}, "'fake_envs:nothing' cannot be imported"),
+    ],
+)
+def test_settings_that_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        sums(**settings)
+
+
+def test_sources() -> None:
+    assert TokenEnv("fake_envs:Sums", "fake_last_word", split="eval").source.get("104").gold == "208"
+    own = fake_envs.Sums("eval")
+    assert TokenEnv(own, "fake_last_word").source is own
+    for path in ("fake_envs:Nothing", "no_such_module:Sums", "fake_envs", ":"):
+        with pytest.raises(UserError, match="cannot be imported"):
+            load_object(path)
+    with pytest.raises(UserError, match="makes a dict; it must have name"):
+        TokenEnv(dict, "fake_last_word")
+    with pytest.raises(UserError, match="no_such_verifier"):
+        TokenEnv(fake_envs.Sums, "no_such_verifier")
+
+
+def test_prompt_over_its_budget_is_refused() -> None:
+    env = sums(max_prompt_tokens=7)
+    with pytest.raises(UserError, match="prompt of task '3' has 8 tokens, not 1 to 7; raise max_prompt_tokens"):
+        env.reset(options={"task": "3"})
+
+
+def test_unknown_reset_option() -> None:
+    with pytest.raises(UserError, match="no option 'tasks'; did you mean 'task'"):
+        sums().reset(options={"tasks": "3"})
+
+
+def test_make_env_keeps_what_is_none_and_names_a_slip() -> None:
+    own = {"source": "fake_envs:Sums", "verifier": "fake_last_word", "instruction": " Go.", "max_new_tokens": 5}
+    env = make_env(own, instruction=None, max_new_tokens=None, verifier=None)
+    assert (env.max_new_tokens, env.verifier_name) == (5, "fake_last_word")
+    assert env.format.prompt_text("x") == "x Go.\n"
+    assert make_env(own, instruction="").format.prompt_text("x") == "x\n"
+    with pytest.raises(UserError, match="take no 'max_tokens'; did you mean 'max_new_tokens'"):
+        make_env(own, max_tokens=5)
+
+
+def test_tokenizer_of_a_model() -> None:
+    env = sums(tokenizer=fake_envs.chat_tokenizer(), max_prompt_tokens=64)
+    observation, info = env.reset(options={"task": "3"})
+    assert info["text"] == "<s><|im_start|>user\n3 + 3 =<|im_end|>\n<|im_start|>assistant\n"
+    assert env.tokenizer.decode(ids(observation)) == info["text"]
+    assert env.action_space.n == len(env.tokenizer)
+    end = env.tokenizer.convert_tokens_to_ids("<|im_end|>")  # type: ignore[attr-defined]
+    answer = env.tokenizer.encode("6", add_special_tokens=False)
+    assert env.step(answer[0])[2] is False
+    assert env.step(end)[1:4] == (1.0, True, False)
+
+
+def test_spec_goes_through_json_and_pickle() -> None:
+    spec = gymnasium.make("fake/Double-v0", level=1, max_new_tokens=12).spec
+    assert spec is not None
+    json.loads(spec.to_json())
+    assert pickle.loads(pickle.dumps(spec)) == spec
+    env = gymnasium.make(gymnasium.envs.registration.EnvSpec.from_json(spec.to_json())).unwrapped
+    assert isinstance(env, TokenEnv)
+    assert env.max_new_tokens == 12
+
+
+def test_pickle_in_the_middle_of_an_episode() -> None:
+    env = gymnasium.make("fake/Twice-v0").unwrapped
+    env.reset(seed=1)
+    env.step(ord("1"))
+    copy = pickle.loads(pickle.dumps(env))
+    for token in [ord(";"), *b"99", EOS]:
+        ours, theirs = env.step(token), copy.step(token)
+        assert ids(ours[0]) == ids(theirs[0])
+        assert ours[1:] == theirs[1:]
+    assert env.reset()[1] == copy.reset()[1]
+
+
+def two_turns(task: Task, turns: Sequence[str]) -> str | None:
+    return f"Not {turns[0]}." if len(turns) == 1 and task.gold not in turns[0] else None
+
+
+@given(
+    tokens=st.lists(st.sampled_from([*b"01468; ab", 0xC3, 0xA9, EOS, 257]), min_size=1, max_size=20),
+    budget=st.integers(1, 20),
+    stop=st.lists(st.sampled_from([";", "ab", "é"]), max_size=2),
+    reply=st.sampled_from([None, two_turns]),
+    task=st.sampled_from(["0", "2", "3", "4"]),
+)
+def test_one_trajectory_on_three_paths(tokens: list[int], budget: int, stop: list[str], reply: Any, task: str) -> None:
+    env = sums(max_new_tokens=budget, stop=stop, reply=reply)
+    steps = []
+    prompt = ids(env.reset(options={"task": task})[0])
+    for token in tokens:
+        steps.append(env.step(token))
+        if steps[-1][2] or steps[-1][3]:
+            break
+
+    episode = env.begin(env.source.get(task))
+    taken = 0
+    while taken < len(tokens) and not episode.done:
+        taken += episode.extend(tokens[taken:])
+    assert taken == len(steps)
+    assert episode.prompt_ids == prompt
+    assert ids(steps[-1][0]) == prompt + episode.ids
+    assert steps[-1][2:4] == (episode.terminated, episode.truncated)
+    if episode.done:
+        assert steps[-1][1] == env.grade(episode.text, episode.task).reward
+
+    many = TokenVectorEnv(env, 2)
+    observation, _ = many.reset(options={"task": [task, "1"]})
+    assert ids({key: value[0] for key, value in observation.items()}) == prompt
+    for token, alone in zip(tokens, steps, strict=False):
+        observation, rewards, terminated, truncated, infos = many.step(np.array([token, ord("x")]))
+        assert ids({key: value[0] for key, value in observation.items()}) == ids(alone[0])
+        assert (rewards[0], terminated[0], truncated[0]) == alone[1:4]
+        if alone[4]:
+            assert infos["gold"][0] == alone[4]["gold"]
+            assert infos["verdict"]["outcome"][0] == alone[4]["verdict"]["outcome"]
+        else:
+            assert not infos.get("_gold", [False])[0]
+
+
+def test_byte_tokenizer_is_the_default() -> None:
+    assert isinstance(sums().tokenizer, ByteTokenizer)
