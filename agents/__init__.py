@@ -1,1 +1,12 @@
-""""""
+"""Agents: the 4-bit LoRA policy and the engine that it decodes with."""
+
+import logging
+
+# bitsandbytes reports on import that an optional kernel is absent, and at every 8-bit product that it casts its input
+for _name in ("bitsandbytes.backends.cpu.ops", "bitsandbytes.autograd._functions"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
+
+from simko.agents.engine import LocalEngine  # noqa: E402
+from simko.agents.policy import Answer, LoraPolicy  # noqa: E402
+
+__all__ = ["Answer", "LocalEngine", "LoraPolicy"]

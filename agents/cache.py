@@ -54,7 +54,8 @@ class SlotCache(Cache):
         if layer.keys is None or layer.values is None:
             # zeros and not empty: what lies behind a row's length is masked, but NaN times 0 is NaN
             layer.keys, layer.values = (
-                states.new_zeros(self.rows, states.shape[1], self.capacity, states.shape[3]) for states in (keys, values)
+                states.new_zeros(self.rows, states.shape[1], self.capacity, states.shape[3])
+                for states in (keys, values)
             )
         if self._source is not None:
             slots = slice(self._first, self._first + len(self._source))

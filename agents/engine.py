@@ -1,7 +1,7 @@
 """The decode engine: unmodified transformers models, one prefill for each distinct prompt, lockstep decoding of the rest.
 
-    order rows by length -> chunks that fit the cache budget -> prefill prompts, copy to their rows
-                         -> sample, drop finished rows, forward one token a row -> ... until no row is left
+order rows by length -> chunks that fit the cache budget -> prefill prompts, copy to their rows
+                     -> sample, drop finished rows, forward one token a row -> ... until no row is left
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class LocalEngine:
                 head_logits(hidden, batch.head), uniform, sampling.temperature, sampling.top_p, sampling.top_k
             )
             going = np.ones(len(live), dtype=bool)
-            for slot, (row, token, value) in enumerate(zip(live, tokens.tolist(), logp.tolist(), strict=True)):
+            for slot, (row, token, value) in enumerate(zip(live.tolist(), tokens.tolist(), logp.tolist(), strict=True)):
                 ids[row].append(token)
                 logprobs[row].append(value)
                 if token in self.eos_ids or stops.ended(ids[row]):
@@ -208,7 +208,9 @@ class _Batch:
         if len(holes):
             slots[holes] = movers
             longest = int(self._position[movers].max())
-            self._cache.move(torch.from_numpy(movers).to(self._device), torch.from_numpy(holes).to(self._device), longest)
+            self._cache.move(
+                torch.from_numpy(movers).to(self._device), torch.from_numpy(holes).to(self._device), longest
+            )
         self._position = self._position[slots]
         return slots
 
@@ -232,7 +234,9 @@ class _Batch:
         kinds = set(getattr(self._config, "layer_types", None) or ())
         if not kinds:
             return decode_mask(position, live, self._dtype, window)
-        masks = {kind: decode_mask(position, live, self._dtype, window if "sliding" in kind else None) for kind in kinds}
+        masks = {
+            kind: decode_mask(position, live, self._dtype, window if "sliding" in kind else None) for kind in kinds
+        }
         return masks if "sliding_attention" in kinds else masks["full_attention"]
 
 
@@ -272,7 +276,9 @@ def _check_prompts(prompts: Sequence[Sequence[int]], budget: Sequence[int], conf
         if not len(prompt):
             raise UserError(f"prompt {i} has no tokens; a model needs at least one to continue")
         if not (min(prompt) >= 0 and max(prompt) < vocabulary):
-            raise UserError(f"prompt {i} holds an id outside 0..{vocabulary - 1}; was it encoded with another tokenizer?")
+            raise UserError(
+                f"prompt {i} holds an id outside 0..{vocabulary - 1}; was it encoded with another tokenizer?"
+            )
         if context is not None and len(prompt) + new > context:
             raise UserError(
                 f"prompt {i} ({len(prompt)} tokens) and {new} new tokens exceed the model's context of {context}; "

@@ -66,10 +66,7 @@ def sample(
     z = (z - top).div_(temperature or 1.0)
     p = z.exp()
     log_mass = p.sum(-1).log()
-    if temperature == 0:
-        ids = logits.argmax(-1)
-    else:
-        ids = _invert(_truncate(p, top_p, top_k), uniform)
+    ids = logits.argmax(-1) if temperature == 0 else _invert(_truncate(p, top_p, top_k), uniform)
     logp = (z.gather(-1, ids[:, None])[:, 0] - log_mass).clamp_(max=0)
     return ids, logp
 

@@ -1,0 +1,132 @@
+"""LoRA adapters: made from a seed, and written to and read from plain PEFT folders."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from simko.agents.loading import quiet
+from simko.errors import UserError
+
+_WEIGHTS, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
+_READ = ("r", "lora_alpha", "target_modules", "use_rslora", "rank_pattern", "alpha_pattern", "exclude_modules")
+_REFUSED = (
+    "use_dora",
+    "modules_to_save",
+    "trainable_token_indices",
+    "layer_replication",
+    "lora_bias",
+    "target_parameters",
+)
+
+
+def add_adapter(model: nn.Module, config: LoraConfig, seed: int) -> Any:
+    """Wrap `model` in a fresh adapter (A Kaiming-uniform, B zero) drawn from `seed` alone; float32 for half-precision models."""
+    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
+    with quiet(), torch.random.fork_rng(devices=sorted(devices, key=str)):
+        torch.manual_seed(seed)
+        return get_peft_model(model, config, autocast_adapter_dtype=True)
+
+
+def lora_config(name: str, rank: int, alpha: int | None, target_modules: str | Iterable[str]) -> LoraConfig:
+    """LoRA without dropout or bias on `target_modules`; `alpha` is twice the rank where None."""
+    if rank < 1:
+        raise UserError(f"lora_rank is {rank}; it must be at least 1")
+    return LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank if alpha is None else alpha,
+        target_modules=target_modules if isinstance(target_modules, str) else sorted(target_modules),
+        lora_dropout=0.0,
+        bias="none",
+        task_type="CAUSAL_LM",
+        base_model_name_or_path=name,
+    )
+
+
+def read_config(folder: str | os.PathLike[str], name: str) -> LoraConfig:
+    """The configuration of the adapter in `folder`, to be trained on the model called `name`.
+
+    Raises:
+        UserError: no adapter there, not LoRA or a variant of it, or trained on another model of the Hub.
+    """
+    path = Path(folder) / _CONFIG
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        kind, base = stored["peft_type"], str(stored.get("base_model_name_or_path"))
+    except FileNotFoundError as error:
+        raise UserError(f"adapter '{folder}': no {_CONFIG} there; give a folder that simko or PEFT saved") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not the configuration of an adapter ({error})") from error
+    refused = [key for key in _REFUSED if stored.get(key)]
+    if stored.get("bias", "none") != "none":
+        refused.append("bias")
+    if kind != "LORA" or refused:
+        raise UserError(f"{path}: only plain LoRA can be continued; this is {', '.join(refused) or kind}")
+    if base != name and not any(Path(place).expanduser().is_dir() for place in (base, name)):
+        raise UserError(f"adapter '{folder}' was trained on '{base}', not on '{name}'; use that model")
+    try:
+        config = LoraConfig(
+            **{key: stored[key] for key in _READ if stored.get(key) is not None},
+            lora_dropout=0.0,
+            bias="none",
+            task_type="CAUSAL_LM",
+        )
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path}: not a LoRA configuration ({error})") from error
+    config.base_model_name_or_path = name
+    return config
+
+
+def parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """The adapter's parameters under the names that a PEFT file gives them, sorted by name."""
+    found = [(name.replace(".default.", "."), p) for name, p in model.named_parameters() if ".lora_" in name]
+    return sorted(found)
+
+
+def save_adapter(model: Any, folder: str | os.PathLike[str]) -> None:
+    """Write `adapter_model.safetensors` and `adapter_config.json`; the same weights give the same bytes."""
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    tensors = {name: p.detach().to("cpu", copy=True).contiguous() for name, p in parameters(model)}
+    save_file(tensors, path / _WEIGHTS, metadata={"format": "pt"})
+    config = copy.copy(model.peft_config["default"])
+    config.target_modules = sorted(config.target_modules)  # a set: its order differs between processes
+    config.inference_mode = True
+    config.save_pretrained(str(path))
+
+
+@torch.no_grad()
+def load_weights(model: Any, folder: str | os.PathLike[str]) -> None:
+    """Copy the adapter in `folder` into the adapter of `model`, bit for bit; nothing is changed where it does not fit.
+
+    Raises:
+        UserError: no weights there, damaged ones, or ones of other names or shapes.
+    """
+    path = Path(folder) / _WEIGHTS
+    try:
+        stored = load_file(path)
+    except FileNotFoundError as error:
+        raise UserError(f"adapter '{folder}': no {_WEIGHTS} there (other formats are not read)") from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(f"{path}: damaged, cannot be read ({error})") from error
+    own = dict(parameters(model))
+    if odd := sorted(set(own) ^ set(stored)):
+        raise UserError(f"{path}: does not fit the model: {len(odd)} weights differ by name ({odd[0]}, ...)")
+    for name, p in own.items():
+        if p.shape != stored[name].shape:
+            shapes = f"{tuple(stored[name].shape)} in the file, {tuple(p.shape)} in the model"
+            raise UserError(f"{path}: {name} is {shapes}; another base model or rank")
+        if not torch.isfinite(stored[name]).all():
+            raise UserError(f"{path}: {name} holds NaN or infinity; the adapter is spoilt")
+    for name, p in own.items():
+        p.copy_(stored[name])

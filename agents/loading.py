@@ -1,0 +1,211 @@
+"""From a model's name to a frozen, quantised causal LM and its tokenizer, quietly, or to one line that says what to mend."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import transformers
+
+from simko.errors import UserError
+
+Quantization = Literal["nf4", "int8", "none"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model is: `location` is what transformers loads, `name` is what the user and the adapter call it."""
+
+    name: str
+    location: str
+    cached_only: bool = False
+
+
+def find_model(model: str | os.PathLike[str]) -> Source:
+    """Resolve `tiny`, a local folder or a Hub id.
+
+    Raises:
+        UserError: the folder lacks a model, the Hub has no such model, or it is out of reach and not in the cache.
+    """
+    name = os.fspath(model)
+    if name == "tiny":
+        folder = Path(str(resources.files("simko.agents"))) / "tiny"
+        if not (folder / "config.json").is_file():
+            raise UserError(f"model 'tiny' is not in this installation ({folder}); reinstall simko")
+        return Source(name, str(folder))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if (path / "config.json").is_file():
+            return Source(name, str(path))
+        hint = "an adapter; pass it as adapter=" if (path / "adapter_config.json").is_file() else "not a model folder"
+        raise UserError(f"model '{name}': the folder has no config.json: it is {hint}")
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
+        raise UserError(f"model '{name}': no such folder; give a model folder, a Hub id like 'org/name', or 'tiny'")
+    return _find_on_hub(name)
+
+
+def load_tokenizer(source: Source) -> Any:
+    """The model's tokenizer; its pad token is the EOS token where it has none of its own.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
+    with quiet(), _explained(source, "tokenizer"):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            source.location, trust_remote_code=False, local_files_only=source.cached_only
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(source: Source, quantization: Quantization, device: torch.device, dtype: torch.dtype) -> Any:
+    """The frozen causal LM in evaluation mode, quantised as it is read. The output layer stays a plain weight.
+
+    Raises:
+        UserError: not a causal LM of transformers, weights that are missing, damaged, already quantised or not safetensors.
+    """
+    with quiet(), _explained(source, "model"):
+        config = transformers.AutoConfig.from_pretrained(
+            source.location, trust_remote_code=False, local_files_only=source.cached_only
+        )
+        if getattr(config, "quantization_config", None) is not None:
+            raise UserError(f"model '{source.name}' is quantised already; give the model that it was made from")
+        model, report = transformers.AutoModelForCausalLM.from_pretrained(
+            source.location,
+            config=config,
+            dtype=dtype,
+            device_map={"": device},
+            quantization_config=_quantization_config(quantization, device, dtype),
+            trust_remote_code=False,
+            use_safetensors=True,
+            local_files_only=source.cached_only,
+            output_loading_info=True,
+        )
+    if missing := sorted(report["missing_keys"]):
+        raise UserError(
+            f"model '{source.name}' lacks {len(missing)} weights ({missing[0]}, ...): not a whole causal LM"
+        )
+    return model.eval().requires_grad_(False)
+
+
+def pick_device(device: str) -> torch.device:
+    """`auto` is CUDA where there is one (the local rank's under torchrun), else the CPU.
+
+    Raises:
+        UserError: a device that torch does not know or that is not there.
+    """
+    if device == "auto":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f"device '{device}' cannot be used ({_first_line(error)}); try 'auto' or 'cpu'") from error
+    return torch.device("cuda", torch.cuda.current_device()) if device == "cuda" else chosen
+
+
+def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
+    """`auto` is float32 on CPU, bfloat16 on CUDA where it is native, else float16.
+
+    Raises:
+        UserError: not a floating-point dtype.
+    """
+    if dtype == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not (isinstance(found, torch.dtype) and found.is_floating_point):
+        raise UserError(f"dtype '{dtype}' is none of auto, float32, bfloat16, float16, float64")
+    return found
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars, notes or deprecation warnings of the libraries; errors still come through."""
+    log = transformers.utils.logging
+    level, bar = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.set_verbosity(level)
+        if bar:
+            log.enable_progress_bar()
+
+
+def _quantization_config(quantization: Quantization, device: torch.device, dtype: torch.dtype) -> Any:
+    if quantization == "none":
+        return None
+    if quantization == "nf4":
+        return transformers.BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+            llm_int8_skip_modules=["lm_head"],
+        )
+    if quantization == "int8":
+        # The 8-bit kernels of the CPU have no outlier columns; those of CUDA follow LLM.int8()
+        threshold = 6.0 if device.type == "cuda" else 0.0
+        return transformers.BitsAndBytesConfig(
+            load_in_8bit=True, llm_int8_threshold=threshold, llm_int8_skip_modules=["lm_head"]
+        )
+    raise UserError(f"quantization is '{quantization}'; use 'nf4', 'int8' or 'none'")
+
+
+def _find_on_hub(name: str) -> Source:
+    """Ask the Hub once, without retries; fall back on the cache where it does not answer."""
+    import huggingface_hub
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+
+    why = "HF_HUB_OFFLINE is set"
+    if not huggingface_hub.constants.HF_HUB_OFFLINE:
+        try:
+            huggingface_hub.HfApi().model_info(name, timeout=10)
+            return Source(name, name)
+        except GatedRepoError as error:
+            raise UserError(f"model '{name}' is gated; accept its terms on the Hub and run `hf auth login`") from error
+        except (RepositoryNotFoundError, HFValidationError) as error:
+            raise UserError(
+                f"model '{name}' is neither a folder nor on the Hub (private ones need `hf auth login`); 'tiny' is built in"
+            ) from error
+        except Exception as error:  # whatever the HTTP client raises: the cache may still help
+            why = _first_line(error)
+    if isinstance(huggingface_hub.try_to_load_from_cache(name, "config.json"), str):
+        return Source(name, name, cached_only=True)
+    raise UserError(
+        f"model '{name}' is no folder, not in the cache, and the Hub is out of reach ({why}); "
+        "go online, or give a local folder or 'tiny'"
+    )
+
+
+@contextlib.contextmanager
+def _explained(source: Source, what: str) -> Iterator[None]:
+    """Turn what transformers and safetensors raise over a bad folder into one line."""
+    import safetensors
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        line = _first_line(error)
+        if "trust_remote_code" in str(error):
+            line = "it needs Python code of its own, which simko never runs"
+        raise UserError(f"{what} '{source.name}' cannot be loaded: {line}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,326 @@
+"""The policy: a frozen, 4-bit causal LM with a LoRA adapter, that decodes, trains and is saved."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from simko.agents import adapter as adapters
+from simko.agents.acting import Actor
+from simko.agents.engine import LocalEngine
+from simko.agents.loading import Quantization, find_model, load_model, load_tokenizer, pick_device, pick_dtype, quiet
+from simko.agents.quantize import assert_trainable, lora_layers, make_trainable, plain_copy, plain_weight
+from simko.agents.stops import cut
+from simko.errors import UserError
+from simko.head import LmHead
+from simko.types import Finish, Sampling, Task
+
+DecodeWeights = Literal["auto", "live", "merged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One completion as text, cut before its stop string, with the sampled ids and their log-probs (T,)."""
+
+    text: str
+    ids: NDArray[np.int64]
+    logprobs: NDArray[np.float32]
+    finish: Finish
+
+
+class LoraPolicy:
+    """A causal LM whose only trained weights are a LoRA adapter. Make one with `LoraPolicy.from_pretrained`.
+
+    Attributes:
+        tokenizer: of transformers; its pad token is the EOS token where it had none.
+        model: the `peft.PeftModel`.
+        engine: the `simko.types.Engine` that decodes with the current adapter.
+        device, dtype: where the model computes, and in what.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        seed: int = 0,
+        gradient_checkpointing: bool = False,
+        decode_weights: DecodeWeights = "auto",
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self._causal_lm = model.get_base_model()
+        self.device: torch.device = self._causal_lm.device
+        self.dtype: torch.dtype = self._causal_lm.dtype
+        self._decode_weights = decode_weights
+        self._checkpointed: list[nn.Module] = []
+        _check_layers(self._causal_lm)
+        make_trainable(self._causal_lm)
+        if gradient_checkpointing:
+            self._enable_checkpointing()
+        self.engine = LocalEngine(self._decoding_model, self.lm_head, _eos_ids(self._causal_lm, tokenizer), tokenizer)
+        self.engine.check()
+        self._actor = Actor(seed)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | os.PathLike[str],
+        quantization: Quantization = "nf4",
+        lora_rank: int = 16,
+        lora_alpha: int | None = None,
+        adapter: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        dtype: str | torch.dtype = "auto",
+        seed: int = 0,
+        target_modules: str | Iterable[str] = "all-linear",
+        gradient_checkpointing: bool = False,
+        decode_weights: DecodeWeights = "auto",
+    ) -> LoraPolicy:
+        """Load a causal LM and put a LoRA adapter on it.
+
+        Args:
+            model: a Hub id, a local folder, or `tiny` (built in).
+            quantization: of the frozen linear layers: NF4 with double quantisation, LLM.int8(), or none.
+            lora_rank: r of the new adapter.
+            lora_alpha: the adapter's output is scaled by lora_alpha / lora_rank; twice the rank where None.
+            adapter: a PEFT folder to continue from; its rank, alpha and target modules are kept.
+            device: auto, cpu, cuda, cuda:0, ...
+            dtype: of the computation; float32 on CPU and bfloat16 (else float16) on CUDA where auto.
+            seed: of the adapter's first weights and of `act`. The global random state is neither read nor moved.
+            target_modules: names of the adapted layers; every linear layer but the output where `all-linear`.
+            gradient_checkpointing: recompute each layer in the backward pass instead of keeping its activations.
+            decode_weights: decode with the `live` quantised layers and adapter, or with a transient `merged` float copy,
+                rebuilt for each call; auto merges on CPU, where it is faster, while memory allows.
+
+        Raises:
+            UserError: a model, adapter or device that cannot be used; the line says why and what to do.
+        """
+        source = find_model(model)
+        where = pick_device(device)
+        name = source.name
+        if adapter is None:
+            config = adapters.lora_config(name, lora_rank, lora_alpha, target_modules)
+        else:
+            config = adapters.read_config(adapter, name)
+        tokenizer = load_tokenizer(source)
+        frozen = load_model(source, quantization, where, pick_dtype(dtype, where))
+        try:
+            adapted = adapters.add_adapter(frozen, config, seed)
+        except (ValueError, TypeError) as error:
+            raise UserError(f"model '{name}': the adapter cannot be made: {str(error).splitlines()[0]}") from error
+        if adapter is not None:
+            adapters.load_weights(adapted, adapter)
+        return cls(
+            adapted, tokenizer, seed=seed, gradient_checkpointing=gradient_checkpointing, decode_weights=decode_weights
+        )
+
+    def hidden(self, ids: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
+        """Last hidden states, after the final norm, of right-padded `ids`; gradients reach the adapter alone.
+
+        Causal attention never looks right, so no mask is needed: states of padding are there and mean nothing.
+        """
+        assert_trainable(self._causal_lm)
+        with self._checkpointing():
+            states: Tensor = self._causal_lm.base_model(
+                input_ids=ids.to(self.device), use_cache=False
+            ).last_hidden_state
+        return states
+
+    def lm_head(self) -> LmHead:
+        """The output layer: its frozen weight (V, D), bias, soft cap and scale."""
+        layer = self._causal_lm.get_output_embeddings()
+        config = self._causal_lm.config.get_text_config()
+        scale = getattr(config, "logit_scale", None) or 1.0 / (getattr(config, "logits_scaling", None) or 1.0)
+        return LmHead(
+            weight=plain_weight(layer),
+            bias=None if layer.bias is None else layer.bias.data,
+            soft_cap=getattr(config, "final_logit_softcapping", None),
+            scale=float(scale),
+        )
+
+    def trainable_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """The adapter's (name, parameter), sorted by name; the names are those of a PEFT file."""
+        return adapters.parameters(self.model)
+
+    @contextlib.contextmanager
+    def base(self) -> Iterator[None]:
+        """Within this context the adapter is off: the policy is the base model."""
+        with self.model.disable_adapter():
+            yield
+
+    def generate(
+        self,
+        prompts: Sequence[str] | Sequence[Sequence[int]],
+        n: int = 1,
+        *,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        top_k: int = 0,
+        max_new_tokens: int = 256,
+        stop: Sequence[str] = (),
+        seed: int = 0,
+    ) -> list[list[Answer]]:
+        """`n` completions of each prompt (text, encoded as it stands, or ids). The same seed gives the same answers."""
+        ids = [self.tokenizer.encode(p) if isinstance(p, str) else [int(i) for i in p] for p in prompts]
+        sampling = Sampling(temperature, top_p, top_k, max_new_tokens, tuple(stop))
+        seeds = [(seed << 32) + i for i in range(len(ids) * n)]
+        groups = self.engine.generate(ids, n, sampling, seeds)
+        return [[Answer(self._text(g.ids, stop), g.ids, g.logprobs, g.finish) for g in group] for group in groups]
+
+    def solve(
+        self,
+        text: str,
+        env: Any,
+        n: int = 1,
+        *,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        top_k: int = 0,
+        seed: int = 0,
+    ) -> list[tuple[str, int]]:
+        """Answer a question in an environment's own prompt format `n` times.
+
+        Args:
+            text: the problem, as the environment's tasks word theirs.
+            env: a `simko.envs.TokenEnv` made with this policy's tokenizer, or an id for `gymnasium.make`.
+            n: number of answers.
+            temperature, top_p, top_k, seed: of the sampling.
+
+        Returns:
+            Distinct answers with their counts, the most frequent first.
+
+        Raises:
+            UserError: the environment answers back, which it cannot without a gold answer.
+        """
+        if isinstance(env, str):
+            import gymnasium
+
+            env = gymnasium.make(env, tokenizer=self.tokenizer)
+        env = env.unwrapped
+        if not env.single_turn:
+            raise UserError("solve: this environment answers back, which takes a gold answer; use a single-turn one")
+        episodes = [env.begin(Task(id="solve", problem=text, gold="")) for _ in range(n)]
+        sampling = Sampling(temperature, top_p, top_k, env.max_new_tokens, tuple(env.stop))
+        seeds = [(seed << 32) + i for i in range(n)]
+        [answers] = self.engine.generate([episodes[0].prompt_ids], n, sampling, seeds)
+        for episode, answer in zip(episodes, answers, strict=True):
+            episode.extend(answer.ids.tolist())
+        return Counter(episode.text for episode in episodes).most_common()
+
+    def act(
+        self,
+        observation: Mapping[str, Any],
+        *,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        top_k: int = 0,
+        seed: int | None = None,
+    ) -> int:
+        """The next token id for a `TokenEnv` observation `{"tokens": (max_length,) int64, "length": int}`.
+
+        Keys and values are kept between calls: where the observation extends the last one, only its new tokens are fed.
+        Draws come from the policy's own stream, which `seed` restarts.
+        """
+        assert_trainable(self._causal_lm)
+        if seed is not None:
+            self._actor.restart(seed)
+        version = self._weights_version()
+        return self._actor.act(self._causal_lm, self.lm_head(), observation, version, temperature, top_p, top_k)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the adapter as a plain PEFT folder: `adapter_model.safetensors` and `adapter_config.json`."""
+        adapters.save_adapter(self.model, folder)
+
+    def load_adapter(self, folder: str | os.PathLike[str]) -> None:
+        """Replace the adapter's weights by those in `folder`, bit for bit.
+
+        Raises:
+            UserError: no adapter there, a damaged one, or one of another model, rank or set of layers.
+        """
+        mine = self.model.peft_config["default"]
+        theirs = adapters.read_config(folder, mine.base_model_name_or_path)
+        for key in ("r", "lora_alpha", "use_rslora"):
+            if getattr(mine, key) != getattr(theirs, key):
+                raise UserError(
+                    f"adapter '{folder}': {key} is {getattr(theirs, key)}, this policy's is {getattr(mine, key)}; "
+                    "load it with LoraPolicy.from_pretrained(..., adapter=folder)"
+                )
+        adapters.load_weights(self.model, folder)
+
+    def merge(self, folder: str | os.PathLike[str]) -> None:
+        """Write base and adapter as one plain transformers folder in `dtype`, with the tokenizer; the policy is unchanged.
+
+        Raises:
+            UserError: the folder exists and is not empty.
+        """
+        path = Path(folder)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"merge: '{folder}' exists and is not an empty folder; choose another")
+        with quiet():
+            plain_copy(self._causal_lm, self.dtype, torch.device("cpu")).save_pretrained(path)
+            self.tokenizer.save_pretrained(path)
+
+    def _text(self, ids: NDArray[np.int64], stop: Sequence[str]) -> str:
+        return cut(self.tokenizer.decode(ids.tolist(), skip_special_tokens=True), stop)
+
+    def _decoding_model(self) -> Any:
+        assert_trainable(self._causal_lm)
+        merge = self._decode_weights == "merged"
+        if self._decode_weights == "auto" and self.device.type == "cpu":
+            weights = sum(layer.in_features * layer.out_features for _, layer in lora_layers(self._causal_lm))
+            merge = 2 * weights * self.dtype.itemsize < psutil.virtual_memory().available
+        return plain_copy(self._causal_lm, self.dtype) if merge else self._causal_lm
+
+    def _weights_version(self) -> tuple[int, bool]:
+        """Changes when an optimizer moves the adapter or `base()` switches it off."""
+        off = any(layer.disable_adapters for _, layer in lora_layers(self._causal_lm))
+        return sum(p._version for _, p in self.trainable_parameters()), off
+
+    def _enable_checkpointing(self) -> None:
+        with quiet():
+            self._causal_lm.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        self._checkpointed = [m for m in self._causal_lm.modules() if isinstance(m, GradientCheckpointingLayer)]
+        if not self._checkpointed:
+            raise UserError(
+                f"{type(self._causal_lm).__name__} cannot recompute activations; gradient_checkpointing off"
+            )
+
+    @contextlib.contextmanager
+    def _checkpointing(self) -> Iterator[None]:
+        """Training mode, in which layers checkpoint and drop their caches, for the layers' own flags and this forward only."""
+        try:
+            for layer in self._checkpointed:
+                layer.training = torch.is_grad_enabled()
+            yield
+        finally:
+            for layer in self._checkpointed:
+                layer.training = False
+
+
+def _check_layers(model: Any) -> None:
+    for name, layer in lora_layers(model):
+        if not isinstance(layer.get_base_layer(), nn.Linear):
+            raise UserError(f"{name} is a {type(layer.get_base_layer()).__name__}: only linear layers can be adapted")
+
+
+def _eos_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Every id that ends an answer: the generation config's and the tokenizer's."""
+    found: set[int] = set()
+    for ids in (getattr(model.generation_config, "eos_token_id", None), tokenizer.eos_token_id):
+        if ids is not None:
+            found |= {int(i) for i in (ids if isinstance(ids, list | tuple) else [ids])}
+    return frozenset(found)

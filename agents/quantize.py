@@ -1,0 +1,128 @@
+"""Quantised linear layers: kept safe to train on, and read back as plain weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import bitsandbytes
+import torch
+from bitsandbytes.nn import Linear4bit, Linear8bitLt
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+
+
+def make_trainable(model: nn.Module) -> None:
+    """Choose code paths of bitsandbytes that are right. Call after loading, before any forward.
+
+    - On CPUs with AVX512-BF16 the first evaluation forward of a `Linear4bit` repacks its weights in place, and every
+      later backward is wrong without an error; the same path fails on some widths. It is switched off.
+    - On CPUs with AVX512 a 4-bit weight is dequantised wrongly, without an error, where the input width is a multiple of
+      16 and not of 64 (an error of 25 % instead of 9 %). Layers that are affected dequantise as one row, which is right.
+    - On CPU a `Linear8bitLt` in evaluation mode rounds activations to 8 bits and in training mode does not; training mode
+      is kept on these layers (they have no dropout), so that decoding and training see one model.
+    """
+    for layer in model.modules():
+        on_cpu = isinstance(layer, nn.Linear) and layer.weight.device.type == "cpu"
+        if isinstance(layer, Linear4bit):
+            layer.support_avx512bf16_for_cpu = False
+            if on_cpu and not torch.equal(_dequantize_4bit(layer.weight), plain_weight(layer)):
+                layer.__class__ = _OneRowLinear4bit
+        elif isinstance(layer, Linear8bitLt) and on_cpu:
+            layer.train()
+
+
+def assert_trainable(model: nn.Module) -> None:
+    """Raise `RuntimeError` where `make_trainable` has been undone."""
+    for name, layer in model.named_modules():
+        if isinstance(layer, Linear4bit):
+            packed = getattr(layer.weight.quant_state, "packing_format_for_cpu", False)
+            if layer.support_avx512bf16_for_cpu or packed:
+                raise RuntimeError(f"{name}: bitsandbytes' AVX512-BF16 path is on; gradients would be silently wrong")
+        elif isinstance(layer, Linear8bitLt) and layer.weight.device.type == "cpu" and not layer.training:
+            raise RuntimeError(f"{name}: an 8-bit layer is in evaluation mode; decoding would differ from training")
+
+
+def plain_weight(layer: nn.Module) -> Tensor:
+    """The weight `(out, in)` of a linear layer, dequantised where it is quantised."""
+    weight: Any = layer.weight
+    if isinstance(layer, Linear4bit):
+        shape = weight.quant_state.shape
+        return _dequantize_4bit(weight, torch.Size((1, shape.numel()))).view(shape)
+    if isinstance(layer, Linear8bitLt):
+        scale = layer.state.SCB if layer.state.SCB is not None else weight.SCB
+        return weight.data.float() * (scale.float() / 127.0)[:, None]
+    return weight.data
+
+
+def _dequantize_4bit(weight: Any, shape: torch.Size | None = None) -> Tensor:
+    state = copy.copy(weight.quant_state)
+    state.shape = shape or state.shape
+    return bitsandbytes.functional.dequantize_4bit(weight.data, state)
+
+
+class _OneRowLinear4bit(Linear4bit):
+    """A `Linear4bit` that dequantises by `plain_weight`; like it, it keeps no float weight for the backward."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x W^T + bias` in the layer's compute dtype."""
+        dtype = self.compute_dtype or x.dtype
+        y = _OneRowProduct.apply(x.to(dtype), self)
+        return (y if self.bias is None else y + self.bias.to(dtype)).to(x.dtype)
+
+
+class _OneRowProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layer: nn.Module) -> Tensor:
+        ctx.layer = layer
+        return x @ plain_weight(layer).to(x.dtype).t()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None]:
+        return grads[0] @ plain_weight(ctx.layer).to(grads[0].dtype), None
+
+
+def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
+    """The adapted linear layers of `model`, by name."""
+    for name, layer in model.named_modules():
+        if isinstance(layer, LoraLayer):
+            yield name, layer
+
+
+@torch.no_grad()
+def plain_copy(model: nn.Module, dtype: torch.dtype, device: torch.device | None = None) -> Any:
+    """A plain model with the active adapters merged into dequantised weights, in `dtype`; `model` is not touched.
+
+    Each call starts from the frozen weights, so that rounding never adds up. Everything but adapted and quantised layers
+    is shared with `model`, unless `device` differs.
+    """
+    # deepcopy takes what the memo holds: shared tensors as they are, the layers concerned as their plain substitutes
+    memo: dict[int, Any] = {}
+    for tensor in [*model.parameters(), *model.buffers()]:
+        memo[id(tensor)] = _moved(tensor, device)
+    for layer in model.modules():
+        if isinstance(layer, LoraLayer | Linear4bit | Linear8bitLt) and id(layer) not in memo:
+            base: Any = layer.get_base_layer() if isinstance(layer, LoraLayer) else layer
+            weight = plain_weight(base).to(dtype)
+            if isinstance(layer, LoraLayer) and not layer.disable_adapters:
+                for adapter in layer.active_adapters:
+                    weight = weight + layer.get_delta_weight(adapter).to(dtype)
+            plain = nn.Linear(weight.shape[1], weight.shape[0], bias=base.bias is not None, device="meta").eval()
+            plain.weight = nn.Parameter(weight.to(device or weight.device), requires_grad=False)
+            if base.bias is not None:
+                plain.bias = nn.Parameter(base.bias.to(device or base.bias.device, dtype), requires_grad=False)
+            memo[id(layer)] = memo[id(base)] = plain
+    plain_model: Any = copy.deepcopy(model, memo)
+    for name in ("hf_quantizer", "quantization_method", "is_loaded_in_4bit", "is_loaded_in_8bit", "is_quantized"):
+        plain_model.__dict__.pop(name, None)
+    plain_model.config.__dict__.pop("quantization_config", None)
+    return plain_model
+
+
+def _moved(tensor: Tensor, device: torch.device | None) -> Tensor:
+    """The tensor itself, or its copy on `device`; parameters of quantised layers stay, since their layers are replaced."""
+    if device is None or tensor.device == device or type(tensor) not in (Tensor, nn.Parameter):
+        return tensor
+    moved = tensor.to(device)
+    return nn.Parameter(moved, requires_grad=False) if isinstance(tensor, nn.Parameter) else moved
