@@ -70,6 +70,7 @@ class Progress:
             f"informative {metrics['informative']:4.0%}  entropy {metrics.get('entropy', 0.0):.2f}  "
             f"{seconds:.1f} s/step  {ending}",
             highlight=False,
+            soft_wrap=True,
         )
 
 
@@ -86,6 +87,7 @@ def introduce(
         f"parameters) on {policy.device}, {config.prompts_per_step} prompts x {config.group_size} a step"
         + (f", from step {start}" if start else ""),
         highlight=False,
+        soft_wrap=True,
     )
     console.print(f"a prompt: {prompt!r}", markup=False, highlight=False, soft_wrap=True)
     if inert := method.inert(config.updates_per_batch):

@@ -86,9 +86,9 @@ def preflight(config: TrainConfig, policy: Policy, env: Any, console: Console) -
         policy.engine, env, tasks, config.group_size, temperature=config.temperature, seed=config.seed, step=0
     )
     report = Preflight.of(groups)
-    console.print(report.line(), highlight=False)
+    console.print(report.line(), highlight=False, soft_wrap=True)
     for warning in report.warnings():
-        console.print(f"warning: {warning}", style="yellow", highlight=False)
+        console.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
     obstacle = report.obstacle()
     if obstacle and not config.force:
         raise UserError(f"preflight: nothing can be learned: {obstacle}; or train all the same with --force")
