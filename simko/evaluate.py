@@ -1,0 +1,260 @@
+"""pass@K of a run or a model on held-out problems, beside the base model on the same problems."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from simko.build import file_hash, machine, make_env, make_policy, versions
+from simko.checkpoint import RunFolder, problem_key, write_atomically
+from simko.config import EvalConfig
+from simko.errors import UserError
+from simko.journal import duration
+from simko.report.counts import Counts, curve_of, summarise
+from simko.report.plot import draw_curves
+from simko.report.table import describe_sampling, evaluation_table, held_out, model_name, sampling, trained_name
+from simko.rollout import rollout
+from simko.target import Target, resolve, sampling_settings
+from simko.types import Task
+
+GENERATED_PROBLEMS = 100
+DECIDING = (
+    *("model", "quantization", "adapter_sha256", "step", "env", "data", "data_sha256", "level", "template", "verifier"),
+    *("max_new_tokens", "n", "problems", "seed", "temperature", "top_p"),
+)
+"""What in a result decides its numbers, beside whether the base model was measured too."""
+
+_CHUNK_TOKENS = {"cpu": 1 << 14, "cuda": 1 << 18}  # answers times budget of one call of the engine
+
+
+def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = None, env: Any = None) -> dict[str, Any]:
+    """Measure pass@K and majority@K, print the table, write `<name>.json` and `<name>.png`, and return the JSON's content.
+
+    `policy` and `env` are those in memory, where there are any; otherwise they are loaded as `config` says: a run gives its
+    newest adapter and its own settings where `config` leaves them empty. Problems are of the evaluation split.
+
+    Raises:
+        UserError: the target cannot be evaluated, a problem is among the run's training prompts, a prompt is too long, or the
+            result cannot be written; all but the last before anything is sampled.
+    """
+    console = console or Console()
+    target = resolve(config, in_memory=policy is not None)
+    temperature, top_p = sampling_settings(config, target.settings)
+    folder = _writable_folder(config, target)
+    policy = policy or make_policy(target.settings, target.adapter)
+    env = env or make_env(target.settings, policy, "eval")
+    tasks = choose_tasks(env, config)
+    overlap = count_overlap(target.run, tasks, config.allow_overlap)
+    result = _describe(config, target, env, tasks, overlap) | {"temperature": temperature, "top_p": top_p}
+    with_base = config.base and (target.adapter is not None or (policy is not None and target.run is not None))
+    console.print(f"evaluating {describe_sampling(result)}", markup=False, highlight=False, soft_wrap=True)
+
+    began = time.monotonic()
+    progress = _Progress(console, len(tasks) * config.n * (2 if with_base else 1))
+    settings = (config.n, temperature, top_p, config.seed)
+    counts = sample_counts(policy, env, tasks, *settings, progress=progress.part(""))
+    base = None
+    if with_base:
+        with policy.base():
+            base = sample_counts(policy, env, tasks, *settings, progress=progress.part("base "))
+    try:
+        result |= summarise(counts, base, config.seed)
+    except ValueError as error:
+        raise UserError(f"eval: {error}; look at one with `simko sample`, or take another --verifier") from error
+    result |= {"seconds": time.monotonic() - began, "machine": machine(policy.device), "versions": versions()}
+    console.print(evaluation_table(result), highlight=False)
+    return _write(result, folder, console)
+
+
+def sample_counts(
+    policy: Any,
+    env: Any,
+    tasks: Sequence[Task],
+    n: int,
+    temperature: float,
+    top_p: float,
+    seed: int,
+    progress: Callable[[Counts], None] | None = None,
+    chunk: int | None = None,
+) -> Counts:
+    """The counts of `n` graded samples of each task.
+
+    At most `chunk` answers are held at a time, and `progress` hears after each chunk. Sample i of a task has the same random
+    stream however the work is cut, so `chunk` changes memory and not the result.
+    """
+    counts = Counts()
+    for part, first, size in chunks(tasks, n, chunk or _chunk_size(env.max_new_tokens, policy.device)):
+        counts.add(
+            rollout(policy.engine, env, part, size, temperature=temperature, top_p=top_p, seed=seed, first_sample=first)
+        )
+        if progress:
+            progress(counts)
+    return counts
+
+
+def chunks(tasks: Sequence[Task], n: int, chunk: int) -> Iterator[tuple[Sequence[Task], int, int]]:
+    """`(tasks, first sample, samples)` that together are `n` of each task, at most `chunk` answers in each."""
+    if n <= chunk:
+        width = chunk // n
+        for start in range(0, len(tasks), width):
+            yield tasks[start : start + width], 0, n
+        return
+    for task in tasks:
+        for first in range(0, n, chunk):
+            yield [task], first, min(chunk, n - first)
+
+
+def choose_tasks(env: Any, config: EvalConfig) -> list[Task]:
+    """The problems: `config.problems` of them, else all of a data set and 100 of a generated task.
+
+    Raises:
+        UserError: there is none, or a prompt does not fit the environment.
+    """
+    count = config.problems or (GENERATED_PROBLEMS if env.source.size is None else None)
+    tasks: list[Task] = env.source.tasks(count, config.seed)
+    if not tasks:
+        raise UserError("eval: the evaluation split has no problem; take another --env, --level or --data")
+    for task in tasks:
+        env.begin(task)  # a prompt that is too long is better found now than after an hour
+    return tasks
+
+
+def count_overlap(run: RunFolder | None, tasks: Sequence[Task], allow: bool) -> int:
+    """How many problems are among the run's training prompts, compared by their text.
+
+    Raises:
+        UserError: any is, and `allow` is off.
+    """
+    if run is None:
+        return 0
+    seen = run.training_problems()
+    shared = [task for task in tasks if problem_key(task.problem) in seen]
+    if shared and not allow:
+        raise UserError(
+            f"eval: {len(shared)} of {len(tasks)} problems are among the training prompts of {run.path}, one is task "
+            f"'{shared[0].id}'; take another --env, --level or --data, or accept it with --allow-overlap"
+        )
+    return len(shared)
+
+
+class _Progress:
+    """A line every few seconds, with the time left at the mean speed so far."""
+
+    def __init__(self, console: Console, total: int, every_seconds: float = 5.0) -> None:
+        self._console, self._total, self._every = console, total, every_seconds
+        self._began = self._printed = time.monotonic()
+        self._before = 0
+
+    def part(self, label: str) -> Callable[[Counts], None]:
+        """What `sample_counts` calls; one part after the other."""
+        before, parted = self._before, self
+
+        def heard(counts: Counts) -> None:
+            parted._before = before + counts.samples
+            parted._print(label, counts)
+
+        return heard
+
+    def _print(self, label: str, counts: Counts) -> None:
+        now = time.monotonic()
+        if now - self._printed < self._every:
+            return
+        self._printed = now
+        left = (now - self._began) / self._before * (self._total - self._before)
+        solved = counts.outcomes["correct"] / counts.samples
+        self._console.print(
+            f"{label}answer {self._before}/{self._total}  solved {solved:.0%}  left {duration(left)}", highlight=False
+        )
+
+
+def _describe(config: EvalConfig, target: Target, env: Any, tasks: Sequence[Task], overlap: int) -> dict[str, Any]:
+    """Everything that decides the result, sampling apart."""
+    settings = target.settings
+    return {
+        "model": settings.model,
+        "quantization": settings.quantization,
+        "adapter": None if target.adapter is None else str(target.adapter),
+        "adapter_sha256": target.adapter and file_hash(target.adapter / "adapter_model.safetensors"),
+        "run": None if target.run is None else str(target.run.path),
+        "algorithm": None if target.run is None else target.run.config.algorithm,
+        "step": target.step,
+        "env": settings.env,
+        "split": "eval",
+        "data": settings.data,
+        "data_sha256": file_hash(settings.data),
+        "level": settings.level,
+        "template": settings.template,
+        "verifier": getattr(env, "verifier_name", None),
+        "max_new_tokens": env.max_new_tokens,
+        "n": config.n,
+        "problems": len(tasks),
+        "seed": config.seed,
+        "overlap": overlap,
+    }
+
+
+def _write(result: dict[str, Any], folder: Path, console: Console) -> dict[str, Any]:
+    stem = folder / result_name(result)
+    result |= {"file": f"{stem}.json", "plot": f"{stem}.png"}
+    curves = [curve_of(result, trained_name(result))]
+    if result["base"]:
+        curves.append(curve_of(result["base"], "base"))
+    title = f"{model_name(result)} on {result['env']}"
+    subtitle = f"{held_out(result)}, {sampling(result)}; shaded: 95 % interval over problems"
+    try:
+        write_atomically(Path(result["file"]), _json(result))
+        write_atomically(Path(result["plot"]), draw_curves(curves, title, subtitle, result["overtaken_at"]))
+    except OSError as error:
+        raise UserError(f"eval: {stem}.json: {error.strerror}; make room, or give another --out") from error
+    console.print(f"result: {result['file']}\nplot:   {result['plot']}", markup=False, highlight=False, soft_wrap=True)
+    return result
+
+
+def _json(result: dict[str, Any]) -> str:
+    """A line for each key."""
+    return "{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v, allow_nan=False)}" for k, v in result.items()) + "\n}\n"
+
+
+def result_name(result: dict[str, Any]) -> str:
+    """A file name that says what was measured, and ends in a hash of all that decides it.
+
+    Two evaluations share a name only where one repeats the other.
+    """
+    identity = [result[name] for name in DECIDING] + [result["base"] is not None]
+    mark = blake2b(json.dumps(identity).encode(), digest_size=4).hexdigest()
+    what = result["env"].rsplit("/", 1)[-1]
+    if result["run"] is None:
+        what = f"{Path(result['model']).name}-{what}"
+    step = "" if result["step"] is None else f"-step{result['step']:06d}"
+    name = f"{what}{step}-n{result['n']}-t{result['temperature']:g}-p{result['top_p']:g}-{mark}"
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")
+
+
+def _writable_folder(config: EvalConfig, target: Target) -> Path:
+    inside_run = RunFolder.is_run(config.target)
+    folder = Path(config.out) if config.out else Path(config.target) / "eval" if inside_run else Path("eval")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"eval: folder {folder}: {error.strerror}; give another --out") from error
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"eval: folder {folder} is not writable; give another --out")
+    return folder
+
+
+def _chunk_size(max_new_tokens: int, device: Any) -> int:
+    """Answers in one call of the engine: enough to fill it, few enough for an early estimate of the time left.
+
+    A function of the configuration alone, never of the clock, so that a repeated evaluation decodes the same batches.
+    """
+    tokens = _CHUNK_TOKENS.get(torch.device(device).type, _CHUNK_TOKENS["cpu"])
+    return min(4096, max(16, tokens // max_new_tokens))

@@ -1,0 +1,109 @@
+"""majority@K: how often the plurality answer of K samples is right, exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+_NEGLIGIBLE = 1e-14
+
+
+def majority_at_k(
+    votes: Sequence[int], scores: Sequence[float], ks: Sequence[int], blank: int = 0
+) -> NDArray[np.float64]:
+    """The expected score of the plurality answer among K samples drawn without replacement, `(len(ks),)`.
+
+    Of a problem's n samples, `votes[i]` gave answer i, which scores `scores[i]` (1 correct, 0 not), and `blank` gave none:
+    they use up a draw and do not vote. Answers that tie share the win; no vote at all scores 0.
+
+    Exact, no sampling: the counts of the K drawn are multivariate hypergeometric, that is, independent binomials given their
+    sum. For each winning count t, a polynomial for each answer (fewer than t, or t and one more in the tie) is multiplied
+    into `W[tied, drawn]`, and the tied answers' scores into `S`; the answer is the sum of `S[r, K] / r`.
+    Raises `ValueError` for a K outside 1..n.
+    """
+    n = sum(votes) + blank
+    for k in ks:
+        if not 1 <= k <= n:
+            raise ValueError(f"majority@{k} of {n} samples: need 1 <= k <= n")
+    pairs = sorted(((int(v), float(s)) for v, s in zip(votes, scores, strict=True) if v > 0), reverse=True)
+    return np.array([_majority(pairs, int(k), blank, n) for k in ks], dtype=np.float64)
+
+
+def _majority(pairs: list[tuple[int, float]], k: int, blank: int, n: int) -> float:
+    if not pairs:
+        return 0.0
+    if k == 1:
+        return sum(v * s for v, s in pairs) / n
+    if k == n:
+        winners = [s for v, s in pairs if v == pairs[0][0]]
+        return sum(winners) / len(winners)
+    binomial = _binomial(n, k)
+    chance = float(binomial.pmf(n)[k])
+    total = 0.0
+    for t in _likely_winning_counts(pairs, k, binomial, _NEGLIGIBLE * chance):
+        able = [(v, s) for v, s in pairs if v >= t]
+        others = blank + sum(v for v, _ in pairs[len(able) :])
+        most = min(k // t, len(able))
+        weight = np.zeros((2, most + 1, k + 1))  # W and S, by answers tied at t, by samples drawn
+        weight[0, 0, : others + 1] = binomial.pmf(others)[: k + 1]
+        for v, s in able:
+            pmf = binomial.pmf(v)
+            at_t = pmf[t] * weight[:, :-1, :-t]
+            weight = _convolve(weight, pmf[:t])
+            weight[:, 1:, t:] += at_t
+            weight[1, 1:, t:] += s * at_t[0]
+        total += float((weight[1, 1:, k] / np.arange(1, most + 1)).sum())
+    return min(1.0, total / chance)
+
+
+def _likely_winning_counts(pairs: list[tuple[int, float]], k: int, binomial: _Binomial, limit: float) -> range:
+    """Winning counts but those at either end that together have a chance below `2 * limit`."""
+    most = min(k, pairs[0][0])
+    at_least = np.zeros(most + 2)  # bounds the chance that some answer has t or more
+    for v, _ in pairs:
+        tail = np.cumsum(binomial.pmf(v)[::-1])[::-1][: most + 1]
+        at_least[: len(tail)] += tail
+    at_most = np.cumsum(binomial.pmf(pairs[0][0]))  # bounds the chance that none has more than t
+    first = 1 + int((at_most[1 : most + 1] < limit).sum())
+    last = int(np.flatnonzero(at_least >= limit)[-1])
+    return range(first, last + 1)
+
+
+def _convolve(weight: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`weight` convolved with `kernel` along its last axis, cut to its length."""
+    size = weight.shape[-1]
+    if len(kernel) <= 8:
+        out = kernel[0] * weight
+        for shift in range(1, min(len(kernel), size)):
+            out[..., shift:] += kernel[shift] * weight[..., :-shift]
+        return out
+    padded = np.zeros(2 * size - 1)
+    padded[size - 1 : size - 1 + len(kernel)] = kernel[:size]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, size)  # windows[i, j] = kernel[i + j - (size - 1)]
+    return weight @ windows[:, ::-1].T
+
+
+class _Binomial:
+    """Binomial probabilities at p = k/n: chosen so that the sum k is likely, and no term that matters underflows."""
+
+    def __init__(self, n: int, k: int) -> None:
+        self._log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+        self._log_p, self._log_q = math.log(k / n), math.log1p(-k / n)
+        self._known: dict[int, NDArray[np.float64]] = {}
+
+    def pmf(self, m: int) -> NDArray[np.float64]:
+        """Chances of 0..m successes in m draws, `(m + 1,)`."""
+        if m not in self._known:
+            f = self._log_factorial[: m + 1]
+            c = np.arange(m + 1)
+            self._known[m] = np.exp(f[m] - f - f[::-1] + c * self._log_p + (m - c) * self._log_q)
+        return self._known[m]
+
+
+@lru_cache(maxsize=64)
+def _binomial(n: int, k: int) -> _Binomial:
+    return _Binomial(n, k)

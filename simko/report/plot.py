@@ -1,0 +1,152 @@
+"""pass@K against K as a picture: any number of curves, each with its interval and its name beside it."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from simko.report.passk import Curve, format_k
+
+# Okabe and Ito's palette (jfly.uni-koeln.de/color): told apart with any colour vision, and by lightness in grey.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+BASE_COLOUR = "#6B6B6B"
+_INK, _GRID = "#222222", "#DDDDDD"
+_WIDTH, _HEIGHT, _DPI = 7.6, 4.4, 200  # inches; 1520 x 880 pixels
+_LABEL_GAP = 0.105  # of the axis height: the least distance between two names
+_CROWDED = 1.45  # K's whose ratio is below this would print over each other: the larger one is printed
+
+
+def plot_curves(
+    curves: Sequence[Curve],
+    path: str | Path,
+    title: str,
+    subtitle: str = "",
+    overtaken_at: float | None = None,
+    ylabel: str = "pass@K (%)",
+) -> Path:
+    """Write the picture to `path`, a PNG; the file is there whole or not at all. See `draw_curves`."""
+    data = draw_curves(curves, title, subtitle, overtaken_at, ylabel)
+    scratch = Path(path).with_name(f".{Path(path).name}.writing")
+    scratch.write_bytes(data)
+    os.replace(scratch, path)
+    return Path(path)
+
+
+def draw_curves(
+    curves: Sequence[Curve],
+    title: str,
+    subtitle: str = "",
+    overtaken_at: float | None = None,
+    ylabel: str = "pass@K (%)",
+) -> bytes:
+    """A PNG of named curves against K on a log2 axis, their intervals shaded.
+
+    A curve named "base" is drawn grey and dashed. `overtaken_at` marks a K. Equal arguments give equal bytes for a version of
+    matplotlib. Raises `ValueError` without curves.
+    """
+    if not curves:
+        raise ValueError("no curve to draw")
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=_DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    names = 0.05 + 0.0125 * max(len(curve.name) for curve in curves)  # room to the right, of the figure's width
+    axes = figure.add_axes((0.085, 0.125, 0.9 - min(0.3, names), 0.715))
+    styles = _styles(curves)
+    for curve, style in zip(curves, styles, strict=True):
+        axes.fill_between(curve.k, 100 * curve.low, 100 * curve.high, color=style["color"], alpha=0.14, linewidth=0)
+        axes.plot(curve.k, 100 * curve.mean, linewidth=2, markersize=5, **style)
+    _axes(axes, curves, ylabel)
+    if overtaken_at is not None and overtaken_at > 1:
+        axes.axvline(overtaken_at, color=BASE_COLOUR, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
+        at_right = overtaken_at > axes.get_xlim()[1] / 3
+        axes.annotate(
+            f"base overtakes\nat K = {format_k(overtaken_at)}", (overtaken_at, 0.03), xycoords=("data", "axes fraction"),
+            xytext=(-5 if at_right else 5, 0), textcoords="offset points", ha="right" if at_right else "left",
+            color=BASE_COLOUR, fontsize=9,
+        )  # fmt: skip
+    _names(axes, curves, styles)
+    _headline(figure, 0.965, title, 12, 68, color=_INK, fontweight="bold")
+    _headline(figure, 0.905, subtitle, 9, 105, color="#555555")
+    out = io.BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
+
+
+def _headline(figure: Any, y: float, text: str, size: float, fits: int, **style: Any) -> None:
+    """A line above the axes, smaller where more than `fits` characters would leave the picture."""
+    size *= min(1.0, fits / max(1, len(text)))
+    figure.text(0.015, y, text, fontsize=size, va="top", parse_math=False, **style)
+
+
+def _styles(curves: Sequence[Curve]) -> list[dict[str, Any]]:
+    styles: list[dict[str, Any]] = []
+    used = 0
+    for curve in curves:
+        if curve.name == "base":
+            styles.append({"color": BASE_COLOUR, "marker": "o", "linestyle": (0, (4, 2)), "markerfacecolor": "white"})
+            continue
+        styles.append({"color": COLOURS[used % len(COLOURS)], "marker": MARKERS[used % len(MARKERS)], "linestyle": "-"})
+        used += 1
+    return styles
+
+
+def _axes(axes: Any, curves: Sequence[Curve], ylabel: str) -> None:
+    """A log2 axis with the measured K's as ticks, and percent from the lowest interval to the highest."""
+    ks = sorted({k for curve in curves for k in curve.k})
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(ks[0] / 1.12, ks[-1] * 1.12 if len(ks) > 1 else ks[0] * 2)
+    axes.set_xticks(
+        ks, ["" if right < _CROWDED * k else str(k) for k, right in zip(ks, [*ks[1:], math.inf], strict=True)]
+    )
+    axes.minorticks_off()
+    low = min(100 * float(curve.low.min()) for curve in curves)
+    high = max(100 * float(curve.high.max()) for curve in curves)
+    margin = max(2.0, 0.06 * (high - low))
+    axes.set_ylim(max(-2.0, low - margin), min(102.0, high + margin))
+    axes.set_xlabel("K: samples a problem (log scale)", color=_INK, fontsize=10)
+    axes.set_ylabel(ylabel, color=_INK, fontsize=10)
+    axes.grid(axis="y", color=_GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(colors=_INK, labelsize=9.5, length=0)
+
+
+def _names(axes: Any, curves: Sequence[Curve], styles: Sequence[dict[str, Any]]) -> None:
+    """Each name and last value to the right of its curve's end, moved apart where they would overlap."""
+    bottom, top = axes.get_ylim()
+    wanted = [(100 * float(curve.mean[-1]) - bottom) / (top - bottom) for curve in curves]
+    for curve, style, height in zip(curves, styles, spread(wanted, _LABEL_GAP), strict=True):
+        axes.annotate(
+            f"{curve.name}\n{100 * curve.mean[-1]:.1f}", (1.0, height), xycoords="axes fraction", xytext=(6, 0),
+            textcoords="offset points", color=style["color"], fontsize=10, fontweight="bold", va="center",
+            linespacing=1.05, annotation_clip=False, parse_math=False,
+        )  # fmt: skip
+
+
+def spread(wanted: Sequence[float], gap: float) -> list[float]:
+    """Positions near `wanted`, in the same order, at least `gap` apart: a run that is too close is centred on its mean."""
+    order = np.argsort(np.asarray(wanted, dtype=np.float64), kind="stable")
+    runs: list[list[int]] = []
+    for index in order.tolist():
+        runs.append([index])
+        while len(runs) > 1 and _start(runs[-1], wanted, gap) < _start(runs[-2], wanted, gap) + gap * len(runs[-2]):
+            last = runs.pop()
+            runs[-1] += last
+    placed = [math.nan] * len(wanted)
+    for run in runs:
+        for i, index in enumerate(run):
+            placed[index] = _start(run, wanted, gap) + gap * i
+    return placed
+
+
+def _start(run: Sequence[int], wanted: Sequence[float], gap: float) -> float:
+    return sum(wanted[i] for i in run) / len(run) - gap * (len(run) - 1) / 2

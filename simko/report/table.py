@@ -1,0 +1,130 @@
+"""An evaluation in the terminal: pass@K with intervals, the base model beside it, and how it was sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from simko.report.passk import format_k
+
+INTERVAL = "95 % bootstrap interval over problems"
+
+
+def evaluation_table(result: Mapping[str, Any]) -> Group:
+    """A result of `simko.evaluate.evaluate` for `console.print`: what was measured and how, the table, what to make of it."""
+    lines: list[RenderableType] = [
+        Text(describe_sampling(result), style="bold"),
+        _pass_table(result),
+        *map(Text, conclusions(result)),
+    ]
+    return Group(*lines)
+
+
+def describe_sampling(result: Mapping[str, Any]) -> str:
+    """One line: model, environment, problems, samples and sampling settings. Two curves compare only where these agree."""
+    return f"{model_name(result)} on {result['env']} ({held_out(result)}): {sampling(result)}, seed {result['seed']}"
+
+
+def sampling(result: Mapping[str, Any]) -> str:
+    """Problems, samples, temperature and top-p."""
+    return (
+        f"{result['problems']} problems x {result['n']} samples, "
+        f"temperature {result['temperature']:g}, top-p {result['top_p']:g}"
+    )
+
+
+def model_name(result: Mapping[str, Any]) -> str:
+    """The model, and what was trained onto it."""
+    method, step = result.get("algorithm"), result.get("step")
+    parts = [part for part in (method, None if step is None else f"step {step}") if part]
+    if not parts and result.get("adapter"):
+        parts = ["adapter"]
+    return f"{_short(result['model'])} + {', '.join(parts)}" if parts else _short(result["model"])
+
+
+def trained_name(result: Mapping[str, Any]) -> str:
+    """A short name for the evaluated side: its method, else 'trained', else the model's name where nothing was trained."""
+    if not (result.get("adapter") or result.get("base")):
+        return _short(result["model"])
+    return str(result.get("algorithm") or "trained")
+
+
+def held_out(result: Mapping[str, Any]) -> str:
+    """The split, and whether problems of it were trained on."""
+    overlap = result.get("overlap", 0)
+    return f"{overlap} of them seen in training" if overlap else "held-out"
+
+
+def conclusions(result: Mapping[str, Any]) -> list[str]:
+    """What the numbers say, and what stands in the way of believing them; a line each."""
+    base = result.get("base")
+    lines = []
+    if base:
+        largest = list(result["pass_at_k"])[-1]
+        at = result["overtaken_at"]
+        if at is None:
+            lines.append(f"the base model does not overtake up to K = {largest}")
+        elif at <= 1:
+            lines.append("the base model is not behind at any K")
+        else:
+            lines.append(f"the base model overtakes at K = {format_k(at)}")
+    for name, side in (("", result), ("base: ", base)):
+        if side:
+            lines.append(name + _answers_line(side))
+    if result["ungraded"]:
+        lines.append(f"{len(result['ungraded'])} problems are in no curve: the verifier failed on all their answers")
+    return lines
+
+
+def _short(model: str) -> str:
+    """The name of a model, without the folders before it."""
+    return model.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _answers_line(side: Mapping[str, Any]) -> str:
+    outcomes = side["outcomes"]
+    total = sum(outcomes.values())
+    failed = outcomes["timeout"] + outcomes["error"]
+    line = (
+        f"{side['distinct_answers']:.3g} distinct answers a problem, {_percent(outcomes['no_answer'] / total)} no answer, "
+        f"{_percent(side['truncated'])} cut off at the budget, {side['tokens_per_answer']:.3g} tokens an answer"
+    )
+    return line + (f", verifier failed on {failed} of {total} (left out)" if failed else "")
+
+
+def _pass_table(result: Mapping[str, Any]) -> Table:
+    base = result.get("base")
+    table = Table(caption=f"percent; [ ] {INTERVAL}" + ("; of the difference: paired" if base else ""))
+    table.add_column("K", justify="right")
+    if base:
+        table.add_column(f"{trained_name(result)} pass@K", justify="right", no_wrap=True)
+        table.add_column("base pass@K", justify="right", no_wrap=True)
+        table.add_column("difference", justify="right", no_wrap=True)
+        table.add_column("majority@K", justify="right")
+        table.add_column("base majority@K", justify="right")
+    else:
+        table.add_column("pass@K", justify="right", no_wrap=True)
+        table.add_column("majority@K", justify="right")
+    for k in result["pass_at_k"]:
+        row = [k, _with_interval(result["pass_at_k"][k], result["interval"][k])]
+        if base:
+            gap, *ends = result["difference"][k]
+            row += [_with_interval(base["pass_at_k"][k], base["interval"][k]), _with_interval(gap, ends, sign="+")]
+        row.append(f"{100 * result['majority_at_k'][k]:.1f}")
+        if base:
+            row.append(f"{100 * base['majority_at_k'][k]:.1f}")
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _with_interval(value: float, ends: Sequence[float], sign: str = "") -> str:
+    low, high = (f"{100 * end:{sign}.1f}" for end in ends)
+    return f"{100 * value:{sign}.1f} [{low}, {high}]"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
