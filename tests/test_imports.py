@@ -1,0 +1,150 @@
+"""The import graph: what each room may import, read from the source, and what importing simko loads."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHORTCUTS = {"envs": "simko.envs", "agents": "simko.agents"}  # folders at the root, and what they import as
+
+# Left to right: a module may import its own stage and those before it.
+STAGES: list[set[str]] = [
+    {"simko.types", "simko.errors", "simko.config", "simko.head"},
+    {"simko.envs", "simko.agents"},
+    {"simko.rollout", "simko.advantages", "simko.algorithms", "simko.update", "simko.settings"}
+    | {"simko.micro_batch", "simko.metrics", "simko.schedule"},
+    {"simko.checkpoint", "simko.build", "simko.preflight", "simko.journal"}
+    | {"simko.target", "simko.evaluate", "simko.report"},
+    {"simko.train"},
+    {"simko.cli", "simko.__main__"},
+]
+STAGE = {name: number for number, names in enumerate(STAGES) for name in names}
+HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate"}
+
+
+def sources() -> dict[str, Path]:
+    """Every module of simko, by the name that it imports as."""
+    found: dict[str, Path] = {}
+    for folder in ("simko", *SHORTCUTS):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            inside = path.relative_to(ROOT)
+            if len(inside.parts) > 1 and inside.parts[:2] in {("simko", name) for name in SHORTCUTS}:
+                continue  # the symlinks: each file counts once
+            parts = [*SHORTCUTS.get(folder, folder).split("."), *inside.with_suffix("").parts[1:]]
+            found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+def imports(tree: ast.AST, module: str, at_import_only: bool = False) -> Iterator[str]:
+    """Absolute names that a module imports; with `at_import_only`, not those inside a function or TYPE_CHECKING."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                raise AssertionError(f"{module}: relative import; say from where")
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif at_import_only and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        elif at_import_only and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            yield from imports(ast.Module(node.orelse, []), module, at_import_only)
+        else:
+            yield from imports(node, module, at_import_only)
+
+
+def room(name: str) -> str | None:
+    """The unit of the graph that a name belongs to, None for `simko` itself and what is not ours."""
+    parts = name.split(".")
+    return ".".join(parts[:2]) if parts[0] == "simko" and len(parts) > 1 else None
+
+
+def breaches(module: str, text: str) -> list[str]:
+    """What in a module's source goes against the arrow."""
+    own, found = room(module), []
+    for name in imports(ast.parse(text), module):
+        other = room(name)
+        if name.split(".")[0] in SHORTCUTS:
+            found.append(f"{module} imports {name}: it is simko.{name}")
+        if own is None or other is None or other == own or other not in STAGE:
+            continue
+        if STAGE[other] > STAGE[own]:
+            found.append(f"{module} imports {name}, which lies to its right")
+        elif {own, other} == {"simko.envs", "simko.agents"}:
+            found.append(f"{module} imports {name}: envs and agents do not know each other")
+    return found
+
+
+SOURCES = sources()
+
+
+def test_every_module_has_its_place() -> None:
+    """A new file must be given a stage here."""
+    rooms = {room(module) for module in SOURCES} - {None}
+    assert rooms - set(STAGE) == set()
+    assert set(STAGE) - rooms <= {"simko.train", "simko.evaluate", "simko.target"}
+
+
+@pytest.mark.parametrize("module", sorted(SOURCES))
+def test_imports_follow_the_arrow(module: str) -> None:
+    assert breaches(module, SOURCES[module].read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("simko.config", "def f():\n    from simko import algorithms"),
+        ("simko.types", "import simko.envs.registry"),
+        ("simko.envs.check", "from simko.agents import LoraPolicy"),
+        ("simko.agents.engine", "if True:\n    import simko.envs"),
+        ("simko.rollout", "from simko.train import train"),
+        ("simko.train", "import simko.cli.output"),
+        ("simko.agents.policy", "from envs import TokenEnv"),
+    ],
+)
+def test_a_breach_is_seen(module: str, text: str) -> None:
+    assert len(breaches(module, text)) == 1
+
+
+@pytest.mark.parametrize("module", sorted(name for name in SOURCES if room(name) in ("simko.envs", "simko.report")))
+def test_environments_and_reports_need_no_torch(module: str) -> None:
+    names = imports(ast.parse(SOURCES[module].read_text(encoding="utf-8")), module, at_import_only=True)
+    assert {name.split(".")[0] for name in names} & HEAVY == set()
+
+
+def test_third_party_imports_are_declared() -> None:
+    """What simko imports, it asks for: nothing comes along by luck."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    lines = [*project["dependencies"], *extras["hub"], *extras["wandb"], *extras["trackio"]]
+    declared = {re.split(r"[<>=!~ ;\[]", line)[0].lower().replace("_", "-") for line in lines}
+    owners = metadata.packages_distributions()
+    used = {
+        name.split(".")[0]
+        for module, path in SOURCES.items()
+        for name in imports(ast.parse(path.read_text(encoding="utf-8")), module)
+    }
+    foreign = {name for name in used if name not in sys.stdlib_module_names and name != "simko"}
+    missing = {
+        name for name in foreign if not {d.lower().replace("_", "-") for d in owners.get(name, [name])} & declared
+    }
+    assert missing == set()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import simko", "import simko.envs", "import simko.cli", "import simko.report", "from simko import types, config"],
+)
+def test_light_imports(statement: str) -> None:
+    code = f"{statement}; import sys; print([m for m in {sorted(HEAVY)} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
