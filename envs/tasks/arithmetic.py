@@ -13,9 +13,6 @@ import numpy as np
 from simko.envs.tasks.procedural import Draft, ProceduralSource
 from simko.types import Task
 
-INSTRUCTION = " Reply with the number only."
-"""What the environment adds to the problem by default."""
-
 
 class Arithmetic(ProceduralSource):
     """Endless arithmetic problems of six levels."""

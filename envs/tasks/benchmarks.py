@@ -187,7 +187,7 @@ def read_table(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
 
 def _read_parquet(path: Path) -> list[dict[str, Any]]:
     try:
-        import pyarrow.parquet as parquet
+        import pyarrow.parquet as parquet  # type: ignore[import-untyped]
     except ImportError as error:
         raise UserError(f"{path}: reading parquet needs pyarrow; pip install 'simko[hub]'") from error
     try:

@@ -16,8 +16,9 @@ from simko.envs.tasks.procedural import Draft, ProceduralSource
 from simko.types import Task
 
 NAMES = (
-    "Alice Bob Carol Dave Erin Frank Grace Henry Iris Jack Kate Liam Mona Nick Olive Paul Quinn Rose Sam Tina".split()
-)
+    "Alice", "Bob", "Carol", "Dave", "Erin", "Frank", "Grace", "Henry", "Iris", "Jack",
+    "Kate", "Liam", "Mona", "Nick", "Olive", "Paul", "Quinn", "Rose", "Sam", "Tina",
+)  # fmt: skip
 KNIGHT, KNAVE = "knight", "knave"
 ROLES = (KNAVE, KNIGHT)  # by truthfulness: False, True
 

@@ -1,1 +1,143 @@
-""""""
+"""Verifiers: what turns a response and a gold answer into a `Verdict`.
+
+`grade(response, gold, "math")`, or `get_verifier("math")(response, gold)`. Nothing raises out of either, whatever the
+response: a verifier that fails gives the outcome `error`, which is not a wrong answer. Bundled verifiers are imported when
+they are first used; only `math` ever needs sympy, and that in another process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math as _math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import Any
+
+from simko.errors import UserError, nearest
+from simko.types import OUTCOMES, Verdict
+
+Check = Callable[[str, str], "bool | float | Verdict | None"]
+
+BUNDLED = {
+    "math": "maths in LaTeX or text: numbers exactly, the rest by math-verify in a worker process",
+    "numeric": "a number, exactly; `numeric:1e-6` within that relative tolerance",
+    "exact": "the same text, white space aside; `exact:nocase` ignores case",
+    "choice": "a letter, or a word such as yes, no, true, false, valid, invalid",
+    "expression": "Countdown: an expression of the given numbers that reaches the target",
+    "knights": "knights and knaves: every person's role",
+    "tree_mdp": "one of the rewarded paths",
+    "guess_number": "the last guess of a guessing game",
+}
+"""Name to what it grades. The file and the function have the verifier's name."""
+
+_authors: dict[str, Check] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class NamedVerifier:
+    """A verifier by name: picklable, it looks its function up where it runs. Never raises."""
+
+    name: str
+
+    def __call__(self, response: str, gold: str) -> Verdict:
+        """The verdict, with the `seconds` it took."""
+        begun = time.perf_counter()
+        try:
+            verdict = to_verdict(_lookup(self.name)(response, gold))
+        except Exception:  # an author's checker raises whatever it likes
+            verdict = Verdict("error", 0.0)
+        return replace(verdict, seconds=time.perf_counter() - begun)
+
+
+def grade(response: str, gold: str, verifier: str = "math") -> Verdict:
+    """The verdict on `response` (the policy's text without the prompt) against the gold answer.
+
+    Raises `UserError` for an unknown verifier and nothing else.
+    """
+    return get_verifier(verifier)(response, gold)
+
+
+def get_verifier(name: str) -> NamedVerifier:
+    """The verifier of that name; raises `UserError` with the nearest name for an unknown one."""
+    _lookup(name)
+    return NamedVerifier(name)
+
+
+def register_verifier(name: str, check: Check) -> None:
+    """Make `check(response, gold)` known as `name`.
+
+    It may return a bool (reward 1 or 0), None (no answer found), a `Verdict`, or a finite float: that is the reward, and
+    the answer is correct from 1.0 up. What raises or returns anything else has the outcome `error`. Raises `UserError`
+    for a name that is taken (the same function again, as after a module was reloaded, replaces itself) or malformed.
+    """
+    if not name or not all(c.isalnum() or c in "_-./" for c in name):
+        raise UserError(f"verifier name {name!r}: use letters, digits and any of _ - . /")
+    if not callable(check):
+        raise UserError(f"verifier '{name}': {check!r} cannot be called; give a function (response, gold)")
+    old = _authors.get(name)
+    if name in BUNDLED or (old is not None and _place(old) != _place(check)):
+        raise UserError(f"verifier '{name}' exists already; choose another name")
+    _authors[name] = check
+
+
+def verifier_names() -> list[str]:
+    """The names of all verifiers, bundled ones first."""
+    return [*BUNDLED, *sorted(_authors)]
+
+
+def to_verdict(result: Any) -> Verdict:
+    """What a checker returned, as a verdict; `error` for anything that is none."""
+    if isinstance(result, Verdict):
+        sound = result.outcome in OUTCOMES and _is_finite(result.reward)
+        extracted = result.extracted if isinstance(result.extracted, str | None) else None
+        return replace(result, reward=float(result.reward), extracted=extracted) if sound else Verdict("error", 0.0)
+    if result is None:
+        return Verdict("no_answer", 0.0)
+    if not _is_finite(result):
+        return Verdict("error", 0.0)
+    reward = float(result)
+    return Verdict("correct" if reward >= 1.0 else "incorrect", reward)
+
+
+def _is_finite(value: Any) -> bool:
+    """A finite bool, int or float, those of numpy included."""
+    if isinstance(value, str | bytes) or not hasattr(value, "__float__") or getattr(value, "ndim", 0) != 0:
+        return False
+    try:
+        return _math.isfinite(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _place(check: Check) -> tuple[Any, Any]:
+    return getattr(check, "__module__", None), getattr(check, "__qualname__", check)
+
+
+def _lookup(name: str) -> Check:
+    return _authors[name] if name in _authors else _bundled(name)
+
+
+@lru_cache(maxsize=64)
+def _bundled(name: str) -> Check:
+    base, _, parameter = name.partition(":")
+    if base not in BUNDLED:
+        known = verifier_names()
+        raise UserError(f"no verifier '{name}'{nearest(base, known)}; known: {', '.join(known)}")
+    check: Callable[..., Any] = getattr(importlib.import_module(f"simko.envs.verifiers.{base}"), base)
+    if not parameter and base == name:
+        return check
+    if base == "exact" and parameter == "nocase":
+        return partial(check, nocase=True)
+    if base == "numeric":
+        try:
+            tolerance = float(parameter)
+        except ValueError:
+            tolerance = -1.0
+        if 0 <= tolerance < 1:
+            return partial(check, tolerance=tolerance)
+        raise UserError(
+            f"verifier '{name}': the tolerance is '{parameter}'; give a number from 0 to below 1, numeric:1e-6"
+        )
+    raise UserError(f"verifier '{name}': '{base}' takes no '{parameter}'; leave it out")

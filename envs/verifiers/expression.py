@@ -31,7 +31,7 @@ _ANSWER_TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | 
 _ANSWER_LINE = re.compile(r"^[\s>*_#]*(?:the\s+)?(?:final\s+)?answer(?:\s+is)?\s*[*_]*\s*:\s*[*_]*(.+)$", re.I | re.M)
 
 
-class _Malformed(ValueError):
+class _MalformedError(ValueError):
     """Not an expression of the allowed form."""
 
 
@@ -67,17 +67,17 @@ def evaluate(text: str) -> tuple[Fraction, list[int]]:
     by + - * / and a sign; `ZeroDivisionError` where it divides by zero.
     """
     if len(text) > MAX_EXPRESSION or not _ALLOWED.fullmatch(text):
-        raise _Malformed(text[:80])
+        raise _MalformedError(text[:80])
     depth = deepest = 0
     for char in text:
         depth += (char == "(") - (char == ")")
         deepest = max(deepest, depth)
     if depth != 0 or deepest > MAX_DEPTH:
-        raise _Malformed(text[:80])
+        raise _MalformedError(text[:80])
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, RecursionError, MemoryError) as error:
-        raise _Malformed(text[:80]) from error
+        raise _MalformedError(text[:80]) from error
     numbers: list[int] = []
     return _walk(tree.body, numbers), sorted(numbers)
 
@@ -100,7 +100,7 @@ def _walk(node: ast.expr, numbers: list[int]) -> Fraction:
                     return a * b
                 case ast.Div():
                     return a / b
-    raise _Malformed(type(node).__name__)
+    raise _MalformedError(type(node).__name__)
 
 
 def _last_boxed(text: str) -> str | None:

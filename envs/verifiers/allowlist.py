@@ -1,0 +1,142 @@
+r"""The allow-list: which text may reach math-verify and sympy, decided on our own tokens.
+
+`admit` reads the text to tokens of five kinds (numbers, single letters, the commands and signs listed here), refuses
+everything else, and writes the tokens out again, so nothing that was not recognised is passed on. It also refuses what is
+cheap to write and dear to compute: deep nesting, long numbers, large exponents and towers of them, large factorials.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from simko.envs.verifiers.latex import words
+
+MAX_CHARS = 400
+MAX_TOKENS = 200
+MAX_NESTING = 12
+MAX_DIGITS = 40
+MAX_EXPONENT = 10_000  # product of all numbers in exponents
+MAX_FACTORIAL = 200
+MAX_BINOMIAL = 1_000
+
+GREEK = words(
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi varphi chi psi "
+    "omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega"
+)
+FUNCTIONS = words("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp")
+CONSTANTS = frozenset(("pi", "infty"))
+STRUCTURE = words("frac sqrt binom cdot times div lfloor rfloor lceil rceil")
+RELATIONS = frozenset(("le", "ge"))
+COMMANDS = GREEK | FUNCTIONS | CONSTANTS | STRUCTURE | RELATIONS
+SIGNS = frozenset("+-*/^_(){}[]|!")
+RELATION_SIGNS = frozenset("=<>")
+
+_TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?|\.\d+)|\\([A-Za-z]+)|([A-Za-z])|([-+*/^_(){}\[\]|!=<>]))")
+_CLOSERS = {"(": ")", "{": "}", "[": "]", "\\lfloor": "\\rfloor", "\\lceil": "\\rceil"}
+
+
+def tokenize(text: str) -> list[str] | None:
+    """The tokens of `text`, commands with their backslash; None where anything is not on the list, or too much."""
+    if len(text) > MAX_CHARS:
+        return None
+    tokens: list[str] = []
+    at, text = 0, text.strip()
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None or len(tokens) >= MAX_TOKENS:
+            return None
+        number, command, letter, sign = match.groups()
+        if (command and command not in COMMANDS) or (number and len(number) > MAX_DIGITS):
+            return None
+        tokens.append(number or (f"\\{command}" if command else letter or sign))
+        at = match.end()
+    return tokens
+
+
+def admit(text: str, relation: bool = False) -> str | None:
+    """`text` written anew from its tokens, decimals as exact fractions, for math-verify; None where it is refused.
+
+    `=`, `<`, `>`, `\\le` and `\\ge` are allowed with `relation` only.
+    """
+    tokens = tokenize(text)
+    if not tokens or not _nesting_ok(tokens) or not _sizes_ok(tokens):
+        return None
+    if not relation and any(t in RELATION_SIGNS or t[1:] in RELATIONS for t in tokens):
+        return None
+    out: list[str] = []
+    for i, token in enumerate(tokens):
+        before = tokens[i - 1] if i else ""
+        if token[0].isdigit() or token[0] == ".":
+            if before[-1:].isdigit() or (before in ("}", ")") and token[0] == "."):
+                return None  # two numbers side by side: a product, a mixed number or a slip
+            out.append(token if "." not in token else _as_fraction(token))
+        elif token == "_" and (before[-1:].isdigit() or before in (")", "}", "", "^")):
+            return None  # a number with a base: 42_5 is not 42
+        elif token == "_" and not (before.isalpha() or before == "\\log" or before[1:] in GREEK):
+            return None
+        elif token == "*":
+            out.append("\\cdot ")
+        else:
+            out.append(token + " " if token[0] == "\\" else token)
+    return " ".join(out)
+
+
+def letters(text: str) -> frozenset[str]:
+    """The variables of an admitted text: single letters and Greek ones, case ignored."""
+    return frozenset(t.lower() for t in tokenize(text) or () if t.isalpha() or t[1:] in GREEK)
+
+
+def _as_fraction(token: str) -> str:
+    value = Fraction(token)
+    return f"\\frac{{{value.numerator}}}{{{value.denominator}}}"
+
+
+def _nesting_ok(tokens: list[str]) -> bool:
+    stack: list[str] = []
+    bars = 0
+    for token in tokens:
+        bars += token == "|"
+        if token in _CLOSERS:
+            stack.append(_CLOSERS[token])
+            if len(stack) > MAX_NESTING:
+                return False
+        elif token in _CLOSERS.values() and (not stack or stack.pop() != token):
+            return False
+    return not stack and bars % 2 == 0 and bars <= 4
+
+
+def _sizes_ok(tokens: list[str]) -> bool:
+    """Exponents, factorials and binomials stay small, decided without computing any of them."""
+    budget = 1.0
+    for i, token in enumerate(tokens):
+        if token == "^":
+            group = _argument(tokens, i + 1)
+            numbers = [float(t) for t in group if t[0].isdigit() or t[0] == "."]
+            if "^" in group and any(n > 3 for n in numbers):
+                return False  # a tower
+            if "!" in group or "\\binom" in group:
+                return False
+            for n in numbers:
+                budget *= max(1.0, n)
+        elif token == "!":
+            before = tokens[i - 1] if i else ""
+            if not (before.isalpha() or (before.isdigit() and int(before) <= MAX_FACTORIAL)):
+                return False
+        elif token == "\\binom":
+            group = tokens[i + 1 : i + 12]
+            if any(t.isdigit() and int(t) > MAX_BINOMIAL for t in group) or "^" in group:
+                return False
+    return budget <= MAX_EXPONENT
+
+
+def _argument(tokens: list[str], at: int) -> list[str]:
+    """What `^` at `at - 1` applies to: one token or the group up to the closing brace or parenthesis."""
+    if at >= len(tokens) or tokens[at] not in ("{", "("):
+        return tokens[at : at + 1]
+    depth = 0
+    for end in range(at, len(tokens)):
+        depth += (tokens[end] in ("{", "(")) - (tokens[end] in ("}", ")"))
+        if depth == 0:
+            return tokens[at + 1 : end]
+    return tokens[at + 1 :]

@@ -1,0 +1,24 @@
+"""Exact text: the final answer equals the gold answer, white space aside. Case counts, but not in `exact:nocase`."""
+
+from __future__ import annotations
+
+from simko.envs.verifiers.extract import final_answer
+from simko.types import Verdict
+
+
+def exact(response: str, gold: str, nocase: bool = False) -> Verdict:
+    """Runs of white space are one blank. A whole response counts as an answer where it is one short line, or the gold."""
+
+    def normal(text: str) -> str:
+        text = " ".join(text.split())
+        return text.casefold() if nocase else text
+
+    if not gold.strip():
+        return Verdict("error", 0.0)
+    if normal(response) == normal(gold):
+        return Verdict("correct", 1.0, response.strip()[:200])
+    found = final_answer(response, same=lambda a, b: normal(a) == normal(b))
+    if found.text is None:
+        return Verdict("incorrect" if found.conflict else "no_answer", 0.0, found.shown)
+    correct = normal(found.text) == normal(gold)
+    return Verdict("correct" if correct else "incorrect", float(correct), found.shown)

@@ -1,0 +1,205 @@
+r"""Which part of a response is its final answer: the one policy that all bundled verifiers share.
+
+1. The thinking part is dropped: `<think>...</think>`, or everything up to a `</think>` whose opening stood in the prompt.
+   After an opening that is never closed there is no answer.
+2. If there is a `\boxed{...}` (or `\fbox{...}`; braces must balance), the boxes are the answers.
+3. Else, if there are final-answer statements, those are: a line `Answer: 42` or `Final answer: 42` (bold or not),
+   `#### 42`, `<answer>42</answer>`, or a sentence `(So) the (final) answer is 42.`
+4. Else the whole response, where it is one short line and nothing but an answer.
+
+Several answers count only where they are all the same; two that differ are a **conflict**, which is incorrect: guessing
+twice must not pay. A box that is negated, cut off, or bound to something outside it (`not \boxed{42}`, `\ne \boxed{42}`,
+`-\boxed{42}`, `\boxed{42}_5`) is a conflict, too, and so is a number on a final-answer line that differs from a boxed one.
+
+The response is cut to its last `MAX_RESPONSE` characters first, and no pattern backtracks beyond its line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from simko.envs.verifiers.numbers import equal, parse_number
+
+MAX_RESPONSE = 100_000  # characters
+MAX_WHOLE = 200  # characters of a response that may be an answer as a whole
+MAX_LINE = 1_000
+MAX_BOXES = 50
+MAX_SHOWN = 200
+
+_BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])[ ]{0,4}")
+_LINE = re.compile(
+    r"^[\s>*_#-]*(?:\*\*|__)?(?:the\s)?(?:final\s|correct\s)?answer(?:\s*(?:\*\*|__))?\s?:\s?(?:\*\*|__)?\s?(?P<answer>\S.*)$",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(
+    r"^(?:(?:so|thus|therefore|hence|then|and|finally|in conclusion|in summary|consequently|we conclude that)\s?,?\s){0,2}"
+    r"(?:the|our|my)\s(?:final\s|correct\s)?answer(?:\sto\s(?:the|this)\s(?:problem|question))?\s(?:is|would be)\s?:?\s?"
+    r"(?P<answer>\S.*)$",
+    re.IGNORECASE,
+)
+_HASHES = re.compile(r"^\s{0,8}####\s?(?P<answer>\S.*)$")
+_TAG = re.compile(r"<answer>(.{0,1000}?)</answer>", re.DOTALL | re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\[(])")
+_NEGATION = re.compile(
+    r"(?:\bnot|n't|\bnever|\bneither|\bnor|\bthan|\\neq?|\\not\s?=|≠|!=|\\approx|≈|\\equiv)"
+    r"(?:\s(?:equal\sto|equal|simply|just|be|the|answer|exactly))*[\s:$({\[\\,]*$",
+    re.IGNORECASE,
+)
+_MINUS = re.compile(r"(?:\S\s*|\$|^)[-−]\$?$")
+_BULLET = re.compile(r"(?:^|\n)\s*[-−]\s+\$?$")
+_BOUND = re.compile(
+    r"\s{0,2}(?:\$\s?)?(?:_|\^(?!\s?\{?\s?\\circ|\s?°)|\d|\\times|\\cdot|\\approx|≈|\\ne(?:q)?\b|≠|\\boxed)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`text`: the final answer, None where there is none or where several `conflict`. `shown`: for the verdict."""
+
+    text: str | None
+    shown: str | None = None
+    conflict: bool = False
+
+
+def same_text(a: str, b: str) -> bool:
+    """Whether two answers are the same but for white space."""
+    return a.split() == b.split()
+
+
+def without_thinking(response: str) -> str:
+    """The response without its thinking part."""
+    opened, closed = response.find("<think>"), response.find("</think>")
+    if closed >= 0 and (opened < 0 or closed < opened):
+        response = response[closed + len("</think>") :]
+    parts, at = [], 0
+    while (start := response.find("<think>", at)) >= 0:
+        parts.append(response[at:start])
+        end = response.find("</think>", start)
+        if end < 0:
+            return "".join(parts)
+        at = end + len("</think>")
+    return "".join([*parts, response[at:]])
+
+
+def final_answer(
+    response: str, same: Callable[[str, str], bool] = same_text, whole: Callable[[str], bool] | None = None
+) -> Found:
+    """The one final answer of `response`, by the policy of this module.
+
+    `same(a, b)` tells whether two stated answers agree; `whole(text)` whether a whole response is nothing but an answer
+    (default: one short line of few words).
+    """
+    text = without_thinking(response[-MAX_RESPONSE:])
+    boxes = _boxes(text)
+    if boxes is not None and (boxes.text is None or boxes.conflict):
+        return boxes
+    statements = _statements(text)
+    if boxes is not None:
+        stated = [boxes.text, *_boxed_contents(text), *_differing_numbers(boxes.text or "", statements)]
+    elif statements:
+        stated = [*statements]
+    else:
+        line = text.strip()
+        fits = (whole or is_bare)(line)
+        return Found(line, line[:MAX_SHOWN]) if line and fits else Found(None)
+    last = stated[0] if boxes is not None else stated[-1]
+    assert last is not None
+    for other in stated:
+        if other is not None and not same(other, last):
+            return Found(None, " | ".join(dict.fromkeys(s[:60] for s in stated if s))[:MAX_SHOWN], conflict=True)
+    return Found(last, last[:MAX_SHOWN])
+
+
+def is_bare(text: str) -> bool:
+    """Whether a whole response is one short line of at most six plain words."""
+    if len(text) > MAX_WHOLE or "\n" in text:
+        return False
+    return len(re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", text)) <= 6
+
+
+def _boxes(text: str) -> Found | None:
+    """The last box's content, or why the boxes give no answer; None where there is no box."""
+    last: str | None = None
+    for count, match in enumerate(_BOX.finditer(text)):
+        if count >= MAX_BOXES:
+            return Found(None, conflict=True)
+        content, end = _content(text, match.end())
+        before = text[max(0, match.start() - 80) : match.start()]
+        before = re.split(r"[.!?\n]\s", before)[-1] if "\n" in before or ". " in before else before
+        if content is None:
+            return Found(None, text[match.start() :][:MAX_SHOWN], conflict=True)
+        if not content.strip():
+            continue
+        context = text[max(0, match.start() - 10) : match.start()]
+        negative = _MINUS.search(context) and not _BULLET.search(context) and not context.endswith("--")
+        if _NEGATION.search(before) or negative or _BOUND.match(text, end):
+            return Found(None, text[max(0, match.start() - 10) : end + 10][:MAX_SHOWN], conflict=True)
+        last = content
+    return Found(last) if last is not None else None
+
+
+def _boxed_contents(text: str) -> list[str]:
+    contents = (_content(text, match.end())[0] for match in _BOX.finditer(text))
+    return [content for content in contents if content and content.strip()]
+
+
+def _content(text: str, at: int) -> tuple[str | None, int]:
+    """What a box at `at` holds, and where it ends; None where its braces do not balance."""
+    if not text.startswith("{", at):
+        token = re.match(r"\d+|[A-Za-z]", text[at : at + 40])
+        return (token[0], at + token.end()) if token else (None, at)
+    depth, i = 0, at
+    while i < len(text):
+        char = text[i]
+        if char == "\\":
+            i += 2
+            continue
+        depth += (char == "{") - (char == "}")
+        i += 1
+        if depth == 0:
+            inner = text[at + 1 : i - 1].strip()
+            nested = _BOX.match(inner)
+            if nested and _content(inner, nested.end())[1] == len(inner):
+                return _content(inner, nested.end())[0], i
+            return inner, i
+    return None, i
+
+
+def _statements(text: str) -> list[str]:
+    """The answers of all final-answer statements, in order of their kind and place."""
+    found = [match[1].strip() for match in _TAG.finditer(text) if match[1].strip()]
+    if text.rfind("<answer>") > text.rfind("</answer>") and found:
+        found.append("<answer>")  # a last one that was cut off
+    for line in _TAG.sub(" ", text).splitlines():
+        if "answer" not in line.lower() and "####" not in line:
+            continue
+        line = line[:MAX_LINE]
+        match = _HASHES.match(line) or _LINE.match(line)
+        if match:
+            inner = _SENTENCE.match(match["answer"])  # "Final Answer: The final answer is 42."
+            found.append(_trimmed((inner or match)["answer"]))
+            continue
+        for sentence in _SENTENCE_END.split(line):
+            if match := _SENTENCE.match(sentence.strip(" *_>#-")):
+                found.append(_trimmed(match["answer"]))
+    return [answer for answer in found if answer]
+
+
+def _trimmed(answer: str) -> str:
+    """The first sentence of what follows "the answer is", without closing marks."""
+    answer = _SENTENCE_END.split(answer)[0].strip()
+    answer = re.sub(r"^[:*_`\s]+|[*_`\s]+$", "", answer)
+    if answer[-1:] in (".", "!") and answer[-2:] not in ("..", "!!"):
+        answer = answer[:-1]
+    return answer.strip().strip('"').strip()
+
+
+def _differing_numbers(boxed: str, statements: list[str]) -> list[str]:
+    """Statements that are numbers, where the box is one and they differ from it."""
+    value = parse_number(boxed.strip("$ "))
+    if value is None:
+        return []
+    numbers = ((s, parse_number(s.strip("$ "))) for s in statements)
+    return [s for s, number in numbers if number is not None and not equal(number, value)]

@@ -1,0 +1,125 @@
+r"""Answers as text: one spelling for the many ways to write the same LaTeX, and units told apart from values.
+
+`clean` takes away what only sets type (`\left`, `\,`, `$`, `\displaystyle`), and gives Unicode and plain-text maths its
+LaTeX spelling. `key` is for comparing as strings. `split_unit` takes a trailing unit off. All of them are linear passes
+over a text that has been cut to `MAX_ANSWER` characters.
+"""
+
+from __future__ import annotations
+
+import re
+
+
+def words(text: str) -> frozenset[str]:
+    """The set of the words of a text: for the tables of this folder."""
+    return frozenset(text.split())
+
+
+MAX_ANSWER = 1000  # characters of an answer that are looked at: a longer one is no answer
+
+_UNICODE = {
+    "−": "-", "–": "-", "—": "-", "×": r"\times ", "÷": r"\div ", "·": r"\cdot ", "⋅": r"\cdot ", "∗": "*",
+    "π": r"\pi ", "√": r"\sqrt ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ",
+    "°": r"^\circ ", "²": "^{2}", "³": "^{3}", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}",
+    "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ",
+    "±": r"\pm ", "⟨": r"\langle ", "⟩": r"\rangle ", "，": ",", "。": ".", "（": "(", "）": ")", "：": ":", "％": "%",
+    "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u200b": "", "\x00": "", "“": "", "”": "", "‘": "'", "’": "'", "|": "|",
+}  # fmt: skip
+_TABLE = str.maketrans(_UNICODE)
+_RENAMED = {
+    "dfrac": r"\frac", "tfrac": r"\frac", "cfrac": r"\frac", "leq": r"\le", "geq": r"\ge", "leqslant": r"\le",
+    "geqslant": r"\ge", "neq": r"\ne", "lbrace": r"\{", "rbrace": r"\}", "varnothing": r"\emptyset", "degree": r"^\circ",
+    "lvert": "|", "rvert": "|", "vert": "|", "lt": "<", "gt": ">", "lbrack": "[", "rbrack": "]", "ast": "*",
+    "textbf": r"\text", "textit": r"\text", "textrm": r"\text", "textnormal": r"\text", "mbox": r"\text",
+    "mathrm": r"\text", "mathbf": r"\text", "mathit": r"\text", "mathsf": r"\text", "bm": r"\text",
+    "operatorname": r"\text", "textsf": r"\text", "texttt": r"\text", "hbox": r"\text", "boldsymbol": r"\text",
+}  # fmt: skip
+_DROPPED = words(
+    "left right big Big bigl bigr Bigl Bigr bigg Bigg biggl biggr displaystyle textstyle limits nolimits mathstrut "
+    "middle mleft mright hfill noindent"
+)
+_SPACES = frozenset(("quad", "qquad", "enspace", "thinspace", "space"))
+_ROW = "\x00"
+_COMMAND = re.compile(r"\\([A-Za-z]+)")
+_FUNCTIONS = "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|pi|theta|alpha|beta|phi"
+_PLAIN = re.compile(rf"(?<![\\A-Za-z])({_FUNCTIONS})(?![A-Za-z])")
+_WORDS = re.compile(r"[A-Za-z]{3}")
+_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
+_TEXT_FUNCTION = re.compile(rf"\\text\s*\{{\s*({_FUNCTIONS})\s*\}}")
+
+
+def _command(match: re.Match[str]) -> str:
+    name = match[1]
+    if name in _DROPPED:
+        return ""
+    return " " if name in _SPACES else _RENAMED.get(name, match[0])
+
+
+def clean(text: str) -> str:
+    r"""One spelling: delimiters, spacing and styling gone, variants of a command made one, Unicode and words made LaTeX."""
+    text = text[: MAX_ANSWER + 1].translate(_TABLE).replace("\r", " ").replace("\n", " ").replace("\t", " ").strip()
+    if "matrix" in text or "array" in text:  # noqa: SIM108
+        text = text.replace("\\\\", _ROW)  # the end of a row
+    else:
+        text = re.sub(r"\\\\(?=[A-Za-z])", r"\\", text)  # a command whose backslash was escaped
+    text = text.strip("*` ").replace(r"\$", " \\usd ").replace("$", "")
+    text = re.sub(r"\\[()\[\]](?![a-zA-Z])", lambda m: "" if m.start() == 0 or m.end() == len(text) else m[0], text)
+    text = re.sub(r"\\phantom\s*\{[^{}]*\}|\\hspace\s*\{[^{}]*\}", " ", text)
+    text = _COMMAND.sub(_command, text)
+    text = _TEXT_FUNCTION.sub(r"\\\1 ", text)
+    text = re.sub(r"(?<=\d)(?:\{,\}|,?\\!|\\,|,\\ )\s*(?=\d{3}(?!\d))", "", text)  # thousands
+    text = re.sub(r"\\!|\{,\}", lambda m: "," if m[0] == "{,}" else "", text)
+    text = re.sub(r"\\[,;: ](?![A-Za-z]*\{)|(?<!\\)\\(?=\s)|~", " ", text)
+    text = text.replace(r"\%", "%").replace("**", "^")
+    text = re.sub(r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ", r"^\\circ", text)
+    text = re.sub(r"(?<=[\d}])\s*(?:\\text\s*\{\s*(?:percent|%)\s*\}|percent)(?![A-Za-z])", "%", text)
+    text = re.sub(r"(?<![\\A-Za-z])(?:infinity|inf)(?![A-Za-z])", r"\\infty", text)
+    if not _WORDS.search(_PLAIN.sub("", _COMMAND.sub("", text))):  # words make it prose: leave it as it is
+        text = _PLAIN.sub(r"\\\1 ", text)
+    text = _braced_call(_braced_call(text, "\\sqrt"), "^")
+    text = re.sub(r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}", text)
+    text = re.sub(r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{", text)
+    text = re.sub(r"(\\frac\s*\{[^{}]*\})\s*(\d)", r"\1{\2}", text)
+    text = re.sub(r"\\sqrt\s*(\d+|[a-zA-Z](?![a-zA-Z]))", r"\\sqrt{\1}", text)
+    text = re.sub(r"([\^_])\s*(-?\d+|[a-zA-Z](?![a-zA-Z]))", r"\1{\2}", text)
+    text = re.sub(r" +", " ", text).replace(_ROW, r"\\").strip()
+    while text and text[-1] in ".,;:" and not text.endswith("\\,"):
+        text = text[:-1].rstrip()
+    return text
+
+
+def _braced_call(text: str, before: str) -> str:
+    """`before(...)` as `before{...}`, where the parentheses balance: `sqrt(2)`, `x^(n+1)`."""
+    at = 0
+    for _ in range(20):
+        at = text.find(before, at)
+        if at < 0:
+            break
+        at += len(before)
+        start = at + len(text[at:]) - len(text[at:].lstrip(" "))
+        if not text.startswith("(", start):
+            continue
+        depth = 0
+        for end in range(start, len(text)):
+            depth += (text[end] == "(") - (text[end] == ")")
+            if depth == 0:
+                text = text[:at] + "{" + text[start + 1 : end] + "}" + text[end + 1 :]
+                break
+    return text
+
+
+def key(cleaned: str) -> str:
+    r"""What two answers that say the same share as a string. `cleaned` has been through `clean`.
+
+    White space, `\text{}`, and how often a backslash is repeated do not count; case does not where there are words;
+    neither do the parentheses of a single letter, `(A)`.
+    """
+    text = _TEXT.sub(lambda m: m[1], cleaned)
+    worded = text != cleaned or _WORDS.search(_COMMAND.sub("", text)) is not None
+    text = re.sub(r"\\+", r"\\", re.sub(r"\s+", "", text)).replace("\\usd", "")
+    if letter := re.fullmatch(r"\{?\(?([A-Za-z])\)?\}?", text):
+        return letter[1]
+    while len(text) > 2 and text[0] == "{" and text[-1] == "}" and "{" not in text[1:-1] and "}" not in text[1:-1]:
+        text = text[1:-1]
+    text = text.rstrip(".,;")
+    return text.lower() if worded else text

@@ -1,0 +1,198 @@
+r"""The maths verifier: is the response's final answer equal to the gold answer?
+
+1. `extract` finds the one final answer. 2. Equal strings and numbers are settled here, exactly. 3. Tuples, lists, sets,
+intervals and matrices are compared shape by shape. 4. What is left are scalars: those that pass `allowlist.admit` are
+compared by math-verify in a worker process (`pool`); the rest differ.
+
+The policy, by example (gold answer 42 unless said):
+
+====================================  ==========  ==================================================================
+`\boxed{42}`, `The answer is 42.`     correct     also `42` alone, `\boxed{42.0}`, `\boxed{\$42}`, `\boxed{42 \text{ cm}}`
+`\boxed{x = 42}`, `\boxed{40+2=42}`   correct     a name on the left is dropped; every other side must equal the gold
+`\boxed{41=42}`, `\boxed{x=41=42}`    incorrect
+`\boxed{\neq 42}`, `\boxed{42_5}`     incorrect   so are `\boxed{42 \approx 43}`, `\boxed{42 or 43}`, `-\boxed{42}`
+`\boxed{42}` and `\boxed{43}`         incorrect   several final answers that differ are none
+`\boxed{1/2}`, gold `0.5`             correct     exact values
+`\boxed{0.333333}`, gold `1/3`        correct     six or more significant digits of a value that has no finite decimal
+`\boxed{1e-9}`, gold `2e-9`           incorrect   nothing is rounded otherwise
+`\boxed{5 \text{ cm}}`, gold `5m`     incorrect   known units that differ; a missing one is forgiven
+`\boxed{(1,2)}`, gold `[1,2)`         incorrect   brackets count; a bare list is unordered, a tuple ordered
+====================================  ==========  ==================================================================
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from simko.envs.verifiers import allowlist, pool
+from simko.envs.verifiers.extract import final_answer
+from simko.envs.verifiers.latex import MAX_ANSWER, clean, key
+from simko.envs.verifiers.numbers import Number, equal, evaluate, parse_number, significant_digits
+from simko.envs.verifiers.structure import Shape, is_inequality, is_name, shape, sides
+from simko.envs.verifiers.units import same_unit, split_unit
+from simko.types import Outcome, Verdict
+
+MIN_DIGITS = 6
+_MAX_DEPTH = 4
+_MAX_QUESTIONS = 40  # to the worker, for one answer
+
+
+class _UndecidedError(Exception):
+    """The worker did not decide: `timeout` or `error`."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome: Outcome = outcome
+
+
+def math(response: str, gold: str) -> Verdict:
+    """Grade a response against a gold answer in LaTeX or plain text. A blank gold answer is an `error`."""
+    if not gold.strip():
+        return Verdict("error", 0.0)
+    found = final_answer(response, same=quick_equal)
+    if found.text is None:
+        return Verdict("no_answer" if not found.conflict else "incorrect", 0.0, found.shown)
+    if len(found.text) > MAX_ANSWER:
+        return Verdict("incorrect", 0.0, found.shown)
+    try:
+        correct = answers_equal(gold, found.text)
+    except _UndecidedError as undecided:
+        return Verdict(undecided.outcome, 0.0, found.shown)
+    return Verdict("correct" if correct else "incorrect", float(correct), found.shown)
+
+
+@lru_cache(maxsize=4096)
+def _cleaned(text: str) -> str:
+    return clean(text)
+
+
+def quick_equal(a: str, b: str) -> bool:
+    """Whether two answers are equal as strings or as numbers: what can be told without algebra."""
+    a, b = _cleaned(a), _cleaned(b)
+    if key(a) == key(b):
+        return True
+    x, y = parse_number(split_unit(a)[0]), parse_number(split_unit(b)[0])
+    return x is not None and y is not None and equal(x, y)
+
+
+def answers_equal(gold: str, answer: str) -> bool:
+    """Whether the two bare answers are equal by the policy above."""
+    gold_text, answer_text = _cleaned(gold), _cleaned(answer)
+    if not answer_text:
+        return False
+    return _Comparison().equal(gold_text, answer_text, 0)
+
+
+class _Comparison:
+    """One gold answer against one answer; counts the questions to the worker."""
+
+    def __init__(self) -> None:
+        self.questions = 0
+
+    def equal(self, gold: str, answer: str, depth: int) -> bool:
+        if key(gold) == key(answer):
+            return key(gold) != ""
+        if depth > _MAX_DEPTH:
+            return False
+        gold, gold_unit = split_unit(gold)
+        answer, answer_unit = split_unit(answer)
+        if not same_unit(gold_unit, answer_unit):
+            return False
+        if gold_unit or answer_unit:
+            return self.equal(gold, answer, depth + 1)
+        x, y = parse_number(gold), parse_number(answer)
+        if x is not None and y is not None:
+            return equal(x, y) or _approximates(x, answer)
+        a, b = shape(gold), shape(answer)
+        if a.kind != "scalar" or b.kind != "scalar":
+            return self._shapes(a, b, gold, answer, depth)
+        if "=" in gold or "=" in answer:
+            return self._equations(a.items[0], b.items[0], depth)
+        if is_inequality(answer) or is_inequality(gold):
+            return is_inequality(answer) and is_inequality(gold) and self._ask(gold, answer, relation=True)
+        u, v = evaluate(gold), evaluate(answer)
+        if u is not None and v is not None:
+            return u == v
+        return self._ask(a.items[0], b.items[0])
+
+    def _shapes(self, a: Shape, b: Shape, gold: str, answer: str, depth: int) -> bool:
+        if len(a.items) == 1 and a.brackets == "()":  # (x) is x
+            return self.equal(a.items[0], answer, depth + 1)
+        if len(b.items) == 1 and b.brackets == "()":
+            return self.equal(gold, b.items[0], depth + 1)
+        if "scalar" in (a.kind, b.kind):
+            if a.kind == b.kind or not ("=" in gold or "=" in answer):
+                return False
+            return self._equations(gold, answer, depth)
+        if len(a.items) != len(b.items) or a.columns != b.columns:
+            return False
+        kinds = (a.kind, b.kind)
+        if kinds in (("group", "group"), ("matrix", "matrix")):
+            return a.brackets == b.brackets and self._in_order(a, b, depth)
+        if kinds == ("group", "list"):
+            return a.brackets == "()" and self._in_order(a, b, depth)
+        if kinds in (("list", "list"), ("list", "set"), ("set", "list"), ("set", "set"), ("union", "union")):
+            return self._in_any_order(a, b, depth)
+        return kinds == ("list", "group") and b.brackets == "()" and self._in_any_order(a, b, depth)
+
+    def _in_order(self, a: Shape, b: Shape, depth: int) -> bool:
+        return all(self.equal(x, y, depth + 1) for x, y in zip(a.items, b.items, strict=True))
+
+    def _in_any_order(self, a: Shape, b: Shape, depth: int) -> bool:
+        left = list(b.items)
+        for item in a.items:
+            match = next((o for o in left if quick_equal(item, o)), None)
+            if match is None:
+                match = next((o for o in left if self.equal(item, o, depth + 1)), None)
+            if match is None:
+                return False
+            left.remove(match)
+        return True
+
+    def _equations(self, gold: str, answer: str, depth: int) -> bool:
+        """At least one of the two has an equality sign."""
+        ours, theirs = sides(gold), sides(answer)
+        name = ours[0] if len(ours) > 1 and is_name(ours[0]) else ""
+        other = theirs[0] if len(theirs) > 1 and is_name(theirs[0]) else ""
+        if len(ours) == 1 or name:
+            if name and other and key(name) != key(other):
+                return False
+            values, stated = ours[1:] if name else ours, theirs[1:] if other else theirs
+            if all(value and self.equal(values[-1], value, depth + 1) for value in stated):
+                return True
+            if not (name and len(ours) == len(theirs) == 2):
+                return False
+        if len(ours) != 2 or len(theirs) != 2 or allowlist.letters(gold) != allowlist.letters(answer):
+            return False
+        return bool(allowlist.letters(gold)) and self._ask(gold, answer, relation=True)
+
+    def _ask(self, gold: str, answer: str, relation: bool = False) -> bool:
+        """Ask the worker about two scalars, or two relations in the same variables."""
+        ours, theirs = allowlist.admit(gold, relation), allowlist.admit(answer, relation)
+        if ours is None or theirs is None:
+            return False
+        if relation and allowlist.letters(gold) != allowlist.letters(answer):
+            return False
+        if self.questions >= _MAX_QUESTIONS:
+            raise _UndecidedError("timeout")
+        self.questions += 1
+        digits = len(answer.rpartition(".")[2]) if significant_digits(answer) >= MIN_DIGITS else None
+        said = pool.shared.compare(ours, theirs, digits)
+        if said in ("timeout", "error"):
+            raise _UndecidedError("timeout" if said == "timeout" else "error")
+        return said == "equal"
+
+
+def _approximates(gold: Number, answer: str) -> bool:
+    """Whether `answer` is a decimal of enough digits that a gold value without a finite decimal rounds to."""
+    denominator = gold.value.denominator
+    for prime in (2, 5):
+        while denominator % prime == 0:
+            denominator //= prime
+    if denominator == 1 or gold.percent or significant_digits(answer) < MIN_DIGITS:
+        return False
+    stated = parse_number(answer)
+    assert stated is not None
+    ulp = Number(stated.value).value.__class__(1, 10 ** len(answer.rpartition(".")[2]))
+    distance = abs(gold.value - stated.value)
+    return distance <= ulp / 2 or (abs(stated.value) <= abs(gold.value) and distance < ulp)

@@ -1,0 +1,177 @@
+r"""Exact reading of numbers: integers, decimals, fractions, percents, in plain text or simple LaTeX.
+
+Everything is a `fractions.Fraction`, so tiny numbers that differ are different and nothing is rounded. Text and digits
+are capped before any regular expression runs, and no pattern here backtracks over more than it has read.
+
+=====================  ========================================================
+read                   forms
+=====================  ========================================================
+integer                `42`, `-42`, `1,234`, `1{,}234`, `1\,234`, `1 234`
+decimal                `0.5`, `.5`, `0.\overline{3}`, `1.5e-3`, `1.5 \times 10^{-3}`
+fraction               `3/4`, `\frac{3}{4}`, `\frac34`, `-\frac{3}{4}`
+mixed number           `1\frac{1}{2}`, `1 1/2`
+percent                `50\%`, `50%`: equal to 50 and to 1/2
+=====================  ========================================================
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+MAX_CHARS = 300
+MAX_DIGITS = 200  # of one number, and its decimal exponent
+MAX_TERMS = 100
+
+_SIGNS = str.maketrans({"−": "-", "–": "-", "\u00a0": " ", "，": ",", "％": "%"})
+_SPACING = re.compile(r"\\[!,;: ]|\{,\}|~")
+_INTEGER = r"(?:\d{1,3}(?:[, ]\d{3})+|\d+)"
+_DECIMAL = rf"(?:{_INTEGER}(?:\.\d*)?|\.\d+)"
+_NUMBER = re.compile(_DECIMAL)
+_POWER = re.compile(
+    rf"({_DECIMAL})(?:[eE]([+-]?\d+)|\s*(?:\\times|\\cdot|\*|×)\s*10\s*\^\s*(?:\{{\s*([+-]?\d+)\s*\}}|([+-]?\d)))"
+)
+_REPEATING = re.compile(r"(\d*)\.(\d*)\\overline\{(\d+)\}")
+_FRACTION = re.compile(
+    rf"(?:(\d+)\s*(?=\\))?\\[dtc]?frac\s*(?:\{{\s*([+-]?\s*{_DECIMAL})\s*\}}|\s*(\d))\s*(?:\{{\s*([+-]?\s*{_DECIMAL})\s*\}}|(\d))"
+)
+_SLASH = re.compile(rf"(?:(\d+)\s+(?=\d))?({_DECIMAL})\s*/\s*({_DECIMAL})")
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """An exact value. `percent`: the text had a percent sign, and `value` is what stood before it."""
+
+    value: Fraction
+    percent: bool = False
+
+
+def parse_number(text: str) -> Number | None:
+    """The number that `text` is and nothing else; None where it is no number, or too long."""
+    if len(text) > MAX_CHARS:
+        return None
+    text = _SPACING.sub(
+        lambda m: "," if m.group() == "{,}" else "" if m.group() == "\\!" else " ", text.translate(_SIGNS)
+    )
+    text = text.strip()
+    percent = text.endswith("%")
+    if percent:
+        text = text[:-1].rstrip("\\ ")
+    negative = text.startswith("-")
+    if text[:1] in ("-", "+"):
+        text = text[1:].lstrip()
+    while len(text) > 1 and text[0] == "{" and text[-1] == "}" and "}" not in text[1:-1]:
+        text = text[1:-1].strip()
+    value = _magnitude(text)
+    return None if value is None else Number(-value if negative else value, percent)
+
+
+def equal(a: Number, b: Number) -> bool:
+    """Whether two numbers are equal. `50%` equals 50 (the sign read as a unit) and 1/2 (the sign read as a value)."""
+    if a.percent == b.percent:
+        return a.value == b.value
+    marked, bare = (a, b) if a.percent else (b, a)
+    return bare.value in (marked.value, marked.value / 100)
+
+
+def _magnitude(text: str) -> Fraction | None:
+    if any(len(run) > MAX_DIGITS for run in re.findall(r"\d+", text)):
+        return None
+    if _NUMBER.fullmatch(text):
+        return _decimal(text)
+    if match := _POWER.fullmatch(text):
+        exponent = int(match[2] or match[3] or match[4])
+        base = _decimal(match[1])
+        return None if abs(exponent) > MAX_DIGITS else base * Fraction(10) ** exponent
+    if match := _REPEATING.fullmatch(text):
+        whole, once, again = match[1] or "0", match[2], match[3]
+        shift = 10 ** len(once)
+        return Fraction(int(whole + once), shift) + Fraction(int(again), shift * (10 ** len(again) - 1))
+    if match := _FRACTION.fullmatch(text):
+        top, bottom = match[2] or match[3], match[4] or match[5]
+        return _ratio(match[1], top, bottom)
+    if match := _SLASH.fullmatch(text):
+        return _ratio(match[1], match[2], match[3])
+    return None
+
+
+def _decimal(text: str) -> Fraction:
+    sign = -1 if text.startswith("-") else 1
+    digits = re.sub(r"[+\-, ]", "", text)
+    return sign * Fraction(digits if digits[-1] != "." else digits[:-1])
+
+
+def _ratio(whole: str | None, top: str, bottom: str) -> Fraction | None:
+    above, below = _decimal(top), _decimal(bottom)
+    if below == 0:
+        return None
+    if whole is None:
+        return above / below
+    return Fraction(int(whole)) + above / below if 0 <= above < below else None  # a mixed number has a proper fraction
+
+
+def significant_digits(text: str) -> int:
+    """How many significant digits a plain decimal such as `0.333333` states; 0 where `text` is no plain decimal."""
+    text = text.translate(_SIGNS).strip().lstrip("+-")
+    if len(text) > MAX_CHARS or not re.fullmatch(r"\d*\.\d+", text):
+        return 0
+    return len(text.replace(".", "").lstrip("0"))
+
+
+_TOKEN = re.compile(rf"\s*(?:({_DECIMAL})|(\\times|\\cdot|\\div|\\left|\\right|[-+*/()×÷·]))")
+_OPERATORS = {"\\times": "*", "\\cdot": "*", "×": "*", "·": "*", "\\div": "/", "÷": "/"}
+
+
+def evaluate(text: str) -> Fraction | None:
+    """The exact value of a sum or product of numbers with + - * / and parentheses; None for anything else."""
+    if len(text) > MAX_CHARS:
+        return None
+    text = text.translate(_SIGNS).strip()
+    tokens: list[str] = []
+    at = 0
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None or len(tokens) >= MAX_TERMS or len(match.group()) > MAX_DIGITS:
+            return None
+        at = match.end()
+        if match[2] not in ("\\left", "\\right"):
+            tokens.append(match[1] or _OPERATORS.get(match[2], match[2]))
+    try:
+        value, end = _sum(tokens, 0)
+    except (IndexError, ValueError, ZeroDivisionError):
+        return None
+    return value if end == len(tokens) else None
+
+
+def _sum(tokens: list[str], at: int) -> tuple[Fraction, int]:
+    value, at = _product(tokens, at)
+    while at < len(tokens) and tokens[at] in "+-":
+        term, after = _product(tokens, at + 1)
+        value = value + term if tokens[at] == "+" else value - term
+        at = after
+    return value, at
+
+
+def _product(tokens: list[str], at: int) -> tuple[Fraction, int]:
+    value, at = _factor(tokens, at)
+    while at < len(tokens) and tokens[at] in "*/":
+        factor, after = _factor(tokens, at + 1)
+        value = value * factor if tokens[at] == "*" else value / factor
+        at = after
+    return value, at
+
+
+def _factor(tokens: list[str], at: int) -> tuple[Fraction, int]:
+    token = tokens[at]
+    if token == "-":
+        value, at = _factor(tokens, at + 1)
+        return -value, at
+    if token == "(":
+        value, at = _sum(tokens, at + 1)
+        if tokens[at] != ")":
+            raise ValueError(tokens[at])
+        return value, at + 1
+    if not _NUMBER.fullmatch(token):
+        raise ValueError(token)
+    return _decimal(token), at + 1

@@ -1,0 +1,99 @@
+r"""Units told apart from values: `12 \text{ cm}`, `\$5`, `90^\circ`, `72 clips`.
+
+An answer without the unit of the gold answer, or with one that the gold answer does not state, is judged by its value. Two
+known units that differ (5 cm, 5 m) are different answers. Words that change the value (`5 thousand`, `5 or 6`) are no
+units, and neither is a single letter, which may be a variable.
+"""
+
+from __future__ import annotations
+
+import re
+
+from simko.envs.verifiers.latex import words
+from simko.envs.verifiers.numbers import parse_number
+
+_POWER = r"(?:\s*\^\s*\{?\s*[23]\s*\}?)?"
+_TEXT_UNIT = re.compile(rf"\s*\\text\s*\{{([^{{}}]*)\}}({_POWER})\s*$")
+_DEGREE = re.compile(r"\s*\^\\circ\s*(?:\\text\s*\{\s*([CF])\s*\}|([CF]))?\s*$")
+_WORD_UNIT = re.compile(rf"(?<=[\d}})])\s+([A-Za-z][A-Za-z ./-]{{0,40}}?)({_POWER})\s*$")
+_CURRENCY = re.compile(r"^(-?)\s*(?:\\usd|€|£|¥|₹|Rs\.?|USD|US\\usd)\s*")
+_AFTER_CURRENCY = re.compile(r"\s*(?:\\usd|€|£|¥|₹)\s*$")
+_CHANGES = words(
+    "not no or and but to than more less least most plus minus times over by of out hundred hundreds thousand thousands "
+    "million millions billion billions trillion trillions dozen dozens score half third thirds quarter quarters fourth "
+    "fourths tenth tenths hundredth hundredths thousandth thousandths squared cubed factorial mod modulo modulus base "
+    "negative wrong incorrect false above below except approximately about almost nearly remainder if is was are pi root "
+    "roots sqrt percentage percent double triple twice divided multiplied power exponent inverse opposite reciprocal "
+    "billionths millionths isn't aren't never without too equals greater smaller maybe perhaps between ones tens"
+)
+_SHORT = words("cm mm km ft in kg mg lb hr min sec mi yd ml dm cc am pm mph kph ms nm lbs hrs mins secs oz")
+_KNOWN = {
+    "cm": "cm centimeter centimetre", "mm": "mm millimeter millimetre", "km": "km kilometer kilometre",
+    "m": "m meter metre", "ft": "ft feet foot", "in": "in inch inche", "yd": "yd yard", "mi": "mi mile",
+    "kg": "kg kilogram kilo", "g": "g gram gm", "mg": "mg milligram", "lb": "lb pound", "oz": "oz ounce",
+    "h": "h hr hour", "min": "min minute", "s": "s sec second", "day": "day", "week": "week", "month": "month",
+    "year": "year yr", "l": "l liter litre", "ml": "ml milliliter millilitre", "usd": "usd dollar buck",
+    "cent": "cent", "eur": "eur euro", "deg": "deg degree", "rad": "rad radian", "am": "am", "pm": "pm",
+    "degc": "degc", "degf": "degf",
+}  # fmt: skip
+_CANONICAL = {name: unit for unit, names in _KNOWN.items() for name in names.split()}
+_WORD = re.compile(r"[A-Za-z']+")
+
+
+def split_unit(cleaned: str) -> tuple[str, str]:
+    """The value and the unit, the latter empty where there is none; `cleaned` has been through `latex.clean`."""
+    core, units = cleaned, []
+    if match := _CURRENCY.match(core):
+        core = match[1] + core[match.end() :]
+        units.append("usd" if "usd" in match[0].lower() else "")
+    elif match := _AFTER_CURRENCY.search(core):
+        core = core[: match.start()]
+        units.append("usd" if "usd" in match[0] else "")
+    for _ in range(4):
+        if match := _DEGREE.search(core):
+            found = "deg" + (match[1] or match[2] or "").lower()
+        elif (match := _TEXT_UNIT.search(core)) and _is_unit(match[1], in_text=True):
+            found = _canonical(match[1], match[2])
+        elif (match := _WORD_UNIT.search(core)) and _is_unit(match[1], in_text=False):
+            if parse_number(core[: match.start()]) is None:
+                break
+            found = _canonical(match[1], match[2])
+        else:
+            break
+        if not core[: match.start()].strip():
+            break
+        core = core[: match.start()].rstrip().rstrip(",")
+        units.insert(0, found)
+    unit = " ".join(u for u in units if u)
+    return core.strip(), "usd" if unit in ("usd usd", "usd") else unit
+
+
+def same_unit(a: str, b: str) -> bool:
+    """Whether two units may be the same: only two **known** ones that differ are not."""
+    return not (a and b and a != b and _is_known(a) and _is_known(b))
+
+
+def _is_unit(words: str, in_text: bool) -> bool:
+    found = _WORD.findall(words.lower())
+    if not found or len(found) > 5 or any(word in _CHANGES for word in found):
+        return not found and not words.strip(" .")
+    return in_text or any(len(word) > 2 or word in _SHORT for word in found)
+
+
+def _canonical(words: str, power: str) -> str:
+    exponent = "".join(c for c in power if c in "23")
+    parts = []
+    for word in _WORD.findall(words.lower()):
+        word = word[:-1] if len(word) > 3 and word.endswith("s") else word
+        if word in ("square", "sq"):
+            exponent = "2"
+        elif word in ("cubic", "cu"):
+            exponent = "3"
+        else:
+            parts.append(_CANONICAL.get(word, word))
+    return " ".join(parts) + exponent
+
+
+def _is_known(unit: str) -> bool:
+    words = unit.rstrip("23").split()
+    return bool(words) and all(word == "per" or word in _KNOWN for word in words)
