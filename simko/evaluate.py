@@ -21,7 +21,7 @@ from simko.errors import UserError
 from simko.journal import duration
 from simko.report.counts import Counts, curve_of, summarise
 from simko.report.plot import draw_curves
-from simko.report.table import describe_sampling, evaluation_table, held_out, model_name, sampling, trained_name
+from simko.report.table import evaluation_table, held_out, model_name, sampling, trained_name
 from simko.rollout import rollout
 from simko.target import Target, resolve, sampling_settings
 from simko.types import Task
@@ -49,14 +49,17 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
     console = console or Console()
     target = resolve(config, in_memory=policy is not None)
     temperature, top_p = sampling_settings(config, target.settings)
-    folder = _writable_folder(config, target)
     policy = policy or make_policy(target.settings, target.adapter)
     env = env or make_env(target.settings, policy, "eval")
     tasks = choose_tasks(env, config)
     overlap = count_overlap(target.run, tasks, config.allow_overlap)
+    folder = _writable_folder(config, target)
     result = _describe(config, target, env, tasks, overlap) | {"temperature": temperature, "top_p": top_p}
     with_base = config.base and (target.adapter is not None or (policy is not None and target.run is not None))
-    console.print(f"evaluating {describe_sampling(result)}", markup=False, highlight=False, soft_wrap=True)
+    beside = " and its base model" if with_base else ""
+    console.print(
+        f"evaluating {model_name(result)}{beside}: {sampling(result)}", markup=False, highlight=False, soft_wrap=True
+    )
 
     began = time.monotonic()
     progress = _Progress(console, len(tasks) * config.n * (2 if with_base else 1))

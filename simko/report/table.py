@@ -98,7 +98,7 @@ def _answers_line(side: Mapping[str, Any]) -> str:
 
 def _pass_table(result: Mapping[str, Any]) -> Table:
     base = result.get("base")
-    table = Table(caption=f"percent; [ ] {INTERVAL}" + ("; of the difference: paired" if base else ""))
+    table = Table()
     table.add_column("K", justify="right")
     if base:
         table.add_column(f"{trained_name(result)} pass@K", justify="right", no_wrap=True)
