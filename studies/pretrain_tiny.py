@@ -1,7 +1,7 @@
 """Pretrain the built-in policy `tiny`: the recipe behind the weights in `agents/tiny`.
 
-    python -m studies.pretrain_tiny --out agents/tiny --steps 6000
-    python -m studies.pretrain_tiny --evaluate agents/tiny
+    python -m studies.pretrain_tiny --out agents/tiny --steps 5500
+    python -m studies.evaluate_tiny agents/tiny
 
 A byte-level BPE tokenizer of 512 ids and a Llama of 0.9 M parameters, trained from nothing on Countdown: the prompt is
 the problem as the environment puts it, the completion a **random** correct expression and the end token. Problems are
@@ -14,12 +14,12 @@ One thread of one core, float32. Same seed, steps and library versions, same wei
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import random
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -30,12 +30,18 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from simko.envs.registry import BUNDLED
 from simko.envs.split import is_eval
+from simko.envs.tasks.arithmetic import Arithmetic
 from simko.envs.tasks.countdown import draw_problem, gold_text, problem_text
+from simko.envs.tasks.guess_number import GuessNumber, reply
+from simko.envs.tasks.knights import KnightsKnaves
+from simko.envs.tasks.tree_mdp import TreeMDP
+from simko.types import Task, TaskSource
 
 VOCABULARY = 512
 EOS, PAD = "<eos>", "<pad>"
-MIX = {2: 0.85, 1: 0.10, 3: 0.05}  # level: share of the examples
+MIX = {2: 0.85, 1: 0.10, 3: 0.05}  # level of Countdown: share of its examples
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
     "{%- if message['role'] == 'assistant' -%}{{- message['content'] + eos_token -}}"
@@ -48,10 +54,44 @@ MIDDLE = problem_text([], 0).split("numbers ")[1].rsplit("0", 1)[0]
 PIECES = rf"\d|{re.escape(MIDDLE)}|, |[^\w\s]|_"
 
 
+def add_up(task: Task, rng: random.Random) -> tuple[str, str]:
+    """The prompt of an arithmetic task, and its result."""
+    return f"{task.problem}{ARITHMETIC_INSTRUCTION}\n", task.gold
+
+
+def guess(task: Task, rng: random.Random) -> tuple[str, str]:
+    """A game to go on from, and a random guess: the first, or after a wrong one and its hint the second."""
+    low, high = map(int, re.findall(r"\d+", task.problem)[:2])
+    first = rng.randint(low, high)
+    hint = reply(task, [str(first)])
+    if hint is None or rng.random() < 0.5:
+        return f"{task.problem}\n", str(first)
+    second = rng.randint(first + 1, high) if "higher" in hint else rng.randint(low, first - 1)
+    return f"{task.problem}\n{first}{EOS}{hint}\n", str(second)
+
+
+def path(task: Task, rng: random.Random) -> tuple[str, str]:
+    """The prompt of a tree, and any path in it, rewarded or not."""
+    length = int(re.findall(r"\d+", task.problem)[0])
+    return f"{task.problem}\n", "".join(rng.choices("ABCD", k=length))
+
+
+# A taste of the other bundled tasks, so that they start above zero: source, example, share of the examples.
+ARITHMETIC_INSTRUCTION = next(info.instruction for info in BUNDLED if info.id == "simko/Arithmetic-v0")
+OTHERS: tuple[tuple[TaskSource, Callable[[Task, random.Random], tuple[str, str]], float], ...] = (
+    (Arithmetic("train"), add_up, 0.04),
+    (GuessNumber("train"), guess, 0.02),
+    (TreeMDP("train"), path, 0.01),
+)
+
+
 def corpus(count: int = 2000) -> list[str]:
-    """Texts that the merges are learned on: the prompts of the bundled environments."""
-    rng = random.Random(0)
-    return [problem_text(*draw_problem(2, rng.randrange)[:2]) for _ in range(count)]
+    """Texts that the merges are learned on: the prompts of the bundled environments, Countdown's above all."""
+    rng, draws = random.Random(0), np.random.default_rng(0)
+    texts = [problem_text(*draw_problem(2, rng.randrange)[:2]) for _ in range(count)]
+    for source, example, _ in OTHERS:
+        texts += [example(source.draw(draws), rng)[0].replace(EOS, "\n") for _ in range(count // 10)]
+    return texts + [KnightsKnaves("train").draw(draws).problem for _ in range(count // 10)]
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
@@ -106,6 +146,7 @@ class Examples:
     def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
         self.tokenizer = tokenizer
         self.rng = random.Random(seed)
+        self.draws = np.random.default_rng(seed)
         self.held_out: dict[str, bool] = {}
         before, after = problem_text([], 0).split(MIDDLE + "0")
 
@@ -131,6 +172,13 @@ class Examples:
 
     def one(self) -> tuple[list[int], list[int]]:
         """Prompt ids and completion ids."""
+        place = self.rng.random()
+        for source, example, share in OTHERS:
+            if (place := place - share) < 0:
+                prompt, completion = (
+                    self.tokenizer.encode(text) for text in example(source.draw(self.draws), self.rng)
+                )
+                return prompt, [*completion, self.tokenizer.eos_token_id]
         level = self.rng.choices(list(MIX), list(MIX.values()))[0]
         while True:
             numbers, target, expression = draw_problem(level, self.rng.randrange)
@@ -138,15 +186,22 @@ class Examples:
             if key not in self.held_out:
                 self.held_out[key] = is_eval(key)
             if not self.held_out[key]:
-                completion = [self.ids[char] for char in expression]
-                return self.prompt(numbers, target), [*completion, self.tokenizer.eos_token_id]
+                answer = [self.ids[char] for char in expression]
+                return self.prompt(numbers, target), [*answer, self.tokenizer.eos_token_id]
 
-    def batch(self, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Right-padded inputs (size, T) and labels (size, T) for the next token, -100 but for the completion."""
-        rows = [self.one() for _ in range(size)]
+    def batch(self, size: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """`size` examples as two right-padded blocks, the longest eighth apart (padding costs a third without that).
+
+        A block is inputs (rows, T) and labels (rows, T) for the next token, -100 but for the completion.
+        """
+        rows = sorted((self.one() for _ in range(size)), key=lambda row: len(row[0]) + len(row[1]))
+        cut = size - size // 8
+        return [self._pad(rows[:cut]), self._pad(rows[cut:])]
+
+    def _pad(self, rows: list[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch.Tensor]:
         length = max(len(prompt) + len(completion) for prompt, completion in rows)
-        ids = np.full((size, length), self.tokenizer.pad_token_id, dtype=np.int64)
-        labels = np.full((size, length), -100, dtype=np.int64)
+        ids = np.full((len(rows), length), self.tokenizer.pad_token_id, dtype=np.int64)
+        labels = np.full((len(rows), length), -100, dtype=np.int64)
         for row, (prompt, completion) in enumerate(rows):
             end = len(prompt) + len(completion)
             ids[row, :end] = prompt + completion
@@ -170,23 +225,27 @@ def pretrain(out: Path, steps: int, batch_size: int, peak: float, seed: int) -> 
     other = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decay, "weight_decay": 0.01}, {"params": other, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=peak, betas=(0.9, 0.98))
-    start, making = time.perf_counter(), 0.0
+    start, making, total = time.process_time(), 0.0, 0.0
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, peak)
-        made = time.perf_counter()
-        ids, labels = examples.batch(batch_size)
-        making += time.perf_counter() - made
-        hidden = model.model(ids, use_cache=False).last_hidden_state
-        answer = labels != -100
-        loss = nn.functional.cross_entropy(model.lm_head(hidden[answer]), labels[answer])
+        made = time.process_time()
+        blocks = examples.batch(batch_size)
+        making += time.process_time() - made
+        hidden = torch.cat([model.model(ids, use_cache=False).last_hidden_state[y != -100] for ids, y in blocks])
+        labels = torch.cat([y[y != -100] for _, y in blocks])
+        loss = nn.functional.cross_entropy(model.lm_head(hidden), labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        if step % 100 == 99 or step == steps - 1:
-            spent = time.perf_counter() - start
-            print(f"step {step + 1} loss {loss.item():.4f} seconds {spent:.0f} data {making / spent:.0%}", flush=True)
+        total += loss.item()
+        if step % 100 == 99:
+            spent = time.process_time() - start
+            print(
+                f"step {step + 1} loss {total / 100:.4f} core seconds {spent:.0f} data {making / spent:.0%}", flush=True
+            )
+            total = 0.0
         if step % 1000 == 999 or step == steps - 1:
             save(model, out)
 
@@ -202,7 +261,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", type=Path, help="folder to write")
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=5500)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import ast
 import json
 import re
-import time
 from fractions import Fraction
 
-from simko.types import Outcome, Verdict
+from simko.envs.verifiers.extract import final_answer
+from simko.types import Verdict
 
-MAX_RESPONSE = 100_000  # characters read, from the end
 MAX_EXPRESSION = 200  # characters
+MAX_ANSWER = 4 * MAX_EXPRESSION  # the same with LaTeX in it
 MAX_DEPTH = 30  # nested parentheses: far below where the parser itself gives up
 MAX_FRACTIONS = 20
 
@@ -27,8 +27,7 @@ _COMMANDS = (
 )
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _ALLOWED = re.compile(r"[0-9+\-*/() ]+")
-_ANSWER_TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | re.IGNORECASE)
-_ANSWER_LINE = re.compile(r"^[\s>*_#]*(?:the\s+)?(?:final\s+)?answer(?:\s+is)?\s*[*_]*\s*:\s*[*_]*(.+)$", re.I | re.M)
+_WHOLE = re.compile(r"(?=.*[0-9])[0-9+\-*/() =]+")
 
 
 class _MalformedError(ValueError):
@@ -50,14 +49,14 @@ def parse_gold(gold: str) -> tuple[list[int], int]:
 
 
 def to_ascii(text: str) -> str:
-    r"""LaTeX (`\times`, `\div`, `\cdot`, `\frac{a}{b}`, delimiters) and Unicode operators as + - * / ( )."""
+    r"""LaTeX (`\times`, `\div`, `\cdot`, `\frac{a}{b}`, delimiters) and Unicode operators as + - * / ( ), trimmed."""
     for pattern, plain in _COMMANDS:
         text = pattern.sub(plain, text)
     for _ in range(MAX_FRACTIONS):
         text, found = _FRACTION.subn(r"((\1)/(\2))", text)
         if not found:
             break
-    return " ".join(text.translate(_PLAIN).split())
+    return " ".join(text.translate(_PLAIN).strip(" \t\n`.").split())
 
 
 def evaluate(text: str) -> tuple[Fraction, list[int]]:
@@ -103,35 +102,15 @@ def _walk(node: ast.expr, numbers: list[int]) -> Fraction:
     raise _MalformedError(type(node).__name__)
 
 
-def _last_boxed(text: str) -> str | None:
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return None
-    depth = 0
-    for index in range(start + 6, len(text)):
-        depth += (text[index] == "{") - (text[index] == "}")
-        if depth == 0:
-            return text[start + 7 : index]
-    return None
+def split_target(answer: str) -> tuple[str, str | None]:
+    """An answer as ASCII expression and what stands after its `=` (None without one)."""
+    left, equals, right = to_ascii(answer[:MAX_ANSWER]).partition("=")
+    return left.strip(), right.strip() if equals else None
 
 
-def extract_expression(response: str) -> str | None:
-    r"""The final answer, in ASCII: the last `\boxed{}`, else `<answer>`, else `Answer:` line, else the whole response.
-
-    The whole response counts only where it is nothing but an expression. None where there is no answer.
-    """
-    text = response[-MAX_RESPONSE:]
-    found = _last_boxed(text)
-    if found is None and (tags := _ANSWER_TAG.findall(text)):
-        found = tags[-1]
-    if found is None and (lines := _ANSWER_LINE.findall(text)):
-        found = lines[-1]
-    if found is not None:
-        return to_ascii(found[: 4 * MAX_EXPRESSION]).strip().rstrip(".").strip() or None
-    if len(text) > 4 * MAX_EXPRESSION:
-        return None
-    whole = to_ascii(text).strip().rstrip(".").strip()
-    return whole if re.fullmatch(r"[0-9+\-*/() =]+", whole) and re.search(r"\d", whole) else None
+def is_expression(text: str) -> bool:
+    """Whether a whole response is nothing but an expression, well formed or not, with or without `= target`."""
+    return len(text) <= MAX_ANSWER and bool(_WHOLE.fullmatch(to_ascii(text)))
 
 
 def expression(response: str, gold: str) -> Verdict:
@@ -140,23 +119,23 @@ def expression(response: str, gold: str) -> Verdict:
     A trailing `= target` is allowed where it is the target. No partial credit. A gold answer that is not
     `{"numbers": [...], "target": n}` is an `error`, not a wrong answer.
     """
-    start = time.perf_counter()
-
-    def verdict(outcome: Outcome, extracted: str | None = None) -> Verdict:
-        return Verdict(outcome, float(outcome == "correct"), extracted, time.perf_counter() - start)
-
     try:
         numbers, target = parse_gold(gold)
     except ValueError:
-        return verdict("error")
-    found = extract_expression(response)
-    if found is None:
-        return verdict("no_answer")
-    left, equals, right = found.partition("=")
-    if equals and right.strip() != str(target):
-        return verdict("incorrect", found)
+        return Verdict("error", 0.0)
+    found = final_answer(
+        response, same=lambda a, b: _bare(split_target(a)[0]) == _bare(split_target(b)[0]), whole=is_expression
+    )
+    if found.text is None:
+        return Verdict("incorrect" if found.conflict else "no_answer", 0.0, found.shown)
+    text, claimed = split_target(found.text)
     try:
-        value, used = evaluate(left.strip())
+        value, used = evaluate(text)
     except (ValueError, ZeroDivisionError):
-        return verdict("incorrect", found)
-    return verdict("correct" if value == target and used == numbers else "incorrect", found)
+        return Verdict("incorrect", 0.0, found.shown)
+    correct = value == target and used == numbers and claimed in (None, str(target))
+    return Verdict("correct" if correct else "incorrect", float(correct), text)
+
+
+def _bare(text: str) -> str:
+    return text.replace(" ", "")
