@@ -19,9 +19,9 @@ def evaluation_table(result: Mapping[str, Any]) -> Group:
     lines: list[RenderableType] = [
         Text(describe_sampling(result), style="bold"),
         _pass_table(result),
-        *map(Text, conclusions(result)),
+        Text(f"percent; [ ] {INTERVAL}" + ("; of the difference: paired" if result.get("base") else "")),
     ]
-    return Group(*lines)
+    return Group(*lines, *map(Text, conclusions(result)))
 
 
 def describe_sampling(result: Mapping[str, Any]) -> str:
