@@ -25,7 +25,8 @@ from simko.envs.verifiers.numbers import equal, parse_number
 MAX_RESPONSE = 100_000  # characters
 MAX_WHOLE = 200  # characters of a response that may be an answer as a whole
 MAX_LINE = 1_000
-MAX_BOXES = 50
+MAX_BOX = 2_000
+MAX_BOXES = 50  # more boxes, or more statements, are a conflict
 MAX_SHOWN = 200
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])[ ]{0,4}")
@@ -40,18 +41,17 @@ _SENTENCE = re.compile(
     re.IGNORECASE,
 )
 _HASHES = re.compile(r"^\s{0,8}####\s?(?P<answer>\S.*)$")
-_TAG = re.compile(r"<answer>(.{0,1000}?)</answer>", re.DOTALL | re.IGNORECASE)
+_TAG = re.compile(r"<answer>([^<]{0,1000})</answer>", re.DOTALL | re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\[(])")
 _NEGATION = re.compile(
-    r"(?:\bnot|n't|\bnever|\bneither|\bnor|\bthan|\\neq?|\\not\s?=|≠|!=|\\approx|≈|\\equiv)"
+    r"(?:\bnot|n't|\bnever|\bneither|\bnor|\bthan|\\neq?|\\not\s?=|≠|\s!=)"
     r"(?:\s(?:equal\sto|equal|simply|just|be|the|answer|exactly))*[\s:$({\[\\,]*$",
     re.IGNORECASE,
 )
 _MINUS = re.compile(r"(?:\S\s*|\$|^)[-−]\$?$")
 _BULLET = re.compile(r"(?:^|\n)\s*[-−]\s+\$?$")
-_BOUND = re.compile(
-    r"\s{0,2}(?:\$\s?)?(?:_|\^(?!\s?\{?\s?\\circ|\s?°)|\d|\\times|\\cdot|\\approx|≈|\\ne(?:q)?\b|≠|\\boxed)"
-)
+_BOUND = re.compile(r"\d|\s{0,2}(?:\$\s?)?(?:_|\^(?!\s?\{?\s?\\circ|\s?°)|\\times|\\cdot|\\neq?\b|≠)")
+_BLANK = re.compile(r"[\s_?]*(?:\\(?:phantom|hspace|rule)\s?\{[^{}]{0,80}\}|\\q?quad)?[\s_?]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,8 @@ def final_answer(
         line = text.strip()
         fits = (whole or is_bare)(line)
         return Found(line, line[:MAX_SHOWN]) if line and fits else Found(None)
+    if len(stated) > MAX_BOXES + 1:
+        return Found(None, conflict=True)
     last = stated[0] if boxes is not None else stated[-1]
     assert last is not None
     for other in stated:
@@ -130,7 +132,7 @@ def _boxes(text: str) -> Found | None:
         before = re.split(r"[.!?\n]\s", before)[-1] if "\n" in before or ". " in before else before
         if content is None:
             return Found(None, text[match.start() :][:MAX_SHOWN], conflict=True)
-        if not content.strip():
+        if _BLANK.fullmatch(content):  # a box to fill in, quoted from the problem
             continue
         context = text[max(0, match.start() - 10) : match.start()]
         negative = _MINUS.search(context) and not _BULLET.search(context) and not context.endswith("--")
@@ -142,16 +144,30 @@ def _boxes(text: str) -> Found | None:
 
 def _boxed_contents(text: str) -> list[str]:
     contents = (_content(text, match.end())[0] for match in _BOX.finditer(text))
-    return [content for content in contents if content and content.strip()]
+    return [content for content in contents if content and not _BLANK.fullmatch(content)]
 
 
 def _content(text: str, at: int) -> tuple[str | None, int]:
-    """What a box at `at` holds, and where it ends; None where its braces do not balance."""
+    """What a box at `at` holds, and where it ends; None where its braces do not balance within `MAX_BOX`."""
+    content, end = _group(text, at)
+    inner = content
+    for _ in range(3):  # a box in a box
+        nested = _BOX.match(inner) if inner else None
+        if inner is None or nested is None:
+            break
+        inside, closed = _group(inner, nested.end())
+        if inside is None or closed != len(inner):
+            break
+        content = inner = inside
+    return content, end
+
+
+def _group(text: str, at: int) -> tuple[str | None, int]:
     if not text.startswith("{", at):
         token = re.match(r"\d+|[A-Za-z]", text[at : at + 40])
         return (token[0], at + token.end()) if token else (None, at)
-    depth, i = 0, at
-    while i < len(text):
+    depth, i, stop = 0, at, min(len(text), at + MAX_BOX)
+    while i < stop:
         char = text[i]
         if char == "\\":
             i += 2
@@ -159,22 +175,24 @@ def _content(text: str, at: int) -> tuple[str | None, int]:
         depth += (char == "{") - (char == "}")
         i += 1
         if depth == 0:
-            inner = text[at + 1 : i - 1].strip()
-            nested = _BOX.match(inner)
-            if nested and _content(inner, nested.end())[1] == len(inner):
-                return _content(inner, nested.end())[0], i
-            return inner, i
+            return text[at + 1 : i - 1].strip(), i
     return None, i
 
 
 def _statements(text: str) -> list[str]:
     """The answers of all final-answer statements, in order of their kind and place."""
-    found = [match[1].strip() for match in _TAG.finditer(text) if match[1].strip()]
+    found: list[str] = []
+    for match in _TAG.finditer(text):
+        found.append(match[1].strip())
+        if len(found) > MAX_BOXES:
+            return found
     if text.rfind("<answer>") > text.rfind("</answer>") and found:
         found.append("<answer>")  # a last one that was cut off
     for line in _TAG.sub(" ", text).splitlines():
         if "answer" not in line.lower() and "####" not in line:
             continue
+        if len(found) > MAX_BOXES:
+            break
         line = line[:MAX_LINE]
         match = _HASHES.match(line) or _LINE.match(line)
         if match:

@@ -44,6 +44,7 @@ _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _FUNCTIONS = "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|pi|theta|alpha|beta|phi"
 _PLAIN = re.compile(rf"(?<![\\A-Za-z])({_FUNCTIONS})(?![A-Za-z])")
 _WORDS = re.compile(r"[A-Za-z]{3}")
+_ATOM = re.compile(r"\d|[A-Za-z]|\\[A-Za-z]+")
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _TEXT_FUNCTION = re.compile(rf"\\text\s*\{{\s*({_FUNCTIONS})\s*\}}")
 
@@ -71,16 +72,18 @@ def clean(text: str) -> str:
     text = re.sub(r"\\!|\{,\}", lambda m: "," if m[0] == "{,}" else "", text)
     text = re.sub(r"\\[,;: ](?![A-Za-z]*\{)|(?<!\\)\\(?=\s)|~", " ", text)
     text = text.replace(r"\%", "%").replace("**", "^")
+    text = re.sub(r"\{(and|or)\}", r" \1 ", text)
+    text = re.sub(r"(?<=\d)\{([a-z]{5,20}|cm|mm|km|ft|in)\}", r"\\text{\1}", text)
+    text = re.sub(r"(?<![\w\\])(?:np|math)\.(?=[a-z])", "", text)
+    text = re.sub(r"(?<=\d)[eE]([+-]?\d{1,4})(?![\w.])", r" \\times 10^{\1}", text)
     text = re.sub(r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ", r"^\\circ", text)
     text = re.sub(r"(?<=[\d}])\s*(?:\\text\s*\{\s*(?:percent|%)\s*\}|percent)(?![A-Za-z])", "%", text)
     text = re.sub(r"(?<![\\A-Za-z])(?:infinity|inf)(?![A-Za-z])", r"\\infty", text)
     if not _WORDS.search(_PLAIN.sub("", _COMMAND.sub("", text))):  # words make it prose: leave it as it is
         text = _PLAIN.sub(r"\\\1 ", text)
     text = _braced_call(_braced_call(text, "\\sqrt"), "^")
-    text = re.sub(r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}", text)
-    text = re.sub(r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{", text)
-    text = re.sub(r"(\\frac\s*\{[^{}]*\})\s*(\d)", r"\1{\2}", text)
     text = re.sub(r"\\sqrt\s*(\d+|[a-zA-Z](?![a-zA-Z]))", r"\\sqrt{\1}", text)
+    text = _braced_fractions(text)
     text = re.sub(r"([\^_])\s*(-?\d+|[a-zA-Z](?![a-zA-Z]))", r"\1{\2}", text)
     text = re.sub(r" +", " ", text).replace(_ROW, r"\\").strip()
     while text and text[-1] in ".,;:" and not text.endswith("\\,"):
@@ -108,18 +111,56 @@ def _braced_call(text: str, before: str) -> str:
     return text
 
 
+def _braced_fractions(text: str) -> str:
+    r"""`\frac12`, `\frac ab`, `\frac{\sqrt{6}}2` with braces round both arguments."""
+    at = 0
+    for _ in range(30):
+        at = text.find("\\frac", at)
+        if at < 0:
+            break
+        at = end = at + len("\\frac")
+        arguments = []
+        for _ in range(2):
+            start = end + len(text[end:]) - len(text[end:].lstrip(" "))
+            match = _ATOM.match(text, start)
+            end = _group_end(text, start) if match is None else match.end()
+            if match is not None and match[0] == "\\sqrt":
+                end = _group_end(text, end)
+            if end <= start:
+                return text
+            arguments.append(text[start:end] if match is None else f"{{{text[start:end]}}}")
+        text = text[:at] + "".join(arguments) + text[end:]
+    return text
+
+
+def _group_end(text: str, start: int) -> int:
+    """Where the group that opens at `start` ends; `start` itself where none opens or it does not close."""
+    if not text.startswith("{", start):
+        return start
+    depth = 0
+    for end in range(start, len(text)):
+        depth += (text[end] == "{") - (text[end] == "}")
+        if depth == 0:
+            return end + 1
+    return start
+
+
 def key(cleaned: str) -> str:
     r"""What two answers that say the same share as a string. `cleaned` has been through `clean`.
 
-    White space, `\text{}`, and how often a backslash is repeated do not count; case does not where there are words;
-    neither do the parentheses of a single letter, `(A)`.
+    White space (but not between digits), `\text{}`, how often a backslash is repeated, and the parentheses of a single
+    letter, `(A)`, do not count.
     """
     text = _TEXT.sub(lambda m: m[1], cleaned)
-    worded = text != cleaned or _WORDS.search(_COMMAND.sub("", text)) is not None
-    text = re.sub(r"\\+", r"\\", re.sub(r"\s+", "", text)).replace("\\usd", "")
-    if letter := re.fullmatch(r"\{?\(?([A-Za-z])\)?\}?", text):
+    text = re.sub(r"\\+", r"\\", re.sub(r"\s+(?!(?<=\d\s)\d)", "", re.sub(r"\s+", " ", text))).replace("\\usd", "")
+    if letter := re.fullmatch(r"\{?\(?([A-Za-z])\)?,?\}?", text):
         return letter[1]
     while len(text) > 2 and text[0] == "{" and text[-1] == "}" and "{" not in text[1:-1] and "}" not in text[1:-1]:
         text = text[1:-1]
-    text = text.rstrip(".,;")
-    return text.lower() if worded else text
+    return text.rstrip(".,;")
+
+
+def same_string(a: str, b: str) -> bool:
+    """Whether two cleaned answers have one key. Case does not count where there are words."""
+    x, y = key(a), key(b)
+    return x == y or (bool(_WORDS.search(_COMMAND.sub("", a + b))) and x.lower() == y.lower())

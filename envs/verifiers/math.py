@@ -26,7 +26,7 @@ from functools import lru_cache
 
 from simko.envs.verifiers import allowlist, pool
 from simko.envs.verifiers.extract import final_answer
-from simko.envs.verifiers.latex import MAX_ANSWER, clean, key
+from simko.envs.verifiers.latex import MAX_ANSWER, clean, key, same_string
 from simko.envs.verifiers.numbers import Number, equal, evaluate, parse_number, significant_digits
 from simko.envs.verifiers.structure import Shape, is_inequality, is_name, shape, sides
 from simko.envs.verifiers.units import same_unit, split_unit
@@ -69,7 +69,7 @@ def _cleaned(text: str) -> str:
 def quick_equal(a: str, b: str) -> bool:
     """Whether two answers are equal as strings or as numbers: what can be told without algebra."""
     a, b = _cleaned(a), _cleaned(b)
-    if key(a) == key(b):
+    if same_string(a, b):
         return True
     x, y = parse_number(split_unit(a)[0]), parse_number(split_unit(b)[0])
     return x is not None and y is not None and equal(x, y)
@@ -84,13 +84,14 @@ def answers_equal(gold: str, answer: str) -> bool:
 
 
 class _Comparison:
-    """One gold answer against one answer; counts the questions to the worker."""
+    """One gold answer against one answer; all its questions to the worker share one limit."""
 
     def __init__(self) -> None:
         self.questions = 0
+        self.seconds_left = pool.CPU_SECONDS
 
     def equal(self, gold: str, answer: str, depth: int) -> bool:
-        if key(gold) == key(answer):
+        if same_string(gold, answer):
             return key(gold) != ""
         if depth > _MAX_DEPTH:
             return False
@@ -177,7 +178,8 @@ class _Comparison:
             raise _UndecidedError("timeout")
         self.questions += 1
         digits = len(answer.rpartition(".")[2]) if significant_digits(answer) >= MIN_DIGITS else None
-        said = pool.shared.compare(ours, theirs, digits)
+        said, used = pool.shared.compare(ours, theirs, digits, limit=max(self.seconds_left, 0.05))
+        self.seconds_left -= used
         if said in ("timeout", "error"):
             raise _UndecidedError("timeout" if said == "timeout" else "error")
         return said == "equal"

@@ -32,6 +32,7 @@ _NUMBER = re.compile(_DECIMAL)
 _POWER = re.compile(
     rf"({_DECIMAL})(?:[eE]([+-]?\d+)|\s*(?:\\times|\\cdot|\*|×)\s*10\s*\^\s*(?:\{{\s*([+-]?\d+)\s*\}}|([+-]?\d)))"
 )
+_TEN = re.compile(r"10\s*\^\s*(?:\{\s*([+-]?\d+)\s*\}|(\d))")
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\overline\{(\d+)\}")
 _FRACTION = re.compile(
     rf"(?:(\d+)\s*(?=\\))?\\[dtc]?frac\s*(?:\{{\s*([+-]?\s*{_DECIMAL})\s*\}}|\s*(\d))\s*(?:\{{\s*([+-]?\s*{_DECIMAL})\s*\}}|(\d))"
@@ -84,6 +85,9 @@ def _magnitude(text: str) -> Fraction | None:
         exponent = int(match[2] or match[3] or match[4])
         base = _decimal(match[1])
         return None if abs(exponent) > MAX_DIGITS else base * Fraction(10) ** exponent
+    if match := _TEN.fullmatch(text):
+        exponent = int(match[1] or match[2])
+        return None if abs(exponent) > MAX_DIGITS else Fraction(10) ** exponent
     if match := _REPEATING.fullmatch(text):
         whole, once, again = match[1] or "0", match[2], match[3]
         shift = 10 ** len(once)

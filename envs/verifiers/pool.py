@@ -43,25 +43,32 @@ class Worker:
         process = self._process
         return process.pid if process and process.poll() is None and self._owner == os.getpid() else None
 
-    def compare(self, gold: str, answer: str, digits: int | None = None, limit: float = CPU_SECONDS) -> Answer:
-        """Whether the two admitted texts are equal. `limit` in seconds of the worker's CPU time. Never raises."""
+    def compare(
+        self, gold: str, answer: str, digits: int | None = None, limit: float = CPU_SECONDS
+    ) -> tuple[Answer, float]:
+        """Whether the two admitted texts are equal, and the CPU seconds it took the worker. Never raises.
+
+        `limit` is in seconds of the worker's CPU time. `digits`: see `worker.compare`.
+        """
         with self._lock:
             try:
                 process = self._ready()
                 if process is None:
-                    return "error"
+                    return "error", 0.0
                 assert process.stdin is not None
                 request = json.dumps({"gold": gold, "answer": answer, "digits": digits})
                 process.stdin.write(request.encode() + b"\n")
                 process.stdin.flush()
+                begun = _cpu_seconds(process.pid)
                 line = self._read(process, limit, limit * WALL_FACTOR)
                 if line is None:
                     self._end()
-                    return "timeout"
-                return "equal" if json.loads(line)["equal"] is True else "different"
+                    return "timeout", limit
+                used = (_cpu_seconds(process.pid) or 0.0) - (begun or 0.0)
+                return "equal" if json.loads(line)["equal"] is True else "different", used
             except (OSError, ValueError, KeyError, TypeError):  # it died: killed, out of memory, or cannot be started
                 self._end()
-                return "error"
+                return "error", 0.0
 
     def close(self) -> None:
         """End the child process, if one runs."""

@@ -45,13 +45,12 @@ def limit_cpu() -> None:
 
 
 @lru_cache(maxsize=512)
-def parse(text: str) -> Any:
-    """The sympy expression of an admitted text; None where it has none."""
+def parse(text: str, is_real: bool) -> Any:
+    """The sympy expression of an admitted text, with real variables or complex ones; None where it has none."""
     from latex2sympy2_extended import latex2sympy  # type: ignore[import-untyped]
 
     try:
-        is_complex = "i" in text.split()
-        return latex2sympy(text, is_real=not is_complex, convert_degrees=False, normalization_config=None)
+        return latex2sympy(text, is_real=is_real, convert_degrees=False, normalization_config=None)
     except Exception:  # the parser raises whatever it likes
         return None
 
@@ -66,11 +65,33 @@ def constant(expression: Any) -> Any:
     return value if value.is_number and value.is_finite and value.is_comparable | value.is_complex else None
 
 
+def differ_somewhere(gold: Any, answer: Any) -> bool:
+    """Whether two expressions have different values at a point where all variables are positive.
+
+    Most wrong answers are told here, without the minutes that `simplify` may take over them.
+    """
+    import sympy
+
+    if not (isinstance(gold, sympy.Expr) and isinstance(answer, sympy.Expr)):
+        return False
+    symbols = sorted(gold.free_symbols | answer.free_symbols, key=str)
+    for start in (7, 23):
+        point = {s: sympy.Rational(start + 11 * i, 9 + 4 * i) for i, s in enumerate(symbols)}
+        a, b = constant(gold.subs(point)), constant(answer.subs(point))
+        if a is None or b is None:
+            return False
+        if abs(a - b) > 1e-10 * max(abs(a), abs(b), 1e-9):
+            return True
+    return False
+
+
 def compare(gold_text: str, answer_text: str, digits: int | None) -> bool:
     """Whether the two are equal. `digits` decimals: equal where the gold value rounds or truncates to the answer."""
+    import sympy
     from math_verify import verify
 
-    gold, answer = parse(gold_text), parse(answer_text)
+    is_real = "i" not in [*gold_text.split(), *answer_text.split()]
+    gold, answer = parse(gold_text, is_real), parse(answer_text, is_real)
     if gold is None or answer is None:
         return False
     a, b = constant(gold), constant(answer)
@@ -81,6 +102,10 @@ def compare(gold_text: str, answer_text: str, digits: int | None) -> bool:
             return bool(distance <= unit / 2 or (abs(b) <= abs(a) and distance < unit))
         if scale > 1e-9:
             return bool(distance <= RELATIVE * scale)
+    elif differ_somewhere(gold, answer):
+        return False
+    elif isinstance(gold, sympy.Expr) and isinstance(answer, sympy.Expr) and sympy.expand(gold - answer) == 0:
+        return True
     return bool(verify(gold, answer, float_rounding=15, numeric_precision=PRECISION, timeout_seconds=None))
 
 
@@ -93,6 +118,8 @@ def serve(requests: TextIO, replies: TextIO) -> None:
     import math_verify  # noqa: F401
 
     limit_memory()
+    compare("( x + 1 ) ^ { 2 }", "x ^ { 2 } + 2 x + 1", None)  # the first comparison builds tables
+    compare(r"\sin ( x ) ^ { 2 } + \sqrt { 3 }", r"\sqrt { 3 } + 1 - \cos ( x ) ^ { 2 }", None)
     replies.write('{"ready": true}\n')
     replies.flush()
     for line in requests:
