@@ -79,6 +79,11 @@ def test_no_problem_is_in_both_splits_in_whatever_order(level: int) -> None:
     assert not train & held_out
 
 
+def test_tasks_are_distinct_in_whatever_order_their_numbers_are() -> None:
+    tasks = Countdown("eval", 1).tasks(300, seed=0)
+    assert len({task.gold for task in tasks}) == 300
+
+
 def test_ids_make_the_task_again() -> None:
     source = Countdown("eval")
     task = source.draw(np.random.default_rng(7))
