@@ -9,6 +9,8 @@ from simko.envs.registry import EnvInfo, make, register_all, specs
 from simko.envs.token_env import TokenEnv
 from simko.envs.tokenizers import ByteTokenizer, load_tokenizer
 from simko.envs.vector_env import TokenVectorEnv
+from simko.envs.verifiers import get_verifier, grade, register_verifier, verifier_names
+from simko.envs.verifiers import grade, verifier_names
 
 __all__ = [
     "ByteTokenizer",
@@ -17,12 +19,17 @@ __all__ = [
     "PromptFormat",
     "TokenEnv",
     "TokenVectorEnv",
+    "grade",
+    "get_verifier",
+    "grade",
     "load_tokenizer",
     "make",
     "register_all",
+    "register_verifier",
     "specs",
     "task",
     "verifier",
+    "verifier_names",
 ]
 
 register_all()

@@ -41,7 +41,7 @@ _SENTENCE = re.compile(
     re.IGNORECASE,
 )
 _HASHES = re.compile(r"^\s{0,8}####\s?(?P<answer>\S.*)$")
-_TAG = re.compile(r"<answer>([^<]{0,1000})</answer>", re.DOTALL | re.IGNORECASE)
+_TAG = re.compile(r"<answer>((?:(?!</?answer>).){0,1000})</answer>", re.DOTALL | re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\[(])")
 _NEGATION = re.compile(
     r"(?:\bnot|n't|\bnever|\bneither|\bnor|\bthan|\\neq?|\\not\s?=|≠|\s!=)"
@@ -182,8 +182,8 @@ def _group(text: str, at: int) -> tuple[str | None, int]:
 def _statements(text: str) -> list[str]:
     """The answers of all final-answer statements, in order of their kind and place."""
     found: list[str] = []
-    for match in _TAG.finditer(text):
-        found.append(match[1].strip())
+    for tag in _TAG.finditer(text):
+        found.append(tag[1].strip())
         if len(found) > MAX_BOXES:
             return found
     if text.rfind("<answer>") > text.rfind("</answer>") and found:
@@ -200,8 +200,8 @@ def _statements(text: str) -> list[str]:
             found.append(_trimmed((inner or match)["answer"]))
             continue
         for sentence in _SENTENCE_END.split(line):
-            if match := _SENTENCE.match(sentence.strip(" *_>#-")):
-                found.append(_trimmed(match["answer"]))
+            if said := _SENTENCE.match(sentence.strip(" *_>#-")):
+                found.append(_trimmed(said["answer"]))
     return [answer for answer in found if answer]
 
 
