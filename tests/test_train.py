@@ -1,0 +1,196 @@
+"""The loop with the built-in policy: deterministic, resumable, and what each part of a step does."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fakes import FakeEnv, FakePolicy, gradient, random_groups
+from rich.console import Console
+
+from simko import algorithms
+from simko.advantages import group_normalised, make_batch
+from simko.algorithms.grpo import GRPO
+from simko.checkpoint import RunFolder
+from simko.config import TrainConfig
+from simko.errors import UserError
+from simko.metrics import describe
+from simko.settings import train_config
+from simko.train import sample_groups, train, update
+from simko.types import Batch
+from simko.update import accumulate_gradients
+
+SMALL = {
+    "prompts_per_step": 4, "group_size": 4, "level": 1, "max_new_tokens": 16, "eval_problems": 0, "preflight_prompts": 0,
+    "logger": "none", "lora_rank": 4, "checkpoint_every": 2,
+}  # fmt: skip
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO(), width=200)
+
+
+def small_run(out: Path, steps: int, resume: RunFolder | None = None, **settings: Any) -> RunFolder:
+    config = train_config({**SMALL, "out": str(out), "steps": steps, **settings})
+    return train(config, resume=resume, console=quiet())
+
+
+def timeless(run: RunFolder) -> list[dict[str, Any]]:
+    return [{k: v for k, v in line.items() if not k.startswith("seconds")} for line in run.metrics()]
+
+
+def files(run: RunFolder) -> dict[str, bytes]:
+    latest = run.latest_checkpoint()
+    assert latest is not None
+    names = ["adapter/adapter_model.safetensors", "optimizer.safetensors", "state.json"]
+    return {"name": latest.name.encode(), **{name: (latest / name).read_bytes() for name in names}}
+
+
+def test_same_seed_same_bytes_and_resume_equals_uninterrupted(tmp_path: Path) -> None:
+    whole = small_run(tmp_path / "whole", 4)
+    assert [line["step"] for line in whole.metrics()] == [1, 2, 3, 4]
+    assert sum(line["updates"] for line in whole.metrics()) > 0
+
+    stopped = small_run(tmp_path / "stopped", 3)
+    for name in ("step-000003",):  # as if killed after step 3 was recorded and before its checkpoint
+        for path in sorted((stopped.checkpoints_path / name).rglob("*"), reverse=True):
+            path.unlink() if path.is_file() else path.rmdir()
+        (stopped.checkpoints_path / name).rmdir()
+    resumed = small_run(stopped.path, 4, resume=RunFolder.open(stopped.path))
+    assert timeless(resumed) == timeless(whole)
+    assert files(resumed) == files(whole)
+    texts = [[row["text"] for row in run.rollouts(4)] for run in (resumed, whole)]
+    assert texts[0] == texts[1]
+
+    other = small_run(tmp_path / "other", 1, seed=1)
+    assert timeless(other)[0] != timeless(whole)[0]
+
+
+def test_more_steps_on_a_finished_run(tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run", 1)
+    longer = small_run(run.path, 2, resume=RunFolder.open(run.path))
+    assert [line["step"] for line in longer.metrics()] == [1, 2]
+    assert RunFolder.open(run.path).config.steps == 2
+    manifest = json.loads((run.path / "manifest.json").read_text())
+    assert (manifest["status"], manifest["steps"]) == ("finished", 2)
+
+
+def test_the_folder_tells_everything(tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run", 1, logger="tensorboard")
+    present = {path.name for path in run.path.iterdir()}
+    assert {
+        "config.yaml",
+        "manifest.json",
+        "metrics.jsonl",
+        "rollouts",
+        "checkpoints",
+        "eval",
+        "tensorboard",
+    } <= present
+    manifest = json.loads((run.path / "manifest.json").read_text())
+    assert {"versions", "machine", "seed", "prompt_example"} <= set(manifest)
+    rows = run.rollouts(1)
+    assert len(rows) == 16
+    assert {row["task"] for row in rows} == {row["task"] for row in rows if row["sample"] == 3}
+    with pytest.raises(UserError, match="not empty"):
+        small_run(run.path, 1)
+
+
+def test_training_moves_the_adapter_and_zero_steps_do_not(tmp_path: Path) -> None:
+    control, trained = small_run(tmp_path / "control", 0), small_run(tmp_path / "trained", 2)
+    assert control.metrics() == []
+    name = "adapter/adapter_model.safetensors"
+    assert files(control)[name] != files(trained)[name]
+    again = small_run(tmp_path / "again", 0)
+    assert files(control)[name] == files(again)[name]
+
+
+def test_a_preflight_that_finds_nothing_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nothing can be learned"):
+        small_run(tmp_path / "run", 2, env="simko/Arithmetic-v0", level=4, preflight_prompts=2, max_new_tokens=4)
+    assert not (tmp_path / "run").exists()
+
+
+def config(**settings: Any) -> TrainConfig:
+    return TrainConfig(**{"prompts_per_step": 4, "group_size": 4, "micro_batch_tokens": 64, **settings})
+
+
+def test_several_updates_use_old_logprobs_of_before_the_first() -> None:
+    seen: list[torch.Tensor] = []
+
+    class Watching(GRPO):
+        def loss(self, stats: Any) -> Any:
+            seen.append((stats.logp - stats.old_logp).detach()[stats.mask].abs().max())
+            return super().loss(stats)
+
+    policy, groups = FakePolicy(), random_groups(0, groups=6)
+    optimizer = torch.optim.AdamW([policy.adapter], lr=0.05)
+    metrics = update(policy, Watching(), optimizer, groups, config(updates_per_batch=2, micro_batch_tokens=10**6), 8)
+    assert metrics["updates"] == 2
+    assert seen[0] < 1e-9
+    assert seen[1] > 1e-4
+
+
+def test_no_informative_group_costs_no_forward_and_moves_nothing() -> None:
+    policy = FakePolicy()
+    groups = [group for seed in range(40) for group in random_groups(seed) if not group.informative]
+    optimizer = torch.optim.AdamW([policy.adapter], lr=0.05)
+    before = policy.adapter.detach().clone()
+    metrics = update(policy, algorithms.get("simko"), optimizer, groups, config(), 8)
+    assert groups
+    assert metrics["updates"] == policy.forwards == 0
+    assert torch.equal(policy.adapter, before)
+
+
+def test_dropping_groups_without_signal_changes_nothing() -> None:
+    groups = random_groups(3, groups=12)
+    dropped = make_batch(groups, GRPO())
+    rows = [(i, c) for i, group in enumerate(groups) for c in group.completions]
+    advantages = [a for g in groups for a in group_normalised([c.verdict.reward for c in g.completions])]
+    everything = Batch(
+        tuple(c for _, c in rows), np.array([i for i, _ in rows]), np.array(advantages),
+        np.array([c.verdict.correct for _, c in rows]), dropped.step_tokens, dropped.step_sequences,
+    )  # fmt: skip
+    assert len(dropped) < len(everything)
+    policy, gradients = FakePolicy(), []
+    for batch in (dropped, everything):
+        accumulate_gradients(
+            policy, algorithms.get("simko"), batch, temperature=1.0, micro_batch_tokens=99, max_new_tokens=8
+        )
+        gradients.append(gradient(policy))
+    torch.testing.assert_close(*gradients)
+
+
+def test_rollout_stages_and_the_probe_reach_the_method() -> None:
+    entered: list[tuple[int, int]] = []
+
+    class Staged(GRPO):
+        def plan_rollouts(self, group_size: int) -> tuple[int, ...]:
+            return (1, group_size - 1)
+
+        @contextmanager
+        def stage(self, index: int, policy: Any, groups: Any) -> Any:
+            entered.append((index, len(groups[0].completions)))
+            yield
+
+    policy, env = FakePolicy(), FakeEnv()
+    tasks = env.source.tasks(3, 1)
+    staged = sample_groups(policy, env, Staged(), tasks, config(), 1)
+    plain = sample_groups(policy, env, GRPO(), tasks, config(), 1)
+    assert entered == [(0, 0), (1, 1)]
+    assert [[c.text for c in g.completions] for g in staged] == [[c.text for c in g.completions] for g in plain]
+
+
+def test_what_a_steps_rollouts_show() -> None:
+    groups = random_groups(0)
+    shown = describe(groups)
+    every = [c for group in groups for c in group.completions]
+    assert shown["reward"] == pytest.approx(sum(c.verdict.reward for c in every) / 16)
+    assert shown["informative"] == sum(g.informative for g in groups) / 4
+    assert shown["verifier_failed"] == 0
