@@ -35,7 +35,8 @@ class LocalEngine:
         head: gives the model's output layer.
         eos_ids: ids that end a sequence.
         tokenizer: needed where stop strings are used.
-        cache_bytes: budget of keys, values and logits; rows beyond it wait. 2 GiB on CPU, half of what is free on CUDA.
+        cache_bytes: budget of keys, values and logits; rows beyond it wait for the next chunk, which prefills its prompts
+            anew. 2 GiB on CPU, half of what is free on CUDA.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]
+import psutil
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
@@ -209,7 +209,10 @@ class LoraPolicy:
         if isinstance(env, str):
             import gymnasium
 
-            env = gymnasium.make(env, tokenizer=self.tokenizer)
+            try:
+                env = gymnasium.make(env, tokenizer=self.tokenizer)
+            except gymnasium.error.Error as error:
+                raise UserError(f"solve: no environment '{env}' ({error}); `simko env list` shows them") from error
         env = env.unwrapped
         if not env.single_turn:
             raise UserError("solve: this environment answers back, which takes a gold answer; use a single-turn one")
@@ -271,7 +274,7 @@ class LoraPolicy:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UserError(f"merge: '{folder}' exists and is not an empty folder; choose another")
         with quiet():
-            plain_copy(self._causal_lm, self.dtype, torch.device("cpu")).save_pretrained(path)
+            plain_copy(self._causal_lm, torch.device("cpu")).save_pretrained(path)
             self.tokenizer.save_pretrained(path)
 
     def _text(self, ids: NDArray[np.int64], stop: Sequence[str]) -> str:
@@ -283,7 +286,7 @@ class LoraPolicy:
         if self._decode_weights == "auto" and self.device.type == "cpu":
             weights = sum(layer.in_features * layer.out_features for _, layer in lora_layers(self._causal_lm))
             merge = 2 * weights * self.dtype.itemsize < psutil.virtual_memory().available
-        return plain_copy(self._causal_lm, self.dtype) if merge else self._causal_lm
+        return plain_copy(self._causal_lm) if merge else self._causal_lm
 
     def _weights_version(self) -> tuple[int, bool]:
         """Changes when an optimizer moves the adapter or `base()` switches it off."""

@@ -91,8 +91,8 @@ def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
 
 
 @torch.no_grad()
-def plain_copy(model: nn.Module, dtype: torch.dtype, device: torch.device | None = None) -> Any:
-    """A plain model with the active adapters merged into dequantised weights, in `dtype`; `model` is not touched.
+def plain_copy(model: Any, device: torch.device | None = None) -> Any:
+    """A plain model with the active adapters merged into dequantised weights, in the model's dtype; `model` is not touched.
 
     Each call starts from the frozen weights, so that rounding never adds up. Everything but adapted and quantised layers
     is shared with `model`, unless `device` differs.
@@ -104,14 +104,14 @@ def plain_copy(model: nn.Module, dtype: torch.dtype, device: torch.device | None
     for layer in model.modules():
         if isinstance(layer, LoraLayer | Linear4bit | Linear8bitLt) and id(layer) not in memo:
             base: Any = layer.get_base_layer() if isinstance(layer, LoraLayer) else layer
-            weight = plain_weight(base).to(dtype)
+            weight = plain_weight(base).to(model.dtype)
             if isinstance(layer, LoraLayer) and not layer.disable_adapters:
                 for adapter in layer.active_adapters:
-                    weight = weight + layer.get_delta_weight(adapter).to(dtype)
+                    weight = weight + layer.get_delta_weight(adapter).to(model.dtype)
             plain = nn.Linear(weight.shape[1], weight.shape[0], bias=base.bias is not None, device="meta").eval()
             plain.weight = nn.Parameter(weight.to(device or weight.device), requires_grad=False)
             if base.bias is not None:
-                plain.bias = nn.Parameter(base.bias.to(device or base.bias.device, dtype), requires_grad=False)
+                plain.bias = nn.Parameter(base.bias.to(device or base.bias.device, model.dtype), requires_grad=False)
             memo[id(layer)] = memo[id(base)] = plain
     plain_model: Any = copy.deepcopy(model, memo)
     for name in ("hf_quantizer", "quantization_method", "is_loaded_in_4bit", "is_loaded_in_8bit", "is_quantized"):

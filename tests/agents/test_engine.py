@@ -65,10 +65,10 @@ def double() -> Any:
     return random_model("llama", initializer_range=0.05).double()
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.permutations(range(len(PROMPTS))), st.sampled_from([1, 40_000, 80_000]))
 def test_draws_depend_neither_on_order_nor_on_batching(double: Any, order: list[int], cache_bytes: int) -> None:
-    sampling = Sampling(temperature=1.2, max_new_tokens=30)
+    sampling = Sampling(temperature=1.2, max_new_tokens=15)
     expected = engine_of(double).generate(PROMPTS, 3, sampling, range(100, 115))
     seeds = [100 + 3 * i + j for i in order for j in range(3)]
     # a budget of one byte decodes row by row; the others a few rows at a time

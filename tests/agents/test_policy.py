@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from peft import PeftModel
 from random_models import FAMILIES, character_tokenizer
 from safetensors.torch import load_file, save_file
@@ -21,7 +23,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from simko.agents import LoraPolicy
 from simko.agents.engine import head_logits
-from simko.agents.loading import quiet
+from simko.agents.loading import Source, find_model, quiet
 from simko.errors import UserError
 from simko.head import token_statistics
 from simko.types import Engine, Policy, Task
@@ -85,6 +87,7 @@ def test_adapter_covers_every_linear_layer_but_the_head(model_folder: Folder) ->
     assert few.model.peft_config["default"].lora_alpha == 5
 
 
+@pytest.mark.slow
 def test_the_terminal_stays_clean(model_folder: Folder) -> None:
     code = (
         "import sys, warnings; warnings.simplefilter('error')\n"
@@ -115,6 +118,44 @@ def test_models_that_are_not_there(name: str, said: str) -> None:
     with pytest.raises(UserError, match=said) as caught:
         LoraPolicy.from_pretrained(name)
     assert "\n" not in str(caught.value)
+
+
+class FakeHub:
+    """The Hub's API, which raises what it is given or finds every model."""
+
+    error: Exception | None = None
+
+    def model_info(self, name: str, timeout: float) -> None:
+        if FakeHub.error is not None:
+            raise FakeHub.error
+
+
+def hub_error(kind: Any) -> Exception:
+    return kind.__new__(kind, "no")  # its own constructor wants an HTTP response
+
+
+@pytest.mark.parametrize(
+    ("error", "cached", "said"),
+    [
+        (hub_error(RepositoryNotFoundError), True, "neither a folder nor on the Hub"),
+        (hub_error(GatedRepoError), True, "is gated; accept its terms"),
+        (ConnectionError("no route"), False, "out of reach .no route."),
+        (ConnectionError("no route"), True, None),
+        (None, False, None),
+    ],
+)
+def test_what_the_hub_says(
+    monkeypatch: pytest.MonkeyPatch, error: Exception | None, cached: bool, said: str | None
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub, "HfApi", FakeHub)
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: "config.json" if cached else None)
+    monkeypatch.setattr(FakeHub, "error", error)
+    if said is None:
+        assert find_model("org/name") == Source("org/name", "org/name", cached_only=error is not None)
+    else:
+        with pytest.raises(UserError, match=said):
+            find_model("org/name")
 
 
 def damaged(source: Path, target: Path, file: str, content: bytes | None) -> Path:
@@ -329,14 +370,14 @@ class FakeEnv:
     max_new_tokens = 2
     single_turn = True
 
-    def __init__(self) -> None:
+    def __init__(self, tokenizer: Any = None) -> None:
         self.unwrapped = self
+        self._tokenizer = tokenizer or character_tokenizer()
         self.asked: list[Task] = []
 
     def begin(self, task: Task) -> FakeEpisode:
         self.asked.append(task)
-        tokenizer = character_tokenizer()
-        return FakeEpisode(tokenizer, tokenizer.encode(f"Q: {task.problem}"))
+        return FakeEpisode(self._tokenizer, self._tokenizer.encode(f"Q: {task.problem}"))
 
 
 def test_solve_counts_answers_to_the_users_question(model_folder: Folder) -> None:
@@ -351,6 +392,16 @@ def test_solve_counts_answers_to_the_users_question(model_folder: Folder) -> Non
     env.single_turn = False
     with pytest.raises(UserError, match="single-turn"):
         policy.solve("2+2", env)
+    with pytest.raises(UserError, match="no environment 'simko/Nowhere-v0'"):
+        policy.solve("2+2", "simko/Nowhere-v0")
+
+
+def test_the_built_in_policy_answers() -> None:
+    policy = LoraPolicy.from_pretrained("tiny", device="cpu")
+    assert sum(p.numel() for p in policy.model.get_base_model().parameters()) < 3_000_000
+    assert policy.engine.eos_ids == {policy.tokenizer.eos_token_id}
+    counted = policy.solve("Compute 1+1.", FakeEnv(policy.tokenizer), n=4)
+    assert sum(count for _, count in counted) == 4
 
 
 # --- saving ------------------------------------------------------------------------------------------------------------

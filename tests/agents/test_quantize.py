@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from bitsandbytes.nn import Linear4bit, Linear8bitLt
@@ -14,14 +16,15 @@ from random_models import FAMILIES
 from simko.agents import LoraPolicy
 from simko.agents import adapter as adapters
 from simko.agents.quantize import assert_trainable, lora_layers, plain_copy, plain_weight
+from simko.head import token_statistics
 
 IDS = torch.arange(3, 99).view(4, 24)
 # hidden and intermediate sizes on which bitsandbytes' AVX512-BF16 path fails or is wrong, beside ones where it works
 WIDTHS = [(64, 128), (72, 96), (96, 192), (192, 688)]
 
 
-def load(folder: Path, quantization: str = "nf4", **kw: Any) -> LoraPolicy:
-    policy = LoraPolicy.from_pretrained(folder, quantization, lora_rank=4, device="cpu", **kw)  # type: ignore[arg-type]
+def load(folder: Path, quantization: Any = "nf4", device: str = "cpu", **kw: Any) -> LoraPolicy:
+    policy = LoraPolicy.from_pretrained(folder, quantization, lora_rank=4, device=device, **kw)
     train_a_little(policy)
     return policy
 
@@ -36,8 +39,8 @@ def train_a_little(policy: LoraPolicy, seed: int = 5) -> None:
 
 
 def loss(hidden: torch.Tensor) -> torch.Tensor:
-    weight = torch.sin(torch.arange(hidden.numel(), dtype=hidden.dtype)).view_as(hidden)
-    return (hidden * weight).mean()
+    weight = torch.sin(torch.arange(hidden.numel(), dtype=torch.float32)).view_as(hidden).to(hidden.device)
+    return (hidden.float() * weight).mean()
 
 
 def gradients(policy: LoraPolicy) -> torch.Tensor:
@@ -50,14 +53,14 @@ def gradients(policy: LoraPolicy) -> torch.Tensor:
 def float32_gradients(policy: LoraPolicy) -> torch.Tensor:
     """The same adapter on a float32 model of the dequantised weights."""
     with policy.base():
-        plain = plain_copy(policy.model.get_base_model(), torch.float32)
+        plain = copy.deepcopy(plain_copy(policy.model.get_base_model())).float()
     config = adapters.lora_config("plain", 4, None, "all-linear")
     adapted = adapters.add_adapter(plain, config, seed=0)
     with torch.no_grad():
         for (mine, p), (theirs, q) in zip(adapters.parameters(adapted), policy.trainable_parameters(), strict=True):
             assert mine == theirs
             p.copy_(q)
-    loss(plain.model(input_ids=IDS, use_cache=False).last_hidden_state).backward()
+    loss(plain.model(input_ids=IDS.to(policy.device), use_cache=False).last_hidden_state).backward()
     return torch.cat([p.grad.flatten() for _, p in adapters.parameters(adapted) if p.grad is not None])
 
 
@@ -136,11 +139,11 @@ def test_merged_copy_gives_the_live_models_logits(
     live = policy.model.get_base_model()
     with torch.no_grad():
         expected = live(input_ids=IDS, use_cache=False).logits
-        merged = plain_copy(live, torch.float32)
+        merged = plain_copy(live)
         assert not list(lora_layers(merged))
         assert torch.allclose(merged(input_ids=IDS, use_cache=False).logits, expected, atol=1e-4)
         with policy.base():
-            off = plain_copy(live, torch.float32)(input_ids=IDS, use_cache=False).logits
+            off = plain_copy(live)(input_ids=IDS, use_cache=False).logits
             assert torch.allclose(off, live(input_ids=IDS, use_cache=False).logits, atol=1e-4)
         assert not torch.allclose(off, expected, atol=1e-2)
 
@@ -149,10 +152,39 @@ def test_merging_touches_nothing_and_never_adds_up(model_folder: Callable[..., P
     policy = load(model_folder())
     live = policy.model.get_base_model()
     before = {name: p.detach().clone() for name, p in live.named_parameters()}
-    first, second = plain_copy(live, torch.float32), plain_copy(live, torch.float32)
+    first, second = plain_copy(live), plain_copy(live)
     for (name, a), (_, b) in zip(first.named_parameters(), second.named_parameters(), strict=True):
         assert torch.equal(a, b), name
     assert all(torch.equal(p, before[name]) for name, p in live.named_parameters())
     assert first.model.embed_tokens.weight is live.model.embed_tokens.weight
     assert first.config is not live.config
     assert live.config.quantization_config is not None
+
+
+def test_layers_without_an_adapter_are_dequantised_too(model_folder: Callable[..., Path]) -> None:
+    policy = load(model_folder(), target_modules=["q_proj"])
+    live = policy.model.get_base_model()
+    merged = plain_copy(live)
+    assert not any(isinstance(m, Linear4bit) for m in merged.modules())
+    with torch.no_grad():
+        expected = live(input_ids=IDS, use_cache=False).logits
+        assert torch.allclose(merged(input_ids=IDS, use_cache=False).logits, expected, atol=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("quantization", "near"), [("nf4", 0.995), ("int8", 0.98), ("none", 0.995)])
+def test_cuda_gradients_after_generate(model_folder: Callable[..., Path], quantization: str, near: float) -> None:
+    policy = load(
+        model_folder("llama", hidden_size=128, intermediate_size=192, num_attention_heads=4), quantization, "cuda"
+    )
+    assert policy.device.type == "cuda"
+    answers = policy.generate([[3, 4, 5], [6]], 8, max_new_tokens=12)
+    assert all(np.isfinite(a.logprobs).all() for group in answers for a in group)
+    assert cosine(gradients(policy), float32_gradients(policy)) > near
+    prompt = [3, 4, 5]
+    for answer in answers[0]:
+        ids = torch.tensor([[*prompt, *answer.ids.tolist()]], device="cuda")
+        with torch.no_grad():
+            hidden = policy.hidden(ids)[0, len(prompt) - 1 : -1]
+        logp = token_statistics(hidden, policy.lm_head().weight, ids[0, len(prompt) :]).logp
+        assert np.allclose(answer.logprobs, logp.cpu().numpy(), atol=0.3)
