@@ -10,7 +10,6 @@ from simko.envs.token_env import TokenEnv
 from simko.envs.tokenizers import ByteTokenizer, load_tokenizer
 from simko.envs.vector_env import TokenVectorEnv
 from simko.envs.verifiers import get_verifier, grade, register_verifier, verifier_names
-from simko.envs.verifiers import grade, verifier_names
 
 __all__ = [
     "ByteTokenizer",
@@ -19,7 +18,6 @@ __all__ = [
     "PromptFormat",
     "TokenEnv",
     "TokenVectorEnv",
-    "grade",
     "get_verifier",
     "grade",
     "load_tokenizer",

@@ -10,7 +10,7 @@ from simko.types import Finish, Task
 Reply = Callable[[Task, Sequence[str]], str | None]
 """`(task, the policy's turns so far) -> what the environment says next`, or None where it has nothing to add."""
 
-_SPARE = 4  # tokens decoded beyond the longest stop string: the head of a tail may hold half a character
+_SPARE = 4  # tokens decoded beyond the longest stop string: some tokenizers drop the blank at the head of a text
 
 
 class Episode:
@@ -119,10 +119,7 @@ class Episode:
         if not self._stop:
             return False
         tail = self._decode(self.ids[max(self._turn_start, len(self.ids) - self._tail) :])
-        if not any(s in tail for s in self._stop):
-            return False
-        turn = self._decode(self.ids[self._turn_start :])  # a tail can decode otherwise than the whole at its head
-        return any(s in turn for s in self._stop)
+        return any(s in tail for s in self._stop)
 
     def _end_turn(self, closed: bool) -> None:
         self._ended_turns.append(self._turn_text(self.ids[self._turn_start :]))

@@ -55,6 +55,15 @@ def answer(env: TokenEnv, task: Task) -> str:
     return str(make(task)) if make else task.gold
 
 
+def is_listed(answer: str, task: Task) -> bool:
+    """Whether the gold answer is a JSON list of right answers and this is one of them."""
+    try:
+        gold = json.loads(task.gold)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(gold, list) and answer in gold
+
+
 def random_tokens(env: TokenEnv, seed: int) -> list[int]:
     """Random token ids with the end of a turn among them and, often, at the end."""
     rng = np.random.default_rng(seed)

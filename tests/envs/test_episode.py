@@ -77,6 +77,18 @@ def test_stop_string_inside_a_token() -> None:
     assert (e.text, e.terminated) == ("<7>", True)
 
 
+def test_stop_string_that_begins_with_a_blank() -> None:
+    class Stripping(ByteTokenizer):
+        """Drops the blank at the head of a text, as sentencepiece does."""
+
+        def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = False) -> str:
+            return super().decode(token_ids, skip_special_tokens).removeprefix(" ")
+
+    e = Episode(TASK, [1], PromptFormat(Stripping()), 99, (" b",))
+    assert e.extend(b" aaaaaaaaaa b") == 13
+    assert (e.text, e.terminated) == ("aaaaaaaaaa", True)
+
+
 def test_stop_string_of_several_bytes_ends_with_its_last_byte() -> None:
     e = episode(stop=("é",))
     assert e.extend("aé".encode()[:2]) == 2

@@ -96,8 +96,10 @@ def test_finished_slot_keeps_its_state_until_a_masked_reset() -> None:
     assert not observation["tokens"][0][8:].any()
     assert row(observation, 1) == b"3 + 3 =\n6 6"
     assert infos["_task"].tolist() == [True, False, False]
-    _, rewards, terminated, _, _ = env.step(np.array([EOS, EOS, 0]))
+    _, rewards, terminated, _, _ = env.step(np.array([ord("1"), EOS, 0]))
     assert rewards.tolist() == [0.0, 1.0, 0.0]
+    assert terminated.tolist() == [False, True, True]
+    terminated = env.step(np.array([EOS, 0, 0]))[2]
     assert terminated.tolist() == [True, True, True]
     assert env.step(np.zeros(3, np.int64))[1].tolist() == [0.0] * 3
 
@@ -105,7 +107,9 @@ def test_finished_slot_keeps_its_state_until_a_masked_reset() -> None:
 def test_returned_arrays_are_the_callers() -> None:
     env = vector(2)
     first, _ = env.reset(seed=0)
+    kept = first["tokens"].copy()
     second, _, terminated, truncated, _ = env.step(np.array([65, 65]))
+    assert (first["tokens"] == kept).all()
     assert first["length"].tolist() != second["length"].tolist()
     for array in (first["tokens"], second["tokens"], second["length"], terminated, truncated):
         array[:] = 1
