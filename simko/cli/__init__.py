@@ -15,7 +15,7 @@ import typer
 
 import simko
 from simko.cli import doctor, env, runs, talk
-from simko.cli.output import fail
+from simko.cli.output import fail, note
 from simko.errors import UserError
 
 __all__ = ["app", "main", "run"]
@@ -26,10 +26,10 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"max_content_width": 110},
+    context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
 )
-# What the machine refuses: disk full, quota, a read-only or forbidden place.
-_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+# What the machine refuses: disk full, a quota, a read-only or forbidden place.
+_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 # Errors of the command line's own grammar; typer has moved this class between packages, its subclass it has not.
 _GrammarError: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
@@ -44,16 +44,13 @@ def run(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     try:
         result = app([a for a in arguments if a != "--debug"], prog_name="simko", standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        return _interrupted() if result == 130 else result if isinstance(result, int) else 0
     except UserError as error:
         return _refuse(str(error), debug)
     except _GrammarError as error:
-        context = getattr(error, "ctx", None)
-        path = context.command_path if context else "simko"
-        return _refuse(f"{error.format_message().rstrip('.')}; see `{path} --help`", debug)
+        return _refuse(f"{error.format_message().rstrip('.')}; see `{_command(arguments)} --help`", debug)
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("simko: interrupted", err=True)
-        return 130
+        return _interrupted()
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
@@ -61,11 +58,28 @@ def run(arguments: Sequence[str]) -> int:
         return _refuse(f"{where}{error.strerror}; mend that, then go on with --resume where a run was under way", debug)
 
 
+def _interrupted() -> int:
+    note("interrupted")
+    return 130
+
+
 def _refuse(line: str, debug: bool) -> int:
     if debug:
         traceback.print_exc()
     fail(line)
     return 2
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """The name of the command that was typed, as far as there is one of that name."""
+    place: Any = typer.main.get_command(app)
+    name = "simko"
+    for word in arguments:
+        place = getattr(place, "commands", {}).get(word)
+        if place is None:
+            break
+        name += f" {word}"
+    return name
 
 
 def _version(wanted: bool) -> None:

@@ -115,12 +115,11 @@ def four_bit() -> Finding:
     """A tiny NF4 layer: forward and backward, after an evaluation forward, against its own dequantised weights."""
     import torch
 
-    from simko.agents.quantize import Linear4bit, make_trainable, plain_weight
+    from simko.agents.quantize import plain_weight
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    layer, _ = _nf4_layer(device)
     random = torch.Generator().manual_seed(0)
-    layer = Linear4bit(96, 80, bias=False, quant_type="nf4", compute_dtype=torch.float32).to(device)
-    make_trainable(layer)
     x, gradient = (torch.randn(4, width, generator=random).to(device) for width in (96, 80))
     with torch.no_grad():
         layer.eval()(x)
@@ -128,29 +127,38 @@ def four_bit() -> Finding:
     y = layer(x)
     y.backward(gradient)
     weight = plain_weight(layer).float()
-    pairs: list[tuple[Any, Any]] = [(y, x.detach() @ weight.T), (x.grad, gradient @ weight)]
-    error = max(float((got.detach() - right).norm() / right.norm()) for got, right in pairs)
+    pairs: list[tuple[Any, Any]] = [(y.detach(), x.detach() @ weight.T), (x.grad, gradient @ weight)]
+    error = max(float((got - right).norm() / right.norm()) for got, right in pairs)
     if not error < 1e-2:
         detail = f"NF4 on {device}: forward or backward is off by {error:.0%}"
         return Finding("fail", detail, "pip install -U bitsandbytes, or train with --quantization none")
-    return Finding("ok", f"NF4 forward and backward right on {device} (relative error {error:.0e})")
+    return Finding("ok", f"NF4 forward and backward right on {device} (relative error {error:.1g})")
 
 
 def avx512() -> Finding:
-    """bitsandbytes' CPU path that repacks weights in place, which spoils later gradients."""
+    """Paths of bitsandbytes on CPUs with AVX512 that spoil gradients without an error; simko turns them off."""
+    layer, by_default = _nf4_layer("cpu")
+    if by_default is None:
+        detail = "this bitsandbytes has no switch for its AVX512-BF16 path"
+        return Finding("warn", detail, "on the CPU take the version of constraints.txt")
+    if layer.support_avx512bf16_for_cpu:
+        mend = "train on CUDA, or with --quantization none"
+        return Finding("fail", "bitsandbytes' AVX512-BF16 path stays on: gradients on the CPU would be wrong", mend)
+    return Finding(
+        "ok", "bitsandbytes' AVX512-BF16 path " + ("is here, and switched off" if by_default else "is not here")
+    )
+
+
+def _nf4_layer(device: str) -> tuple[Any, bool | None]:
+    """A quantised layer as a policy has it, and what bitsandbytes would have done about AVX512-BF16."""
     import torch
 
     from simko.agents.quantize import Linear4bit, make_trainable
 
-    layer = Linear4bit(64, 64, bias=False, compute_dtype=torch.float32)
-    before = getattr(layer, "support_avx512bf16_for_cpu", None)
+    layer = Linear4bit(96, 80, bias=False, quant_type="nf4", compute_dtype=torch.float32).to(device)
+    by_default = getattr(layer, "support_avx512bf16_for_cpu", None)
     make_trainable(layer)
-    if before is None:
-        detail = "this bitsandbytes has no switch for its AVX512-BF16 path"
-        return Finding("warn", detail, "on the CPU take the version of constraints.txt")
-    if layer.support_avx512bf16_for_cpu:
-        return Finding("fail", "bitsandbytes' AVX512-BF16 path stays on: gradients on the CPU would be wrong")
-    return Finding("ok", "AVX512-BF16 path of bitsandbytes " + ("switched off" if before else "not on this CPU"))
+    return layer, by_default
 
 
 def verifier() -> Finding:

@@ -200,6 +200,8 @@ def _make(id: str, data: str | None, level: int | None, split: str | None, token
     try:
         return make(id, split="train", **settings)
     except UserError as error:
+        if error.__cause__ is not None:  # a file or a network that fails, not a split that is missing
+            raise
         try:
             return make(id, split="eval", **settings)
         except UserError:

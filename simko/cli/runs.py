@@ -70,11 +70,20 @@ def train(
     reach(resolved.env)
     from rich.console import Console
 
+    from simko.checkpoint import RunFolder, new_folder
     from simko.train import train as start
 
-    finished = start(resolved, resume=run, console=Console(stderr=as_json))
+    if run is None:
+        resolved = replace(resolved, out=str(new_folder(resolved)))
+    path = Path(resolved.out) if run is None else run.path
+    try:
+        start(resolved, resume=run, console=Console(stderr=as_json))
+    except KeyboardInterrupt:
+        if RunFolder.is_run(path):
+            note(f"stopped; go on with: simko train --resume {path}")
+        raise
     if as_json:
-        print_json({"run": str(finished.path)})
+        print_json({"run": str(path)})
 
 
 def resumed_config(run: RunFolder, overrides: Mapping[str, Any]) -> TrainConfig:
