@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -47,21 +48,9 @@ def check(
     """
     settings = {"data": data and str(data), "level": level, "tokenizer": tokenizer and str(tokenizer)}
     settings = {key: value for key, value in settings.items() if value is not None}
-    subject = Subject(id, {**settings, "split": split or _first_split(Subject(id, settings))})
+    subject = Subject(id, {**settings, "split": split or probe.first_split(Subject(id, settings))})
     subject.make()
     return [_run(name, look, subject) for name, look in CHECKS.items()]
-
-
-def _first_split(subject: Subject) -> str:
-    try:
-        subject.make(split="train")
-    except UserError as error:
-        try:
-            subject.make(split="eval")
-        except UserError:
-            raise error from None
-        return "eval"
-    return "train"
 
 
 def _run(name: str, look: Callable[[Subject], str | None], subject: Subject) -> CheckResult:
@@ -205,6 +194,8 @@ def _splits(subject: Subject) -> str | None:
             return "one problem only: there is nothing to hold out"
         found[split] = {normalise(task.problem) for task in tasks}
     both = found["train"] & found["eval"]
+    if found["train"] == found["eval"] and Path(str(subject.settings.get("data"))).is_file():
+        return "one file serves as both splits: give a folder with one for each to hold problems out"
     _require(not both, f"{len(both)} problems are in train and in eval: {min(both, default='')[:80]!r}")
     return None
 

@@ -37,6 +37,19 @@ class Subject:
         return registry.make(self.id, **{**self.settings, **changes})
 
 
+def first_split(subject: Subject) -> str:
+    """Train, or evaluation where there is no other; raises the `UserError` of train where there is neither."""
+    try:
+        subject.make(split="train")
+    except UserError as error:
+        try:
+            subject.make(split="eval")
+        except UserError:
+            raise error from None
+        return "eval"
+    return "train"
+
+
 def sample(env: TokenEnv, count: int) -> list[Task]:
     """Up to `count` tasks: a small source has fewer."""
     count = count if env.source.size is None else min(count, env.source.size)

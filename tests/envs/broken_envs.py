@@ -326,6 +326,13 @@ class OnlyHere(Sound):
             raise OSError("cannot be made there")
 
 
+@caught_by(
+    "equal across processes", "script or notebook", entry_point=type("Local", (Sound,), {"__module__": "__main__"})
+)
+class DefinedInAScript(Sound):
+    pass
+
+
 class PaysTwice(TokenVectorEnv):
     def step(self, actions: Any) -> Any:
         observation, rewards, terminated, truncated, infos = super().step(actions)

@@ -85,6 +85,15 @@ def test_a_file_of_problems(tmp_path: Path) -> None:
         assert not failed(results)
 
 
+def test_one_file_for_both_splits_of_a_benchmark_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "gsm8k.jsonl"
+    file.write_text("".join(f'{{"question": "{n} + 1 =", "answer": "so #### {n + 1}"}}\n' for n in range(9)))
+    subject = Subject("simko/GSM8K-v0", {"data": str(file), "split": "train"})
+    result = _run("splits", CHECKS["train and eval disjoint"], subject)
+    assert result.passed
+    assert "one file serves as both splits" in result.detail
+
+
 def test_several_right_answers() -> None:
     task = Task("t", "p", '["ACD", "BDC"]')
     assert is_listed("BDC", task)
