@@ -26,7 +26,7 @@ MAX_RESPONSE = 100_000  # characters
 MAX_WHOLE = 200  # characters of a response that may be an answer as a whole
 MAX_LINE = 1_000
 MAX_BOX = 2_000
-MAX_BOXES = 50  # more boxes, or more statements, are a conflict
+MAX_ANSWERS = 20  # that differ as strings: more are a conflict, whatever they say
 MAX_SHOWN = 200
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])[ ]{0,4}")
@@ -93,25 +93,17 @@ def final_answer(
     """
     text = without_thinking(response[-MAX_RESPONSE:])
     boxes = _boxes(text)
-    if boxes is not None and (boxes.text is None or boxes.conflict):
+    if isinstance(boxes, Found):
         return boxes
     statements = _statements(text)
-    if boxes is not None:
-        stated = [boxes.text, *_boxed_contents(text), *_differing_numbers(boxes.text or "", statements)]
-    elif statements:
-        stated = [*statements]
-    else:
+    stated = [*boxes, *_differing_numbers(boxes[-1], statements)] if boxes else statements
+    if not stated:
         line = text.strip()
-        fits = (whole or is_bare)(line)
-        return Found(line, line[:MAX_SHOWN]) if line and fits else Found(None)
-    if len(stated) > MAX_BOXES + 1:
-        return Found(None, conflict=True)
-    last = stated[0] if boxes is not None else stated[-1]
-    assert last is not None
-    for other in stated:
-        if other is not None and not same(other, last):
-            return Found(None, " | ".join(dict.fromkeys(s[:60] for s in stated if s))[:MAX_SHOWN], conflict=True)
-    return Found(last, last[:MAX_SHOWN])
+        return Found(line, line[:MAX_SHOWN]) if line and (whole or is_bare)(line) else Found(None)
+    last = boxes[-1] if boxes else stated[-1]
+    if len(stated) <= 2 * MAX_ANSWERS and all(same(other, last) for other in stated):
+        return Found(last, last[:MAX_SHOWN])
+    return Found(None, " | ".join(other[:60] for other in stated)[:MAX_SHOWN], conflict=True)
 
 
 def is_bare(text: str) -> bool:
@@ -121,30 +113,26 @@ def is_bare(text: str) -> bool:
     return len(re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", text)) <= 6
 
 
-def _boxes(text: str) -> Found | None:
-    """The last box's content, or why the boxes give no answer; None where there is no box."""
-    last: str | None = None
-    for count, match in enumerate(_BOX.finditer(text)):
-        if count >= MAX_BOXES:
-            return Found(None, conflict=True)
-        content, end = _content(text, match.end())
-        before = text[max(0, match.start() - 80) : match.start()]
-        before = re.split(r"[.!?\n]\s", before)[-1] if "\n" in before or ". " in before else before
+def _boxes(text: str) -> list[str] | Found:
+    """What the boxes hold, each content once; or the conflict, where one is cut off, negated or bound to its outside."""
+    contents: dict[str, None] = {}
+    at = 0
+    while match := _BOX.search(text, at):
+        content, at = _content(text, match.end())
         if content is None:
             return Found(None, text[match.start() :][:MAX_SHOWN], conflict=True)
         if _BLANK.fullmatch(content):  # a box to fill in, quoted from the problem
             continue
-        context = text[max(0, match.start() - 10) : match.start()]
-        negative = _MINUS.search(context) and not _BULLET.search(context) and not context.endswith("--")
-        if _NEGATION.search(before) or negative or _BOUND.match(text, end):
-            return Found(None, text[max(0, match.start() - 10) : end + 10][:MAX_SHOWN], conflict=True)
-        last = content
-    return Found(last) if last is not None else None
-
-
-def _boxed_contents(text: str) -> list[str]:
-    contents = (_content(text, match.end())[0] for match in _BOX.finditer(text))
-    return [content for content in contents if content and not _BLANK.fullmatch(content)]
+        before = text[max(0, match.start() - 80) : match.start()]
+        sentence = re.split(r"[.!?\n]\s", before)[-1]
+        negative = _MINUS.search(before) and not _BULLET.search(before) and not before.endswith("--")
+        if _NEGATION.search(sentence) or negative or _BOUND.match(text, at):
+            return Found(None, text[max(0, match.start() - 10) : at + 10][:MAX_SHOWN], conflict=True)
+        contents.pop(content, None)  # the last one stated is to be the last one here
+        contents[content] = None
+        if len(contents) > MAX_ANSWERS:
+            return Found(None, conflict=True)
+    return list(contents)
 
 
 def _content(text: str, at: int) -> tuple[str | None, int]:
@@ -180,19 +168,13 @@ def _group(text: str, at: int) -> tuple[str | None, int]:
 
 
 def _statements(text: str) -> list[str]:
-    """The answers of all final-answer statements, in order of their kind and place."""
-    found: list[str] = []
-    for tag in _TAG.finditer(text):
-        found.append(tag[1].strip())
-        if len(found) > MAX_BOXES:
-            return found
+    """The answers of all final-answer statements, each once, in order of their kind and place."""
+    found = [tag[1].strip() for tag in _TAG.finditer(text)]
     if text.rfind("<answer>") > text.rfind("</answer>") and found:
         found.append("<answer>")  # a last one that was cut off
     for line in _TAG.sub(" ", text).splitlines():
         if "answer" not in line.lower() and "####" not in line:
             continue
-        if len(found) > MAX_BOXES:
-            break
         line = line[:MAX_LINE]
         match = _HASHES.match(line) or _LINE.match(line)
         if match:
@@ -202,7 +184,8 @@ def _statements(text: str) -> list[str]:
         for sentence in _SENTENCE_END.split(line):
             if said := _SENTENCE.match(sentence.strip(" *_>#-")):
                 found.append(_trimmed(said["answer"]))
-    return [answer for answer in found if answer]
+    distinct = list(dict.fromkeys(answer for answer in found if answer))
+    return distinct[: MAX_ANSWERS + 1]
 
 
 def _trimmed(answer: str) -> str:

@@ -8,7 +8,7 @@ import re
 from simko.envs.verifiers.extract import final_answer
 from simko.types import Verdict
 
-_PATH = re.compile(r"[A-Z](?:[\s,>→-]{0,4}[A-Z]){0,9}")
+_PATH = re.compile(r"[A-Z](?:[ ,>→-]{0,4}[A-Z]){0,9}")
 
 
 def read_path(text: str) -> str | None:

@@ -20,7 +20,8 @@ from typing import Any, TextIO
 MEMORY_BYTES = 1 << 30
 SPARE_CPU_SECONDS = 10  # beyond what was used when a request came in; the parent's limit is far below
 PRECISION = 30  # digits
-RELATIVE = 1e-20  # two constants nearer than this are equal
+SPARE_DIGITS = 100  # beyond those before the point, when a difference is computed
+TOLERANCE_DIGITS = 50  # two constants nearer than 1e-50, relative to the smaller of 1 and themselves, are equal
 
 
 def limit_memory() -> None:
@@ -65,6 +66,21 @@ def constant(expression: Any) -> Any:
     return value if value.is_number and value.is_finite and value.is_comparable | value.is_complex else None
 
 
+def distinct(gold: Any, answer: Any, scale: Any) -> bool:
+    """Whether two constants differ: exactly for rationals, else by their difference, whatever cancels in it.
+
+    (Comparing two values digit by digit would make 2^1000 and 2^1000 + 1 equal.)
+    """
+    import sympy
+
+    difference = gold.doit() - answer.doit()
+    if difference.is_Rational:
+        return bool(difference != 0)
+    digits = max(0, int(sympy.log(scale, 10)))
+    value = abs(sympy.N(difference, PRECISION, maxn=digits + SPARE_DIGITS))
+    return bool(value > sympy.Float(10) ** -TOLERANCE_DIGITS * min(scale, 1))
+
+
 def differ_somewhere(gold: Any, answer: Any) -> bool:
     """Whether two expressions have different values at a point where all variables are positive.
 
@@ -101,7 +117,7 @@ def compare(gold_text: str, answer_text: str, digits: int | None) -> bool:
             unit = 10.0**-digits
             return bool(distance <= unit / 2 or (abs(b) <= abs(a) and distance < unit))
         if scale > 1e-9:
-            return bool(distance <= RELATIVE * scale)
+            return not distinct(gold, answer, scale)
     elif differ_somewhere(gold, answer):
         return False
     elif isinstance(gold, sympy.Expr) and isinstance(answer, sympy.Expr) and sympy.expand(gold - answer) == 0:
