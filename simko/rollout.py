@@ -43,14 +43,14 @@ class _Answer:
     logprobs: list[float] = field(default_factory=list)
 
     def take(self, generation: Generation) -> None:
-        """Feed a decoded turn to the environment."""
+        """Feed a decoded turn to the environment, whose own reply (if any) follows it with log-prob 0."""
         before = len(self.episode.ids)
-        self.episode.extend(generation.ids.tolist())
+        taken = self.episode.extend(generation.ids.tolist())
         self.logprobs += generation.logprobs.tolist()
-        replied = len(self.episode.ids) - before - len(generation.ids)
-        self.logprobs += [0.0] * replied
-        if generation.finish == "stop" and not self.episode.done and not replied:
-            raise RuntimeError(f"task {self.task.id}: the engine ended a turn that the environment did not")
+        self.logprobs += [0.0] * (len(self.episode.ids) - before - taken)
+        ended = self.episode.done or len(self.episode.ids) > before + taken
+        if taken != len(generation.ids) or not ended:
+            raise RuntimeError(f"task {self.task.id}: engine and environment disagree on where a turn ends")
 
 
 def rollout(

@@ -114,19 +114,20 @@ class FakeEpisode:
     def text(self) -> str:
         return " ".join(str(i) for i, own in zip(self.ids, self.sampled, strict=True) if own)
 
-    def extend(self, tokens: Sequence[int]) -> None:
-        for token in tokens:
-            assert not self.done
+    def extend(self, tokens: Sequence[int]) -> int:
+        for taken, token in enumerate(tokens, start=1):
             self.ids.append(token)
             self.sampled.append(True)
             if token == EOS and self.reply and not self.replied and self.budget_left > len(self.reply):
                 self.ids += self.reply
                 self.sampled += [False] * len(self.reply)
                 self.replied = True
-            elif token == EOS:
-                self.terminated = True
-            elif not self.budget_left:
-                self.truncated = True
+                return taken
+            self.terminated = token == EOS
+            self.truncated = not self.terminated and not self.budget_left
+            if self.done:
+                return taken
+        return len(tokens)
 
 
 class FakeSource:

@@ -58,13 +58,15 @@ def test_equal_answers_are_graded_once() -> None:
     assert len(env.graded) == sum(len({c.text for c in group.completions}) for group in groups) < 60
 
 
-def test_an_engine_that_stops_where_the_environment_does_not_is_a_bug_that_shows() -> None:
+@pytest.mark.parametrize("ids", [[3], [EOS, 3]])
+def test_an_engine_that_ends_a_turn_elsewhere_is_a_bug_that_shows(ids: list[int]) -> None:
     class Wrong:
         def generate(self, prompts: list, n: int, *_: object) -> list:
-            return [[Generation(np.array([3]), np.array([-1.0], dtype=np.float32), "stop")] * n for _ in prompts]
+            logprobs = np.full(len(ids), -1.0, dtype=np.float32)
+            return [[Generation(np.array(ids), logprobs, "stop")] * n for _ in prompts]
 
     env = FakeEnv()
-    with pytest.raises(RuntimeError, match="ended a turn"):
+    with pytest.raises(RuntimeError, match="where a turn ends"):
         rollout(Wrong(), env, env.source.tasks(1, 1), 1)  # type: ignore[arg-type]
 
 
