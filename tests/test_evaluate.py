@@ -213,6 +213,15 @@ def test_names_differ_where_numbers_may_and_repeat_otherwise(tmp_path: Path) -> 
     assert run_evaluation(EvalConfig(target, n=4, temperature=1.0, top_p=1.0))[0]["file"] == files[4]
 
 
+def test_other_weights_under_the_same_path_have_another_name(tmp_path: Path) -> None:
+    names = []
+    for weights in (b"one", b"two"):
+        (tmp_path / "adapter_model.safetensors").write_bytes(weights)
+        config = EvalConfig("tiny", n=4, adapter=str(tmp_path), out=str(tmp_path / "out"))
+        names.append(run_evaluation(config)[0]["file"])
+    assert names[0] != names[1]
+
+
 def test_problems_seen_in_training_are_refused(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run", ["Problem  2", "problem 4", "problem 99"])
     message = r"2 of 5 problems .* one is task 'fake/eval/2'; .*--allow-overlap"

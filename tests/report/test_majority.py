@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, product
+from math import comb, prod
 
 import numpy as np
 import pytest
@@ -45,6 +46,21 @@ def test_long_kernels_agree_with_enumeration() -> None:
     ks = [3, 8, 15, 17]
     expected = [by_enumeration(votes, scores, k, 0) for k in ks]
     np.testing.assert_allclose(majority_at_k(votes, scores, ks), expected, rtol=1e-12)
+
+
+def test_middling_groups_against_every_count() -> None:
+    """Three answers and blanks: every way to draw k = a + b + c + d, counted in whole numbers."""
+    sizes, scores, k = (60, 50, 30, 12), (Fraction(1), Fraction(0), Fraction(1)), 40
+    total = Fraction(0)
+    for counts in product(*(range(min(size, k) + 1) for size in sizes[:3])):
+        if (blank := k - sum(counts)) < 0:
+            continue
+        most = max(counts)
+        winners = [score for score, count in zip(scores, counts, strict=True) if count == most > 0]
+        ways = prod(comb(size, count) for size, count in zip(sizes, (*counts, blank), strict=True))
+        total += ways * sum(winners) / max(1, len(winners))
+    expected = float(total / comb(sum(sizes), k))
+    assert majority_at_k(sizes[:3], [1.0, 0.0, 1.0], [k], blank=12)[0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_large_groups_agree_with_simulation() -> None:

@@ -20,6 +20,9 @@ def curve(name: str, height: float = 0.5, k: tuple[int, ...] = (1, 2, 4, 8)) -> 
     return Curve(name, k, mean, mean - 0.05, mean + 0.05)
 
 
+SHADE = [round(255 - 0.14 * (255 - int(COLOURS[0][i : i + 2], 16))) for i in (1, 3, 5)]  # the first colour at 14 %
+
+
 def pixels(png: bytes) -> np.ndarray:
     return np.round(255 * imread(io.BytesIO(png))[..., :3]).astype(int)
 
@@ -35,6 +38,13 @@ def test_three_curves_each_in_its_colour() -> None:
     for colour in (COLOURS[0], COLOURS[1], BASE_COLOUR):
         assert has_colour(png, colour)
     assert not has_colour(png, COLOURS[2])
+
+
+def test_intervals_are_shaded() -> None:
+    mean = np.array([0.2, 0.4, 0.6, 0.8])
+    narrow, wide = (Curve("a", (1, 2, 4, 8), mean, mean - half, mean + half) for half in (0.01, 0.1))
+    shaded = [(pixels(draw_curves([c], "t")) == SHADE).all(axis=-1).sum() for c in (narrow, wide)]
+    assert shaded[1] > 4 * shaded[0] > 0
 
 
 def test_equal_arguments_give_equal_bytes() -> None:
