@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from simko.envs.tokenizers import TokenizerLike
 from simko.errors import UserError
-from simko.types import TokenizerLike
 
 _MARKS = ("SIMKO7c1eUSER", "SIMKO7c1eASSISTANT", "SIMKO7c1eREPLY")  # stand in for texts while a template is rendered
 

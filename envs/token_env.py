@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from simko.envs import verifiers
 from simko.envs.episode import Episode, Reply
 from simko.envs.prompts import PromptFormat
-from simko.envs.tokenizers import load_tokenizer
+from simko.envs.tokenizers import TokenizerLike, load_tokenizer
 from simko.errors import UserError, nearest
-from simko.types import Task, TaskSource, TokenizerLike, Verdict
+from simko.types import Task, TaskSource, Verdict
 
 Observation = dict[str, Any]  # {"tokens": int64 (max_length,), "length": int64}
 SPLITS = ("train", "eval", "all")  # all: where the source has it

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
 
 from simko.errors import UserError
-from simko.types import TokenizerLike
+
+
+@runtime_checkable
+class TokenizerLike(Protocol):
+    """What an environment needs of a tokenizer. Those of transformers fit; so does `simko.envs.ByteTokenizer`."""
+
+    eos_token_id: int | None
+
+    def encode(self, text: str, add_special_tokens: bool = ...) -> list[int]:
+        """Text to ids."""
+
+    def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = ...) -> str:
+        """Ids to text."""
+
+    def __len__(self) -> int: ...
 
 
 class ByteTokenizer:

@@ -26,11 +26,9 @@ class Environment(Protocol):
 
     def begin(self, task: Task) -> Any:
         """A fresh `Episode` of the task."""
-        ...
 
     def grade(self, text: str, task: Task) -> Verdict:
         """The verdict on an answer's text."""
-        ...
 
 
 @dataclass

@@ -156,32 +156,12 @@ class TaskSource(Protocol):
 
     def draw(self, rng: np.random.Generator) -> Task:
         """One task, uniformly at random from `rng` alone."""
-        ...
 
     def get(self, task_id: str) -> Task:
         """The task of that id; raises `UserError` for an unknown one."""
-        ...
 
     def tasks(self, count: int | None, seed: int) -> list[Task]:
         """`count` distinct tasks, the same for the same seed; all of them where `count` is None and `size` is known."""
-        ...
-
-
-@runtime_checkable
-class TokenizerLike(Protocol):
-    """What an environment needs of a tokenizer. Those of transformers fit; so does `simko.envs.ByteTokenizer`."""
-
-    eos_token_id: int | None
-
-    def encode(self, text: str, add_special_tokens: bool = ...) -> list[int]:
-        """Text to ids."""
-        ...
-
-    def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = ...) -> str:
-        """Ids to text."""
-        ...
-
-    def __len__(self) -> int: ...
 
 
 @runtime_checkable
@@ -202,7 +182,6 @@ class Engine(Protocol):
         own, so that its draws depend neither on its place in the batch nor on the batch size. `budgets` caps the new
         tokens of each prompt below `sampling.max_new_tokens`.
         """
-        ...
 
 
 @runtime_checkable
@@ -215,16 +194,12 @@ class Policy(Protocol):
 
     def trainable_parameters(self) -> list[tuple[str, Any]]:
         """Names and tensors of the adapter, sorted by name."""
-        ...
 
     def base(self) -> AbstractContextManager[Any]:
         """Inside, the adapter is off: the base model speaks."""
-        ...
 
     def hidden(self, ids: Any) -> Any:
         """Last hidden states `[B, L, D]` of right-padded ids `[B, L]`, with a gradient to the adapter."""
-        ...
 
     def lm_head(self) -> Any:
         """The output layer: a `simko.head.LmHead`."""
-        ...
