@@ -17,6 +17,7 @@ MAX_TOKENS = 200
 MAX_NESTING = 12
 MAX_DIGITS = 40
 MAX_EXPONENT = 10_000  # product of all numbers in exponents
+MAX_TOWER = 2  # exponents in exponents
 MAX_FACTORIAL = 200
 MAX_BINOMIAL = 1_000
 
@@ -32,13 +33,16 @@ COMMANDS = GREEK | FUNCTIONS | CONSTANTS | STRUCTURE | RELATIONS
 SIGNS = frozenset("+-*/^_(){}[]|!")
 RELATION_SIGNS = frozenset("=<>")
 
+_RAISERS = frozenset(("^", "\\exp", "\\sinh", "\\cosh"))
+
+_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{4}")  # a word is no product: east is not seat
 _TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?|\.\d+)|\\([A-Za-z]+)|([A-Za-z])|([-+*/^_(){}\[\]|!=<>]))")
 _CLOSERS = {"(": ")", "{": "}", "[": "]", "\\lfloor": "\\rfloor", "\\lceil": "\\rceil"}
 
 
 def tokenize(text: str) -> list[str] | None:
     """The tokens of `text`, commands with their backslash; None where anything is not on the list, or too much."""
-    if len(text) > MAX_CHARS:
+    if len(text) > MAX_CHARS or _WORD.search(text):
         return None
     tokens: list[str] = []
     at, text = 0, text.strip()
@@ -110,11 +114,12 @@ def _sizes_ok(tokens: list[str]) -> bool:
     """Exponents, factorials and binomials stay small, decided without computing any of them."""
     budget = 1.0
     for i, token in enumerate(tokens):
-        if token == "^":
+        if token in _RAISERS:
             group = _argument(tokens, i + 1)
             numbers = [float(t) for t in group if t[0].isdigit() or t[0] == "."]
-            if "^" in group and any(n > 3 for n in numbers):
-                return False  # a tower
+            height = _height(group)
+            if height >= MAX_TOWER or (height and any(n > 3 for n in numbers)):
+                return False
             if "!" in group or "\\binom" in group:
                 return False
             for n in numbers:
@@ -130,8 +135,16 @@ def _sizes_ok(tokens: list[str]) -> bool:
     return budget <= MAX_EXPONENT
 
 
+def _height(tokens: list[str]) -> int:
+    """How many exponents stand in one another."""
+    arguments = (_argument(tokens, i + 1) for i, token in enumerate(tokens) if token in _RAISERS)
+    return max((1 + _height(argument) for argument in arguments), default=0)
+
+
 def _argument(tokens: list[str], at: int) -> list[str]:
-    """What `^` at `at - 1` applies to: one token or the group up to the closing brace or parenthesis."""
+    """What stands at `at` as the argument of `^` or a function: a token, or a group without its braces or parentheses."""
+    if at < len(tokens) and tokens[at] in _RAISERS:
+        return [tokens[at], *_argument(tokens, at + 1)]
     if at >= len(tokens) or tokens[at] not in ("{", "("):
         return tokens[at : at + 1]
     depth = 0

@@ -172,7 +172,9 @@ def _statements(text: str) -> list[str]:
     found = [tag[1].strip() for tag in _TAG.finditer(text)]
     if text.rfind("<answer>") > text.rfind("</answer>") and found:
         found.append("<answer>")  # a last one that was cut off
-    for line in _TAG.sub(" ", text).splitlines():
+    for line in dict.fromkeys(_TAG.sub(" ", text).splitlines()):
+        if len(found) > 4 * MAX_ANSWERS and len(set(found)) > MAX_ANSWERS:
+            break
         if "answer" not in line.lower() and "####" not in line:
             continue
         line = line[:MAX_LINE]

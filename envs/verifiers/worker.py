@@ -116,6 +116,8 @@ def compare(gold_text: str, answer_text: str, digits: int | None) -> bool:
         if digits is not None:
             unit = 10.0**-digits
             return bool(distance <= unit / 2 or (abs(b) <= abs(a) and distance < unit))
+        if distance > 1e-15 * scale:
+            return False
         if scale > 1e-9:
             return not distinct(gold, answer, scale)
     elif differ_somewhere(gold, answer):
