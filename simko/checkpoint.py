@@ -43,8 +43,8 @@ class RunFolder:
         self.metrics_path, self.rollouts_path = path / "metrics.jsonl", path / "rollouts"
         self.checkpoints_path, self.eval_path = path / "checkpoints", path / "eval"
 
-    def refuse_used(self) -> None:
-        """Raise `UserError` where something is there already: run folders are never reused."""
+    def refuse_used(self) -> RunFolder:
+        """The same; raises `UserError` where something is there already: run folders are never reused."""
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise UserError(
                 f"run folder {self.path} is not empty; continue it with --resume {self.path}, or give another --out"

@@ -35,9 +35,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
         UserError: the run folder is taken or damaged, or the preflight says that nothing can be learned.
     """
     console = console or Console()
-    run = resume or RunFolder(new_folder(config), config)
-    if not resume:
-        run.refuse_used()
+    run = resume or RunFolder(new_folder(config), config).refuse_used()
     checkpoint = run.latest_checkpoint() if resume else None
     policy = make_policy(config, checkpoint / "adapter" if checkpoint else config.adapter)
     env, method = make_env(config, policy, "train"), algorithms.get(config.algorithm, **config.method)

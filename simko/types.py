@@ -151,8 +151,7 @@ class TaskSource(Protocol):
     """Where tasks come from. Picklable; equal arguments give equal tasks in every process."""
 
     name: str
-    size: int | None
-    """Number of tasks, or None where tasks are generated without end."""
+    size: int | None  # None where tasks are generated without end
 
     def draw(self, rng: np.random.Generator) -> Task:
         """One task, uniformly at random from `rng` alone."""

@@ -79,7 +79,7 @@ def accumulate_gradients(
     `old_logp` and `ref_logp` hold one (tokens,) tensor a row; without `old_logp` the current policy is the old one.
     """
     weights = row_weights(batch, method.aggregate, max_new_tokens)
-    totals: dict[str, float] = {}
+    totals = {"loss": 0.0, "sampler_gap_max": 0.0}
     for rows in plan_micro_batches(batch, micro_batch_tokens):
         micro = MicroBatch.of(batch, rows, policy.device)
         raw = statistics(policy, micro, max(method.k, RANKS), temperature)
@@ -88,11 +88,13 @@ def accumulate_gradients(
         weight = torch.as_tensor(weights[rows], dtype=raw.logp.dtype, device=raw.logp.device)
         value = (loss.matrix.masked_fill(~micro.mask, 0.0) * weight[:, None]).sum()
         value.backward()
-        _add(totals, {"loss": value.item()})
-        shares = {name: float(share[micro.mask].float().sum()) for name, share in loss.shares.items()}
-        _add(totals, shares | diagnostics(raw, [batch.completions[row] for row in rows]))
+        found = {name: float(share[micro.mask].float().sum()) for name, share in loss.shares.items()}
+        found |= {"loss": value.item()} | diagnostics(raw, [batch.completions[row] for row in rows])
+        for name, part in found.items():
+            before = totals.get(name, 0.0)
+            totals[name] = max(before, part) if name.endswith("_max") else before + part
     count = max(sum(int(c.sampled.sum()) for c in batch.completions), 1)
-    alone = {"loss": totals.pop("loss", 0.0), "sampler_gap_max": totals.pop("sampler_gap_max", 0.0)}
+    alone = {name: totals.pop(name) for name in ("loss", "sampler_gap_max")}
     return alone | {name: total / count for name, total in totals.items()}
 
 
@@ -138,9 +140,3 @@ def _matrices(
         topk_ids=lay(raw.topk_ids[:, :k]),
         ref_logp=None if ref_logp is None else of_rows(ref_logp),
     )
-
-
-def _add(totals: dict[str, float], more: dict[str, float]) -> None:
-    for name, value in more.items():
-        before = totals.get(name, 0.0)
-        totals[name] = max(before, value) if name.endswith("_max") else before + value

@@ -32,12 +32,10 @@ Where the released code (CLR-Lab/SimKO at 306f4ff) and the paper differ, or the 
 12. K copies of the logits (code): gathered from one sweep (`simko.head`).
 13. correctness broadcast along the wrong axis where B == T (code): shaped (B, 1).
 14. wrong chat template in the Llama scripts (code): the template is the environment's, and shown before training.
-15. data sets differ between code and paper: not this file's matter.
-16. no evaluation script (code): `simko eval`.
-17. unused flags `entropy_adv`, `argmaxctrl` (code): absent.
+15-17. data sets that differ, no evaluation script, unused flags (code): not this file's matter; see `simko eval`.
 18. old log-probs in eval mode, update in train mode (code): the adapter has no dropout, so the two agree.
 19. statistics ignore the rollout's top-p and top-k (code): rollouts are untruncated.
-20. no concentration diagnostics (code): the trainer logs rank-1..K log-probs, gated and all.
+20. no concentration diagnostics (code): the trainer logs the log-probs of ranks 1 to 3 (`simko.metrics`).
 """
 
 from __future__ import annotations

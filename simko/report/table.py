@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -98,26 +99,20 @@ def _answers_line(side: Mapping[str, Any]) -> str:
 
 def _pass_table(result: Mapping[str, Any]) -> Table:
     base = result.get("base")
-    table = Table()
-    table.add_column("K", justify="right")
+    headings = ["K", "pass@K", "majority@K"]
     if base:
-        table.add_column(f"{trained_name(result)} pass@K", justify="right", no_wrap=True)
-        table.add_column("base pass@K", justify="right", no_wrap=True)
-        table.add_column("difference", justify="right", no_wrap=True)
-        table.add_column("majority@K", justify="right")
-        table.add_column("base majority@K", justify="right")
-    else:
-        table.add_column("pass@K", justify="right", no_wrap=True)
-        table.add_column("majority@K", justify="right")
+        headings = ["K", f"{trained_name(result)} pass@K", "base pass@K", "difference", "majority@K\n(base)"]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)  # fits 80 columns
+    for heading in headings:
+        table.add_column(Text(heading), justify="right", no_wrap=True, vertical="bottom")
     for k in result["pass_at_k"]:
         row = [k, _with_interval(result["pass_at_k"][k], result["interval"][k])]
+        majority = f"{100 * result['majority_at_k'][k]:.1f}"
         if base:
             gap, *ends = result["difference"][k]
             row += [_with_interval(base["pass_at_k"][k], base["interval"][k]), _with_interval(gap, ends, sign="+")]
-        row.append(f"{100 * result['majority_at_k'][k]:.1f}")
-        if base:
-            row.append(f"{100 * base['majority_at_k'][k]:.1f}")
-        table.add_row(*map(Text, row))
+            majority += f" ({100 * base['majority_at_k'][k]:.1f})"
+        table.add_row(*map(Text, [*row, majority]))
     return table
 
 
