@@ -49,6 +49,7 @@ class RunFolder:
             raise UserError(
                 f"run folder {self.path} is not empty; continue it with --resume {self.path}, or give another --out"
             )
+        return self
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
