@@ -24,8 +24,8 @@ def training_tasks(source: TaskSource, seed: int, step: int, count: int) -> list
     every = source.tasks(None, seed)
     count = min(count, len(every))
     places = range((step - 1) * count, step * count)
-    orders = {place // len(every): None for place in places}
-    orders = {epoch: np.random.default_rng([seed, epoch]).permutation(len(every)) for epoch in orders}
+    epochs = {place // len(every) for place in places}
+    orders = {epoch: np.random.default_rng([seed, epoch]).permutation(len(every)) for epoch in epochs}
     chosen = [every[orders[place // len(every)][place % len(every)]] for place in places]
     return list({task.id: task for task in chosen}.values())
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
             began = time.monotonic()
             tasks = method.select_prompts(
                 training_tasks(env.source, config.seed, step, config.prompts_per_step),
-                lambda tasks, step=step: _greedy(policy, env, tasks, config.seed, step),
+                partial(_greedy, policy, env, config.seed, step),
             )
             groups = sample_groups(policy, env, method, tasks, config, step)
             sampled = time.monotonic()
@@ -101,7 +102,7 @@ def update(
     """`updates_per_batch` optimizer steps on the groups; metrics are the mean over them."""
     batches = [make_batch(part, method) for part in split_groups(groups, config.updates_per_batch)]
     batches = [batch for batch in batches if len(batch)]
-    shape = {"temperature": config.temperature, "micro_batch_tokens": config.micro_batch_tokens}
+    shape: dict[str, Any] = {"temperature": config.temperature, "micro_batch_tokens": config.micro_batch_tokens}
     several, reference = len(batches) > 1, "reference" in method.needs
     old = [token_logprobs(policy, batch, **shape) if several else None for batch in batches]
     ref = [token_logprobs(policy, batch, **shape, base=True) if reference else None for batch in batches]
@@ -122,7 +123,7 @@ def update(
     }
 
 
-def _greedy(policy: Policy, env: Environment, tasks: Sequence[Task], seed: int, step: int) -> list[Completion]:
+def _greedy(policy: Policy, env: Environment, seed: int, step: int, tasks: Sequence[Task]) -> list[Completion]:
     groups = rollout(policy.engine, env, tasks, 1, temperature=0.0, seed=seed, step=step)
     return [group.completions[0] for group in groups]
 

@@ -188,8 +188,11 @@ class Policy(Protocol):
     """What the pipeline needs of an agent: decode, and hidden states with a gradient. See `simko.agents.LoraPolicy`."""
 
     tokenizer: Any
-    engine: Engine
     device: Any
+
+    @property
+    def engine(self) -> Engine:
+        """What decodes, with the adapter as it is now."""
 
     def trainable_parameters(self) -> list[tuple[str, Any]]:
         """Names and tensors of the adapter, sorted by name."""
