@@ -9,6 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from simko.envs.verifiers.allowlist import GREEK
+from simko.envs.verifiers.units import changes_value
+
 Kind = Literal["scalar", "list", "set", "group", "union", "matrix"]
 MAX_ITEMS = 24
 _OPEN, _CLOSE = (
@@ -20,12 +23,13 @@ _MATRIX = re.compile(r"\\begin\s*\{([pbB]?matrix)\}(.*)\\end\s*\{\1\}", re.DOTAL
 _AND = re.compile(r",?\s*(?:\\text\s*\{\s*,?\s*(?:and|or)\s*\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*")
 _MEMBER = re.compile(r"^\s*[A-Za-z]\s*\\in(?![A-Za-z])\s*")
 _NAME = re.compile(
-    r"""(?x)
-    (?: \\(?!pi\b|infty\b|frac\b|sqrt\b)[a-zA-Z]+ | [A-Za-z]{1,3} | m?\\angle\s*[A-Z]{1,3} | \\overline\s*\{[A-Z]{1,3}\} )
-    (?: _\s*(?:\{[A-Za-z0-9]{1,4}\}|[A-Za-z0-9]) )? '{0,3}
-    (?: \s*\(\s*[A-Za-z0-9](?:\s*,\s*[A-Za-z0-9]){0,3}\s*\) | \s*\^\s*\{-1\}\s*\(\s*[A-Za-z]\s*\) )?
-    | \(\s*[A-Za-z](?:\s*,\s*[A-Za-z]){1,4}\s*\)
-    | \\text\s*\{[A-Za-z .]{1,40}\}
+    rf"""(?x)
+    (?: \\(?:{"|".join(sorted(GREEK))})(?![a-zA-Z]) | [A-Za-z] | [A-Z]{{2,3}}
+      | m?\\angle\s*[A-Z]{{1,3}} | \\overline\s*\{{[A-Z]{{1,3}}\}} )
+    (?: _\s*(?:\{{[A-Za-z0-9]{{1,4}}\}}|[A-Za-z0-9]) )? '{{0,3}}
+    (?: \s*\(\s*[A-Za-z0-9](?:\s*,\s*[A-Za-z0-9]){{0,3}}\s*\) | \s*\^\s*\{{-1\}}\s*\(\s*[A-Za-z]\s*\) )?
+    | \(\s*[A-Za-z](?:\s*,\s*[A-Za-z]){{1,4}}\s*\)
+    | \\text\s*\{{(?P<words>[A-Za-z .]{{1,40}})\}}
     """
 )
 
@@ -119,7 +123,8 @@ def sides(text: str) -> list[str]:
 
 def is_name(text: str) -> bool:
     r"""Whether `text` is what an equation may name on its left: `x`, `f(x)`, `x_{1}`, `(x, y)`, `\angle ABC`, `\text{Area}`."""
-    return _NAME.fullmatch(text.strip()) is not None
+    match = _NAME.fullmatch(text.strip())
+    return match is not None and not (match["words"] and changes_value(match["words"]))
 
 
 def is_inequality(text: str) -> bool:

@@ -73,9 +73,14 @@ def same_unit(a: str, b: str) -> bool:
     return not (a and b and a != b and _is_known(a) and _is_known(b))
 
 
+def changes_value(words: str) -> bool:
+    """Whether any of these words negates, scales or joins values: `not`, `thousand`, `or`."""
+    return any(word in _CHANGES for word in _WORD.findall(words.lower()))
+
+
 def _is_unit(words: str, in_text: bool) -> bool:
     found = _WORD.findall(words.lower())
-    if not found or len(found) > 5 or any(word in _CHANGES for word in found):
+    if not found or len(found) > 5 or changes_value(words):
         return not found and not words.strip(" .")
     return in_text or any(len(word) > 2 or word in _SHORT for word in found)
 
