@@ -75,9 +75,10 @@ class FakeEpisode:
         self.task, self.prompt_ids, self.ids, self.sampled = task, [int(task.problem.split()[-1])], [], []
         self.done = self.truncated = False
 
-    def extend(self, tokens: list[int]) -> None:
+    def extend(self, tokens: list[int]) -> int:
         self.ids, self.sampled = list(tokens), [True] * len(tokens)
         self.done, self.truncated = True, len(tokens) == 3
+        return len(tokens)
 
     @property
     def text(self) -> str:

@@ -107,18 +107,24 @@ def _pass_table(result: Mapping[str, Any]) -> Table:
         table.add_column(Text(heading), justify="right", no_wrap=True, vertical="bottom")
     for k in result["pass_at_k"]:
         row = [k, _with_interval(result["pass_at_k"][k], result["interval"][k])]
-        majority = f"{100 * result['majority_at_k'][k]:.1f}"
+        majority = _number(result["majority_at_k"][k])
         if base:
             gap, *ends = result["difference"][k]
             row += [_with_interval(base["pass_at_k"][k], base["interval"][k]), _with_interval(gap, ends, sign="+")]
-            majority += f" ({100 * base['majority_at_k'][k]:.1f})"
+            majority += f" ({_number(base['majority_at_k'][k])})"
         table.add_row(*map(Text, [*row, majority]))
     return table
 
 
 def _with_interval(value: float, ends: Sequence[float], sign: str = "") -> str:
-    low, high = (f"{100 * end:{sign}.1f}" for end in ends)
-    return f"{100 * value:{sign}.1f} [{low}, {high}]"
+    low, high = (_number(end, sign) for end in ends)
+    return f"{_number(value, sign)} [{low}, {high}]"
+
+
+def _number(share: float, sign: str = "") -> str:
+    """Percent with one decimal; `100`, which would be the one number of four digits, without."""
+    text = f"{100 * share:{sign}.1f}"
+    return text.removesuffix(".0") if text.endswith("100.0") else text
 
 
 def _percent(share: float) -> str:

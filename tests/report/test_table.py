@@ -41,13 +41,19 @@ def test_everything_that_decides_the_numbers_is_printed() -> None:
     assert "paired" in text
 
 
-def test_rows_hold_both_curves_and_their_difference() -> None:
-    text = shown(a_result(counts(2)))
-    (row,) = [line for line in text.splitlines() if line.startswith("│ 1 ")]
-    assert "75.0 [75.0, 75.0]" in row
-    assert "25.0 [25.0, 25.0]" in row
-    assert "+50.0 [+50.0, +50.0]" in row
-    assert sum(line.startswith("│ ") for line in text.splitlines()) == 4  # K = 1, 2, 4, 8
+def rows(text: str) -> list[list[str]]:
+    """The cells of the lines that begin with a K."""
+    return [line.split("  ") for line in map(str.strip, text.splitlines()) if line.split("  ")[0].isdigit()]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_rows_hold_both_curves_and_their_difference(width: int) -> None:
+    text = shown(a_result(counts(2)), width)
+    found = rows(text)
+    assert "…" not in text
+    assert [row[0] for row in found] == ["1", "2", "4", "8"]
+    cells = [cell.strip() for cell in found[0] if cell]
+    assert cells == ["1", "75.0 [75.0, 75.0]", "25.0 [25.0, 25.0]", "+50.0 [+50.0, +50.0]", "75.0 (25.0)"]
 
 
 def test_without_a_base_there_is_one_curve() -> None:
