@@ -52,7 +52,8 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
     policy = policy or make_policy(target.settings, target.adapter)
     env = env or make_env(target.settings, policy, "eval")
     tasks = choose_tasks(env, config)
-    overlap = count_overlap(target.run, tasks, config.allow_overlap)
+    single = env.source.size == 1  # the toy MDP: one problem has nothing to hold out, and the title says so
+    overlap = count_overlap(target.run, tasks, config.allow_overlap or single)
     folder = _writable_folder(config, target)
     result = _describe(config, target, env, tasks, overlap) | {"temperature": temperature, "top_p": top_p}
     with_base = config.base and (target.adapter is not None or (policy is not None and target.run is not None))
