@@ -29,6 +29,7 @@ BUNDLED = {
     "knights": "knights and knaves: every person's role",
     "tree_mdp": "one of the rewarded paths",
     "guess_number": "the last guess of a guessing game",
+    "synlogic": "a SynLogic puzzle, by its rules",
 }
 """Name to what it grades. The file and the function have the verifier's name."""
 

@@ -27,6 +27,7 @@ GOLDS = {
     "knights": '{"Ann": "knight"}',
     "tree_mdp": '["ACD"]',
     "guess_number": "42",
+    "synlogic": '{"key": "mathador", "game": {"metadata": {"numbers": [2, 5, 7], "operators": ["*", "+"], "result": 24}}}',
 }
 
 
@@ -58,7 +59,7 @@ def test_a_bad_gold_is_an_error_or_not_met_and_never_raises(name: str, gold: str
     assert not grade("", gold, name).correct
 
 
-@pytest.mark.parametrize("name", ["numeric", "expression", "knights", "tree_mdp", "guess_number"])
+@pytest.mark.parametrize("name", ["numeric", "expression", "knights", "tree_mdp", "guess_number", "synlogic"])
 def test_a_gold_of_the_wrong_form_is_an_error(name: str) -> None:
     assert grade("\\boxed{42}", "no gold of this form", name).outcome == "error"
 

@@ -1,0 +1,62 @@
+"""SynLogic-style puzzles, graded by their rules: any solution that satisfies them is correct, the stored one or not.
+
+The gold answer is JSON text `{"key": <puzzle key>, "game": <the puzzle's state>}`, the state as SynLogic's generators
+write it into `game_data_str` (`question`, `answer`, `metadata`). `CHECKERS` maps a key to its checker, imported when it is
+first used. There is no grading by text: a key without a checker is refused by name where the rows are loaded
+(`require_checker`), and has the outcome `error` here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from simko.envs.verifiers.synlogic.common import answer_part
+from simko.errors import UserError, nearest
+from simko.types import Verdict
+
+Checker = Callable[[str, dict[str, Any]], "bool | None"]
+"""`check(text, game)`: the answer part of a response (thinking dropped, inside of the last `<answer>`) and the puzzle's
+state -> correct, incorrect, or None where the text holds no answer of the form asked for."""
+
+_HERE = "simko.envs.verifiers.synlogic"
+
+CHECKERS: dict[str, str] = {
+    # arrow_maze to mathador
+    "mathador": f"{_HERE}.mathador:check",
+    # minesweeper to web_of_lies
+}
+"""Puzzle key to `"module:function"`."""
+
+MAX_SHOWN = 200
+
+
+@lru_cache(maxsize=64)
+def get_checker(key: str) -> Checker:
+    """The checker of a puzzle key; raises `UserError` that names a key without one."""
+    module, function = require_checker(key).split(":")
+    checker: Checker = getattr(importlib.import_module(module), function)
+    return checker
+
+
+def require_checker(key: str) -> str:
+    """The entry point of the key's checker; raises `UserError` that names a key without one."""
+    if key not in CHECKERS:
+        raise UserError(
+            f"synlogic: no rule checker for the puzzle '{key}'{nearest(key, CHECKERS)}; such rows are never graded by text"
+        )
+    return CHECKERS[key]
+
+
+def synlogic(response: str, gold: str) -> Verdict:
+    """Grade by the rules of the puzzle that `gold` names."""
+    known = json.loads(gold)
+    text = answer_part(response)
+    shown = text.strip()[-MAX_SHOWN:] or None
+    correct = get_checker(known["key"])(text, known["game"])
+    if correct is None:
+        return Verdict("no_answer", 0.0, shown)
+    return Verdict("correct" if correct else "incorrect", float(correct), shown)

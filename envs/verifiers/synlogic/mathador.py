@@ -1,0 +1,28 @@
+"""Reach a number with the given ones (the 24 game): every number once, the allowed operators, in exact arithmetic.
+
+Upstream's own verifier subtracts the result from itself, so it accepts whatever uses the given numbers; this one computes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simko.envs.verifiers.expression import evaluate, is_expression, split_target
+from simko.envs.verifiers.synlogic.common import marked_or_last_line
+
+
+def check(text: str, game: dict[str, Any]) -> bool | None:
+    """Whether the last fenced block, box or line is an expression of the numbers that gives the result."""
+    answer = marked_or_last_line(text, is_expression)
+    if answer is None:
+        return None
+    known = game["metadata"]
+    written, claimed = split_target(answer)
+    if any(char in "+-*/" and char not in known["operators"] for char in written):
+        return False
+    try:
+        value, used = evaluate(written)
+    except (ValueError, ZeroDivisionError):
+        return False
+    wanted = known["result"]
+    return value == wanted and used == sorted(known["numbers"]) and claimed in (None, str(wanted))
