@@ -33,7 +33,7 @@ class LocalEngine:
     Args:
         weights: gives the model to decode with; asked once a call of `generate`, and may build a transient copy.
         head: gives the model's output layer.
-        eos_ids: ids that end a sequence.
+        eos_ids: ids that end a sequence, where `Sampling.stop_ids` names none.
         tokenizer: needed where stop strings are used.
         cache_bytes: budget of keys, values and logits; rows beyond it wait for the next chunk, which prefills its prompts
             anew. 2 GiB on CPU, half of what is free on CUDA.
@@ -103,6 +103,7 @@ class LocalEngine:
         logprobs: list[list[float]] = [[] for _ in budget]
         finish: list[Finish] = ["length"] * len(budget)
         live = np.arange(len(budget))  # the row in each slot
+        ends = frozenset(sampling.stop_ids) or self.eos_ids
         hidden = batch.prefill()
         for step in range(max(budget)):
             uniform = torch.from_numpy(streams.draw(live, step))
@@ -113,7 +114,7 @@ class LocalEngine:
             for slot, (row, token, value) in enumerate(zip(live.tolist(), tokens.tolist(), logp.tolist(), strict=True)):
                 ids[row].append(token)
                 logprobs[row].append(value)
-                if token in self.eos_ids or stops.ended(ids[row]):
+                if token in ends or stops.ended(ids[row]):
                     finish[row] = "stop"
                     going[slot] = False
                 elif step + 1 >= budget[row]:

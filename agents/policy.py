@@ -48,6 +48,7 @@ class LoraPolicy:
         tokenizer: of transformers; its pad token is the EOS token where it had none.
         model: the `peft.PeftModel`.
         engine: the `simko.types.Engine` that decodes with the current adapter.
+        eos_ids: every id that ends an answer: the tokenizer's EOS and those of the model's generation config.
         device, dtype: where the model computes, and in what.
     """
 
@@ -71,7 +72,8 @@ class LoraPolicy:
         make_trainable(self._causal_lm)
         if gradient_checkpointing:
             self._enable_checkpointing()
-        self.engine = LocalEngine(self._decoding_model, self.lm_head, _eos_ids(self._causal_lm, tokenizer), tokenizer)
+        self.eos_ids = _eos_ids(self._causal_lm, tokenizer)
+        self.engine = LocalEngine(self._decoding_model, self.lm_head, self.eos_ids, tokenizer)
         self.engine.check()
         self._actor = Actor(seed)
 
@@ -210,14 +212,15 @@ class LoraPolicy:
             import gymnasium
 
             try:
-                env = gymnasium.make(env, tokenizer=self.tokenizer)
+                more = sorted(self.eos_ids - {self.tokenizer.eos_token_id})
+                env = gymnasium.make(env, tokenizer=self.tokenizer, **({"stop_ids": more} if more else {}))
             except gymnasium.error.Error as error:
                 raise UserError(f"solve: no environment '{env}' ({error}); `simko env list` shows them") from error
         env = env.unwrapped
         if not env.single_turn:
             raise UserError("solve: this environment answers back, which takes a gold answer; use a single-turn one")
         episodes = [env.begin(Task(id="solve", problem=text, gold="")) for _ in range(n)]
-        sampling = Sampling(temperature, top_p, top_k, env.max_new_tokens, tuple(env.stop))
+        sampling = Sampling(temperature, top_p, top_k, env.max_new_tokens, tuple(env.stop), tuple(sorted(env.stop_ids)))
         seeds = [(seed << 32) + i for i in range(n)]
         [answers] = self.engine.generate([episodes[0].prompt_ids], n, sampling, seeds)
         for episode, answer in zip(episodes, answers, strict=True):
@@ -321,9 +324,10 @@ def _check_layers(model: Any) -> None:
 
 
 def _eos_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Every id that ends an answer: the generation config's and the tokenizer's."""
+    """Every id that ends an answer: the generation config's and the tokenizer's, as far as the model can say them."""
     found: set[int] = set()
     for ids in (getattr(model.generation_config, "eos_token_id", None), tokenizer.eos_token_id):
         if ids is not None:
             found |= {int(i) for i in (ids if isinstance(ids, list | tuple) else [ids])}
-    return frozenset(found)
+    vocabulary = model.get_output_embeddings().weight.shape[0]
+    return frozenset(i for i in found if 0 <= i < vocabulary)

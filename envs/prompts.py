@@ -6,6 +6,7 @@ A problem and a reply are untrusted text: whatever they say, they never become s
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from simko.envs.tokenizers import TokenizerLike
@@ -21,10 +22,13 @@ class PromptFormat:
     instruction and a line break), or a text with `{problem}` in it. `instruction` is appended to every problem as it
     is. Raises `UserError` for any other template.
 
-    `stop_ids` end the policy's turn: the tokenizer's EOS and, for chat, the token that closes the assistant's turn.
+    `stop_ids` end the policy's turn: the tokenizer's EOS, for chat the token that closes the assistant's turn, and those
+    given (a model may have more EOS ids than its tokenizer).
     """
 
-    def __init__(self, tokenizer: TokenizerLike, template: str = "chat", instruction: str = "") -> None:
+    def __init__(
+        self, tokenizer: TokenizerLike, template: str = "chat", instruction: str = "", stop_ids: Iterable[int] = ()
+    ) -> None:
         self.tokenizer = tokenizer
         self.instruction = instruction
         self._turn: tuple[str, str] | None = None  # around a reply; None: plain
@@ -49,7 +53,7 @@ class PromptFormat:
         if self._turn is not None:
             first = self._encode(self._turn[0])[:1]
             self._end_of_turn = first[0] if first and first[0] in self._special_ids else None
-        ends = {tokenizer.eos_token_id, self._end_of_turn}
+        ends = {tokenizer.eos_token_id, self._end_of_turn, *stop_ids}
         self.stop_ids: frozenset[int] = frozenset(i for i in ends if i is not None)
         self._bos = [] if chat else _bos(tokenizer)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
     asks for one task. A step before `reset` or after the end raises `gymnasium.error.ResetNeeded`.
 
     `source` is a `TaskSource`, or what makes one from `(split, level, data)`: a class, a function, or `"module:name"`
-    of one. `reply(task, turns)` lets the environment answer back. Everything else may be None for its default. Raises
+    of one. `stop_ids` end a turn beside the tokenizer's EOS (a model may have more).
+    `reply(task, turns)` lets the environment answer back. Everything else may be None for its default. Raises
     `UserError` for what cannot be built.
     """
 
@@ -55,6 +56,7 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         max_prompt_tokens: int | None = None,
         max_new_tokens: int | None = None,
         stop: tuple[str, ...] | list[str] | None = None,
+        stop_ids: Iterable[int] | None = None,
         reply: str | Reply | None = None,
         render_mode: str | None = None,
     ) -> None:
@@ -82,7 +84,7 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         verifiers.get_verifier(self.verifier_name)  # an unknown name is an error now, not at the first grade
         self.reply: Reply | None = load_object(reply) if isinstance(reply, str) else reply
         self.tokenizer = load_tokenizer(tokenizer)
-        self.format = PromptFormat(self.tokenizer, template or "chat", instruction or "")
+        self.format = PromptFormat(self.tokenizer, template or "chat", instruction or "", stop_ids or ())
         self.single_turn = self.reply is None
         self.stop_ids: frozenset[int] = self.format.stop_ids
 

@@ -38,7 +38,7 @@ def make_policy(config: Any, adapter: str | Path | None = None) -> LoraPolicy:
 
 
 def make_env(config: Any, policy: LoraPolicy, split: str) -> TokenEnv:
-    """The environment of a config with the policy's tokenizer, on its training or its evaluation problems."""
+    """The environment of a config with the policy's tokenizer and EOS ids, on its training or its evaluation problems."""
     options = {
         "data": config.data,
         "level": config.level,
@@ -47,6 +47,8 @@ def make_env(config: Any, policy: LoraPolicy, split: str) -> TokenEnv:
         "max_new_tokens": config.max_new_tokens,
     }
     given = {name: value for name, value in options.items() if value is not None}
+    if beyond := sorted(policy.eos_ids - {policy.tokenizer.eos_token_id}):
+        given["stop_ids"] = beyond
     return make_registered(config.env, tokenizer=policy.tokenizer, split=split, template=config.template, **given)
 
 

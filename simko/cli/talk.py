@@ -101,7 +101,7 @@ def chat(given: Mapping[str, Any], target: str = TARGET) -> None:
     from simko.types import Sampling
 
     policy = make_policy(found.settings, found.adapter)
-    words = PromptFormat(policy.tokenizer, found.settings.template)
+    words = PromptFormat(policy.tokenizer, found.settings.template, stop_ids=policy.eos_ids)
     budget = config.max_new_tokens or CHAT_TOKENS
     temperature, top_p = sampling_settings(config, found.settings)
     sampling = Sampling(temperature, top_p, 0, budget, (), tuple(sorted(words.stop_ids)))

@@ -367,6 +367,7 @@ class FakeEnv:
     """What `solve` uses of a `TokenEnv`."""
 
     stop = ("\n",)
+    stop_ids = frozenset[int]()
     max_new_tokens = 2
     single_turn = True
 
