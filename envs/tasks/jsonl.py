@@ -3,6 +3,10 @@
 `data` is a file (`.jsonl` or `.jsonl.gz`), whose rows are split by the content of the problem (one in five is for
 evaluation); or a folder with `train.jsonl` and `eval.jsonl` (either may end in `.gz`), which are the splits and may not
 share a problem. `split="all"` takes every row of a file.
+
+A row without problem or answer, with an id that was there before, of broken JSON or encoding, is refused with file, line
+and field; so is, in an environment, an answer that its verifier does not verify against itself. `keep_good_rows` (of the
+environment: `source_options={"keep_good_rows": True}`) leaves such rows out instead, and counts them in `left_out`.
 """
 
 from __future__ import annotations
@@ -11,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from simko.envs.split import is_eval, normalise
-from simko.envs.tasks.rows import RowSource, read_jsonl, text_of
+from simko.envs.tasks.rows import RowSource, Sieve, read_jsonl, text_of
 from simko.errors import UserError, nearest
 from simko.types import Task
 
 FIELDS = ("problem", "answer", "id", "level", "extra")
 SPLITS = ("train", "eval", "all")
+
+
+Placed = tuple[Task, str]  # a task, and its file and line
 
 
 class JSONL(RowSource):
@@ -26,34 +33,57 @@ class JSONL(RowSource):
     rows; and for a problem that stands in both files of a folder.
     """
 
-    def __init__(self, split: str = "train", level: int | str | None = None, data: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        split: str = "train",
+        level: int | str | None = None,
+        data: str | Path | None = None,
+        keep_good_rows: bool = False,
+    ) -> None:
         if split not in SPLITS:
             raise UserError(f"jsonl: split is '{split}'; use 'train', 'eval' or 'all'")
         if data is None:
             raise UserError(
                 "jsonl: no data; give data=<a .jsonl file of problem and answer> (--data on the command line)"
             )
-        path = Path(data).expanduser()
+        path, sieve = Path(data).expanduser(), Sieve(keep_good_rows)
         if path.is_dir():
-            tasks = _from_folder(path, split)
+            rows = _from_folder(path, split, sieve)
         else:
-            tasks = [t for t in read_tasks(path) if split == "all" or is_eval(t.problem) == (split == "eval")]
-            if not tasks:
+            read = read_tasks(path, sieve)
+            rows = [row for row in read if split == "all" or is_eval(row[0].problem) == (split == "eval")]
+            if not rows:
                 mend = "use split 'all', or a folder with train.jsonl and eval.jsonl"
                 raise UserError(f"{path}: no row falls into split '{split}'; {mend}")
         if level is not None:
-            found = sorted({t.level for t in tasks})
-            tasks = [t for t in tasks if t.level == str(level)]
-            if not tasks:
+            found = sorted({task.level for task, _ in rows})
+            rows = [row for row in rows if row[0].level == str(level)]
+            if not rows:
                 raise UserError(f"{path}: no row of split '{split}' has level {level}; there are: {', '.join(found)}")
-        super().__init__("jsonl", split, tasks)
+        super().__init__("jsonl", split, [task for task, _ in rows], [place for _, place in rows], sieve)
 
 
-def read_tasks(path: Path) -> list[Task]:
-    """All rows of a file as tasks; raises `UserError` for a bad row and for a file without rows."""
-    tasks = [_task(row, path, number) for number, row in read_jsonl(path)]
+def read_tasks(path: Path, sieve: Sieve | None = None) -> list[Placed]:
+    """All rows of a file as tasks with their places; raises `UserError` for a bad row and for a file without rows."""
+    sieve = sieve or Sieve()
+    tasks: list[Placed] = []
+    lines: dict[str, str] = {}
+    for number, row in read_jsonl(path, sieve):
+        place = f"{path}:{number}"
+        try:
+            task = _task(row, path, number)
+            if task.id in lines:
+                raise UserError(
+                    f"{place}: the id '{task.id}' occurs twice (first in {lines[task.id]}); ids must be unique"
+                )
+        except UserError as error:
+            sieve.refuse(str(error))
+            continue
+        lines[task.id] = place
+        tasks.append((task, place))
     if not tasks:
-        raise UserError(f'{path}: no rows; write one {{"problem": ..., "answer": ...}} a line')
+        left = f" ({len(sieve.bad)} bad ones left out)" if sieve.bad else ""
+        raise UserError(f'{path}: no rows{left}; write one {{"problem": ..., "answer": ...}} a line')
     return tasks
 
 
@@ -83,16 +113,16 @@ def _task(row: dict[str, Any], path: Path, number: int) -> Task:
     )
 
 
-def _from_folder(folder: Path, split: str) -> list[Task]:
-    found: dict[str, list[Task]] = {}
+def _from_folder(folder: Path, split: str, sieve: Sieve) -> list[Placed]:
+    found: dict[str, list[Placed]] = {}
     for part in ("train", "eval"):
         files = [f for f in (folder / f"{part}.jsonl", folder / f"{part}.jsonl.gz") if f.is_file()]
         if len(files) != 1:
             what = "has none" if not files else "has both"
             raise UserError(f"{folder}: needs {part}.jsonl or {part}.jsonl.gz, and {what}; or give a single file")
-        found[part] = read_tasks(files[0])
-    held_out = {normalise(t.problem): t.id for t in found["eval"]}
-    for task in found["train"]:
+        found[part] = read_tasks(files[0], sieve)
+    held_out = {normalise(task.problem): task.id for task, _ in found["eval"]}
+    for task, _ in found["train"]:
         if normalise(task.problem) in held_out:
             other = held_out[normalise(task.problem)]
             raise UserError(f"{folder}: the problem '{task.id}' of train is also '{other}' of eval; take it out of one")

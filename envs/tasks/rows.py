@@ -1,35 +1,108 @@
-"""The base of task sources that read rows from a file, and the reading of JSON lines."""
+"""The base of task sources that read rows from a file, the reading of JSON lines, and what becomes of a bad row."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from simko.errors import UserError, nearest
 from simko.types import Task
 
-MAX_LINE = 10_000_000  # characters: a longer line is not a row of problems but a wrong file
+MAX_LINE = 10_000_000  # bytes: a longer line is not a row of problems but a wrong file
+ANSWERS = ("math", "math_row", "numeric", "exact", "choice")
+"""Verifiers that read a final answer: a gold answer must verify against itself. (Puzzles' golds are not responses.)"""
+
+
+class Pair(NamedTuple):
+    """A response whose verdict is known without asking the verifier: what `simko env audit` grades.
+
+    `TaskSource`s may offer `pairs()`, any number of these. `kind` says where it comes from, in a few words.
+    """
+
+    task: Task
+    response: str
+    correct: bool
+    kind: str
+
+
+@dataclass
+class Sieve:
+    """What becomes of a bad row: it is refused, or with `keep_good` left out and counted in `bad`."""
+
+    keep_good: bool = False
+    bad: list[str] = field(default_factory=list)
+
+    def refuse(self, message: str) -> None:
+        """Raise `UserError(message)`, or take the row for left out."""
+        if not self.keep_good:
+            raise UserError(message)
+        self.bad.append(message)
 
 
 class RowSource:
-    """A finite source: the tasks of one split, in file order. Raises `UserError` where two tasks have one id."""
+    """A finite source: the tasks of one split, in file order. Raises `UserError` where two tasks have one id.
 
-    def __init__(self, name: str, split: str, tasks: Sequence[Task]) -> None:
+    `places` has for each task where it was read, as `file:line`. `left_out` says in a line each which rows are not among
+    the tasks, and why; `notes` what else a person should know of them.
+    """
+
+    def __init__(
+        self, name: str, split: str, tasks: Sequence[Task], places: Sequence[str] = (), sieve: Sieve | None = None
+    ) -> None:
         self.name = name
         self.split = split
-        self.size: int | None = len(tasks)
+        self._sieve = sieve or Sieve()
+        self.notes: list[str] = []
+        self._places: dict[str, str] = {}
+        kept: list[Task] = []
+        for task, place in zip(tasks, places or [name] * len(tasks), strict=True):
+            if task.id in self._places:
+                other = self._places[task.id]
+                beside = f" (first in {other})" if other != name else ""
+                self._sieve.refuse(f"{place}: the id '{task.id}' occurs twice{beside}; ids must be unique")
+                continue
+            self._places[task.id] = place
+            kept.append(task)
+        self._set(kept)
+
+    def _set(self, tasks: Sequence[Task]) -> None:
         self._tasks = tuple(tasks)
+        self.size: int | None = len(tasks)
         self._index = {task.id: i for i, task in enumerate(tasks)}
-        if len(self._index) != len(tasks):
-            seen: set[str] = set()
-            twice = next(t.id for t in tasks if t.id in seen or seen.add(t.id))  # type: ignore[func-returns-value]
-            raise UserError(f"{name}: the id '{twice}' occurs twice; ids must be unique")
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Bad rows that were not kept, a line each."""
+        return tuple(self._sieve.bad)
+
+    def check_golds(self, verifier: str, grade: Callable[[str, str], Any]) -> None:
+        """Grade every gold answer against itself, where `verifier` is one of `ANSWERS`.
+
+        Raises `UserError` naming the place of the first that is not correct, or leaves such rows out with `keep_good`.
+        """
+        if verifier.split(":")[0] not in ANSWERS:
+            return
+        good = []
+        for task in self._tasks:
+            if verifies_itself(self.answer(task), task.gold, verifier, grade):
+                good.append(task)
+                continue
+            self._sieve.refuse(
+                f"{self._places[task.id]}: field 'answer' is {task.gold[:60]!r}, which '{verifier}' does not verify "
+                "against itself; correct it, or take another verifier"
+            )
+        if len(good) < len(self._tasks):
+            if not good:
+                raise UserError(f"{self.name}: no row has an answer that '{verifier}' verifies; take another verifier")
+            self._set(good)
 
     def draw(self, rng: np.random.Generator) -> Task:
         """One task, uniformly at random."""
@@ -53,48 +126,66 @@ class RowSource:
 
     def answer(self, task: Task) -> str:
         r"""The gold answer in a `\boxed{}`, or on a final-answer line where its braces do not balance."""
-        depth = 0
-        for char in task.gold:
-            depth += (char == "{") - (char == "}")
-            if depth < 0:
-                break
-        return f"\\boxed{{{task.gold}}}" if depth == 0 else f"Answer: {task.gold}"
+        return boxed(task.gold)
 
 
-def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def boxed(answer: str) -> str:
+    r"""`answer` in a `\boxed{}`, or on a final-answer line where its braces do not balance."""
+    depth = 0
+    for char in answer:
+        depth += (char == "{") - (char == "}")
+        if depth < 0:
+            break
+    return f"\\boxed{{{answer}}}" if depth == 0 else f"Answer: {answer}"
+
+
+@lru_cache(maxsize=1 << 16)
+def verifies_itself(answer: str, gold: str, verifier: str, grade: Callable[[str, str], Any]) -> bool:
+    """Whether `answer`, the gold answer put as a response, is correct. Whole numbers are, without asking."""
+    if gold.isascii() and gold.isdigit() and len(gold) < 100 and verifier != "choice":
+        return True
+    return bool(grade(answer, gold).correct)
+
+
+def read_jsonl(path: Path, sieve: Sieve | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line number (from 1) and object of each line of a `.jsonl` or `.jsonl.gz` file; blank lines are skipped.
 
-    Raises `UserError` for a file that cannot be read and for a line that is no JSON object, with file and line.
+    Raises `UserError` for a file that cannot be read, with its name; a line that is no JSON object, or not UTF-8, goes to
+    `sieve` (by default refused) with file and line.
     """
+    sieve = sieve or Sieve()
     opened = gzip.open if path.suffix == ".gz" else open
     number = 0
     try:
-        with opened(path, "rt", encoding="utf-8-sig", newline="\n") as lines:
+        with opened(path, "rb") as lines:
             while line := lines.readline(MAX_LINE + 1):
                 number += 1
                 if len(line) > MAX_LINE:
-                    raise UserError(
-                        f"{path}:{number}: the line is longer than {MAX_LINE} characters; is this JSON lines?"
-                    )
-                if line.strip():
-                    yield number, _parse(line, path, number)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}:{number + 1}: not UTF-8 ({error.reason}); save the file as UTF-8") from error
+                    raise UserError(f"{path}:{number}: the line is longer than {MAX_LINE} bytes; is this JSON lines?")
+                row = _parse(line, path, number, sieve)
+                if row is not None:
+                    yield number, row
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{path}: cannot be read ({reason}); give a .jsonl or .jsonl.gz file that exists") from error
 
 
-def _parse(line: str, path: Path, number: int) -> dict[str, Any]:
+def _parse(line: bytes, path: Path, number: int, sieve: Sieve) -> dict[str, Any] | None:
     try:
-        row = json.loads(line)
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        if not text.strip():
+            return None
+        row = json.loads(text)
+    except UnicodeDecodeError as error:
+        sieve.refuse(f"{path}:{number}: not UTF-8 ({error.reason}); save the file as UTF-8")
+        return None
     except (ValueError, RecursionError) as error:
         where = f" at column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise UserError(f"{path}:{number}: not JSON{where}; each line must be one JSON object") from error
+        sieve.refuse(f"{path}:{number}: not JSON{where}; each line must be one JSON object")
+        return None
     if not isinstance(row, dict):
-        raise UserError(
-            f'{path}:{number}: {type(row).__name__}, not an object; write {{"problem": ..., "answer": ...}}'
-        )
+        sieve.refuse(f'{path}:{number}: {type(row).__name__}, not an object; write {{"problem": ..., "answer": ...}}')
+        return None
     return row
 
 
