@@ -8,6 +8,7 @@ from simko.envs.prompts import PromptFormat
 from simko.envs.registry import EnvInfo, make, register_all, specs
 from simko.envs.token_env import TokenEnv
 from simko.envs.tokenizers import ByteTokenizer, load_tokenizer
+from simko.envs.turns import tool_reply
 from simko.envs.vector_env import TokenVectorEnv
 from simko.envs.verifiers import get_verifier, grade, register_verifier, verifier_names
 
@@ -26,6 +27,7 @@ __all__ = [
     "register_verifier",
     "specs",
     "task",
+    "tool_reply",
     "verifier",
     "verifier_names",
 ]

@@ -66,14 +66,15 @@ def task(
     max_prompt_tokens: int = 512,
     max_new_tokens: int = 256,
     stop: Iterable[str] = (),
-    reply: Reply | None = None,
+    reply: str | Reply | None = None,
 ) -> Callable[[F], F]:
     """Register `function(rng, level) -> (problem, gold)` as the environment `id`; the function itself is returned.
 
     `verifier` names who grades (`simko.envs.verifier_names()`, or your own through `@simko.envs.verifier`).
     `instruction` is appended to every problem as it is. `levels` are the difficulties on offer; without one asked for,
-    each task draws its own. `reply(task, turns)` makes the environment answer back. The function must draw from `rng`
-    alone and, like `reply`, stand at the top level of a module, so that other processes find it: else `UserError`.
+    each task draws its own. `reply(task, turns)` makes the environment answer back, `simko.envs.tool_reply(...)` gives it
+    tools. The function must draw from `rng` alone and, like `reply`, stand at the top level of a module (`reply` may also be
+    given as `"module:name"`), so that other processes find it: else `UserError`.
     """
     meanings = dict(levels) if isinstance(levels, Mapping) else {level: "" for level in levels}
 
@@ -93,8 +94,8 @@ def task(
                 max_new_tokens=max_new_tokens,
                 stop=tuple(stop),
                 levels=tuple(meanings),
-                turns=2 if reply else 1,
-                reply=_entry_point(reply) if reply else None,
+                turns=getattr(reply, "turns", 2) if reply else 1,
+                reply=_entry_point(reply, function) if reply else None,
             )
         )
         return function
@@ -115,10 +116,17 @@ def verifier(name: str) -> Callable[[F], F]:
     return register
 
 
-def _entry_point(function: Callable[..., Any]) -> str:
-    name = getattr(function, "__qualname__", repr(function))
+def _entry_point(given: str | Callable[..., Any], beside: Callable[..., Any] | None = None) -> str:
+    """`"module:name"` of what is given; an object without a name of its own is looked for where `beside` is defined."""
+    if isinstance(given, str):
+        return given
+    name, module = getattr(given, "__qualname__", None), given.__module__
+    if name is None and beside is not None:
+        names = getattr(beside, "__globals__", {})
+        name, module = next((n for n, value in names.items() if value is given), None), beside.__module__
+    name = name or repr(given)
     if not name.isidentifier():
         raise UserError(
             f"'{name}' is not at the top level of a module; other processes could not find it: move it there"
         )
-    return f"{function.__module__}:{name}"
+    return f"{module}:{name}"

@@ -30,6 +30,7 @@ class Episode:
         max_new_tokens: int,
         stop: tuple[str, ...] = (),
         reply: Reply | None = None,
+        last_turn_only: bool = False,
     ) -> None:
         self.task = task
         self.prompt_ids = prompt_ids
@@ -43,6 +44,7 @@ class Episode:
         self._max_new_tokens = max_new_tokens
         self._stop = stop
         self._reply = reply
+        self._last_turn_only = last_turn_only
         self._ended_turns: list[str] = []
         self._turn_start = 0  # where in `ids` the policy's current turn begins
         self._tail = max((len(s.encode("utf-8", "replace")) for s in stop), default=0) + _SPARE
@@ -70,8 +72,9 @@ class Episode:
 
     @property
     def text(self) -> str:
-        """The policy's turns joined by line breaks: what the verifier sees."""
-        return "\n".join(self.turns)
+        """What the verifier sees: the policy's turns joined by line breaks, or with `last_turn_only` the last of them."""
+        turns = self.turns
+        return "\n".join(turns[-1:] if self._last_turn_only else turns)
 
     def push(self, token: int) -> bool:
         """Take the policy's next token; returns whether it ended the policy's turn.

@@ -98,6 +98,17 @@ BUNDLED = (
         reply="simko.envs.tasks.guess_number:reply",
     ),
     EnvInfo(
+        id="simko/Calculator-v0",
+        title="Work out long products with a calculator, up to three calls",
+        tasks="simko.envs.tasks.calculator:Calculator",
+        verifier="numeric",
+        instruction=" You may use a calculator 3 times: write <calc>12*34</calc> and you are told the result. "
+        "Then reply with the number only.",
+        levels=(1, 2, 3, 4),
+        turns=5,
+        reply="simko.envs.tasks.calculator:reply",
+    ),
+    EnvInfo(
         id="simko/JSONL-v0",
         title="Problems of your own: a JSONL file of {problem, answer}, given by data=",
         tasks="simko.envs.tasks.jsonl:JSONL",

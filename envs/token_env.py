@@ -18,6 +18,7 @@ from simko.envs import verifiers
 from simko.envs.episode import Episode, Reply
 from simko.envs.prompts import PromptFormat
 from simko.envs.tokenizers import TokenizerLike, load_tokenizer
+from simko.envs.turns import TryAgain, with_attempts
 from simko.errors import UserError, nearest
 from simko.types import Task, TaskSource, Verdict
 
@@ -36,8 +37,9 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
 
     `source` is a `TaskSource`, or what makes one from `(split, level, data)`: a class, a function, or `"module:name"`
     of one. `stop_ids` end a turn beside the tokenizer's EOS (a model may have more).
-    `reply(task, turns)` lets the environment answer back. Everything else may be None for its default. Raises
-    `UserError` for what cannot be built.
+    `reply(task, turns)` lets the environment answer back (`simko.envs.turns`). `attempts` above 1 lets the policy
+    try again after a wrong answer: it hears that it was wrong, and the reward is that of its last answer. Everything else
+    may be None for its default. Raises `UserError` for what cannot be built.
     """
 
     metadata = {"render_modes": ["ansi"], "render_fps": 30}  # noqa: RUF012 - Gymnasium's own annotation
@@ -58,6 +60,7 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         stop: tuple[str, ...] | list[str] | None = None,
         stop_ids: Iterable[int] | None = None,
         reply: str | Reply | None = None,
+        attempts: int | None = None,
         render_mode: str | None = None,
     ) -> None:
         self.split = split or "train"
@@ -83,6 +86,16 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         self.verifier_name = verifier or "math"
         verifiers.get_verifier(self.verifier_name)  # an unknown name is an error now, not at the first grade
         self.reply: Reply | None = load_object(reply) if isinstance(reply, str) else reply
+        self.attempts = _positive("attempts", attempts, 1)
+        if self.attempts > 1:
+            if self.reply is not None:
+                raise UserError(
+                    f"attempts is {attempts}, but this environment answers back already; leave attempts out"
+                )
+            self.reply = TryAgain(self.grade, self.attempts)
+        own_stop: tuple[str, ...] = getattr(self.reply, "stop", ())
+        self.stop += tuple(s for s in own_stop if s not in self.stop)
+        self.last_turn_only = bool(getattr(self.reply, "last_turn_only", False))
         self.tokenizer = load_tokenizer(tokenizer)
         self.format = PromptFormat(self.tokenizer, template or "chat", instruction or "", stop_ids or ())
         self.single_turn = self.reply is None
@@ -109,7 +122,7 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
                 f"the prompt of task '{task.id}' has {len(ids)} tokens, not 1 to {self.max_prompt_tokens}; "
                 "raise max_prompt_tokens or leave the task out"
             )
-        return Episode(task, ids, self.format, self.max_new_tokens, self.stop, self.reply)
+        return Episode(task, ids, self.format, self.max_new_tokens, self.stop, self.reply, self.last_turn_only)
 
     def grade(self, text: str, task: Task) -> Verdict:
         """The verdict on an answer's text (`Episode.text`), cut by the budget or not."""
@@ -205,13 +218,20 @@ def load_object(path: str) -> Any:
 def make_env(env: Mapping[str, Any], **overrides: Any) -> TokenEnv:
     """The Gymnasium entry point: `env` holds the registered environment's own settings, a None override keeps them.
 
-    Raises `UserError` for an unknown keyword.
+    `attempts` without a `max_new_tokens` beside it raises the environment's own budget with it. Raises `UserError` for an
+    unknown keyword.
     """
     known = list(inspect.signature(TokenEnv).parameters)
     for key in overrides:
         if key not in known:
             raise UserError(f"environments take no '{key}'{nearest(key, known)}; known: {', '.join(known)}")
-    return TokenEnv(**{**env, **{key: value for key, value in overrides.items() if value is not None}})
+    given = {key: value for key, value in overrides.items() if value is not None}
+    settings = {**env, **given}
+    if "max_new_tokens" in env and "max_new_tokens" not in given:
+        settings["max_new_tokens"] = with_attempts(
+            env["max_new_tokens"], _positive("attempts", given.get("attempts"), 1)
+        )
+    return TokenEnv(**settings)
 
 
 def _positive(name: str, value: int | None, default: int) -> int:

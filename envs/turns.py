@@ -1,0 +1,113 @@
+"""Environments that answer back: tools that the policy may call, and another try after a wrong answer.
+
+A reply is any `reply(task, turns) -> str | None` (`simko.envs.episode.Reply`). Those made here also say, as attributes,
+what goes with them: `stop`, strings that end the policy's turn; `turns`, how many turns there may be at most; and
+`last_turn_only`, that the verifier sees the policy's last turn and not all of them. An author's own reply may have them,
+too. What the environment says carries no loss.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from simko.errors import UserError
+from simko.types import Task, Verdict
+
+Tool = Callable[[str], str]
+"""What stands between the tags -> what the policy is told. `ValueError("why")` becomes the reply "Error: why"."""
+
+MAX_SAID = 400  # characters of a tool's result that are passed on
+NO_CALLS_LEFT = "Error: no calls are left. Give the final answer."
+AGAIN = "Incorrect. Try again."
+AGAIN_TOKENS = 32  # room for that feedback, with what a chat template puts around it
+
+
+def tool_reply(tools: Mapping[str, Tool], max_calls: int = 3) -> ToolReply:
+    """The reply of an environment with tools: the policy writes `<name>input</name>` and is told `tools[name](input)`.
+
+    The closing tag ends the policy's turn, so one turn holds one call, and everything before it is the policy's own
+    reasoning. A call left open at the end of a turn counts as one. After `max_calls` calls, failed ones included, the
+    policy is told once that none are left; a turn without a call is the final answer, and the verifier sees it alone.
+    To be picklable the tools must stand at the top level of a module.
+
+    Raises `UserError` for no tools, a name that is no word, and `max_calls` below 1.
+    """
+    for name in tools:
+        if not re.fullmatch(r"\w+", name):
+            raise UserError(f"tool name {name!r}: use letters, digits and underscores")
+    if not tools or isinstance(max_calls, bool) or not isinstance(max_calls, int) or max_calls < 1:
+        raise UserError(f"tool_reply: {len(tools)} tools and max_calls {max_calls!r}; give at least one of each")
+    return ToolReply(dict(tools), max_calls)
+
+
+@dataclass(frozen=True)
+class ToolReply:
+    """See `tool_reply`."""
+
+    tools: dict[str, Tool]
+    max_calls: int
+    last_turn_only = True
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """The closing tags."""
+        return tuple(f"</{name}>" for name in self.tools)
+
+    @property
+    def turns(self) -> int:
+        """Each call, one call too many, and the answer."""
+        return self.max_calls + 2
+
+    def __call__(self, task: Task, turns: Sequence[str]) -> str | None:
+        """The result of the call that the last turn ends with; None where it is the final answer."""
+        calls = [self._call(turn) for turn in turns]
+        if calls[-1] is None:
+            return None
+        number = sum(call is not None for call in calls)
+        if number > self.max_calls:
+            return NO_CALLS_LEFT if number == self.max_calls + 1 else None
+        name, given = calls[-1]
+        try:
+            return str(self.tools[name](given))[:MAX_SAID]
+        except ValueError as error:
+            return f"Error: {error}"[:MAX_SAID]
+        except Exception as error:  # an author's tool raises whatever it likes
+            return f"Error: {name} failed ({type(error).__name__})"
+
+    def _call(self, turn: str) -> tuple[str, str] | None:
+        """The tool and its input, from the last opening tag to the end of the turn (its closing tag is cut)."""
+        places = [(turn.rfind(f"<{name}>"), name) for name in self.tools]
+        at, name = max(places)
+        return (name, turn[at + len(name) + 2 :].strip()) if at >= 0 else None
+
+
+@dataclass(frozen=True)
+class TryAgain:
+    """Another try after a wrong answer, `attempts` in all; the last answer is the one that counts.
+
+    The policy hears that it was wrong and nothing else: the gold answer is in no feedback. A right answer ends it, and
+    so does a verifier that fails, since there is nothing to tell then.
+    """
+
+    grade: Callable[[str, Task], Verdict]
+    attempts: int
+    last_turn_only = True
+
+    @property
+    def turns(self) -> int:
+        """One an attempt."""
+        return self.attempts
+
+    def __call__(self, task: Task, turns: Sequence[str]) -> str | None:
+        """The feedback on the last turn; None where it ends the answer."""
+        if len(turns) >= self.attempts:
+            return None
+        verdict = self.grade(turns[-1], task)
+        return AGAIN if verdict.valid and not verdict.correct else None
+
+
+def with_attempts(max_new_tokens: int, attempts: int) -> int:
+    """The token budget of `attempts` answers where one has `max_new_tokens`, feedback included."""
+    return max_new_tokens * attempts + AGAIN_TOKENS * (attempts - 1)
