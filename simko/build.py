@@ -42,6 +42,7 @@ def make_env(config: Any, policy: LoraPolicy, split: str) -> TokenEnv:
     options = {
         "data": config.data,
         "level": config.level,
+        "attempts": config.attempts if config.attempts > 1 else None,
         "verifier": config.verifier,
         "max_prompt_tokens": config.max_prompt_tokens,
         "max_new_tokens": config.max_new_tokens,

@@ -42,6 +42,9 @@ class TrainConfig:
 
     data: str | None = setting(None, "data file or folder of the environment, where it reads one")
     level: int | None = setting(None, "difficulty of the environment; its own default where empty", minimum=0)
+    attempts: int = setting(
+        1, "answers to a problem: after a wrong one the policy is told so and tries again", minimum=1
+    )
     template: str = setting("chat", "prompt: 'chat' (the model's template), 'plain', or text with {problem}")
     verifier: str | None = setting(None, "verifier name; the environment's own where empty")
     max_prompt_tokens: int | None = setting(None, "longest prompt; the environment's own where empty", minimum=1)
@@ -104,6 +107,9 @@ class EvalConfig:
 
     data: str | None = setting(None, "data file or folder of the environment")
     level: int | None = setting(None, "difficulty of the environment", minimum=0)
+    attempts: int | None = setting(
+        None, "answers to a problem, with feedback between; the run's own where empty", minimum=1
+    )
     template: str | None = setting(None, "prompt template")
     verifier: str | None = setting(None, "verifier name")
     max_prompt_tokens: int | None = setting(None, "longest prompt", minimum=1)

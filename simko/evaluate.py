@@ -29,7 +29,7 @@ from simko.types import Task
 GENERATED_PROBLEMS = 100
 DECIDING = (
     *("model", "quantization", "adapter_sha256", "step", "env", "data", "data_sha256", "level", "template", "verifier"),
-    *("max_new_tokens", "n", "problems", "seed", "temperature", "top_p"),
+    *("attempts", "max_new_tokens", "n", "problems", "seed", "temperature", "top_p"),
 )
 """What in a result decides its numbers, beside whether the base model was measured too."""
 
@@ -196,6 +196,7 @@ def _describe(config: EvalConfig, target: Target, env: Any, tasks: Sequence[Task
         "data": settings.data,
         "data_sha256": file_hash(settings.data),
         "level": settings.level,
+        "attempts": settings.attempts,
         "template": settings.template,
         "verifier": getattr(env, "verifier_name", None),
         "max_new_tokens": env.max_new_tokens,

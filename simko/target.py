@@ -33,7 +33,7 @@ def resolve(config: EvalConfig, in_memory: bool = False) -> Target:
     """
     given = {
         name: value
-        for name in ("env", "data", "level", "template", "verifier", "max_prompt_tokens", "max_new_tokens")
+        for name in ("env", "data", "level", "attempts", "template", "verifier", "max_prompt_tokens", "max_new_tokens")
         if (value := getattr(config, name)) is not None
     }
     given |= {} if config.quantization is None else {"quantization": config.quantization}
@@ -44,7 +44,7 @@ def resolve(config: EvalConfig, in_memory: bool = False) -> Target:
         run = RunFolder.open(config.target)
         if config.env not in (None, run.config.env):  # what belongs to the run's environment means nothing in another
             own = dict.fromkeys(("data", "level", "verifier", "max_prompt_tokens", "max_new_tokens"))
-            given = own | given
+            given = own | {"attempts": 1} | given
         adapter = adapter or run.adapter()
         if adapter is None and not in_memory:
             raise UserError(
