@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from simko.agents import fingerprint as fingerprints
 from simko.agents.loading import quiet
 from simko.errors import UserError
 
@@ -72,7 +73,8 @@ def read_config(folder: str | os.PathLike[str], name: str) -> LoraConfig:
         refused.append("bias")
     if kind != "LORA" or refused:
         raise UserError(f"{path}: only plain LoRA can be continued; this is {', '.join(refused) or kind}")
-    if base != name and not any(Path(place).expanduser().is_dir() for place in (base, name)):
+    known = (Path(folder) / fingerprints.BASE_FILE).is_file()  # then the weights are compared, and not their names
+    if base != name and not known and not any(Path(place).expanduser().exists() for place in (base, name)):
         raise UserError(f"adapter '{folder}' was trained on '{base}', not on '{name}'; use that model")
     try:
         config = LoraConfig(

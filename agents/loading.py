@@ -121,11 +121,16 @@ def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
     if dtype == "auto":
         if device.type != "cuda":
             return torch.float32
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        return native_dtype(None if torch.version.hip else torch.cuda.get_device_capability(device))
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if not (isinstance(found, torch.dtype) and found.is_floating_point):
         raise UserError(f"dtype '{dtype}' is none of auto, float32, bfloat16, float16, float64")
     return found
+
+
+def native_dtype(capability: tuple[int, int] | None) -> torch.dtype:
+    """bfloat16 from compute capability 8.0 (Ampere) on, float16 below (Turing, Volta); None is ROCm, which has bfloat16."""
+    return torch.bfloat16 if capability is None or capability >= (8, 0) else torch.float16
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from simko.agents import adapter as adapters
+from simko.agents import fingerprint as fingerprints
 from simko.agents.acting import Actor
 from simko.agents.engine import LocalEngine
 from simko.agents.loading import Quantization, find_model, load_model, load_tokenizer, pick_device, pick_dtype, quiet
@@ -50,6 +51,7 @@ class LoraPolicy:
         engine: the `simko.types.Engine` that decodes with the current adapter.
         eos_ids: every id that ends an answer: the tokenizer's EOS and those of the model's generation config.
         device, dtype: where the model computes, and in what.
+        fingerprint: of the base model's weights (see `simko.agents.fingerprint`), saved with the adapter.
     """
 
     def __init__(
@@ -60,8 +62,10 @@ class LoraPolicy:
         seed: int = 0,
         gradient_checkpointing: bool = False,
         decode_weights: DecodeWeights = "auto",
+        fingerprint: str | None = None,
     ) -> None:
         self.model = model
+        self.fingerprint = fingerprint
         self.tokenizer = tokenizer
         self._causal_lm = model.get_base_model()
         self.device: torch.device = self._causal_lm.device
@@ -124,10 +128,17 @@ class LoraPolicy:
             adapted = adapters.add_adapter(frozen, config, seed)
         except (ValueError, TypeError) as error:
             raise UserError(f"model '{name}': the adapter cannot be made: {str(error).splitlines()[0]}") from error
+        fingerprint = fingerprints.of_model(source.location)
         if adapter is not None:
+            fingerprints.check(adapter, name, fingerprint)
             adapters.load_weights(adapted, adapter)
         return cls(
-            adapted, tokenizer, seed=seed, gradient_checkpointing=gradient_checkpointing, decode_weights=decode_weights
+            adapted,
+            tokenizer,
+            seed=seed,
+            gradient_checkpointing=gradient_checkpointing,
+            decode_weights=decode_weights,
+            fingerprint=fingerprint,
         )
 
     def hidden(self, ids: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
@@ -213,7 +224,8 @@ class LoraPolicy:
 
             try:
                 more = sorted(self.eos_ids - {self.tokenizer.eos_token_id})
-                env = gymnasium.make(env, tokenizer=self.tokenizer, **({"stop_ids": more} if more else {}))
+                options: dict[str, Any] = {"stop_ids": more} if more else {}
+                env = gymnasium.make(env, tokenizer=self.tokenizer, **options)
             except gymnasium.error.Error as error:
                 raise UserError(f"solve: no environment '{env}' ({error}); `simko env list` shows them") from error
         env = env.unwrapped
@@ -248,8 +260,9 @@ class LoraPolicy:
         return self._actor.act(self._causal_lm, self.lm_head(), observation, version, temperature, top_p, top_k)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the adapter as a plain PEFT folder: `adapter_model.safetensors` and `adapter_config.json`."""
+        """Write the adapter as a plain PEFT folder, with the fingerprint of its base model in a file of ours."""
         adapters.save_adapter(self.model, folder)
+        fingerprints.record(folder, self._name, self.fingerprint)
 
     def load_adapter(self, folder: str | os.PathLike[str]) -> None:
         """Replace the adapter's weights by those in `folder`, bit for bit.
@@ -258,7 +271,8 @@ class LoraPolicy:
             UserError: no adapter there, a damaged one, or one of another model, rank or set of layers.
         """
         mine = self.model.peft_config["default"]
-        theirs = adapters.read_config(folder, mine.base_model_name_or_path)
+        theirs = adapters.read_config(folder, self._name)
+        fingerprints.check(folder, self._name, self.fingerprint)
         for key in ("r", "lora_alpha", "use_rslora"):
             if getattr(mine, key) != getattr(theirs, key):
                 raise UserError(
@@ -279,6 +293,10 @@ class LoraPolicy:
         with quiet():
             plain_copy(self._causal_lm, torch.device("cpu")).save_pretrained(path)
             self.tokenizer.save_pretrained(path)
+
+    @property
+    def _name(self) -> str:
+        return str(self.model.peft_config["default"].base_model_name_or_path)
 
     def _text(self, ids: NDArray[np.int64], stop: Sequence[str]) -> str:
         return cut(self.tokenizer.decode(ids.tolist(), skip_special_tokens=True), stop)

@@ -411,7 +411,11 @@ def test_the_built_in_policy_answers() -> None:
 def test_save_and_load_bit_for_bit(model_folder: Folder, tmp_path: Path) -> None:
     policy = load(model_folder())
     policy.save(tmp_path / "a")
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "simko_base.json",
+    ]
     again = LoraPolicy.from_pretrained(model_folder(), adapter=tmp_path / "a", lora_rank=99, device="cpu")
     assert equal(state(policy), state(again))
     assert again.model.peft_config["default"].r == 4
@@ -494,6 +498,7 @@ def test_damaged_adapters_are_refused_and_change_nothing(model_folder: Folder, t
     with pytest.raises(UserError, match=r"no adapter_config.json"):
         policy.load_adapter(tmp_path)
     load(model_folder("llama", hidden_size=96)).save(tmp_path / "wide")
+    (tmp_path / "wide" / "simko_base.json").unlink()
     with pytest.raises(UserError, match="another base model or rank"):
         policy.load_adapter(tmp_path / "wide")
     LoraPolicy.from_pretrained(model_folder(), lora_rank=5, device="cpu").save(tmp_path / "five")
