@@ -1,0 +1,99 @@
+"""Which weights an adapter was trained on: a hash of the base model's safetensors, kept beside the adapter.
+
+Adapters fit every model of the same shape, and are noise on all of them but one. The hash reads each tensor's name, dtype,
+shape and a few kilobytes of it, so that it costs milliseconds and differs between a model and its fine-tunes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from simko.errors import UserError
+
+BASE_FILE = "simko_base.json"
+_WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_SAMPLE = 4096  # bytes at the head, the middle and the tail of each tensor
+
+
+def of_model(location: str) -> str | None:
+    """The fingerprint of a folder, or of a Hub id in the cache; None where it has no safetensors of the usual names."""
+    digest, found = sha256(), False
+    entries: list[tuple[str, str, Path, int, int]] = []
+    for path in _weight_files(location):
+        entries += _tensors(path)
+    for name, about, path, start, stop in sorted(entries):
+        found = True
+        digest.update(f"{name} {about}\n".encode())
+        with path.open("rb") as source:
+            for part in _samples(source, start, stop):
+                digest.update(part)
+    return digest.hexdigest() if found else None
+
+
+def record(folder: str | os.PathLike[str], base: str, fingerprint: str | None) -> None:
+    """Write the fingerprint of the model called `base` beside an adapter; nothing where there is none."""
+    if fingerprint is not None:
+        content = {"base_model": base, "weights_sha256": fingerprint}
+        (Path(folder) / BASE_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def check(folder: str | os.PathLike[str], name: str, fingerprint: str | None) -> None:
+    """Raise `UserError` where the adapter in `folder` was trained on other weights than those of the model `name`."""
+    path = Path(folder) / BASE_FILE
+    if fingerprint is None or not path.is_file():
+        return
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        base, weights = str(stored["base_model"]), str(stored["weights_sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); delete it to load the adapter unchecked") from error
+    if weights != fingerprint:
+        other = f"on '{base}'" if base != name else "on an earlier state of it"
+        raise UserError(
+            f"adapter '{folder}' was not trained on the weights of '{name}' but {other}; give the model that it was trained "
+            f"on, or delete {path} to load it all the same"
+        )
+
+
+def _weight_files(location: str) -> list[Path]:
+    """The safetensors of a model, in the order of their names."""
+    whole, index = _local(location, _WEIGHTS), _local(location, _INDEX)
+    if whole is not None:
+        return [whole]
+    if index is None:
+        return []
+    names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    parts = [_local(location, str(name)) for name in names]
+    return [part for part in parts if part is not None] if None not in parts else []
+
+
+def _local(location: str, file: str) -> Path | None:
+    folder = Path(location)
+    if folder.is_dir():
+        return folder / file if (folder / file).is_file() else None
+    import huggingface_hub
+
+    found: Any = huggingface_hub.try_to_load_from_cache(location, file)
+    return Path(found) if isinstance(found, str) else None
+
+
+def _tensors(path: Path) -> Iterator[tuple[str, str, Path, int, int]]:
+    """Name, dtype with shape, file, first and last byte of each tensor of a safetensors file."""
+    with path.open("rb") as source:
+        length = int.from_bytes(source.read(8), "little")
+        header: dict[str, Any] = json.loads(source.read(min(length, path.stat().st_size)))
+    for name, about in header.items():
+        if name != "__metadata__":
+            start, stop = about["data_offsets"]
+            yield name, f"{about['dtype']} {about['shape']}", path, 8 + length + start, 8 + length + stop
+
+
+def _samples(source: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
+    for at in (start, max(start, (start + stop - _SAMPLE) // 2), max(start, stop - _SAMPLE)):
+        source.seek(at)
+        yield source.read(min(_SAMPLE, stop - at))
