@@ -26,6 +26,19 @@ _HERE = "simko.envs.verifiers.synlogic"
 
 CHECKERS: dict[str, str] = {
     # arrow_maze to mathador
+    "arrow_maze": f"{_HERE}.arrow_maze:check",
+    "boolean_expressions": f"{_HERE}.boolean_expressions:check",
+    "buggy_tables": f"{_HERE}.buggy_tables:check",
+    "calcudoko": f"{_HERE}.calcudoko:check",
+    "campsite": f"{_HERE}.campsite:check",
+    "cryptarithm": f"{_HERE}.cryptarithm:check",
+    "dyck_language": f"{_HERE}.dyck:complete",
+    "dyck_language_errors": f"{_HERE}.dyck:errors",
+    "dyck_language_reasoning_errors": f"{_HERE}.dyck:reasoning_errors",
+    "futoshiki": f"{_HERE}.futoshiki:check",
+    "goods_exchange": f"{_HERE}.goods_exchange:check",
+    "kukurasu": f"{_HERE}.kukurasu:check",
+    "math_path": f"{_HERE}.math_path:check",
     "mathador": f"{_HERE}.mathador:check",
     # minesweeper to web_of_lies
 }

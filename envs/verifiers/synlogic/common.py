@@ -32,6 +32,7 @@ _TOKEN = re.compile(
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s{0,4}\{")
 _STATED = re.compile(r"(?:answer\s?(?:is|:|：|=)|答案\s?(?:是|为|:|：))\s?:?\s?(\S.{0,2000})$", re.IGNORECASE)
+_DOUBLE = re.compile(r"\[\[([^\[\]]{1,2000})\]\]")
 _INTEGER = re.compile(rf"[+-]?\d{{1,{MAX_DIGITS}}}")
 
 
@@ -162,17 +163,31 @@ def is_latin(grid: list[list[int]], size: int) -> bool:
 
 
 def marked_or_last_line(text: str, is_answer: Callable[[str], bool]) -> str | None:
-    r"""The last fenced block, else the last `\boxed{}`, else what the last line or final-answer statement says.
+    r"""The one short answer of `text`: a fenced block at its very end, else the last box, else the last line, else the
+    last fenced block.
 
-    An unmarked line counts only where `is_answer` says that it is nothing but an answer. A `$...$` round an answer and
-    bold marks go.
+    A line counts only where `is_answer` says that it, or what follows its "the answer is", is nothing but an answer.
     """
-    for marked in (next((b for b in reversed(fenced_blocks(text)) if b), None), last_boxed(text)):
-        if marked:
-            return marked.strip("$ ")
+    blocks = [block for block in fenced_blocks(text) if block]
+    if blocks and text.rstrip().endswith("```"):
+        return last_boxed(blocks[-1]) or blocks[-1]
+    box = last_boxed(text)
+    if box is not None:
+        return box.strip("$ ")
     lines = [line.strip().strip("*`$ ").strip() for line in text.splitlines()]
     last = next((line for line in reversed(lines) if line), "")[:MAX_LIST]
     for candidate in (last, *(m[1].strip().rstrip(".。").strip("*`$ ") for m in [_STATED.search(last)] if m)):
         if candidate and is_answer(candidate):
             return candidate
-    return None
+    return blocks[-1] if blocks else None
+
+
+def last_double_brackets(text: str) -> str | None:
+    """What stands in the last `[[...]]` that holds no bracket, stripped."""
+    found = _DOUBLE.findall(text)
+    return found[-1].strip() if found else None
+
+
+def squeeze(text: str) -> str:
+    """Without white space: how short answers are compared."""
+    return "".join(text.split())

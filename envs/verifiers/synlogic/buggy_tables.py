@@ -1,0 +1,47 @@
+"""A number worked out from a table that was garbled in print: unique, rounded to two decimals (trailing zeros do not count)."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import Any
+
+from simko.envs.verifiers.synlogic.common import fenced_blocks, marked_or_last_line
+
+MAX_CHARS = 10_000
+_NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3}){1,6}|\d{1,20})(?:\.\d{1,20})?")
+_FIELD = re.compile(r"[\"']answer[\"']\s{0,20}:\s{0,20}(?:\"([^\"\n]{0,80})\"|'([^'\n]{0,80})'|([-+\d.,]{1,80}))")
+
+
+def number(text: str) -> Decimal | None:
+    """The number that `text` is, None where it is none."""
+    text = text.strip(" \t\n$*_`\"'")
+    return Decimal(text.replace(",", "")) if text.isascii() and _NUMBER.fullmatch(text) else None
+
+
+def check(text: str, game: dict[str, Any]) -> bool | None:
+    """Whether `answer` of the JSON object that was asked for (or the box, or the last line) is the number."""
+    answer = _from_json(text)
+    if answer is None:
+        answer = marked_or_last_line(text, lambda line: number(line) is not None)
+    if answer is None:
+        return None
+    found = number(answer)
+    return found is not None and found == number(game["answer"])
+
+
+def _from_json(text: str) -> str | None:
+    for block in (*reversed(fenced_blocks(text)[-5:]), text):
+        try:
+            value = json.loads(block[:MAX_CHARS])
+        except (ValueError, RecursionError):
+            value = None
+        result = value.get("result", value) if isinstance(value, dict) else None
+        if isinstance(result, list) and len(result) == 1:
+            result = result[0]
+        if isinstance(result, dict) and isinstance(result.get("answer"), str | int | float):
+            return str(result["answer"])
+        if fields := _FIELD.findall(block[-MAX_CHARS:]):
+            return next((part for part in fields[-1] if part), "")
+    return None

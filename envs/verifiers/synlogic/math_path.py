@@ -1,0 +1,31 @@
+"""Put a digit for every `?` of an equation so that it holds: any such digits, in exact arithmetic with Python's `%`."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Any
+
+from simko.envs.verifiers.synlogic.arithmetic import ascii_signs, value_of
+from simko.envs.verifiers.synlogic.common import last_double_brackets, marked_or_last_line
+
+_EQUATION = re.compile(r"[-+*/%()\d]{1,300}=-?\d[\d.]{0,20}")
+
+
+def check(text: str, game: dict[str, Any]) -> bool | None:
+    """Whether the last `[[...]]` (or box, or line) is the equation with one digit for each `?`, and true."""
+    answer = last_double_brackets(text)
+    if answer is None:
+        answer = marked_or_last_line(text, lambda line: bool(_EQUATION.fullmatch(ascii_signs(line))))
+    if answer is None:
+        return None
+    written, query = ascii_signs(answer), ascii_signs(game["metadata"]["query_expr"])
+    if len(written) != len(query):
+        return False
+    if not all(a in "0123456789" if q == "?" else a == q for a, q in zip(written, query, strict=True)):
+        return False
+    left, _, right = written.partition("=")
+    try:
+        return value_of(left) == Fraction(right)
+    except (ValueError, ZeroDivisionError):
+        return False
