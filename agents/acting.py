@@ -17,7 +17,8 @@ from simko.head import LmHead
 class Actor:
     """Remembers the tokens that a model has seen, their keys and values, and a stream of random numbers."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, vocabulary: int | None = None) -> None:
+        self._vocabulary = vocabulary
         self.restart(seed)
         self._cache: Any = None
         self._ids: list[int] = []
@@ -59,5 +60,6 @@ class Actor:
         self._cache, self._ids, self._version = output.past_key_values, ids, version
         uniform = torch.from_numpy(self._streams.draw(np.zeros(1, dtype=np.int64), self._drawn))
         self._drawn += 1
-        token, _ = sample(head_logits(output.last_hidden_state[:, -1], head), uniform, temperature, top_p, top_k)
+        logits = head_logits(output.last_hidden_state[:, -1], head)
+        token, _ = sample(logits, uniform, temperature, top_p, top_k, self._vocabulary)
         return int(token)

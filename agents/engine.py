@@ -34,7 +34,7 @@ class LocalEngine:
         weights: gives the model to decode with; asked once a call of `generate`, and may build a transient copy.
         head: gives the model's output layer.
         eos_ids: ids that end a sequence, where `Sampling.stop_ids` names none.
-        tokenizer: needed where stop strings are used.
+        tokenizer: needed where stop strings are used; ids beyond its vocabulary are never drawn.
         cache_bytes: budget of keys, values and logits; rows beyond it wait for the next chunk, which prefills its prompts
             anew. 2 GiB on CPU, half of what is free on CUDA.
     """
@@ -51,6 +51,7 @@ class LocalEngine:
         self._head = head
         self.eos_ids = frozenset(eos_ids)
         self._tokenizer = tokenizer
+        self._vocabulary = vocabulary_of(tokenizer)
         self.cache_bytes = cache_bytes
 
     @torch.no_grad()
@@ -107,8 +108,9 @@ class LocalEngine:
         hidden = batch.prefill()
         for step in range(max(budget)):
             uniform = torch.from_numpy(streams.draw(live, step))
+            logits = head_logits(hidden, batch.head)
             tokens, logp = sample(
-                head_logits(hidden, batch.head), uniform, sampling.temperature, sampling.top_p, sampling.top_k
+                logits, uniform, sampling.temperature, sampling.top_p, sampling.top_k, self._vocabulary
             )
             going = np.ones(len(live), dtype=bool)
             for slot, (row, token, value) in enumerate(zip(live.tolist(), tokens.tolist(), logp.tolist(), strict=True)):
@@ -254,6 +256,12 @@ def head_logits(hidden: Float[Tensor, "N D"], head: LmHead) -> Float[Tensor, "N 
         z = z + head.bias
     z = z if head.scale == 1.0 else z * head.scale
     return z if head.soft_cap is None else head.soft_cap * torch.tanh(z / head.soft_cap)
+
+
+def vocabulary_of(tokenizer: Any) -> int | None:
+    """One more than the largest id of a tokenizer, where it says so. Many models have more rows in their output layer."""
+    tokens = tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else None
+    return 1 + max(tokens.values()) if tokens else None
 
 
 def cache_bytes_per_token(model: Any) -> int:

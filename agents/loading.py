@@ -96,6 +96,18 @@ def load_model(source: Source, quantization: Quantization, device: torch.device,
     return model.eval().requires_grad_(False)
 
 
+def check_vocabulary(name: str, tokenizer: Any, embedded: int) -> None:
+    """Raise `UserError` where the tokenizer's own tokens, those added later aside, lie beyond the `embedded` ids of the model.
+
+    Added tokens may (a pad token, say): a prompt that has one is refused by the engine.
+    """
+    if tokenizer.vocab_size > embedded:
+        raise UserError(
+            f"model '{name}': its tokenizer has {tokenizer.vocab_size} tokens, its embedding {embedded} rows; "
+            "the folder holds another model's tokenizer"
+        )
+
+
 def pick_device(device: str) -> torch.device:
     """`auto` is CUDA where there is one (the local rank's under torchrun), else the CPU.
 

@@ -21,8 +21,17 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from simko.agents import adapter as adapters
 from simko.agents import fingerprint as fingerprints
 from simko.agents.acting import Actor
-from simko.agents.engine import LocalEngine
-from simko.agents.loading import Quantization, find_model, load_model, load_tokenizer, pick_device, pick_dtype, quiet
+from simko.agents.engine import LocalEngine, vocabulary_of
+from simko.agents.loading import (
+    Quantization,
+    check_vocabulary,
+    find_model,
+    load_model,
+    load_tokenizer,
+    pick_device,
+    pick_dtype,
+    quiet,
+)
 from simko.agents.quantize import assert_trainable, lora_layers, make_trainable, plain_copy, plain_weight
 from simko.agents.stops import cut
 from simko.errors import UserError
@@ -79,7 +88,7 @@ class LoraPolicy:
         self.eos_ids = _eos_ids(self._causal_lm, tokenizer)
         self.engine = LocalEngine(self._decoding_model, self.lm_head, self.eos_ids, tokenizer)
         self.engine.check()
-        self._actor = Actor(seed)
+        self._actor = Actor(seed, vocabulary_of(tokenizer))
 
     @classmethod
     def from_pretrained(
@@ -124,6 +133,7 @@ class LoraPolicy:
             config = adapters.read_config(adapter, name)
         tokenizer = load_tokenizer(source)
         frozen = load_model(source, quantization, where, pick_dtype(dtype, where))
+        check_vocabulary(name, tokenizer, frozen.get_input_embeddings().weight.shape[0])
         try:
             adapted = adapters.add_adapter(frozen, config, seed)
         except (ValueError, TypeError) as error:

@@ -46,6 +46,7 @@ def sample(
     temperature: float = 1.0,
     top_p: float = 1.0,
     top_k: int = 0,
+    vocabulary: int | None = None,
 ) -> tuple[Int[Tensor, "N"], Float[Tensor, "N"]]:
     """One token for each row, and its log-prob under the temperature-scaled, untruncated distribution.
 
@@ -54,6 +55,7 @@ def sample(
         uniform: (N,) float64 numbers in [0, 1) that decide the draws.
         temperature: 0 is greedy; its log-probs are those at temperature 1.
         top_p, top_k: truncate the sampling and nothing else. Tokens that tie with the last one kept are kept.
+        vocabulary: ids from here on are never drawn: rows of the output layer that the tokenizer has no token for.
 
     Raises:
         FloatingPointError: the logits of a row hold NaN or +inf, or are -inf throughout.
@@ -66,7 +68,9 @@ def sample(
     z = (z - top).div_(temperature or 1.0)
     p = z.exp()
     log_mass = p.sum(-1).log()
-    ids = logits.argmax(-1) if temperature == 0 else _invert(_truncate(p, top_p, top_k), uniform)
+    if vocabulary is not None and vocabulary < p.shape[-1]:
+        p[:, vocabulary:] = 0
+    ids = logits[:, :vocabulary].argmax(-1) if temperature == 0 else _invert(_truncate(p, top_p, top_k), uniform)
     logp = (z.gather(-1, ids[:, None])[:, 0] - log_mass).clamp_(max=0)
     return ids, logp
 

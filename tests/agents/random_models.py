@@ -58,8 +58,8 @@ def random_model(family: str = "llama", seed: int = 0, **overrides: Any) -> Any:
 
 
 def character_tokenizer() -> PreTrainedTokenizerFast:
-    """One id a printable character; `<pad>` is 0 and `<eos>` 1."""
-    vocabulary = {token: i for i, token in enumerate(["<pad>", "<eos>", *string.printable])}
+    """One id a character, 110 in all; `<pad>` is 0 and `<eos>` 1."""
+    vocabulary = {token: i for i, token in enumerate(["<pad>", "<eos>", *string.printable, *"äöüßéèêç"])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(
