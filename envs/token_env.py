@@ -36,7 +36,8 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
     asks for one task. A step before `reset` or after the end raises `gymnasium.error.ResetNeeded`.
 
     `source` is a `TaskSource`, or what makes one from `(split, level, data)`: a class, a function, or `"module:name"`
-    of one. `stop_ids` end a turn beside the tokenizer's EOS (a model may have more).
+    of one; `source_options` are further keywords of it, such as `keep_good_rows` of sources that read files.
+    `stop_ids` end a turn beside the tokenizer's EOS (a model may have more).
     `reply(task, turns)` lets the environment answer back (`simko.envs.turns`). `attempts` above 1 lets the policy
     try again after a wrong answer: it hears that it was wrong, and the reward is that of its last answer. Everything else
     may be None for its default. Raises `UserError` for what cannot be built.
@@ -61,6 +62,7 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         stop_ids: Iterable[int] | None = None,
         reply: str | Reply | None = None,
         attempts: int | None = None,
+        source_options: Mapping[str, Any] | None = None,
         render_mode: str | None = None,
     ) -> None:
         self.split = split or "train"
@@ -77,14 +79,21 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
 
         made = load_object(source) if isinstance(source, str) else source
         if not isinstance(made, TaskSource) or isinstance(made, type):
-            made = made(split=self.split, level=level, data=str(data) if isinstance(data, Path) else data)
+            place = str(data) if isinstance(data, Path) else data
+            made = made(split=self.split, level=level, data=place, **_options(made, source_options))
+        elif source_options:
+            raise UserError("source_options is for a source that is made here; give them where yours is made")
         if not isinstance(made, TaskSource):
             raise UserError(
                 f"source {source!r} makes a {type(made).__name__}; it must have name, size, draw, get, tasks"
             )
         self.source: TaskSource = made
         self.verifier_name = verifier or "math"
-        verifiers.get_verifier(self.verifier_name)  # an unknown name is an error now, not at the first grade
+        own_grade = verifiers.get_verifier(
+            self.verifier_name
+        )  # an unknown name is an error now, not at the first grade
+        if check_golds := getattr(self.source, "check_golds", None):
+            check_golds(self.verifier_name, own_grade)
         self.reply: Reply | None = load_object(reply) if isinstance(reply, str) else reply
         self.attempts = _positive("attempts", attempts, 1)
         if self.attempts > 1:
@@ -232,6 +241,22 @@ def make_env(env: Mapping[str, Any], **overrides: Any) -> TokenEnv:
             env["max_new_tokens"], _positive("attempts", given.get("attempts"), 1)
         )
     return TokenEnv(**settings)
+
+
+def _options(source: Callable[..., TaskSource], options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options, each a keyword that `source` takes; raises `UserError` for another."""
+    if not options:
+        return {}
+    if not isinstance(options, Mapping):
+        raise UserError(f"source_options is {options!r}; give a mapping, as in {{'keep_good_rows': True}}")
+    taken = [name for name in inspect.signature(source).parameters if name not in ("split", "level", "data")]
+    for key in options:
+        if key not in taken:
+            known = f"known: {', '.join(taken)}" if taken else "it has none"
+            raise UserError(
+                f"the source of this environment takes no option '{key}'{nearest(str(key), taken)}; {known}"
+            )
+    return dict(options)
 
 
 def _positive(name: str, value: int | None, default: int) -> int:

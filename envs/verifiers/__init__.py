@@ -22,6 +22,7 @@ Check = Callable[[str, str], "bool | float | Verdict | None"]
 
 BUNDLED = {
     "math": "maths in LaTeX or text: numbers exactly, the rest by math-verify in a worker process",
+    "math_row": "maths where the gold may be JSON: {answer, accepted, tolerance}",
     "numeric": "a number, exactly; `numeric:1e-6` within that relative tolerance",
     "exact": "the same text, white space aside; `exact:nocase` ignores case",
     "choice": "a letter, or a word such as yes, no, true, false, valid, invalid",

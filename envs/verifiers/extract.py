@@ -37,7 +37,7 @@ _LINE = re.compile(
 _SENTENCE = re.compile(
     r"^(?:(?:so|thus|therefore|hence|then|and|finally|in conclusion|in summary|consequently|we conclude that)\s?,?\s){0,2}"
     r"(?:the|our|my)\s(?:final\s|correct\s)?answer(?:\sto\s(?:the|this)\s(?:problem|question))?\s(?:is|would be)\s?:?\s?"
-    r"(?P<answer>\S.*)$",
+    r"(?:(?:therefore|thus|then|hence|indeed|simply|just|clearly),?\s)?(?P<answer>\S.*)$",
     re.IGNORECASE,
 )
 _HASHES = re.compile(r"^\s{0,8}####\s?(?P<answer>\S.*)$")
@@ -51,6 +51,7 @@ _NEGATION = re.compile(
 _MINUS = re.compile(r"(?:\S\s*|\$|^)[-−]\$?$")
 _BULLET = re.compile(r"(?:^|\n)\s*[-−]\s+\$?$")
 _BOUND = re.compile(r"\d|\s{0,2}(?:\$\s?)?(?:_|\^(?!\s?\{?\s?\\circ|\s?°)|\\times|\\cdot|\\neq?\b|≠)")
+_CALCULATED = re.compile(r"<<[^<>\n]{1,200}>>")  # GSM8K's marks, as in 2 + 3 = <<2+3=5>>5
 _BLANK = re.compile(r"[\s_?]*(?:\\(?:phantom|hspace|rule)\s?\{[^{}]{0,80}\}|\\q?quad)?[\s_?]*")
 
 
@@ -91,7 +92,7 @@ def final_answer(
     `same(a, b)` tells whether two stated answers agree; `whole(text)` whether a whole response is nothing but an answer
     (default: one short line of few words).
     """
-    text = without_thinking(response[-MAX_RESPONSE:])
+    text = _CALCULATED.sub("", without_thinking(response[-MAX_RESPONSE:]))
     boxes = _boxes(text)
     if isinstance(boxes, Found):
         return boxes

@@ -73,6 +73,7 @@ def clean(text: str) -> str:
     text = re.sub(r"\\[,;: ](?![A-Za-z]*\{)|(?<!\\)\\(?=\s)|~", " ", text)
     text = text.replace(r"\%", "%").replace("**", "^")
     text = re.sub(r"\{(and|or)\}", r" \1 ", text)
+    text = re.sub(r"(?<=,)\s?\{\}", "", text)
     text = re.sub(r"(?<=\d)\{([a-z]{5,20}|cm|mm|km|ft|in)\}", r"\\text{\1}", text)
     text = re.sub(r"(?<![\w\\])(?:np|math)\.(?=[a-z])", "", text)
     text = re.sub(r"(?<=\d)[eE]([+-]?\d{1,4})(?![\w.])", r" \\times 10^{\1}", text)

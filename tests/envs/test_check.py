@@ -13,8 +13,7 @@ from simko.envs.probe import Subject, gold_places, is_listed
 from simko.errors import UserError
 from simko.types import Task
 
-DATA = ("simko/JSONL-v0", "simko/GSM8K-v0", "simko/MATH500-v0")
-GENERATED = [info.id for info in simko.envs.registry.BUNDLED if info.id not in DATA]
+GENERATED = [info.id for info in simko.envs.registry.BUNDLED if info.source == "procedural"]
 
 
 def failed(results: list[CheckResult]) -> list[str]:

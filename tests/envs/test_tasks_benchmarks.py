@@ -86,7 +86,7 @@ def test_math_rows_have_levels_and_ids(tmp_path: Path) -> None:
 
 
 def test_math500_has_no_train_split(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="math500: has no split 'train'; use split 'eval'"):
+    with pytest.raises(UserError, match="math500: has no split 'train', it is for evaluation; use split 'eval'"):
         MATH500("train", data=write(tmp_path / "m.jsonl", HUB_MATH))
     with pytest.raises(UserError, match="use 'train' or 'eval'"):
         MATH500("test")

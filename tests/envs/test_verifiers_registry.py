@@ -18,6 +18,7 @@ from simko.types import Verdict
 
 GOLDS = {
     "math": "\\frac{1}{2}",
+    "math_row": '{"answer": "0.5", "accepted": ["0.25"], "tolerance": "1e-3"}',
     "numeric": "42",
     "numeric:1e-3": "42",
     "exact": "a b",
