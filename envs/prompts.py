@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from simko.envs.templates import NAMED
 from simko.envs.tokenizers import TokenizerLike
-from simko.errors import UserError
+from simko.errors import UserError, nearest
 
 _MARKS = ("SIMKO7c1eUSER", "SIMKO7c1eASSISTANT", "SIMKO7c1eREPLY")  # stand in for texts while a template is rendered
 
@@ -19,8 +20,9 @@ class PromptFormat:
     """How texts are put to a policy.
 
     `template` is `"chat"` (the tokenizer's own chat template; plain where it has none), `"plain"` (the problem, the
-    instruction and a line break), or a text with `{problem}` in it. `instruction` is appended to every problem as it
-    is. Raises `UserError` for any other template.
+    instruction and a line break), the name of one of SimKO's (`simko.envs.templates`: `"qwen"`, `"simple"`, `"llama"`,
+    `"qwen3_no_thinking"`), or a text with `{problem}` in it. `instruction` is appended to every problem as it is, but not
+    in SimKO's templates, which have their own. Raises `UserError` for any other template.
 
     `stop_ids` end the policy's turn: the tokenizer's EOS, for chat the token that closes the assistant's turn, and those
     given (a model may have more EOS ids than its tokenizer).
@@ -31,17 +33,25 @@ class PromptFormat:
     ) -> None:
         self.tokenizer = tokenizer
         self.instruction = instruction
-        self._turn: tuple[str, str] | None = None  # around a reply; None: plain
+        self._turn: tuple[str, str] | None = None  # around a reply; None: two line breaks
         chat = template == "chat" and bool(getattr(tokenizer, "chat_template", None))
         if chat:
             self._prompt, self._turn = _chat_frames(tokenizer)
         elif template in ("chat", "plain"):
             self._prompt = ("", "\n")
-        elif template.count("{problem}") == 1:
-            before, after = template.split("{problem}")
+        elif template in NAMED:
+            self.instruction = ""
+            before, after, self._turn = NAMED[template]
             self._prompt = (before, after)
+        elif template.count("{problem}") == 1:
+            start, end = template.split("{problem}")
+            self._prompt = (start, end)
         else:
-            raise UserError(f"template is '{template[:80]}'; use 'chat', 'plain' or a text with {{problem}} in it once")
+            names = ("chat", "plain", *NAMED)
+            raise UserError(
+                f"template is '{template[:80]}'{nearest(template, names)}; use {', '.join(map(repr, names))}, "
+                "or a text with {problem} in it once"
+            )
 
         frames = [*self._prompt, *(self._turn or ())]
         self._special_ids = _special_ids(tokenizer, [i for frame in frames for i in self._encode(frame)])

@@ -48,8 +48,46 @@ def test_custom_template_takes_braces_as_they_are() -> None:
 
 @pytest.mark.parametrize("template", ["chatt", "{problem}{problem}", "no field"])
 def test_another_template_is_refused(template: str) -> None:
-    with pytest.raises(UserError, match=r"use 'chat', 'plain' or a text with \{problem\}"):
+    with pytest.raises(UserError, match=r"use 'chat', 'plain', 'qwen', .*or a text with \{problem\} in it once"):
         PromptFormat(BYTES, template)
+
+
+REASON = "Please reason step by step, and put your final answer within \\boxed{}."
+QWEN = (
+    "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nx\n" + REASON
+) + "<|im_end|>\n<|im_start|>assistant\n"
+LLAMA = (
+    "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nYou are a helpful assistant.<|eot_id|>"
+    "<|start_header_id|>user<|end_header_id|>\n\nx\n" + REASON
+) + "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("qwen", QWEN),
+        ("simple", "Question:\nx\nAnswer:\nLet's think step by step.\n"),
+        ("llama", LLAMA),
+        ("qwen3_no_thinking", QWEN + "<think>\n\n</think>\n"),
+    ],
+)
+def test_simkos_templates(name: str, text: str) -> None:
+    """Word for word, and without the environment's instruction: they have their own."""
+    assert PromptFormat(BYTES, name, "!").prompt_text("x") == text
+    format = PromptFormat(CHAT, name, "!")
+    assert format.prompt_ids("x") == [CHAT.bos_token_id, *CHAT.encode(text, add_special_tokens=False)]
+
+
+@given(problem=TEXTS)
+def test_simkos_templates_keep_special_tokens_to_themselves(problem: str) -> None:
+    format = PromptFormat(CHAT, "qwen")
+    assert IM_END in format.stop_ids
+    assert format.prompt_ids(problem).count(IM_END) == 2
+    assert format.prompt_ids(problem).count(IM_START) == 3
+    assert format.reply_ids(problem).count(IM_START) == 2
+    assert format.reply_ids("no", closed=True) == CHAT.encode(
+        "\n<|im_start|>user\nno<|im_end|>\n<|im_start|>assistant\n", add_special_tokens=False
+    )
 
 
 def test_plain_prompt_gets_the_tokenizers_bos_once() -> None:
