@@ -45,7 +45,9 @@ class TrainConfig:
     attempts: int = setting(
         1, "answers to a problem: after a wrong one the policy is told so and tries again", minimum=1
     )
-    template: str = setting("chat", "prompt: chat (the model's template), plain, qwen, simple, llama, qwen3_no_thinking, or text with {problem}")
+    template: str = setting(
+        "chat", "prompt: chat (the model's), plain, qwen, simple, llama, qwen3_no_thinking, or text with {problem}"
+    )
     verifier: str | None = setting(None, "verifier name; the environment's own where empty")
     max_prompt_tokens: int | None = setting(None, "longest prompt; the environment's own where empty", minimum=1)
     max_new_tokens: int | None = setting(
