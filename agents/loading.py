@@ -29,7 +29,7 @@ class Source:
 
 
 def find_model(model: str | os.PathLike[str]) -> Source:
-    """Resolve `tiny`, a local folder or a Hub id.
+    """Resolve `tiny`, a local folder, a GGUF file (converted on first use) or a Hub id.
 
     Raises:
         UserError: the folder lacks a model, the Hub has no such model, or it is out of reach and not in the cache.
@@ -46,6 +46,12 @@ def find_model(model: str | os.PathLike[str]) -> Source:
             return Source(name, str(path))
         hint = "an adapter; pass it as adapter=" if (path / "adapter_config.json").is_file() else "not a model folder"
         raise UserError(f"model '{name}': the folder has no config.json: it is {hint}")
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise UserError(f"model '{name}': no such file; fetch it first, from the Hub with `hf download`")
+        from simko.agents import gguf
+
+        return Source(name, str(gguf.as_folder(path)))
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
         raise UserError(f"model '{name}': no such folder; give a model folder, a Hub id like 'org/name', or 'tiny'")
     return _find_on_hub(name)

@@ -108,7 +108,7 @@ class LoraPolicy:
         """Load a causal LM and put a LoRA adapter on it.
 
         Args:
-            model: a Hub id, a local folder, or `tiny` (built in).
+            model: a Hub id, a local folder, a `.gguf` file, or `tiny` (built in).
             quantization: of the frozen linear layers: NF4 with double quantisation, LLM.int8(), or none.
             lora_rank: r of the new adapter.
             lora_alpha: the adapter's output is scaled by lora_alpha / lora_rank; twice the rank where None.

@@ -95,7 +95,7 @@ def test_a_token_added_beyond_the_embedding_is_refused_in_a_prompt_alone(tmp_pat
 
     policy = load(folder_with(tmp_path, edit, vocab_size=len(character_tokenizer())))
     assert len(one_step(policy)) == 8
-    with pytest.raises(UserError, match="outside the vocabulary|outside 0"):
+    with pytest.raises(UserError, match=r"outside 0\.\."):
         policy.engine.generate([policy.tokenizer.encode("<more>")], 1, Sampling(max_new_tokens=2), [0])
 
 
