@@ -41,6 +41,20 @@ CHECKERS: dict[str, str] = {
     "math_path": f"{_HERE}.math_path:check",
     "mathador": f"{_HERE}.mathador:check",
     # minesweeper to web_of_lies
+    "minesweeper": f"{_HERE}.minesweeper:minesweeper",
+    "number_wall": f"{_HERE}.number_wall:number_wall",
+    "numbrix": f"{_HERE}.filled_grids:numbrix",
+    "object_counting": f"{_HERE}.stated:object_counting",
+    "object_properties": f"{_HERE}.stated:object_properties",
+    "operation": f"{_HERE}.stated:operation",
+    "skyscraper_puzzle": f"{_HERE}.filled_grids:skyscraper_puzzle",
+    "space_reasoning": f"{_HERE}.stated:space_reasoning",
+    "space_reasoning_tree": f"{_HERE}.stated:space_reasoning_tree",
+    "star_placement_puzzle": f"{_HERE}.stars:star_placement_puzzle",
+    "sudoku": f"{_HERE}.filled_grids:sudoku",
+    "survo": f"{_HERE}.filled_grids:survo",
+    "time_sequence": f"{_HERE}.stated:time_sequence",
+    "web_of_lies": f"{_HERE}.stated:web_of_lies",
 }
 """Puzzle key to `"module:function"`."""
 
