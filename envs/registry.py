@@ -210,6 +210,25 @@ BUNDLED = (
         max_prompt_tokens=2560,
         max_new_tokens=512,
     ),
+    EnvInfo(
+        id="simko/BBH-v0",
+        title="BIG-Bench Hard, 27 tasks, 6511 problems (evaluation only)",
+        tasks="simko.envs.tasks.bbh:BBH",
+        verifier="bbh",
+        source="lukaemon/bbh",
+        instruction=REASON,
+        max_prompt_tokens=4096,
+        max_new_tokens=1024,
+    ),
+    EnvInfo(
+        id="simko/SynLogic-v0",
+        title="Logic puzzles of 28 kinds, checked by their rules",
+        tasks="simko.envs.tasks.synlogic:SynLogic",
+        verifier="synlogic",
+        source="MiniMaxAI/SynLogic",
+        max_prompt_tokens=8192,
+        max_new_tokens=2048,
+    ),
 )
 _specs: dict[str, EnvInfo] = {}
 

@@ -30,6 +30,7 @@ BUNDLED = {
     "knights": "knights and knaves: every person's role",
     "tree_mdp": "one of the rewarded paths",
     "guess_number": "the last guess of a guessing game",
+    "bbh": "BIG-Bench Hard: a letter, a word, a number, brackets or words, as the gold answer is",
     "synlogic": "a SynLogic puzzle, by its rules",
 }
 """Name to what it grades. The file and the function have the verifier's name."""

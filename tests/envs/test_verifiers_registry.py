@@ -28,6 +28,7 @@ GOLDS = {
     "knights": '{"Ann": "knight"}',
     "tree_mdp": '["ACD"]',
     "guess_number": "42",
+    "bbh": "(A)",
     "synlogic": '{"key": "mathador", "game": {"metadata": {"numbers": [2, 5, 7], "operators": ["*", "+"], "result": 24}}}',
 }
 

@@ -1,0 +1,90 @@
+r"""BIG-Bench Hard: the gold answer's own form tells how it is compared.
+
+| gold | compared as |
+|---|---|
+| `(A)` | a letter: `A`, `(A)`, `(a) 12`, `\text{(A)}` |
+| True, False, Yes, No, valid, invalid | that word, in any case; `Yes, because ...` counts |
+| an integer | a number |
+| brackets | brackets, white space aside: `] ) >` or `])>` |
+| words | the same words in order, in any case; commas and other marks do not count |
+"""
+
+from __future__ import annotations
+
+import re
+
+from simko.envs.verifiers.choice import choice
+from simko.envs.verifiers.extract import MAX_RESPONSE, final_answer, without_thinking
+from simko.envs.verifiers.numeric import numeric
+from simko.types import Verdict
+
+MAX_CHARS = 2_000
+WORDS = frozenset({"true", "false", "yes", "no", "valid", "invalid"})
+BRACKETS = frozenset("()[]{}<>")
+_LETTER = re.compile(r"\([A-Z]\)")
+_INTEGER = re.compile(r"-?\d{1,30}")
+_FIRST = re.compile(
+    r"(?:the\s)?(?:argument\sis\s)?(?:deductively\s)?(?P<word>[a-z]+)(?:[,;:.]\s.*)?[.!]?", re.IGNORECASE
+)
+_LATEX = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s?\{([^{}]*)\}")
+_BOXED_BRACKETS = re.compile(r"\\boxed\s?\{([\s$()\[\]{}<>\\]{0,400})")
+_ANSWER = re.compile(r"answer(?:\s?(?:is|:)){1,2}\**\s?(?P<answer>\S[^\n]{0,600})$", re.IGNORECASE)
+
+
+def bbh(response: str, gold: str) -> Verdict:
+    """Grade one answer of any of the 27 tasks."""
+    if not gold.strip():
+        return Verdict("error", 0.0)
+    if _LETTER.fullmatch(gold):
+        return choice(response, gold)
+    if _INTEGER.fullmatch(gold):
+        return numeric(response, gold)
+    if set("".join(gold.split())) <= BRACKETS:
+        return _brackets(response, gold)
+    normal = _word if gold.lower() in WORDS else _words
+    found = final_answer(response, same=lambda a, b: normal(a) == normal(b), whole=_is_line)
+    if found.text is None:
+        return Verdict("incorrect" if found.conflict else "no_answer", 0.0, found.shown)
+    correct = normal(found.text) == normal(gold)
+    return Verdict("correct" if correct else "incorrect", float(correct), found.shown)
+
+
+def _is_line(text: str) -> bool:
+    return len(text) <= MAX_CHARS and "\n" not in text
+
+
+def _plain(text: str) -> str:
+    return _LATEX.sub(r"\1", text[:MAX_CHARS]).strip(" \t\n$*_`\"'.()").casefold()
+
+
+def _word(text: str) -> str:
+    """The first word of an answer that begins `yes, ...`; the whole where it does not."""
+    match = _FIRST.fullmatch(_plain(text))
+    return match["word"] if match else _plain(text)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", _plain(text))
+
+
+def _brackets(response: str, gold: str) -> Verdict:
+    """A box of brackets need not balance, so boxes are read as far as there are brackets."""
+    text = without_thinking(response[-MAX_RESPONSE:])
+    boxes = _BOXED_BRACKETS.findall(text)
+    last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")[-MAX_CHARS:]
+    said = _ANSWER.search(last)
+    if boxes:
+        answer = re.sub(r"\\(?=[^{}])", " ", boxes[-1]).replace("\\", "")
+        answer = answer.rstrip().removesuffix("$").rstrip()
+        if not answer.endswith("}"):
+            return Verdict("incorrect", 0.0, boxes[-1][:80])
+        answer = answer[:-1]
+    elif tags := re.findall(r"<answer>([^\n]{0,400})</answer>", text):
+        answer = tags[-1]
+    else:
+        answer = said["answer"] if said else last
+    squeezed = "".join(answer.split()).strip("$`*\"'.:,").strip()
+    if not squeezed or not set(squeezed) <= BRACKETS:
+        return Verdict("incorrect" if boxes or said else "no_answer", 0.0, answer[:80] or None)
+    correct = squeezed == "".join(gold.split())
+    return Verdict("correct" if correct else "incorrect", float(correct), squeezed[:80])
