@@ -347,7 +347,7 @@ def test_play_two_turns(capsys: pytest.CaptureFixture[str], folder: Path, monkey
 
 def test_new_environment_runs(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     """The file that is written registers, passes the checker and its own test; a second writing is refused."""
-    made = Ran(capsys, "env", "new", "cli_made_task")
+    made = Ran(capsys, "env", "new", "cli_made_task", "--single")
     assert made.code == 0
     written = Path("cli_made_task.py").read_text()
     env_id = "cli_made_task:my/CliMadeTask-v0"
@@ -357,7 +357,7 @@ def test_new_environment_runs(capsys: pytest.CaptureFixture[str], folder: Path) 
     checked = Ran(capsys, "env", "check", env_id, "--json").json
     assert checked["passed"]
     assert len(checked["checks"]) > 5
-    assert "exists" in Ran(capsys, "env", "new", "cli_made_task").refusal
+    assert "exists" in Ran(capsys, "env", "new", "cli_made_task", "--single").refusal
     assert Path("cli_made_task.py").read_text() == written
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "cli_made_task.py"],

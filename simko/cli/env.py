@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import keyword
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from simko.cli import scaffold
+from simko.cli.audit import audit
 from simko.cli.modules import reach
 from simko.cli.output import ask, clean, indent, print_json, print_table
 from simko.errors import UserError
@@ -25,29 +24,6 @@ SPLIT = typer.Option(None, "--split", metavar="train|eval", help="which problems
 SEED = typer.Option(0, "--seed", metavar="N", help="of the problem that is drawn")
 JSON_FLAG = typer.Option(False, "--json", help="print JSON")
 
-NEW = '''"""The environment my/{title}-v0: problems, their gold answers, and who grades. `pytest {name}.py` tests it."""
-
-import simko.envs
-
-
-@simko.envs.verifier("{name}")
-def check(response, gold):
-    return response.strip() == gold  # a bool, a reward, None where there is no answer, or a simko.types.Verdict
-
-
-@simko.envs.task("my/{title}-v0", verifier="{name}", levels=(1, 2, 3), max_new_tokens=16)
-def {name}(rng, level):
-    """What the environment asks, in a line."""
-    a, b = (int(n) for n in rng.integers(10**level, size=2))
-    return f"{{a}} + {{b}} =", str(a + b)
-
-
-def test_{name}():
-    from simko.envs.check import check
-
-    assert [result for result in check("{name}:my/{title}-v0") if not result.passed] == []
-'''
-
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands as a group."""
@@ -56,7 +32,7 @@ def add_to(app: typer.Typer) -> None:
     )
     group.callback()(_help)
     group.command("list")(list_all)
-    for command in (show, check, play, new):
+    for command in (show, check, audit, play, new):
         group.command()(command)
     app.add_typer(group, name="env")
 
@@ -173,20 +149,20 @@ def take_turn(env: TokenEnv, episode: Episode, answer: str) -> str:
     return env.tokenizer.decode(reply, skip_special_tokens=True)
 
 
-def new(name: str = typer.Argument(metavar="NAME", help="a Python name, as in my_task: writes ./my_task.py")) -> None:
-    """Write a small one of your own to start from."""
-    path = Path(f"{name}.py")
-    if not name.isidentifier() or keyword.iskeyword(name) or not name.isascii():
-        raise UserError(f"'{name}' is not a Python name; use letters, digits and underscores, as in my_task")
-    if path.exists():
-        raise UserError(f"{path} exists and is left as it is; take another name")
-    if importlib.util.find_spec(name) is not None:
-        raise UserError(f"a Python module '{name}' exists already and would be imported instead; take another name")
-    title = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
-    path.write_text(NEW.format(name=name, title=title), encoding="utf-8")
-    typer.echo(f"wrote {path}. Next:")
-    for verb in ("env check", "env play", "train --env"):
-        typer.echo(f"    simko {verb} {name}:my/{title}-v0")
+def new(
+    name: str = typer.Argument(metavar="NAME", help="a Python name, as in my_task"),
+    single: bool = typer.Option(False, "--single", help="one file, ./NAME.py, and no package"),
+) -> None:
+    """Write one of your own to start from.
+
+    An installable package in ./NAME: an environment, a verifier, tests.
+    """
+    path, env_id = scaffold.write_single(name) if single else scaffold.write_package(name)
+    typer.echo(f"wrote {path}{'' if single else '/'}. Next:")
+    steps = [] if single else [f"cd {path}", "pip install -e ."]
+    steps += [f"pytest {path}" if single else "pytest"]
+    for line in [*steps, *(f"simko {verb} {env_id}" for verb in ("env check", "env play", "train --env"))]:
+        typer.echo(f"    {line}")
 
 
 def _make(id: str, data: str | None, level: int | None, split: str | None, tokenizer: str | None = None) -> TokenEnv:
