@@ -57,6 +57,20 @@ def find_model(model: str | os.PathLike[str]) -> Source:
     return _find_on_hub(name)
 
 
+def stored_dtype(source: Source) -> torch.dtype:
+    """The dtype that a model's weights are stored in by its config; float32 where that does not say.
+
+    Raises:
+        UserError: there is no config, or it cannot be read.
+    """
+    with quiet(), _explained(source, "model"):
+        config = transformers.AutoConfig.from_pretrained(
+            source.location, trust_remote_code=False, local_files_only=source.cached_only
+        )
+    dtype = config.get_text_config().dtype
+    return dtype if isinstance(dtype, torch.dtype) else torch.float32
+
+
 def load_tokenizer(source: Source) -> Any:
     """The model's tokenizer; its pad token is the EOS token where it has none of its own.
 

@@ -7,7 +7,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -32,6 +31,7 @@ from simko.agents.loading import (
     pick_dtype,
     quiet,
 )
+from simko.agents.merging import write_merged
 from simko.agents.quantize import assert_trainable, lora_layers, make_trainable, plain_copy, plain_weight
 from simko.agents.stops import cut
 from simko.errors import UserError
@@ -291,18 +291,16 @@ class LoraPolicy:
                 )
         adapters.load_weights(self.model, folder)
 
-    def merge(self, folder: str | os.PathLike[str]) -> None:
+    def merge(self, folder: str | os.PathLike[str], eos_ids: Iterable[int] = ()) -> None:
         """Write base and adapter as one plain transformers folder in `dtype`, with the tokenizer; the policy is unchanged.
 
+        The base is what the policy computes with: its quantised weights, dequantised. `eos_ids`, where given, are those of
+        the folder's generation config.
+
         Raises:
-            UserError: the folder exists and is not empty.
+            UserError: the folder exists and is not empty, or cannot be written.
         """
-        path = Path(folder)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UserError(f"merge: '{folder}' exists and is not an empty folder; choose another")
-        with quiet():
-            plain_copy(self._causal_lm, torch.device("cpu")).save_pretrained(path)
-            self.tokenizer.save_pretrained(path)
+        write_merged(self._causal_lm, self.tokenizer, folder, eos_ids)
 
     @property
     def _name(self) -> str:

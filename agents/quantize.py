@@ -104,10 +104,12 @@ def plain_copy(model: Any, device: torch.device | None = None) -> Any:
     for layer in model.modules():
         if isinstance(layer, LoraLayer | Linear4bit | Linear8bitLt) and id(layer) not in memo:
             base: Any = layer.get_base_layer() if isinstance(layer, LoraLayer) else layer
-            weight = plain_weight(base).to(model.dtype)
+            weight = plain_weight(base)
             if isinstance(layer, LoraLayer) and not layer.disable_adapters:
+                exact = torch.promote_types(model.dtype, torch.float32)  # rounded once, at the end
                 for adapter in layer.active_adapters:
-                    weight = weight + layer.get_delta_weight(adapter).to(model.dtype)
+                    weight = weight.to(exact) + layer.get_delta_weight(adapter).to(exact)
+            weight = weight.to(model.dtype)
             plain = nn.Linear(weight.shape[1], weight.shape[0], bias=base.bias is not None, device="meta").eval()
             plain.weight = nn.Parameter(weight.to(device or weight.device), requires_grad=False)
             if base.bias is not None:

@@ -18,10 +18,10 @@ from simko.envs import make as make_registered
 _RECORDED = ("simko", "torch", "transformers", "peft", "bitsandbytes", "gymnasium", "math-verify", "sympy", "numpy")
 
 
-def make_policy(config: Any, adapter: str | Path | None = None) -> LoraPolicy:
+def make_policy(config: Any, adapter: str | Path | None = None, dtype: str | torch.dtype = "auto") -> LoraPolicy:
     """The quantised model with an adapter: that of `adapter`, a folder, or a fresh one.
 
-    `config` is a `TrainConfig` or anything with its model fields.
+    `config` is a `TrainConfig` or anything with its model fields. `dtype` is that of the computation.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -32,6 +32,7 @@ def make_policy(config: Any, adapter: str | Path | None = None) -> LoraPolicy:
         lora_alpha=config.lora_alpha,
         adapter=None if adapter is None else str(adapter),
         device=config.device,
+        dtype=dtype,
         seed=config.seed,
         gradient_checkpointing=config.gradient_checkpointing,
     )

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import copy
+import errno
+import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from bitsandbytes.nn import Linear4bit, Linear8bitLt
-from random_models import FAMILIES
+from random_models import FAMILIES, character_tokenizer
+from transformers import GPT2Config, GPT2LMHeadModel
 
-from simko.agents import LoraPolicy
+from simko.agents import LoraPolicy, merging
 from simko.agents import adapter as adapters
+from simko.agents.loading import quiet
 from simko.agents.quantize import assert_trainable, lora_layers, plain_copy, plain_weight
+from simko.errors import UserError
 from simko.head import token_statistics
 
 IDS = torch.arange(3, 99).view(4, 24)
@@ -188,3 +194,44 @@ def test_cuda_gradients_after_generate(model_folder: Callable[..., Path], quanti
             hidden = policy.hidden(ids)[0, len(prompt) - 1 : -1]
         logp = token_statistics(hidden, policy.lm_head().weight, ids[0, len(prompt) :]).logp
         assert np.allclose(answer.logprobs, logp.cpu().numpy(), atol=0.3)
+
+
+def test_merging_restores_the_transposed_layers_of_gpt2(tmp_path: Path) -> None:
+    sizes = {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 64, "vocab_size": 110, "initializer_range": 0.2}
+    with quiet():
+        GPT2LMHeadModel(GPT2Config(**sizes, eos_token_id=1, bos_token_id=None)).save_pretrained(tmp_path / "m")
+        character_tokenizer().save_pretrained(tmp_path / "m")
+    policy = load(tmp_path / "m")
+    policy.merge(tmp_path / "merged")
+    with quiet():
+        plain = GPT2LMHeadModel.from_pretrained(tmp_path / "merged", dtype=torch.float32).eval()
+    with torch.no_grad():
+        assert torch.allclose(plain(input_ids=IDS).logits, policy.model(input_ids=IDS).logits, atol=1e-4)
+
+
+def test_a_merge_is_whole_or_not_there(
+    model_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = load(model_folder())
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(policy.tokenizer, "save_pretrained", full)
+    with pytest.raises(UserError, match="cannot be written: No space left"):
+        policy.merge(tmp_path / "merged")
+    monkeypatch.setattr(merging.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(UserError, match=r"takes 0\.07 GB and 0\.00 GB are free"):
+        policy.merge(tmp_path / "merged")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_generation_config_that_transformers_would_not_write_is_mended(
+    model_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    policy = load(model_folder())
+    policy.model.get_base_model().generation_config.temperature = 0.6
+    policy.merge(tmp_path / "merged", eos_ids=[7, 1])
+    stored = json.loads((tmp_path / "merged" / "generation_config.json").read_text())
+    assert (stored["temperature"], stored["do_sample"], stored["eos_token_id"]) == (0.6, True, [1, 7])
+    assert policy.model.get_base_model().generation_config.do_sample is not True

@@ -1,0 +1,87 @@
+"""Base and adapter as one plain transformers folder, which transformers and vLLM read without simko or bitsandbytes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from simko.agents.loading import quiet
+from simko.agents.quantize import plain_copy
+from simko.errors import UserError
+
+_SPARE_BYTES = 64 * 2**20  # tokenizer, configuration, file system
+
+
+def check_target(folder: str | os.PathLike[str]) -> Path:
+    """The path of a folder that can be written; raises `UserError` where something is there already."""
+    path = Path(folder)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"'{folder}' exists and is not an empty folder; choose another")
+    return path
+
+
+def write_merged(model: Any, tokenizer: Any, folder: str | os.PathLike[str], eos_ids: Iterable[int] = ()) -> None:
+    """Write the causal LM `model` with its active adapter merged, in the model's dtype; `model` is unchanged.
+
+    `eos_ids`, where given, are what the folder's generation config says that ends an answer. The folder is there whole or not
+    at all.
+
+    Raises:
+        UserError: the folder exists and is not empty, or the disk is too small or cannot be written.
+    """
+    path = check_target(folder)
+    scratch = path.absolute().with_name(f".{path.name}.writing")
+    try:
+        scratch.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+        with quiet(), torch.no_grad():
+            plain = plain_copy(model, torch.device("cpu"))
+            _restore_conv1d(plain)
+            _mend_generation_config(plain.generation_config, sorted(eos_ids))
+            _check_disk(path, scratch.parent, sum(p.numel() * p.itemsize for p in plain.parameters()))
+            plain.save_pretrained(scratch)
+            tokenizer.save_pretrained(scratch)
+        if path.exists():
+            path.rmdir()
+        scratch.rename(path)
+    except OSError as error:
+        raise UserError(f"'{folder}' cannot be written: {error.strerror or error}; choose another") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _check_disk(path: Path, parent: Path, size: int) -> None:
+    free = shutil.disk_usage(parent).free
+    if size + _SPARE_BYTES > free:
+        raise UserError(
+            f"'{path}' takes {(size + _SPARE_BYTES) / 1e9:.2f} GB and {free / 1e9:.2f} GB are free; choose another disk"
+        )
+
+
+def _mend_generation_config(config: Any, eos_ids: list[int]) -> None:
+    """transformers refuses to write what it read: sampling settings beside `do_sample=False`."""
+    if eos_ids:
+        config.eos_token_id = eos_ids if len(eos_ids) > 1 else eos_ids[0]
+    try:
+        config.validate(strict=True)
+    except ValueError:
+        config.do_sample = True
+
+
+def _restore_conv1d(model: Any) -> None:
+    """Models of GPT-2's kind keep weights transposed; quantising turned their layers into linear ones."""
+    with torch.device("meta"):
+        built = type(model)(model.config)
+    for name, layer in built.named_modules():
+        if isinstance(layer, Conv1D) and isinstance(linear := model.get_submodule(name), nn.Linear):
+            conv = Conv1D(linear.out_features, linear.in_features)
+            conv.weight = nn.Parameter(linear.weight.t().contiguous(), requires_grad=False)
+            conv.bias = nn.Parameter(linear.bias, requires_grad=False)
+            model.set_submodule(name, conv)
