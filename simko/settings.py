@@ -10,12 +10,12 @@ from simko import algorithms
 from simko.config import TrainConfig
 from simko.errors import UserError, nearest
 
-# Tuned on the tiny policy's own problems by `python -m studies.tune_tiny`; the table is in README.md.
+# Tuned on the tiny policy's own problems by `python -m studies.tune_tiny`; the tables are in docs/tuning.md.
 TINY_PRESET: dict[str, Any] = {
     "prompts_per_step": 32,
     "group_size": 16,
     "lora_rank": 32,
-    "learning_rate": 1e-3,
+    "learning_rate": 5e-4,
     "steps": 150,
     "threads": 1,
     "eval_problems": 128,
@@ -23,7 +23,7 @@ TINY_PRESET: dict[str, Any] = {
     "eval_temperature": 1.0,
     "eval_top_p": 1.0,
 }
-TINY_METHOD_PRESET: dict[str, dict[str, Any]] = {"simko": {"alpha": 0.1, "top1_penalty": 1.2}}
+TINY_METHOD_PRESET: dict[str, dict[str, Any]] = {"simko": {"alpha": 0.2, "top1_penalty": 1.2}}
 
 
 def train_config(overrides: Mapping[str, Any]) -> TrainConfig:

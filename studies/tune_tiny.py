@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from simko.checkpoint import RunFolder
+from simko.report.counts import curve_of
 from simko.report.plot import plot_curves
+from simko.report.table import held_out, sampling
 from simko.settings import train_config
 from simko.train import train
 
@@ -24,11 +25,12 @@ GRIDS: dict[str, dict[str, dict[str, Any]]] = {
     "learning_rate": {
         f"{name}-lr{rate:g}": {"algorithm": name, "learning_rate": rate}
         for name in ("grpo", "simko")
-        for rate in (3e-4, 1e-3, 3e-3)
+        for rate in (2.5e-4, 5e-4, 1e-3)
     },
     "method": {
-        f"simko-a{alpha:g}-p{penalty:g}": SIMKO | {"alpha": alpha, "top1_penalty": penalty}
-        for alpha, penalty in ((0.05, 1.1), (0.1, 1.1), (0.1, 1.2), (0.2, 1.2), (0.3, 1.1))
+        f"simko-a{alpha:g}-p{penalty:g}-q{quantile:g}": SIMKO
+        | {"alpha": alpha, "top1_penalty": penalty, "entropy_quantile": quantile, "learning_rate": 1e-3}
+        for alpha, penalty, quantile in ((0.1, 1.2, 0.8), (0.3, 1.1, 0.8), (0.2, 1.2, 0.5), (0.2, 1.5, 0.8))
     },
 }
 
@@ -102,10 +104,11 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def picture(out: Path, arms: dict[str, Any], seed: int, path: Path) -> None:
     """The curves of one seed's arms and the base model in one plot."""
-    found = {arm: evaluation(RunFolder.open(out / f"{arm}-seed{seed}").path) for arm in arms}
+    found = {arm: evaluation(out / f"{arm}-seed{seed}") for arm in arms}
     first = next(iter(found.values()))
-    curves = {"base": first["base"], **found}
-    plot_curves(curves, path, first)
+    curves = [curve_of(first["base"], "base"), *(curve_of(result, arm) for arm, result in found.items())]
+    title = f"{first['model']} on {first['env']}, {first['step']} steps, seed {seed}"
+    plot_curves(curves, path, title, f"{held_out(first)}, {sampling(first)}; shaded: 95 % interval over problems")
 
 
 if __name__ == "__main__":
