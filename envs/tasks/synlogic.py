@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ PUBLISHED = {("easy", "train"): 15837, ("easy", "eval"): 270, ("hard", "train"):
 STATE = ("extra_info.game_data_str", "extra.game_data_str", "game_data_str")
 ALIASES = {"game_of_24": "mathador"}
 """What a puzzle is called in the data, to the key of its checker."""
+ANYTHING = "```python\n[[1, 1], [1, 1]]\n```"
+"""An answer that makes a checker read its state, where no solution is stored."""
 READS_QUESTION = frozenset({"minesweeper"})
 """Keys whose checkers read the problem."""
 UNUSED = frozenset(
@@ -84,6 +86,36 @@ class SynLogic(RowSource):
             has = f"; it has: {', '.join(found)}" if found else ""
             raise UserError(f"{where}: no row of {level or 'any puzzle'} in split '{split}'{has}")
         super().__init__("synlogic", split, tasks, places, sieve)
+
+    def check_golds(self, verifier: str, grade: Callable[[str, str], Any]) -> None:
+        """Let the checkers read every state: one that they cannot use is refused, and so is an accepted response that
+        does not satisfy the rules. A stored solution that does not is counted in `notes`: the puzzle may have another.
+        """
+        if verifier != "synlogic":
+            return
+        good, odd = [], []
+        for task in self._tasks:
+            verdict = grade(self.answer(task) or ANYTHING, task.gold)
+            if verdict.outcome == "error":
+                self._sieve.refuse(
+                    f"{self._places[task.id]}: the state of this {task.level} lacks what its checker needs"
+                )
+            elif not verdict.correct and "accepted_response" in task.extra:
+                self._sieve.refuse(
+                    f"{self._places[task.id]}: the accepted_response of this {task.level} breaks its rules"
+                )
+            else:
+                good.append(task)
+                if not verdict.correct:
+                    odd.append(task.id)
+        if odd:
+            self.notes.append(
+                f"synlogic: {len(odd)} puzzles have a stored solution that breaks their rules, as '{odd[0]}'"
+            )
+        if len(good) < len(self._tasks):
+            if not good:
+                raise UserError("synlogic: no row has a state that its checker can use; give another file")
+            self._set(good)
 
     def answer(self, task: Task) -> str:
         """The response that upstream's verifier accepted, else the stored solution as it would be written."""
@@ -146,15 +178,25 @@ def to_task(row: Row, part: str, number: int, place: str) -> Task:
 
 
 def stored_answer(key: str, game: Mapping[str, Any]) -> str:
-    """The solution that the state holds, written as an answer; its `answer` where there is no other."""
+    """The solution that the state holds, written as an answer; empty where it holds none."""
     known = game.get("metadata") or {}
     if key == "mathador" and (ways := known.get("solutions")):
         return _left_to_right(str(ways[0]))
-    for value in (known.get("solution"), known.get("current_mines"), known.get("owns_after"), game.get("answer")):
-        if value not in (None, ""):
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            return f"[[{text}]]" if key == "math_path" else text
-    return ""
+    places = [known.get(name) for name in ("solution", "solved_grid", "current_mines", "owns_after")]
+    value = next((value for value in (*places, game.get("answer")) if value not in (None, "")), "")
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if key == "star_placement_puzzle":
+        return _regions(text)
+    return {"math_path": f"[[{text}]]", "space_reasoning_tree": f"\\boxed{{{text}}}"}.get(key, text) if text else ""
+
+
+def _regions(text: str) -> str:
+    """`[[A(1,1)B(5,4)]]` as `{'A': [(1, 1)], 'B': [(5, 4)]}`."""
+    stars: dict[str, list[tuple[int, int]]] = {}
+    for name, row, column in re.findall(r"([A-Z]\w{0,3}?)?\((\d+),\s?(\d+)\)", text):
+        name = name or next(reversed(stars), "")
+        stars.setdefault(name, []).append((int(row), int(column)))
+    return str(stars)
 
 
 def _left_to_right(way: str) -> str:

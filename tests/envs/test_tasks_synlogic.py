@@ -175,11 +175,35 @@ def test_a_system_message_comes_before_the_puzzle(tmp_path: Path) -> None:
         ("kukurasu", {"answer": "", "metadata": {"solution": [["X"]]}}, '[["X"]]'),
         ("math_path", {"answer": "1 + 1 = 2"}, "[[1 + 1 = 2]]"),
         ("mathador", {"metadata": {"solutions": ["nums: (5, 7, 2), ops: ('+', '*')"]}}, "((5) + 7) * 2"),
+        ("skyscraper_puzzle", {"answer": "", "metadata": {"solved_grid": [[1]]}}, "[[1]]"),
+        ("star_placement_puzzle", {"answer": "[[A(1,1)(3,1)\n\nB(5,4)]]"}, "{'A': [(1, 1), (3, 1)], 'B': [(5, 4)]}"),
+        ("space_reasoning_tree", {"answer": "a, b"}, r"\boxed{a, b}"),
         ("campsite", {}, ""),
     ],
 )
 def test_the_stored_answer(key: str, state: dict[str, Any], answer: str) -> None:
     assert stored_answer(key, state) == answer
+
+
+def test_a_state_that_no_checker_can_use_is_refused(tmp_path: Path) -> None:
+    lacking, wrong = our_row(8), our_row(9)
+    lacking["extra"] = {"game_data_str": '{"metadata": {"numbers": [1]}}'}
+    wrong["extra"] = {**wrong["extra"], "accepted_response": "```python\n1 + 2\n```"}
+    rows = [our_row(n) for n in range(3, 8)]
+    for row, says in ((lacking, "lacks what its checker needs"), (wrong, "the accepted_response of this mathador")):
+        file = write(tmp_path / "a.jsonl", [*rows, row])
+        with pytest.raises(UserError, match=rf"a\.jsonl:6: .*{says}"):
+            simko.envs.make("simko/SynLogic-v0", data=file, split="all")
+        env = simko.envs.make("simko/SynLogic-v0", data=file, split="all", source_options={"keep_good_rows": True})
+        assert (env.source.size, len(env.source.left_out)) == (5, 1)
+
+
+def test_a_stored_solution_that_breaks_the_rules_is_counted(tmp_path: Path) -> None:
+    state = {"metadata": {"row_sums": [1], "col_sums": [1], "solution": [["X"]]}}
+    file = write(tmp_path / "a.jsonl", [hub_row("kukurasu", state), hub_row()])
+    env = simko.envs.make("simko/SynLogic-v0", data=file, split="eval")
+    assert env.source.size == 2
+    assert "1 puzzles have a stored solution that breaks their rules" in env.source.notes[0]
 
 
 def test_the_environment_and_its_pairs(tmp_path: Path) -> None:
