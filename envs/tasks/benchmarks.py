@@ -38,6 +38,12 @@ def after_hashes(value: Any) -> str | None:
     return text.rsplit("####", 1)[-1].strip().replace(",", "") or None if text else None
 
 
+def after_answer(value: Any) -> str | None:
+    """What follows the last `# Answer` of a text, which four rows of SimKO's mixture need; another text as it is."""
+    text = text_of(value)
+    return text_of(text.rsplit("# Answer", 1)[-1].strip()) if text else None
+
+
 def in_box(value: Any) -> str | None:
     r"""What the last `\boxed{}` of a worked solution holds."""
     text = text_of(value)
@@ -133,7 +139,7 @@ TABLE = {
             {"train": "train"},
             {"train": ("simko_gsm8k_level1_train",)},
             {"train": 8388},
-            answer={"reward_model.ground_truth": plain, "answer": plain},
+            answer={"reward_model.ground_truth": after_answer, "answer": after_answer},
         ),
     )
 }
@@ -231,7 +237,8 @@ class GSM8K(BenchmarkSource):
 class MATH(BenchmarkSource):
     """Competition problems (Hendrycks et al. 2021), levels 1 to 5: 7500 for training, 5000 for evaluation.
 
-    The 351 test problems that SimKO's mixture trains on are kept out of the evaluation split; `mixture_rows` keeps them in.
+    The 351 test problems that SimKO's mixture trains on, and the two that stand in MATH train as well, are kept out of the
+    evaluation split; `trained_rows` keeps them in.
     """
 
     benchmark = "math"
@@ -242,27 +249,28 @@ class MATH(BenchmarkSource):
         level: int | str | None = None,
         data: str | Path | None = None,
         keep_good_rows: bool = False,
-        mixture_rows: bool = False,
+        trained_rows: bool = False,
     ) -> None:
-        self._mixture_rows = mixture_rows
+        self._trained_rows = trained_rows
         self.excluded = 0
-        """Test problems kept out because SimKO's mixture trains on them."""
+        """Test problems kept out because a training set has them."""
         super().__init__(split, level, data, keep_good_rows)
         if self.excluded:
             self.notes.append(
-                f"math: {self.excluded} test problems that simko/SimKO-GSM8K-L1-v0 trains on are kept out; "
-                'source_options={"mixture_rows": True} keeps them in'
+                f"math: {self.excluded} test problems are kept out: simko/SimKO-GSM8K-L1-v0 (351) or MATH train (2) has them; "
+                'source_options={"trained_rows": True} keeps them in'
             )
 
     def _choose(
         self, tasks: list[Task], places: list[str], level: int | str | None, where: str
     ) -> tuple[list[Task], list[str]]:
         tasks, places = super()._choose(tasks, places, level, where)
-        if self.split == "eval" and not self._mixture_rows:
-            kept = [(t, p) for t, p in zip(tasks, places, strict=True) if not t.extra.get("in_simko_mixture")]
+        if self.split == "eval" and not self._trained_rows:
+            both = zip(tasks, places, strict=True)
+            kept = [(t, p) for t, p in both if not (t.extra.get("in_simko_mixture") or t.extra.get("in_math_train"))]
             self.excluded = len(tasks) - len(kept)
             if not kept:
-                raise UserError(f"{where}: every row is in SimKO's training mixture; give another file")
+                raise UserError(f"{where}: every row is in a training set too; give another file")
             tasks, places = [t for t, _ in kept], [p for _, p in kept]
         return tasks, places
 
@@ -361,6 +369,8 @@ def to_task(about: Benchmark, split: str, row: Row, number: int, where: str) -> 
     extra = _extra(row)
     if mixture.is_math_test(problem):
         extra["math_test" if about.name == "simko-gsm8k-l1" else "in_simko_mixture"] = True
+    if about.name == "math" and split == "eval" and mixture.digest(problem) in mixture.IN_MATH_TRAIN:
+        extra["in_math_train"] = True
     task = Task(given or f"{about.name}-{split}-{number}", problem, about.gold(answer, row), level, extra)
     return replace(task, extra={**task.extra, "answer": answer}) if task.gold != answer else task
 
@@ -376,6 +386,8 @@ def _extra(row: Row) -> dict[str, Any]:
             extra["solution"] = value
     if isinstance(row.get("answer"), str) and "####" in row["answer"]:
         extra["solution"] = row["answer"]
+    if isinstance(row.get("target"), str):  # SimKO's mixture
+        extra["solution"] = row["target"]
     target = dig(row, "reward_model.ground_truth.target")
     if isinstance(target, str) and target.strip():
         extra["simko_target"] = target

@@ -23,6 +23,25 @@ QUOTED = "Final answer: The final answer is "  # before the answer of an earlier
 _NAMED_INTERVAL = re.compile(r"^[A-Za-z]\s*(?:\\in\s*)?(?=[(\[])")
 _PARENTHESISED = re.compile(r"\(([^()\[\]]*)\)")
 
+_LOST = "SimKO's extraction lost "
+REASONS = {
+    "math-train-60": _LOST + "a blank after \\leq",
+    "math-train-2228": _LOST + "the percent sign, so that the equation is false",
+    "math-train-3099": _LOST + "the degree signs, so that the angles are radians",
+    "math-train-5125": _LOST + "the \\text of a number in base 11",
+    "math-train-5701": _LOST + "the unit and kept its exponent",
+    "math-train-6504": _LOST + "\\text of \\textnormal",
+    "math-train-6811": _LOST + "the command \\pi",
+    "math-test-644": _LOST + "the word between the two answers",
+    "math-test-1714": _LOST + "the command \\pi",
+    "math-test-1991": _LOST + "the \\text of the unit",
+    "math-test-3655": _LOST + "the word between the two answers",
+    "math-test-4060": _LOST + "the answer in a remark",
+    "math-test-4134": _LOST + "what follows a line break",
+    "minerva-149": "it is the answer of an earlier subproblem, which the problem quotes without its exponent",
+}
+"""Why a pair of a row is not graded as wanted."""
+
 
 def pack(answer: str, accepted: list[str] | None = None, tolerance: str | None = None) -> str:
     """A gold answer for `math_row`: the bare text where there is nothing beside it."""
@@ -92,16 +111,19 @@ def pairs(task: Task) -> Iterator[Pair]:
     if isinstance(solution, str):
         if "####" in solution:
             yield Pair(task, solution, True, "worked solution")
+        elif "# Answer" in solution:
+            yield Pair(task, boxed(solution.rsplit("# Answer", 1)[-1].strip()), True, "worked solution")
         elif final := last_boxed(solution):
             yield Pair(task, boxed(final), True, "worked solution")
     if target := text_of(extra.get("simko_target")):
-        yield Pair(task, boxed(target), True, "simko_target")
+        yield Pair(task, boxed(target), True, "simko_target", REASONS.get(task.id, ""))
     if accepted := text_of(extra.get("accepted_response")):
         yield Pair(task, accepted, True, "accepted_response")
     for other in _alternatives(extra):
         if other != answer:
             right = not _answers_earlier(task, other)
-            yield Pair(task, boxed(other), right, "alt_answers" if right else "alt_answers, of an earlier subproblem")
+            kind = "alt_answers" if right else "alt_answers, of an earlier subproblem"
+            yield Pair(task, boxed(other), right, kind, REASONS.get(task.id, ""))
     final_answers = extra.get("final_answer")
     if isinstance(final_answers, list) and all(isinstance(item, str) for item in final_answers):
         yield Pair(task, f"The answer is {', '.join(final_answers)}.", True, "final_answer")

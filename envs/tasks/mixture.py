@@ -12,6 +12,9 @@ from hashlib import blake2b
 
 from simko.envs.split import normalise
 
+IN_MATH_TRAIN = {"2a6a2b83c305": "math-test-1038", "d0a614a250f3": "math-test-4656"}
+"""MATH-test problems that stand in MATH train too, as published (white space and case aside): digest to id."""
+
 _LISTED = """
 02f6ac45d2f6 0356f3f4f7f4 048ce778083d 04968b319dcb 04b40452ff1f 04e24989b30f 0536d1621ef0 06ecc361cf4d 071e937b327e
 07686b73cb52 08647cc0fed1 08d9fc6ade43 092a42a44172 09c42158fc3c 0a7972727eac 0ad333953e22 0b311ee2d723 0c0a00adbc51

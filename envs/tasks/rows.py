@@ -24,13 +24,15 @@ ANSWERS = ("math", "math_row", "numeric", "exact", "choice")
 class Pair(NamedTuple):
     """A response whose verdict is known without asking the verifier: what `simko env audit` grades.
 
-    `TaskSource`s may offer `pairs()`, any number of these. `kind` says where it comes from, in a few words.
+    `TaskSource`s may offer `pairs()`, any number of these. `kind` says where it comes from, in a few words; `reason` why the
+    verifier may see it otherwise, where that is known.
     """
 
     task: Task
     response: str
     correct: bool
     kind: str
+    reason: str = ""
 
 
 @dataclass

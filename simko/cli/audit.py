@@ -1,0 +1,86 @@
+"""`env audit`: every row of every set at hand, a line each."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from simko.cli.modules import reach
+from simko.cli.output import clean, print_json, print_table
+
+if TYPE_CHECKING:
+    from simko.envs.audit import Audit
+
+IDS = typer.Argument(None, metavar="[ID]...", help="environment ids; every registered one where left out")
+DATA = typer.Option(
+    None, "--data", metavar="PATH", help="data file or folder; SIMKO_DATA, else the Hub, where left out"
+)
+CHECKS = typer.Option(True, "--checks/--no-checks", help="run the two contract checkers too")
+JSON_FLAG = typer.Option(False, "--json", help="print JSON")
+HEADER = ("ID", "SPLIT", "ROWS", "LEFT OUT", "GOLD", "OTHER GOLD", "PAIRS RIGHT", "CHECKS", "SECONDS", "")
+
+
+def audit(
+    ids: list[str] | None = IDS, data: str | None = DATA, checks: bool = CHECKS, as_json: bool = JSON_FLAG
+) -> None:
+    """Check all rows of the sets at hand.
+
+    Rows against rows published, gold answers against themselves and against another row's, pairs whose verdict is known, both
+    environment checkers. Exits 1 where something fails, 2 where an environment that was named has no data.
+    """
+    from simko.envs import specs
+    from simko.envs.audit import audit as run
+    from simko.errors import UserError
+
+    for id in ids or ():
+        reach(id)
+    sources = {info.id: info.source for info in specs()}
+    named = ids or [id for id, source in sources.items() if source != "data=PATH"]  # the user's own: name it
+    found: list[Audit] = []
+    for id in named:
+        generated = sources.get(id) == "procedural" and not ids  # takes no data
+        found += run(id, None if generated else data, checks)
+        if ids and found[-1].unavailable:
+            raise UserError(found[-1].unavailable)
+    if as_json:
+        print_json({"passed": all(entry.passed for entry in found), "sets": [_object(entry) for entry in found]})
+    else:
+        _print(found)
+    if not all(entry.passed for entry in found):
+        raise typer.Exit(1)
+
+
+def _print(found: list[Audit]) -> None:
+    print_table([_row(entry) for entry in found if not entry.unavailable], HEADER)
+    for entry in found:
+        if entry.unavailable:
+            typer.echo(f"no data  {entry.id}: {clean(entry.unavailable)}")
+        for text in entry.notes:
+            typer.echo(f"note     {entry.id} {entry.split}: {clean(text)}")
+        for text in entry.findings:
+            typer.echo(f"{'finding' if entry.passed else 'FAILED':7}  {entry.id} {entry.split}: {clean(text)}")
+    failed = [f"{entry.id} {entry.split}" for entry in found if not entry.passed]
+    looked = sum(entry.unavailable is None for entry in found)
+    typer.echo(f"{looked - len(failed)} of {looked} sets passed" + (f"; failed: {', '.join(failed)}" if failed else ""))
+
+
+def _row(entry: Audit) -> tuple[str, ...]:
+    right, total = entry.pairs_total
+    return (
+        entry.id,
+        entry.split,
+        f"{entry.rows} / {entry.published}" if entry.published else f"{entry.rows}",
+        str(entry.rows - entry.tasks),
+        f"{entry.gold[0]} / {entry.gold[1]}",
+        f"{entry.other_gold[0]} / {entry.other_gold[1]}",
+        f"{right} / {total}" + (f" ({100 * right / total:.2f} %)" if total else ""),
+        f"{entry.checks[0]} / {entry.checks[1]}",
+        f"{entry.seconds:.1f}",
+        "ok" if entry.passed else "FAILED",
+    )
+
+
+def _object(entry: Audit) -> dict[str, Any]:
+    return {**asdict(entry), "passed": entry.passed}
