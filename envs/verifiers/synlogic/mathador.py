@@ -17,12 +17,12 @@ def check(text: str, game: dict[str, Any]) -> bool | None:
     if answer is None:
         return None
     known = game["metadata"]
+    operators, wanted = known["operators"], known["result"]
     written, claimed = split_target(answer)
-    if any(char in "+-*/" and char not in known["operators"] for char in written):
+    if any(char in "+-*/" and char not in operators for char in written):
         return False
     try:
         value, used = evaluate(written)
     except (ValueError, ZeroDivisionError):
         return False
-    wanted = known["result"]
     return value == wanted and used == sorted(known["numbers"]) and claimed in (None, str(wanted))
