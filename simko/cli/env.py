@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -112,11 +112,13 @@ def play(
     data: str | None = DATA,
     level: int | None = LEVEL,
     split: str | None = SPLIT,
+    attempts: int | None = typer.Option(None, "--attempts", metavar="N", help="tries at each problem"),
     seed: int = SEED,
 ) -> None:
     """Answer problems yourself; see the verdict."""
-    env = _make(id, data, level, split)
-    typer.echo(f"{id}, graded by '{env.verifier_name}'. One line an answer; Ctrl-D ends.")
+    env = _make(id, data, level, split, attempts=attempts)
+    how = "One line an answer" if env.single_turn else "It may answer back: one line a turn, until the verdict"
+    typer.echo(f"{id}, graded by '{env.verifier_name}'. {how}; Ctrl-D ends.")
     solved = played = 0
     while True:
         chosen = _pick(env, seed + played, None)
@@ -165,12 +167,14 @@ def new(
         typer.echo(f"    {line}")
 
 
-def _make(id: str, data: str | None, level: int | None, split: str | None, tokenizer: str | None = None) -> TokenEnv:
+def _make(
+    id: str, data: str | None, level: int | None, split: str | None, tokenizer: str | None = None, **more: Any
+) -> TokenEnv:
     """The environment; without a split the training one, else evaluation where there is no other."""
     reach(id)
     from simko.envs import make
 
-    settings = {"data": data, "level": level, "tokenizer": tokenizer}
+    settings = {"data": data, "level": level, "tokenizer": tokenizer, **more}
     if split is not None:
         return make(id, split=split, **settings)
     try:
