@@ -67,6 +67,7 @@ def _check_disk(path: Path, parent: Path, size: int) -> None:
 
 def _mend_generation_config(config: Any, eos_ids: list[int]) -> None:
     """transformers refuses to write what it read: sampling settings beside `do_sample=False`."""
+    config._from_model_config = False
     if eos_ids:
         config.eos_token_id = eos_ids if len(eos_ids) > 1 else eos_ids[0]
     try:

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 import simko
-from simko.cli import doctor, env, runs, talk
+from simko.cli import doctor, env, export, runs, talk
 from simko.cli.output import fail, note
 from simko.errors import UserError
 
@@ -101,4 +101,5 @@ def _start(
 runs.add_to(app)
 env.add_to(app)
 talk.add_to(app)
+export.add_to(app)
 doctor.add_to(app)
