@@ -137,3 +137,34 @@ def test_one_spelling() -> None:
     assert clean("x^(n+1) * sqrt(2)") == "x^{n+1} * \\sqrt{2}"
     assert key(clean("1 2")) != key(clean("12"))
     assert key(clean("\\text{ x }")) == "x"
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "correct"),
+    [
+        ("f(x)=x,f(x)=-x", "f(x)=-x", False),
+        ("f(x)=x,f(x)=-x", "f(x)=-x,f(x)=x", True),
+        ("a=2, a=-6", "a=-6", False),
+        ("a=2, a=-6", "-6, 2", True),
+        ("x+1", "f(x)=-1, f(x)=x+1", False),
+        ("x=1,2", "x = 2, 1", True),
+        ("2, 3, \\text{ and } 4", "2,3,{}4", True),
+    ],
+)
+def test_several_equations_are_not_one(gold: str, answer: str, correct: bool) -> None:
+    assert grade(f"\\boxed{{{answer}}}", gold).correct is correct
+    assert grade(f"The answer is {answer}.", gold).correct is correct
+
+
+@pytest.mark.parametrize(
+    ("response", "correct"),
+    [
+        ("2 + 3 = <<2+3=5>>5\nThe answer is <<5=5>>5.\n#### 5", True),
+        ("The answer is therefore 5.\n#### 5", True),
+        ("The answer is thus, 5.", True),
+        ("The answer is <<5=5>>6.", False),
+        ("The answer is therefore 6.\n#### 5", False),
+    ],
+)
+def test_calculator_marks_and_connectives(response: str, correct: bool) -> None:
+    assert grade(response, "5").correct is correct
