@@ -44,6 +44,7 @@ def make_env(config: Any, policy: LoraPolicy, split: str) -> TokenEnv:
         "data": config.data,
         "level": config.level,
         "attempts": config.attempts if config.attempts > 1 else None,
+        "source_options": {"keep_good_rows": True} if config.keep_good_rows else None,
         "verifier": config.verifier,
         "max_prompt_tokens": config.max_prompt_tokens,
         "max_new_tokens": config.max_new_tokens,
@@ -52,6 +53,14 @@ def make_env(config: Any, policy: LoraPolicy, split: str) -> TokenEnv:
     if beyond := sorted(policy.eos_ids - {policy.tokenizer.eos_token_id}):
         given["stop_ids"] = beyond
     return make_registered(config.env, tokenizer=policy.tokenizer, split=split, template=config.template, **given)
+
+
+def data_notes(env: Any) -> list[str]:
+    """What a person should know of the rows of an environment, a line each: those left out, counted, and why."""
+    notes = [str(note) for note in getattr(env.source, "notes", ())]
+    if bad := getattr(env.source, "bad_rows", ()):
+        notes.append(f"{len(bad)} bad rows are left out, the first: {bad[0]}")
+    return notes
 
 
 def versions() -> dict[str, str]:

@@ -41,6 +41,7 @@ class TrainConfig:
     out: str = setting("", "run folder; a new one under runs/ where empty")
 
     data: str | None = setting(None, "data file or folder of the environment, where it reads one")
+    keep_good_rows: bool = setting(False, "leave bad rows of the data out and count them; they are refused otherwise")
     level: int | None = setting(None, "difficulty of the environment; its own default where empty", minimum=0)
     attempts: int = setting(
         1, "answers to a problem: after a wrong one the policy is told so and tries again", minimum=1
@@ -108,6 +109,7 @@ class EvalConfig:
     out: str | None = setting(None, "folder for the result; RUN/eval or eval/ where empty")
 
     data: str | None = setting(None, "data file or folder of the environment")
+    keep_good_rows: bool | None = setting(None, "leave bad rows of the data out and count them")
     level: int | None = setting(None, "difficulty of the environment", minimum=0)
     attempts: int | None = setting(
         None, "answers to a problem, with feedback between; the run's own where empty", minimum=1

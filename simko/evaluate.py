@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from simko.build import file_hash, machine, make_env, make_policy, versions
+from simko.build import data_notes, file_hash, machine, make_env, make_policy, versions
 from simko.checkpoint import RunFolder, problem_key, write_atomically
 from simko.config import EvalConfig
 from simko.errors import UserError
@@ -56,6 +56,8 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
     overlap = count_overlap(target.run, tasks, config.allow_overlap or single)
     folder = _writable_folder(config, target)
     result = _describe(config, target, env, tasks, overlap) | {"temperature": temperature, "top_p": top_p}
+    for said in data_notes(env):
+        console.print(f"data: {said}", markup=False, highlight=False, soft_wrap=True)
     with_base = config.base and (target.adapter is not None or (policy is not None and target.run is not None))
     beside = " and its base model" if with_base else ""
     console.print(
@@ -204,6 +206,7 @@ def _describe(config: EvalConfig, target: Target, env: Any, tasks: Sequence[Task
         "problems": len(tasks),
         "seed": config.seed,
         "overlap": overlap,
+        "bad_rows": len(getattr(env.source, "bad_rows", ())),
     }
 
 

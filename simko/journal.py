@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from simko.algorithms.base import Algorithm
-from simko.build import file_hash, machine, versions
+from simko.build import data_notes, file_hash, machine, versions
 from simko.config import TrainConfig
 from simko.errors import UserError
 from simko.schedule import training_tasks
@@ -89,6 +89,8 @@ def introduce(
         highlight=False,
         soft_wrap=True,
     )
+    for said in data_notes(env):
+        console.print(f"data: {said}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"a prompt: {prompt!r}", markup=False, highlight=False, soft_wrap=True)
     if inert := method.inert(config.updates_per_batch):
         console.print(

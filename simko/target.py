@@ -11,6 +11,10 @@ from simko.config import EvalConfig, TrainConfig
 from simko.errors import UserError
 
 PAPER_TEMPERATURE, PAPER_TOP_P = 0.6, 0.95  # arXiv 2510.14807, evaluation
+_OF_THE_ENVIRONMENT = (
+    *("env", "data", "keep_good_rows", "level", "attempts", "template", "verifier"),
+    *("max_prompt_tokens", "max_new_tokens"),
+)
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,7 @@ def resolve(config: EvalConfig, in_memory: bool = False) -> Target:
     Raises:
         UserError: no such folder, a run without a checkpoint or with a damaged one, a model without an environment.
     """
-    given = {
-        name: value
-        for name in ("env", "data", "level", "attempts", "template", "verifier", "max_prompt_tokens", "max_new_tokens")
-        if (value := getattr(config, name)) is not None
-    }
+    given = {name: value for name in _OF_THE_ENVIRONMENT if (value := getattr(config, name)) is not None}
     given |= {} if config.quantization is None else {"quantization": config.quantization}
     given |= {"device": config.device, "gradient_checkpointing": False}
     given |= {"threads": config.threads} if config.threads else {}
@@ -44,7 +44,7 @@ def resolve(config: EvalConfig, in_memory: bool = False) -> Target:
         run = RunFolder.open(config.target)
         if config.env not in (None, run.config.env):  # what belongs to the run's environment means nothing in another
             own = dict.fromkeys(("data", "level", "verifier", "max_prompt_tokens", "max_new_tokens"))
-            given = own | {"attempts": 1} | given
+            given = own | {"attempts": 1, "keep_good_rows": False} | given
         adapter = adapter or run.adapter()
         if adapter is None and not in_memory:
             raise UserError(

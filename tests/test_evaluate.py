@@ -16,6 +16,7 @@ import pytest
 import torch
 from rich.console import Console
 
+import simko.envs
 from simko.checkpoint import RunFolder
 from simko.config import EvalConfig, TrainConfig
 from simko.errors import UserError
@@ -344,3 +345,45 @@ def test_the_built_in_model(tmp_path: Path) -> None:
     assert first["counts"] == again["counts"]
     assert first["file"] == again["file"]
     assert 0 < first["pass_at_k"]["1"] < first["pass_at_k"]["16"]
+
+
+GSM = "A shop sold {} pens and then 2 more. How many pens?"
+
+
+def test_training_rows_of_another_data_set_are_refused_by_their_text(tmp_path: Path) -> None:
+    """GSM8K-train-like rows in an evaluation file: other ids, columns, spacing and case, the same problems."""
+    run = a_run(tmp_path / "run", [GSM.format(n) for n in range(40)], env="simko/GSM8K-v0")
+    rows = [{"id": f"own-{n}", "problem": GSM.format(n).upper().replace(" ", "  "), "answer": n + 2} for n in (3, 90)]
+    path = tmp_path / "own.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tasks = simko.envs.make(f"jsonl:{path}", split="all").source.tasks(None, 0)
+    with pytest.raises(UserError, match=r"1 of 2 problems are among the training prompts .* one is task 'own-3'"):
+        count_overlap(run, tasks, allow=False)
+    assert count_overlap(run, tasks[1:], allow=False) == 0
+
+
+def test_rows_left_out_are_counted_and_said(tmp_path: Path) -> None:
+    env: Any = FakeEnv()
+    env.source.bad_rows, env.source.notes = ("a.jsonl:3: not JSON",), ["two are known to be bad"]
+    out = io.StringIO()
+    config = EvalConfig(str(a_run(tmp_path / "run").path), n=4)
+    result = evaluate(config, Console(file=out, width=200), policy=FakePolicy(), env=env)
+    assert result["bad_rows"] == 1
+    assert "data: two are known to be bad" in out.getvalue()
+    assert "data: 1 bad rows are left out, the first: a.jsonl:3: not JSON" in out.getvalue()
+
+
+def test_keep_good_rows_reaches_the_environment(tmp_path: Path) -> None:
+    from simko.build import make_env
+
+    path = tmp_path / "own.jsonl"
+    path.write_text('{"problem": "1 + 1?", "answer": "2"}\n{"problem": "1 + 2?"}\n')
+    policy: Any = SimpleNamespace(tokenizer=None, eos_ids=frozenset())
+    settings = TrainConfig(env="simko/JSONL-v0", data=str(path))
+    policy.tokenizer = simko.envs.ByteTokenizer()
+    with pytest.raises(UserError, match=r"own\.jsonl:2: no field 'answer'"):
+        make_env(settings, policy, "all")
+    kept = resolve(EvalConfig("tiny", env="simko/JSONL-v0", data=str(path), keep_good_rows=True)).settings
+    assert make_env(kept, policy, "all").source.bad_rows == (  # type: ignore[attr-defined]
+        f"{path}:2: no field 'answer' (it has: problem); each row needs problem and answer",
+    )

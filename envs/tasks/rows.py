@@ -81,9 +81,14 @@ class RowSource:
         self._index = {task.id: i for i, task in enumerate(tasks)}
 
     @property
-    def left_out(self) -> tuple[str, ...]:
-        """Bad rows that were not kept, a line each."""
+    def bad_rows(self) -> tuple[str, ...]:
+        """Bad rows that were not kept (`keep_good_rows`), a line each."""
         return tuple(self._sieve.bad)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """All rows that are not among the tasks, a line each."""
+        return self.bad_rows
 
     def check_golds(self, verifier: str, grade: Callable[[str, str], Any]) -> None:
         """Grade every gold answer against itself, where `verifier` is one of `ANSWERS`.
