@@ -24,7 +24,7 @@ BRACKETS = frozenset("()[]{}<>")
 _LETTER = re.compile(r"\([A-Z]\)")
 _INTEGER = re.compile(r"-?\d{1,30}")
 _FIRST = re.compile(
-    r"(?:the\s)?(?:argument\sis\s)?(?:deductively\s)?(?P<word>[a-z]+)(?:[,;:.]\s.*)?[.!]?", re.IGNORECASE
+    r"(?:the\s)?(?:argument\sis\s)?(?:deductively\s)?(?P<word>[a-z]+)(?P<rest>[,;:.]\s.*)?[.!]?", re.IGNORECASE
 )
 _LATEX = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s?\{([^{}]*)\}")
 _BOXED_BRACKETS = re.compile(r"\\boxed\s?\{([\s$()\[\]{}<>\\]{0,400})")
@@ -60,7 +60,9 @@ def _plain(text: str) -> str:
 def _word(text: str) -> str:
     """The first word of an answer that begins `yes, ...`; the whole where it does not."""
     match = _FIRST.fullmatch(_plain(text))
-    return match["word"] if match else _plain(text)
+    if match is None or (match["rest"] or "").strip(",;:. ").removeprefix("or ") in WORDS:
+        return _plain(text)
+    return match["word"]
 
 
 def _words(text: str) -> list[str]:

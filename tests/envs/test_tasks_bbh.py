@@ -193,6 +193,8 @@ def test_right_in_whatever_form(response: str, gold: str) -> None:
         ("(A) or (B)", "(A)"),
         (r"\boxed{A} or \boxed{B}", "(A)"),
         ("Yes or no", "Yes"),
+        ("Yes, no", "Yes"),
+        ("Yes, or no.", "Yes"),
         ("invalid", "valid"),
         ("not valid", "valid"),
         ("The answer is not valid.", "valid"),

@@ -11,6 +11,9 @@ from simko.envs.verifiers.synlogic.common import last_double_brackets, marked_or
 
 _EQUATION = re.compile(r"[-+*/%()\d]{1,300}=-?\d[\d.]{0,20}")
 
+_ROUNDING = Fraction(1, 10**9)
+"""Where the right side is a decimal, which a generator would have printed from floating point."""
+
 
 def check(text: str, game: dict[str, Any]) -> bool | None:
     """Whether the last `[[...]]` (or box, or line) is the equation with one digit for each `?`, and true."""
@@ -26,6 +29,7 @@ def check(text: str, game: dict[str, Any]) -> bool | None:
         return False
     left, _, right = written.partition("=")
     try:
-        return value_of(left) == Fraction(right)
+        value, wanted = value_of(left), Fraction(right)
+        return abs(value - wanted) <= (_ROUNDING if "." in right else 0)
     except (ValueError, ZeroDivisionError):
         return False
