@@ -198,10 +198,26 @@ def test_what_the_environment_says_carries_no_loss(policy: LoraPolicy) -> None:
 
 def rows_for(id: str) -> list[dict[str, Any]]:
     """Normalised rows of our own, enough for any share of five to be held out."""
+    if id == "simko/BBH-v0":
+        of = {"source": "lukaemon/bbh", "subject": "multistep_arithmetic_two"}
+        return [{"id": f"own-{n}", "problem": f"(2 - {n}) =", "answer": str(2 - n), **of} for n in range(20)]
+    if id == "simko/SynLogic-v0":
+        return [puzzle(n) for n in range(3, 60)]
     return [
         {"id": f"own/{n}", "problem": f"What is {n} + {n % 7}?", "answer": str(n + n % 7), "level": str(n % 5 + 1)}
         for n in range(60)
     ]
+
+
+def puzzle(number: int) -> dict[str, Any]:
+    """A number game with its state, as SynLogic's rows have it."""
+    state = {"numbers": [1, 2, number], "operators": ["+", "-", "*", "/"], "result": 3 * number, "solutions": []}
+    game = {"question": "q", "answer": "", "metadata": state, "gpt_response": ""}
+    return {
+        "id": f"own-{number}", "problem": f"Make {3 * number} of 1, 2 and {number}.", "answer": f"(1 + 2) * {number}",
+        "subject": "mathador", "level": "{}",
+        "extra": {"accepted_response": f"(1 + 2) * {number}", "game_data_str": json.dumps(game)},
+    }  # fmt: skip
 
 
 @pytest.mark.slow
@@ -212,11 +228,7 @@ def test_every_environment_trains(info: simko.envs.EnvInfo, tmp_path: Path) -> N
         file = tmp_path / "rows.jsonl"
         file.write_text("".join(json.dumps(row) + "\n" for row in rows_for(info.id)))
         settings["data"] = str(file)
-    try:
-        split = first_split(Subject(info.id, {"data": settings.get("data")}))
-    except UserError as error:
-        pytest.skip(f"needs rows of its own form, in rows_for: {error}")
-    if split == "eval":  # a test set
+    if first_split(Subject(info.id, {"data": settings.get("data")})) == "eval":  # a test set
         with pytest.raises(UserError, match="train"):
             small_run(tmp_path / "run", **settings)
         result = small_evaluation("tiny", **settings, out=str(tmp_path / "out"))
