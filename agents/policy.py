@@ -55,6 +55,7 @@ class LoraPolicy:
     """A causal LM whose only trained weights are a LoRA adapter. Make one with `LoraPolicy.from_pretrained`.
 
     Attributes:
+        name: of the base model, as the user calls it.
         tokenizer: of transformers; its pad token is the EOS token where it had none.
         model: the `peft.PeftModel`.
         engine: the `simko.types.Engine` that decodes with the current adapter.
@@ -72,8 +73,10 @@ class LoraPolicy:
         gradient_checkpointing: bool = False,
         decode_weights: DecodeWeights = "auto",
         fingerprint: str | None = None,
+        name: str | None = None,
     ) -> None:
         self.model = model
+        self.name = name or str(model.peft_config["default"].base_model_name_or_path)
         self.fingerprint = fingerprint
         self.tokenizer = tokenizer
         self._causal_lm = model.get_base_model()
@@ -149,6 +152,7 @@ class LoraPolicy:
             gradient_checkpointing=gradient_checkpointing,
             decode_weights=decode_weights,
             fingerprint=fingerprint,
+            name=name,
         )
 
     def hidden(self, ids: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
@@ -272,7 +276,7 @@ class LoraPolicy:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the adapter as a plain PEFT folder, with the fingerprint of its base model in a file of ours."""
         adapters.save_adapter(self.model, folder)
-        fingerprints.record(folder, self._name, self.fingerprint)
+        fingerprints.record(folder, self.name, self.fingerprint)
 
     def load_adapter(self, folder: str | os.PathLike[str]) -> None:
         """Replace the adapter's weights by those in `folder`, bit for bit.
@@ -281,8 +285,8 @@ class LoraPolicy:
             UserError: no adapter there, a damaged one, or one of another model, rank or set of layers.
         """
         mine = self.model.peft_config["default"]
-        theirs = adapters.read_config(folder, self._name)
-        fingerprints.check(folder, self._name, self.fingerprint)
+        theirs = adapters.read_config(folder, self.name)
+        fingerprints.check(folder, self.name, self.fingerprint)
         for key in ("r", "lora_alpha", "use_rslora"):
             if getattr(mine, key) != getattr(theirs, key):
                 raise UserError(
@@ -301,10 +305,6 @@ class LoraPolicy:
             UserError: the folder exists and is not empty, or cannot be written.
         """
         write_merged(self._causal_lm, self.tokenizer, folder, eos_ids)
-
-    @property
-    def _name(self) -> str:
-        return str(self.model.peft_config["default"].base_model_name_or_path)
 
     def _text(self, ids: NDArray[np.int64], stop: Sequence[str]) -> str:
         return cut(self.tokenizer.decode(ids.tolist(), skip_special_tokens=True), stop)

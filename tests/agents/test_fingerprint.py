@@ -79,3 +79,4 @@ def test_continuing_keeps_the_record(model_folder: Folder, adapter: Path, tmp_pa
     LoraPolicy.from_pretrained(model_folder(), adapter=adapter, device="cpu").save(tmp_path / "next")
     name = fingerprint.BASE_FILE
     assert (tmp_path / "next" / name).read_bytes() == (adapter / name).read_bytes()
+    assert json.loads((adapter / name).read_text())["base_model"] == str(model_folder())

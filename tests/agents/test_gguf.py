@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -124,6 +125,9 @@ def test_a_file_is_the_model_that_it_holds(
     assert capsys.readouterr().err == ""
     assert nf4.model.get_base_model().is_loaded_in_4bit
     nf4.save(cache / "adapter")
+    assert json.loads((cache / "adapter" / "simko_base.json").read_text())["base_model"] == str(path)
+    base = json.loads((cache / "adapter" / "adapter_config.json").read_text())["base_model_name_or_path"]
+    assert (Path(base) / "model.safetensors").is_file()  # what plain PEFT would load
     LoraPolicy.from_pretrained(path, adapter=cache / "adapter", device="cpu")
 
 
