@@ -30,7 +30,8 @@ def load_rows(
     """Where the rows were found, and the rows with their numbers (from 1).
 
     `data` is a file or a folder; without it, the folder `SIMKO_DATA` and then split `part` of the Hub's data set `hub` are
-    tried. In a folder a file of one of the `stems` counts. Raises `UserError`, with every mend, where there is none.
+    tried. In a folder a file of one of the `stems` counts, or a copy of the Hub's repository. Raises `UserError`, with
+    every mend, where there is none.
     """
     looked: list[str] = []
     given = Path(data).expanduser() if data is not None else None
@@ -43,10 +44,37 @@ def load_rows(
         for file in names:
             if (folder / file).is_file():
                 return str(folder / file), list(read_table(folder / file, sieve))
+        if files := cloned(folder, hub, configs, part, itself=given is not None):
+            return str(folder), list(enumerate((row for file in files for _, row in read_table(file, sieve)), 1))
         looked.append(f"{folder} has no {names[0]}")
         if given is not None:
             raise UserError(f"{name}: {looked[0]}; give data=<the file>, or a folder that holds it")
     return hub, list(enumerate(read_hub(name, hub, configs, part, looked), 1))
+
+
+def cloned(folder: Path, hub: str, configs: tuple[str, ...], part: str, itself: bool) -> list[Path]:
+    """The files of split `part` in a copy of the Hub's repository; none where there is no such copy.
+
+    It is `folder` itself (with `itself`), or the folder in it that has the data set's name. As on the Hub, a config is a
+    folder, files are `test.jsonl` or `test-00000-of-00001.parquet`, and they may lie in `data/`.
+    """
+    names = (hub.split("/")[-1], hub.replace("/", "_"), hub.replace("/", "--"), hub)
+    roots = ([folder] if itself else []) + [folder / name for name in names if " " not in hub]
+    for root in roots:
+        found = [_split_files(root, config, part) for config in configs or ("",)]
+        if all(found):
+            return [file for files in found for file in files]
+        if len(configs) == 1 and (files := _split_files(root, "", part)):
+            return files
+    return []
+
+
+def _split_files(root: Path, config: str, part: str) -> list[Path]:
+    for folder in (root / config, root / config / "data", root / "data" / config):
+        named = [folder / f"{part}{ending}" for ending in ENDINGS if (folder / f"{part}{ending}").is_file()]
+        if files := named[:1] or sorted(folder.glob(f"{part}-[0-9]*.parquet")):
+            return files
+    return []
 
 
 def read_table(path: Path, sieve: Sieve | None = None) -> Iterable[tuple[int, Row]]:

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from simko.envs import grade
-from simko.envs.tasks.benchmarks import GSM8K, MATH500, after_hashes
+from simko.envs.tasks.benchmarks import GSM8K, MATH500
+from simko.envs.tasks.table import after_hashes
 from simko.errors import UserError
 from simko.types import TaskSource
 

@@ -12,8 +12,9 @@ import pytest
 import simko.envs
 from simko.envs.audit import audit
 from simko.envs.tasks import mixture
-from simko.envs.tasks.benchmarks import MATH, TABLE, SimKOMixture, after_answer, in_box, joined
+from simko.envs.tasks.benchmarks import MATH, SimKOMixture
 from simko.envs.tasks.reading import dig, last_boxed, present
+from simko.envs.tasks.table import TABLE, after_answer, in_box, joined
 from simko.errors import UserError
 
 BOX = "Twice three is $6$, so the answer is $\\boxed{6}$."
@@ -140,6 +141,24 @@ def test_the_hub_is_asked_for_every_config(monkeypatch: pytest.MonkeyPatch) -> N
     assert asked[0] == ("EleutherAI/hendrycks_math", "algebra", "train")
     with pytest.raises(UserError, match=r"not on the Hub but in the repository CLR-Lab/SimKO.*give data="):
         SimKOMixture("train")
+
+
+def test_a_copy_of_the_hubs_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for subject in TABLE["math"].configs:
+        (tmp_path / "hendrycks_math" / subject).mkdir(parents=True)
+        row = {"problem": subject, "level": "Level 1", "type": "a", "solution": BOX}
+        write(tmp_path / "hendrycks_math" / subject / "train.jsonl", row)
+    assert [t.problem for t in MATH("train", data=tmp_path / "hendrycks_math").tasks(None, 0)] == list(
+        TABLE["math"].configs
+    )
+    monkeypatch.setenv("SIMKO_DATA", str(tmp_path))
+    assert MATH("train").size == 7
+    (tmp_path / "hendrycks_math" / "algebra" / "train.jsonl").unlink()
+    with pytest.raises(UserError, match=r"has no math_train\.jsonl\.gz"):
+        MATH("train", data=tmp_path)
+    (tmp_path / "amc").mkdir()
+    write(tmp_path / "amc" / "test.jsonl", {"id": 0, "question": "q", "answer": 27.0, "url": "u"})
+    assert simko.envs.make("simko/AMC23-v0", split="eval", data=tmp_path / "amc").source.size == 1
 
 
 @pytest.mark.parametrize("name", ["AIME24", "AIME25", "AMC23", "Minerva", "OlympiadBench", "MATH500"])
