@@ -31,6 +31,18 @@ ALIASES = {"game_of_24": "mathador"}
 """What a puzzle is called in the data, to the key of its checker."""
 ANYTHING = "```python\n[[1, 1], [1, 1]]\n```"
 """An answer that makes a checker read its state, where no solution is stored."""
+MANY = frozenset(
+    [
+        "boolean_expressions",
+        "calcudoko",
+        "dyck_language_errors",
+        "dyck_language_reasoning_errors",
+        "futoshiki",
+        "mathador",
+        "web_of_lies",
+    ]
+)
+"""Keys of which an answer of one puzzle may well be right for another: short answers, and grids with few rules."""
 READS_QUESTION = frozenset({"minesweeper"})
 """Keys whose checkers read the problem."""
 UNUSED = frozenset(
@@ -131,19 +143,8 @@ class SynLogic(RowSource):
                 response = self.answer(task)
                 yield Pair(task, response, True, "accepted_response")
                 yield Pair(task, f"<think>Or [[1]]?</think>\n<answer>{response}</answer>", True, "in answer tags")
-                if self.answer(other) != response and not _many(task.level):
+                if self.answer(other) != response and task.level not in MANY:
                     yield Pair(task, self.answer(other), False, "answer of another puzzle")
-
-
-def _many(key: str) -> bool:
-    """Whether a short answer of one puzzle may well be right for another."""
-    return key in (
-        "boolean_expressions",
-        "dyck_language_errors",
-        "dyck_language_reasoning_errors",
-        "mathador",
-        "web_of_lies",
-    )
 
 
 def to_task(row: Row, part: str, number: int, place: str) -> Task:
