@@ -2,7 +2,7 @@
 
 Every gold answer is graded against itself and against the next row's different one; responses whose verdict is known
 without the verifier (`TaskSource.pairs()`: worked solutions, other people's extractions, accepted forms) are graded; and
-both environment checkers run. At least `PAIRS_RIGHT` of a set's pairs must be right, everything else without exception (but
+both environment checkers run. At least `PAIRS_RIGHT` of each kind of pairs must be right, everything else without exception (but
 the rules of a puzzle may accept another row's solution: there `PAIRS_RIGHT` of them must be refused).
 """
 
@@ -59,11 +59,10 @@ class Audit:
     @property
     def passed(self) -> bool:
         """Whether nothing failed; what could not be audited did not."""
-        right, total = self.pairs_total
         whole = all(a == b for a, b in (self.gold, self.checks))
         refused, others = self.other_gold
         enough = refused >= PAIRS_RIGHT * others if self.by_rule else refused == others
-        return whole and enough and right >= PAIRS_RIGHT * total
+        return whole and enough and all(right >= PAIRS_RIGHT * total for right, total in self.pairs.values())
 
 
 def audit(id: str, data: str | None = None, checks: bool = True) -> list[Audit]:

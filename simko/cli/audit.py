@@ -19,7 +19,7 @@ DATA = typer.Option(
 )
 CHECKS = typer.Option(True, "--checks/--no-checks", help="run the two contract checkers too")
 JSON_FLAG = typer.Option(False, "--json", help="print JSON")
-HEADER = ("ID", "SPLIT", "ROWS", "LEFT OUT", "GOLD", "OTHER GOLD", "PAIRS RIGHT", "CHECKS", "SECONDS", "")
+HEADER = ("ID", "SPLIT", "ROWS", "TASKS", "GOLD", "OTHER GOLD", "PAIRS RIGHT", "CHECKS", "SECONDS", "")
 
 
 def audit(
@@ -57,6 +57,9 @@ def _print(found: list[Audit]) -> None:
     for entry in found:
         if entry.unavailable:
             typer.echo(f"no data  {entry.id}: {clean(entry.unavailable)}")
+        if entry.pairs:
+            kinds = ", ".join(f"{kind} {right} / {total}" for kind, (right, total) in sorted(entry.pairs.items()))
+            typer.echo(f"pairs    {entry.id} {entry.split}: {clean(kinds)}")
         for text in entry.notes:
             typer.echo(f"note     {entry.id} {entry.split}: {clean(text)}")
         for text in entry.findings:
@@ -72,7 +75,7 @@ def _row(entry: Audit) -> tuple[str, ...]:
         entry.id,
         entry.split,
         f"{entry.rows} / {entry.published}" if entry.published else f"{entry.rows}",
-        str(entry.rows - entry.tasks),
+        str(entry.tasks),
         f"{entry.gold[0]} / {entry.gold[1]}",
         f"{entry.other_gold[0]} / {entry.other_gold[1]}",
         f"{right} / {total}" + (f" ({100 * right / total:.2f} %)" if total else ""),
