@@ -205,10 +205,11 @@ def _quantization_config(quantization: Quantization, device: torch.device, dtype
 def _find_on_hub(name: str) -> Source:
     """Ask the Hub once, without retries; fall back on the cache where it does not answer."""
     import huggingface_hub
+    from huggingface_hub import constants
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
     why = "HF_HUB_OFFLINE is set"
-    if not huggingface_hub.constants.HF_HUB_OFFLINE:
+    if not constants.HF_HUB_OFFLINE:
         try:
             huggingface_hub.HfApi().model_info(name, timeout=10)
             return Source(name, name)

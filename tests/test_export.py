@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -283,6 +284,11 @@ def test_a_hub_that_refuses_is_one_line_before_any_work(
 
 
 def test_push_offline_is_one_line(capsys: pytest.CaptureFixture[str], trained: tuple[Path, torch.Tensor]) -> None:
-    """The real client, which the tests' environment keeps off the network."""
-    assert "HF_HUB_OFFLINE is set" in refusal(capsys, trained[0], "--push", "me/model")
+    """The real client in a process of its own, where nothing else has imported it."""
+    command = [sys.executable, "-m", "simko", "export", str(trained[0]), "--push", "me/model"]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "HF_HUB_OFFLINE is set; unset it, or export to a folder" in line
     assert "is not a repository name" in refusal(capsys, trained[0], "--push", "me/model/again")

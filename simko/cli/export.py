@@ -184,6 +184,7 @@ def _write_card(source: Target, folder: Path, library: str) -> None:
 def _hub(repo: str) -> Any:
     """The Hub's client, after it has answered: better now than after an hour of merging."""
     import huggingface_hub
+    from huggingface_hub import constants
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
 
@@ -191,7 +192,7 @@ def _hub(repo: str) -> Any:
         validate_repo_id(repo)
     except HFValidationError as error:
         raise UserError(f"export: --push {repo} is not a repository name ({_line(error)}); use org/name") from error
-    if huggingface_hub.constants.HF_HUB_OFFLINE:
+    if constants.HF_HUB_OFFLINE:
         raise UserError(f"export: --push {repo}: HF_HUB_OFFLINE is set; unset it, or {_LATER}")
     client = huggingface_hub.HfApi()
     try:
