@@ -40,11 +40,8 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
     checkpoint = run.latest_checkpoint() if resume else None
     policy = make_policy(config, checkpoint / "adapter" if checkpoint else config.adapter)
     env, method = make_env(config, policy, "train"), algorithms.get(config.algorithm, **config.method)
-    optimizer = torch.optim.AdamW(
-        [parameter for _, parameter in policy.trainable_parameters()],
-        config.learning_rate,
-        weight_decay=config.weight_decay,
-    )
+    parameters = [parameter for _, parameter in policy.trainable_parameters()]
+    optimizer = torch.optim.AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay)
     start = run.restore_optimizer(checkpoint, policy, optimizer) if checkpoint else 0
     manifest = introduce(config, policy, env, method, start, console)
     if not start and config.steps and config.preflight_prompts:

@@ -57,9 +57,8 @@ def row_weights(batch: Batch, aggregation: Aggregation, max_new_tokens: int) -> 
     """
     if aggregation == "token_mean":
         return np.full(len(batch), 1.0 / max(batch.step_tokens, 1))
-    lengths = np.array([max(int(c.sampled.sum()), 1) for c in batch.completions], dtype=np.float64)
-    if aggregation == "constant_length":
-        lengths = np.full(len(batch), float(max_new_tokens))
+    constant = aggregation == "constant_length"
+    lengths = np.array([max_new_tokens if constant else max(int(c.sampled.sum()), 1) for c in batch.completions])
     return 1.0 / (max(batch.step_sequences, 1) * lengths)
 
 
@@ -102,8 +101,7 @@ def apply_gradients(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_n
     """Clip, step, clear. Returns the gradient norm before clipping, and False where it was not finite: no step then."""
     parameters = [parameter for _, parameter in policy.trainable_parameters()]
     norm = float(torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm))
-    finite = bool(np.isfinite(norm))
-    if finite:
+    if finite := bool(np.isfinite(norm)):
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return norm, finite
