@@ -143,13 +143,21 @@ class LocalEngine:
         if unknown := kinds - {"full_attention", "sliding_attention"}:
             raise UserError(f"model '{model.config.name_or_path}' has layers of kind {sorted(unknown)}: not supported")
         tokens = [(7 * i + 3) % min(head.weight.shape[0], 997) for i in range(8)]
-        with torch.no_grad():
-            batch = _Batch(model, head, [tokens[:5]], len(tokens))
-            batch.prefill()
-            for token in tokens[5:]:
-                hidden = batch.step(torch.tensor([token], device=model.device))
-            ours = head_logits(hidden, head)[0]
-            theirs = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0, -1]
+        try:
+            with torch.no_grad():
+                theirs = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0, -1]
+                batch = _Batch(model, head, [tokens[:5]], len(tokens))
+                batch.prefill()
+                for token in tokens[5:]:
+                    hidden = batch.step(torch.tensor([token], device=model.device))
+                ours = head_logits(hidden, head)[0]
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+            raise UserError(
+                f"model '{model.config.name_or_path}' ({type(model).__name__}) fails in the decode engine "
+                f"({' '.join(str(error).split())[:150]}); this architecture is not supported"
+            ) from error
         error = float((ours - theirs.to(ours.dtype)).abs().max() / theirs.float().abs().max().clamp_min(1e-6))
         tolerance = 1e-3 if model.dtype in (torch.float32, torch.float64) else 0.1
         if not error < tolerance:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_models import EOS, FAMILIES, character_tokenizer, random_model
 
+from simko.agents.cache import SlotCache
 from simko.agents.engine import LocalEngine, cache_bytes_per_token
 from simko.agents.stops import StopStrings, cut
 from simko.errors import UserError
@@ -221,3 +222,15 @@ def test_check_refuses_a_head_that_is_not_the_models() -> None:
 def test_cache_bytes_of_a_token() -> None:
     # 2 (keys, values) x 2 layers x 2 heads x 12 x 4 bytes
     assert cache_bytes_per_token(random_model("llama")) == 2 * 2 * 2 * 12 * 4
+
+
+def test_check_refuses_what_fails_in_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_model("llama")
+    engine = engine_of(model)
+
+    def odd(*_: Any, **__: Any) -> None:
+        raise RuntimeError("shapes\ndo not fit")
+
+    monkeypatch.setattr(SlotCache, "decode", odd)
+    with pytest.raises(UserError, match=r"LlamaForCausalLM\) fails in the decode engine \(shapes do not fit\)"):
+        engine.check()
