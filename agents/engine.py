@@ -153,11 +153,11 @@ class LocalEngine:
                 ours = head_logits(hidden, head)[0]
         except torch.OutOfMemoryError:
             raise
-        except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+        except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, IndexError) as cause:
             raise UserError(
                 f"model '{model.config.name_or_path}' ({type(model).__name__}) fails in the decode engine "
-                f"({' '.join(str(error).split())[:150]}); this architecture is not supported"
-            ) from error
+                f"({' '.join(str(cause).split())[:150]}); this architecture is not supported"
+            ) from cause
         error = float((ours - theirs.to(ours.dtype)).abs().max() / theirs.float().abs().max().clamp_min(1e-6))
         tolerance = 1e-3 if model.dtype in (torch.float32, torch.float64) else 0.1
         if not error < tolerance:

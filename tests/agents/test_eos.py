@@ -45,6 +45,18 @@ def test_a_rollout_ends_at_any_eos_of_the_model(two_ends: Path) -> None:
     assert flags == [(False, False)] * (len(other.ids) - 1) + [(True, False)]
 
 
+def test_two_turns_each_end_at_any_eos(two_ends: Path) -> None:
+    policy = load(two_ends, "none")
+    env = make_env(train_config({"env": "simko/GuessNumber-v0"}), policy, "train")
+    groups = rollout(policy.engine, env, env.source.tasks(4, 0), 12, seed=0)
+    ends = set()
+    for c in (c for group in groups for c in group.completions):
+        assert not {EOS, OTHER} & set(c.ids[~c.sampled].tolist()[1:])
+        ends |= {EOS, OTHER} & set(c.ids[c.sampled].tolist())
+    assert ends == {EOS, OTHER}
+    assert any((~c.sampled).any() for group in groups for c in group.completions)
+
+
 def test_a_model_with_one_eos_asks_nothing_of_the_environment(model_folder: Folder) -> None:
     policy = load(model_folder(), "none")
     env = make_env(train_config({"env": "simko/Arithmetic-v0"}), policy, "train")
