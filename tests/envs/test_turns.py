@@ -180,6 +180,16 @@ def test_a_verifier_that_fails_says_nothing() -> None:
     assert said == {"correct": None, "incorrect": AGAIN, "no_answer": AGAIN, "timeout": None, "error": None}
 
 
+def test_the_last_attempt_is_the_one_that_is_graded() -> None:
+    three = TryAgain(lambda text, task: Verdict("correct" if text == "42" else "incorrect", 0.0), 3)
+    assert [three(TASK, turns) for turns in (["1"], ["1", "2"], ["1", "42"], ["1", "2", "3"])] == [
+        AGAIN,
+        AGAIN,
+        None,
+        None,
+    ]
+
+
 def test_the_feedback_is_the_same_whatever_the_gold() -> None:
     def wrong(text: str, task: Task) -> Verdict:
         return Verdict("incorrect", 0.25, task.gold)
