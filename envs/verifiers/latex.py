@@ -56,6 +56,10 @@ def _command(match: re.Match[str]) -> str:
     return " " if name in _SPACES else _RENAMED.get(name, match[0])
 
 
+def _primes(match: re.Match[str]) -> str:
+    return "'" * max(1, match[0].count("prime"))
+
+
 def clean(text: str) -> str:
     r"""One spelling: delimiters, spacing and styling gone, variants of a command made one, Unicode and words made LaTeX."""
     text = text[: MAX_ANSWER + 1].translate(_TABLE).replace("\r", " ").replace("\n", " ").replace("\t", " ").strip()
@@ -77,6 +81,7 @@ def clean(text: str) -> str:
     text = re.sub(r"(?<=\d)\{([a-z]{5,20}|cm|mm|km|ft|in)\}", r"\\text{\1}", text)
     text = re.sub(r"(?<![\w\\])(?:np|math)\.(?=[a-z])", "", text)
     text = re.sub(r"(?<=\d)[eE]([+-]?\d{1,4})(?![\w.])", r" \\times 10^{\1}", text)
+    text = re.sub(r"\^\s*(?:\{\s*((?:\\prime\s*){1,3})\}|\\prime(?![A-Za-z]))", _primes, text)
     text = re.sub(r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ", r"^\\circ", text)
     text = re.sub(r"(?<=[\d}])\s*(?:\\text\s*\{\s*(?:percent|%)\s*\}|percent)(?![A-Za-z])", "%", text)
     text = re.sub(r"(?<![\\A-Za-z])(?:infinity|inf)(?![A-Za-z])", r"\\infty", text)

@@ -12,10 +12,11 @@ import re
 from simko.envs.verifiers.latex import words
 from simko.envs.verifiers.numbers import parse_number
 
-_POWER = r"(?:\s*\^\s*\{?\s*[23]\s*\}?)?"
+_POWER = r"(?:\s*\^\s*\{?\s*-?\s*[1-4]\s*\}?)?"
 _TEXT_UNIT = re.compile(rf"\s*\\text\s*\{{([^{{}}]*)\}}({_POWER})\s*$")
 _DEGREE = re.compile(r"\s*\^\\circ\s*(?:\\text\s*\{\s*([CF])\s*\}|([CF]))?\s*$")
 _WORD_UNIT = re.compile(rf"(?<=[\d}})])\s+([A-Za-z][A-Za-z ./-]{{0,40}}?)({_POWER})\s*$")
+_ARC = re.compile(r"(?<=\d)\s*('{1,2})\s*$")
 _CURRENCY = re.compile(r"^(-?)\s*(?:\\usd|€|£|¥|₹|Rs\.?|USD|US\\usd)\s*")
 _AFTER_CURRENCY = re.compile(r"\s*(?:\\usd|€|£|¥|₹)\s*$")
 _CHANGES = words(
@@ -33,7 +34,8 @@ _KNOWN = {
     "kg": "kg kilogram kilo", "g": "g gram gm", "mg": "mg milligram", "lb": "lb pound", "oz": "oz ounce",
     "h": "h hr hour", "min": "min minute", "s": "s sec second", "day": "day", "week": "week", "month": "month",
     "year": "year yr", "l": "l liter litre", "ml": "ml milliliter millilitre", "usd": "usd dollar buck",
-    "cent": "cent", "eur": "eur euro", "deg": "deg degree", "rad": "rad radian", "am": "am", "pm": "pm",
+    "cent": "cent", "eur": "eur euro", "deg": "deg degree", "arcmin": "arcmin arcminute",
+    "arcsec": "arcsec arcsecond", "rad": "rad radian", "am": "am", "pm": "pm",
     "degc": "degc", "degf": "degf",
 }  # fmt: skip
 _CANONICAL = {name: unit for unit, names in _KNOWN.items() for name in names.split()}
@@ -52,6 +54,8 @@ def split_unit(cleaned: str) -> tuple[str, str]:
     for _ in range(4):
         if match := _DEGREE.search(core):
             found = "deg" + (match[1] or match[2] or "").lower()
+        elif match := _ARC.search(core):
+            found = "arcsec" if len(match[1]) == 2 else "arcmin"
         elif (match := _TEXT_UNIT.search(core)) and _is_unit(match[1], in_text=True):
             found = _canonical(match[1], match[2])
         elif (match := _WORD_UNIT.search(core)) and _is_unit(match[1], in_text=False):
@@ -86,7 +90,7 @@ def _is_unit(words: str, in_text: bool) -> bool:
 
 
 def _canonical(words: str, power: str) -> str:
-    exponent = "".join(c for c in power if c in "23")
+    exponent = "".join(c for c in power if c in "-1234")
     parts = []
     for word in _WORD.findall(words.lower()):
         word = word[:-1] if len(word) > 3 and word.endswith("s") else word
@@ -100,5 +104,5 @@ def _canonical(words: str, power: str) -> str:
 
 
 def _is_known(unit: str) -> bool:
-    words = unit.rstrip("23").split()
+    words = [word.rstrip("-1234") for word in unit.split()]
     return bool(words) and all(word == "per" or word in _KNOWN for word in words)

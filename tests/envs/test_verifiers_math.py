@@ -168,3 +168,22 @@ def test_several_equations_are_not_one(gold: str, answer: str, correct: bool) ->
 )
 def test_calculator_marks_and_connectives(response: str, correct: bool) -> None:
     assert grade(response, "5").correct is correct
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "correct"),
+    [
+        ("0.003", "0.003^{\\prime \\prime}", True),
+        ("0.003", "0.003''", True),
+        ("5''", "5'", False),
+        ("15000", "15000 \\text{ kcal m}^{-2} \\text{yr}^{-1}", True),
+        ("5 \\text{ m}^{2}", "5 \\text{ m}^{-2}", False),
+        ("5 \\text{ m}^{2}", "5 \\text{ m}^2", True),
+        ("x^{\\prime}+\\frac{r}{V} x-r c=0", "x' + \\frac{r}{V}x - rc = 0", True),
+        ("f''(x)", "f^{\\prime}(x)", False),
+        ("x", "x'", False),
+        ("12", "12^{-2}", False),
+    ],
+)
+def test_primes_and_negative_powers_of_units(gold: str, answer: str, correct: bool) -> None:
+    assert grade(f"\\boxed{{{answer}}}", gold).correct is correct
