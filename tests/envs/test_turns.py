@@ -13,7 +13,8 @@ from fake_envs import chat_tokenizer
 
 import simko.envs
 from simko.envs import Episode, TokenEnv, tool_reply
-from simko.envs.check import check
+from simko.envs.check import CHECKS, _run, check
+from simko.envs.probe import Subject
 from simko.envs.turns import AGAIN, NO_CALLS_LEFT, TryAgain, with_attempts
 from simko.errors import UserError
 from simko.types import Task, Verdict
@@ -114,6 +115,12 @@ def test_the_verifier_sees_the_last_turn_alone() -> None:
 
 def test_the_checker_passes_tools() -> None:
     assert [r for r in check("test_turns:fake/Tools-v0") if not r.passed] == []
+
+
+@pytest.mark.parametrize("id", ["simko/Arithmetic-v0", "simko/Countdown-v0"])
+def test_the_checker_passes_another_try(id: str) -> None:
+    results = [_run(name, look, Subject(id, {"attempts": 3, "split": "train"})) for name, look in CHECKS.items()]
+    assert [r for r in results if not r.passed] == []
 
 
 @pytest.mark.parametrize("id", SINGLE)
