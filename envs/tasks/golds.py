@@ -115,6 +115,8 @@ def pairs(task: Task) -> Iterator[Pair]:
             yield Pair(task, boxed(solution.rsplit("# Answer", 1)[-1].strip()), True, "worked solution")
         elif final := last_boxed(solution):
             yield Pair(task, boxed(final), True, "worked solution")
+            why = "the solution boxes several results, or binds one to something outside its box"
+            yield Pair(task, solution, True, "whole solution", why)
     if target := text_of(extra.get("simko_target")):
         yield Pair(task, boxed(target), True, "simko_target", REASONS.get(task.id, ""))
     if accepted := text_of(extra.get("accepted_response")):

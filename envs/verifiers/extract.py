@@ -50,7 +50,7 @@ _NEGATION = re.compile(
 )
 _MINUS = re.compile(r"(?:\S\s*|\$|^)[-−]\$?$")
 _BULLET = re.compile(r"(?:^|\n)\s*[-−]\s+\$?$")
-_BOUND = re.compile(r"\d|\s{0,2}(?:\$\s?)?(?:_|\^(?!\s?\{?\s?\\circ|\s?°)|\\times|\\cdot|\\neq?\b|≠)")
+_BOUND = re.compile(r"\d|\s{0,2}(?:\$\s?)?(?:_|\^(?!\s?\{?\s?\\(?:circ|prime)|\s?°)|\\times|\\cdot|\\neq?\b|≠)")
 _CALCULATED = re.compile(r"<<[^<>\n]{1,200}>>")  # GSM8K's marks, as in 2 + 3 = <<2+3=5>>5
 _BLANK = re.compile(r"[\s_?]*(?:\\(?:phantom|hspace|rule)\s?\{[^{}]{0,80}\}|\\q?quad)?[\s_?]*")
 

@@ -187,3 +187,9 @@ def test_calculator_marks_and_connectives(response: str, correct: bool) -> None:
 )
 def test_primes_and_negative_powers_of_units(gold: str, answer: str, correct: bool) -> None:
     assert grade(f"\\boxed{{{answer}}}", gold).correct is correct
+
+
+def test_a_unit_behind_the_box() -> None:
+    assert grade("so $\\boxed{0.003}^{\\prime \\prime}$", "0.003").correct
+    assert grade("so $\\boxed{30}^\\circ$", "30").correct
+    assert not grade("so $\\boxed{30}^2$", "30").correct
