@@ -16,7 +16,7 @@ import pytest
 import torch
 from huggingface_hub.errors import LocalTokenNotFoundError
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from simko.agents import LoraPolicy
 from simko.agents.loading import find_model, quiet
@@ -171,6 +171,21 @@ def test_a_model_with_an_adapter_is_merged_too(
     with quiet():
         plain = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32).eval()
     assert torch.allclose(logits(plain), expected, atol=1e-4)
+
+
+def test_an_exported_model_ends_where_training_did(
+    capsys: pytest.CaptureFixture[str], trained: tuple[Path, torch.Tensor], tmp_path: Path
+) -> None:
+    """The chat template closes a turn with a token that is not the tokenizer's EOS."""
+    model = shutil.copytree(find_model("tiny").location, tmp_path / "base")
+    template = "{% for m in messages %}<pad>{{ m['content'] }}{% endfor %}<pad>"
+    (model / "chat_template.jinja").write_text(template)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    assert tokenizer.pad_token == "<pad>"
+    adapter = trained[0] / "checkpoints" / "step-000002" / "adapter"
+    assert ran(capsys, "export", model, "--adapter", adapter, "--merged", tmp_path / "m")[0] == 0
+    stop = json.loads((tmp_path / "m" / "generation_config.json").read_text())["eos_token_id"]
+    assert stop == sorted([tokenizer.eos_token_id, tokenizer.pad_token_id])
 
 
 def test_what_cannot_be_exported_is_one_line(

@@ -231,7 +231,11 @@ def test_a_generation_config_that_transformers_would_not_write_is_mended(
 ) -> None:
     policy = load(model_folder())
     policy.model.get_base_model().generation_config.temperature = 0.6
+    (tmp_path / ".merged.writing").mkdir()
+    (tmp_path / ".merged.writing" / "half.safetensors").touch()  # of a merge that was killed
     policy.merge(tmp_path / "merged", eos_ids=[7, 1])
+    assert [path.name for path in tmp_path.iterdir()] == ["merged"]
+    assert not (tmp_path / "merged" / "half.safetensors").exists()
     stored = json.loads((tmp_path / "merged" / "generation_config.json").read_text())
     assert (stored["temperature"], stored["do_sample"], stored["eos_token_id"]) == (0.6, True, [1, 7])
     assert policy.model.get_base_model().generation_config.do_sample is not True
