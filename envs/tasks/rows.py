@@ -43,9 +43,9 @@ class Sieve:
     bad: list[str] = field(default_factory=list)
 
     def refuse(self, message: str) -> None:
-        """Raise `UserError(message)`, or take the row for left out."""
+        """Raise `UserError` with the message, or take the row for left out."""
         if not self.keep_good:
-            raise UserError(message)
+            raise UserError(f"{message} (--keep-good-rows leaves such rows out)")
         self.bad.append(message)
 
 
