@@ -68,7 +68,7 @@ class TrainConfig:
     temperature: float = setting(1.0, "of the rollouts, and of every log-prob", above=0.0)
     updates_per_batch: int = setting(1, "optimizer steps a rollout batch", minimum=1)
     micro_batch_tokens: int = setting(8192, "padded tokens a forward; does not change the update", minimum=1)
-    learning_rate: float = setting(5e-5, "AdamW, constant after warm-up, for LoRA", above=0.0)
+    learning_rate: float = setting(1e-4, "AdamW, constant after warm-up, for LoRA", above=0.0)
     warmup_steps: int = setting(0, "linear learning-rate warm-up", minimum=0)
     weight_decay: float = setting(0.0, "AdamW", minimum=0.0)
     max_grad_norm: float = setting(1.0, "gradient clipping", above=0.0)
