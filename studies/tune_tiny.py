@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from simko.report.counts import curve_of
+from simko.report.passk import mean_curve, pass_matrix
 from simko.report.plot import plot_curves
 from simko.report.table import held_out, sampling
 from simko.settings import train_config
@@ -53,6 +54,10 @@ def main() -> None:
                 run_arm(arguments.out, arm, {"model": "tiny", "seed": seed, "logger": "none", **steps, **settings})
     rows = results(arguments.out)
     print(table(rows))
+    done = {row["name"] for row in rows}
+    for seed in arguments.seeds:
+        if {f"grpo-seed{seed}", f"simko-seed{seed}"} <= done:
+            print(paired(arguments.out, "simko", "grpo", seed))
     if arguments.plot:
         picture(arguments.out, GRIDS[arguments.grid], arguments.seeds[0], arguments.plot)
 
@@ -97,9 +102,27 @@ def table(rows: list[dict[str, Any]]) -> str:
     def line(arm: str, seed: Any, curve: dict[str, float], seconds: Any) -> str:
         return f"| {arm} | {seed} | " + " | ".join(f"{100 * curve[k]:.1f}" for k in ks) + f" | {seconds} |"
 
-    if rows:
-        lines.append(line("base", "", rows[0]["base"], ""))
-    return "\n".join(lines + [line(row["arm"], row["seed"], row["pass_at_k"], row["seconds"]) for row in rows])
+    for seed in sorted({row["seed"] for row in rows}):
+        own = [row for row in rows if row["seed"] == seed]
+        lines.append(line("base", seed, own[0]["base"], ""))
+        lines += [line(row["arm"], seed, row["pass_at_k"], row["seconds"]) for row in own]
+    return "\n".join(lines)
+
+
+def paired(out: Path, arm: str, other: str, seed: int) -> str:
+    """`arm` minus `other` in points of pass@K on the same problems, with 95 % bootstrap intervals over problems."""
+    sides = [evaluation(out / f"{name}-seed{seed}") for name in (arm, other)]
+    tasks, ks = list(sides[0]["counts"]), [1, 8, 64, 256]
+    values = [
+        pass_matrix([side["counts"][t]["samples"] for t in tasks], [side["counts"][t]["correct"] for t in tasks], ks)
+        for side in sides
+    ]
+    curve = mean_curve(f"{arm} - {other}", ks, values[0] - values[1])
+    parts = [
+        f"@{k} {100 * mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+        for k, mean, low, high in zip(curve.k, curve.mean, curve.low, curve.high, strict=True)
+    ]
+    return f"{curve.name}, seed {seed}: " + "  ".join(parts)
 
 
 def picture(out: Path, arms: dict[str, Any], seed: int, path: Path) -> None:
