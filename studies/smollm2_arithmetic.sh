@@ -13,5 +13,5 @@ for method in simko grpo; do
     simko train $common --steps 30 --adapter "$warm" --algorithm $method --learning-rate 1e-4 --seed 1 --out "$OUT/$method"
 done
 for run in control simko grpo; do
-    simko eval "$OUT/$run" -n 64 --problems 40 --temperature 1 --top-p 1 --no-base --threads 1 --allow-overlap
+    simko eval "$OUT/$run" -n 64 --problems 40 --temperature 1 --top-p 1 --no-base --threads 1
 done
