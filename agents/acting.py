@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from simko.agents.engine import head_logits
 from simko.agents.sampler import Streams, check_sampling, sample
 from simko.errors import UserError
 from simko.head import LmHead
@@ -60,6 +59,6 @@ class Actor:
         self._cache, self._ids, self._version = output.past_key_values, ids, version
         uniform = torch.from_numpy(self._streams.draw(np.zeros(1, dtype=np.int64), self._drawn))
         self._drawn += 1
-        logits = head_logits(output.last_hidden_state[:, -1], head)
+        logits = head.logits(output.last_hidden_state[:, -1])
         token, _ = sample(logits, uniform, temperature, top_p, top_k, self._vocabulary)
         return int(token)

@@ -108,7 +108,7 @@ class LocalEngine:
         hidden = batch.prefill()
         for step in range(max(budget)):
             uniform = torch.from_numpy(streams.draw(live, step))
-            logits = head_logits(hidden, batch.head)
+            logits = batch.head.logits(hidden)
             tokens, logp = sample(
                 logits, uniform, sampling.temperature, sampling.top_p, sampling.top_k, self._vocabulary
             )
@@ -150,7 +150,7 @@ class LocalEngine:
                 batch.prefill()
                 for token in tokens[5:]:
                     hidden = batch.step(torch.tensor([token], device=model.device))
-                ours = head_logits(hidden, head)[0]
+                ours = head.logits(hidden)[0]
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, IndexError) as cause:
@@ -250,20 +250,6 @@ class _Batch:
             kind: decode_mask(position, live, self._dtype, window if "sliding" in kind else None) for kind in kinds
         }
         return masks if "sliding_attention" in kinds else masks["full_attention"]
-
-
-def head_logits(hidden: Float[Tensor, "N D"], head: LmHead) -> Float[Tensor, "N V"]:
-    """The head's logits, accumulated and returned in float32 at least, as `simko.head` does."""
-    if hidden.dtype in (torch.float32, torch.float64):
-        z = hidden @ head.weight.to(hidden.dtype).t()
-    elif hidden.is_cuda:
-        z = torch.mm(hidden, head.weight.to(hidden.dtype).t(), out_dtype=torch.float32)
-    else:
-        z = hidden.float() @ head.weight.float().t()
-    if head.bias is not None:
-        z = z + head.bias
-    z = z if head.scale == 1.0 else z * head.scale
-    return z if head.soft_cap is None else head.soft_cap * torch.tanh(z / head.soft_cap)
 
 
 def vocabulary_of(tokenizer: Any) -> int | None:

@@ -34,6 +34,14 @@ class LmHead:
     soft_cap: float | None = None
     scale: float = 1.0
 
+    @torch.no_grad()
+    def logits(self, hidden: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
+        """For decoding: all logits, accumulated and returned in float32 (float64 for float64), without a gradient."""
+        z = _product(hidden, self.weight.t())
+        z = z if self.bias is None else z + self.bias
+        z = z if self.scale == 1.0 else z * self.scale
+        return z if self.soft_cap is None else self.soft_cap * torch.tanh(z / self.soft_cap)
+
 
 class TokenStatistics(NamedTuple):
     """What the losses read of N tokens. Log-probs are natural logarithms; entropy is in nats and carries no gradient."""

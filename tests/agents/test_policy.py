@@ -22,7 +22,6 @@ from test_quantize import IDS, gradients, load, loss, train_a_little
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from simko.agents import LoraPolicy
-from simko.agents.engine import head_logits
 from simko.agents.loading import Source, find_model, quiet
 from simko.errors import UserError
 from simko.head import token_statistics
@@ -221,7 +220,7 @@ def test_hidden_times_head_is_the_models_logits(model_folder: Folder, family: st
     policy = load(model_folder(family), quantization)
     hidden = policy.hidden(IDS)
     expected = policy.model(input_ids=IDS, use_cache=False).logits
-    assert torch.allclose(head_logits(hidden.flatten(0, 1), policy.lm_head()), expected.flatten(0, 1), atol=1e-4)
+    assert torch.allclose(policy.lm_head().logits(hidden.flatten(0, 1)), expected.flatten(0, 1), atol=1e-4)
 
 
 def test_padding_on_the_right_changes_nothing_on_the_left(model_folder: Folder) -> None:
