@@ -23,15 +23,16 @@ from simko.train import train
 SIMKO = {"algorithm": "simko"}
 GRIDS: dict[str, dict[str, dict[str, Any]]] = {
     "readme": {"grpo": {"algorithm": "grpo"}, "simko": SIMKO},
-    "learning_rate": {
-        f"{name}-lr{rate:g}": {"algorithm": name, "learning_rate": rate}
-        for name in ("grpo", "simko")
-        for rate in (2.5e-4, 5e-4, 1e-3)
-    },
-    "method": {
-        f"simko-a{alpha:g}-p{penalty:g}-q{quantile:g}": SIMKO
-        | {"alpha": alpha, "top1_penalty": penalty, "entropy_quantile": quantile, "learning_rate": 1e-3}
-        for alpha, penalty, quantile in ((0.1, 1.2, 0.8), (0.3, 1.1, 0.8), (0.2, 1.2, 0.5), (0.2, 1.5, 0.8))
+    "tuning": {
+        "grpo-lr1e-3": {"algorithm": "grpo", "learning_rate": 1e-3},
+        **{
+            f"simko-a{alpha:g}-p{penalty:g}-q{quantile:g}-lr{rate:g}": SIMKO
+            | {"alpha": alpha, "top1_penalty": penalty, "entropy_quantile": quantile, "learning_rate": rate}
+            for alpha, penalty, quantile, rate in (
+                *((0.1, 1.2, 0.8, 1e-3), (0.3, 1.1, 0.8, 1e-3), (0.2, 1.2, 0.5, 1e-3), (0.2, 1.5, 0.8, 1e-3)),
+                (0.2, 1.2, 0.8, 5e-4),
+            )
+        },
     },
 }
 
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("--grid", choices=sorted(GRIDS), default="readme")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--steps", type=int, help="of every arm; the preset's where absent")
+    parser.add_argument("--problems", type=int, help="held-out problems evaluated; the preset's where absent")
     parser.add_argument("--only", nargs="*", help="arms to run")
     parser.add_argument("--plot", type=Path, help="write a picture of the first seed's curves")
     arguments = parser.parse_args()
@@ -50,8 +52,9 @@ def main() -> None:
     for seed in arguments.seeds:
         for arm, settings in GRIDS[arguments.grid].items():
             if not arguments.only or arm in arguments.only:
-                steps = {"steps": arguments.steps} if arguments.steps else {}
-                run_arm(arguments.out, arm, {"model": "tiny", "seed": seed, "logger": "none", **steps, **settings})
+                asked = {"steps": arguments.steps, "eval_problems": arguments.problems}
+                asked = {name: value for name, value in asked.items() if value}
+                run_arm(arguments.out, arm, {"model": "tiny", "seed": seed, "logger": "none", **asked, **settings})
     rows = results(arguments.out)
     print(table(rows))
     done = {row["name"] for row in rows}
