@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,28 @@ def check_target(folder: str | os.PathLike[str]) -> Path:
     return path
 
 
+@contextmanager
+def whole_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields an empty scratch folder that becomes `folder` at the end: whole, or not there at all.
+
+    Raises:
+        UserError: the folder exists and is not empty, or cannot be written.
+    """
+    path = check_target(folder)
+    scratch = path.absolute().with_name(f".{path.name}.writing")
+    try:
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        yield scratch
+        if path.exists():
+            path.rmdir()
+        scratch.rename(path)
+    except OSError as error:
+        raise UserError(f"'{folder}' cannot be written: {error.strerror or error}; choose another") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def write_merged(model: Any, tokenizer: Any, folder: str | os.PathLike[str], eos_ids: Iterable[int] = ()) -> None:
     """Write the causal LM `model` with its active adapter merged, in the model's dtype; `model` is unchanged.
 
@@ -36,25 +59,13 @@ def write_merged(model: Any, tokenizer: Any, folder: str | os.PathLike[str], eos
     Raises:
         UserError: the folder exists and is not empty, or the disk is too small or cannot be written.
     """
-    path = check_target(folder)
-    scratch = path.absolute().with_name(f".{path.name}.writing")
-    try:
-        scratch.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(scratch, ignore_errors=True)
-        with quiet(), torch.no_grad():
-            plain = plain_copy(model, torch.device("cpu"))
-            _restore_conv1d(plain)
-            _mend_generation_config(plain.generation_config, sorted(eos_ids))
-            _check_disk(path, scratch.parent, sum(p.numel() * p.itemsize for p in plain.parameters()))
-            plain.save_pretrained(scratch)
-            tokenizer.save_pretrained(scratch)
-        if path.exists():
-            path.rmdir()
-        scratch.rename(path)
-    except OSError as error:
-        raise UserError(f"'{folder}' cannot be written: {error.strerror or error}; choose another") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with whole_folder(folder) as scratch, quiet(), torch.no_grad():
+        plain = plain_copy(model, torch.device("cpu"))
+        _restore_conv1d(plain)
+        _mend_generation_config(plain.generation_config, sorted(eos_ids))
+        _check_disk(Path(folder), scratch.parent, sum(p.numel() * p.itemsize for p in plain.parameters()))
+        plain.save_pretrained(scratch)
+        tokenizer.save_pretrained(scratch)
 
 
 def _check_disk(path: Path, parent: Path, size: int) -> None:

@@ -106,22 +106,13 @@ def write_adapter(source: Target, folder: Path) -> Path:
     Raises:
         UserError: the folder is not empty or cannot be written.
     """
-    _refuse_used(folder)
-    scratch = folder.absolute().with_name(f".{folder.name}.writing")
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        scratch.mkdir(parents=True)
+    from simko.agents.merging import whole_folder
+
+    with whole_folder(folder) as scratch:
         for name in ADAPTER_FILES:
             if source.adapter is not None and (source.adapter / name).is_file():
                 shutil.copyfile(source.adapter / name, scratch / name)
         _write_card(source, scratch, "peft")
-        if folder.exists():
-            folder.rmdir()
-        scratch.rename(folder)
-    except OSError as error:
-        raise UserError(f"'{folder}' cannot be written: {error.strerror or error}; choose another") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return folder
 
 
