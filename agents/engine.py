@@ -62,6 +62,7 @@ class LocalEngine:
         sampling: Sampling,
         seeds: Sequence[int],
         budgets: Sequence[int] | None = None,
+        on_finish: Callable[[int, Generation], None] | None = None,
     ) -> list[list[Generation]]:
         """`n` continuations for each prompt; see `simko.types.Engine`.
 
@@ -80,8 +81,14 @@ class LocalEngine:
 
         done: list[Generation | None] = [None] * len(seeds)
         rows = [row for row in range(len(seeds)) if budget[row // n] > 0]
-        for row in set(range(len(seeds))) - set(rows):
-            done[row] = _generation([], [], "length")
+
+        def finished(row: int, generation: Generation) -> None:
+            done[row] = generation
+            if on_finish is not None:
+                on_finish(row, generation)
+
+        for row in sorted(set(range(len(seeds))) - set(rows)):
+            finished(row, _generation([], [], "length"))
         distinct = {prompt: i for i, prompt in enumerate(dict.fromkeys(tuple(p) for p in prompts))}
         capacity = {row: len(prompts[row // n]) + budget[row // n] for row in rows}
         rows.sort(key=lambda row: (-capacity[row], distinct[tuple(prompts[row // n])], row))  # long ones first
@@ -91,14 +98,19 @@ class LocalEngine:
             batch = _Batch(model, head, [prompts[row // n] for row in chunk], capacity[chunk[0]])
             streams = Streams([seeds[row] for row in chunk])
             stops = StopStrings(self._tokenizer, sampling.stop)
-            finished = self._run(batch, sampling, streams, stops, [budget[row // n] for row in chunk])
-            for row, generation in zip(chunk, finished, strict=True):
-                done[row] = generation
+            self._run(batch, sampling, streams, stops, [budget[row // n] for row in chunk], chunk, finished)
         return [[g for g in done[i * n : (i + 1) * n] if g is not None] for i in range(len(prompts))]
 
     def _run(
-        self, batch: _Batch, sampling: Sampling, streams: Streams, stops: StopStrings, budget: Sequence[int]
-    ) -> list[Generation]:
+        self,
+        batch: _Batch,
+        sampling: Sampling,
+        streams: Streams,
+        stops: StopStrings,
+        budget: Sequence[int],
+        names: Sequence[int],
+        finished: Callable[[int, Generation], None],
+    ) -> None:
         """Decode one chunk of R rows to its end, in lockstep: every live row has as many tokens as any other."""
         ids: list[list[int]] = [[] for _ in budget]
         logprobs: list[list[float]] = [[] for _ in budget]
@@ -121,12 +133,13 @@ class LocalEngine:
                     going[slot] = False
                 elif step + 1 >= budget[row]:
                     going[slot] = False
+                if not going[slot]:
+                    finished(names[row], _generation(ids[row], logprobs[row], finish[row]))
             if not going.any():
                 break
             slots = batch.compact(going)
             live = live[slots]
             hidden = batch.step(tokens[torch.from_numpy(slots).to(tokens.device)])
-        return [_generation(*row) for row in zip(ids, logprobs, finish, strict=True)]
 
     def _fitting_rows(self, model: Any, capacity: int, vocabulary: int) -> int:
         """How many rows of `capacity` tokens the budget holds; at least one."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 from typing import Any, Protocol
 
 import numpy as np
 
+from simko.grading import Grade, Grading, decode
 from simko.types import Completion, Engine, Generation, Group, Sampling, Task, Verdict
 
 
@@ -62,8 +64,9 @@ def rollout(
     seed: int = 0,
     step: int = 0,
     first_sample: int = 0,
+    grade: Grade | None = None,
 ) -> list[Group]:
-    """`n` graded completions of each task.
+    """`n` completions of each task, graded by `grade` (the environment's own where None) while others are decoded.
 
     The random stream of a completion derives from (seed, step, task id, sample, turn), so it depends neither on its
     neighbours nor on the process. `first_sample` numbers the samples of a later stage of the same step.
@@ -72,48 +75,41 @@ def rollout(
         _Answer(task, env.begin(task), (seed, step, task.id, first_sample + i)) for task in tasks for i in range(n)
     ]
     sampling = Sampling(temperature, top_p, 0, env.max_new_tokens, env.stop, tuple(sorted(env.stop_ids)))
-    if tasks:
-        seeds = [stream_seed(*answer.stream, 0) for answer in answers]
-        first = engine.generate([answer.episode.prompt_ids for answer in answers[::n]], n, sampling, seeds)
-        for answer, generation in zip(answers, (g for group in first for g in group), strict=True):
-            answer.take(generation)
-    turn = 0
-    while live := [answer for answer in answers if not answer.episode.done]:
-        turn += 1
-        later = engine.generate(
-            [answer.episode.prompt_ids + answer.episode.ids for answer in live],
-            1,
-            sampling,
-            [stream_seed(*answer.stream, turn) for answer in live],
-            [answer.episode.budget_left for answer in live],
-        )
-        for answer, (generation,) in zip(live, later, strict=True):
-            answer.take(generation)
-    graded = _grade(env, answers)
+    turn, copies = 0, n  # in the first turn the answers to a task share their prompt
+    with Grading(grade or env.grade) as grading:
+        while live := [answer for answer in answers if not answer.episode.done]:
+            decode(
+                engine,
+                [answer.episode.prompt_ids + answer.episode.ids for answer in live[::copies]],
+                copies,
+                sampling,
+                [stream_seed(*answer.stream, turn) for answer in live],
+                [answer.episode.budget_left for answer in live[::copies]],
+                partial(_finish, live, grading),
+            )
+            turn, copies = turn + 1, 1
+        graded = [_completion(answer, grading) for answer in answers]
     return [Group(task, tuple(graded[i * n : (i + 1) * n])) for i, task in enumerate(tasks)]
 
 
-def _grade(env: Environment, answers: Sequence[_Answer]) -> list[Completion]:
-    """Each answer's completion; equal texts of a task are graded once."""
-    verdicts: dict[tuple[str, str], Verdict] = {}
-    completions = []
-    for answer in answers:
-        episode = answer.episode
-        key = (answer.task.id, episode.text)
-        if key not in verdicts:
-            verdicts[key] = env.grade(episode.text, answer.task)
-        completions.append(
-            Completion(
-                prompt_ids=np.asarray(episode.prompt_ids, dtype=np.int64),
-                ids=np.asarray(episode.ids, dtype=np.int64),
-                logprobs=np.asarray(answer.logprobs, dtype=np.float32),
-                sampled=np.asarray(episode.sampled, dtype=np.bool_),
-                text=episode.text,
-                finish="length" if episode.truncated else "stop",
-                verdict=verdicts[key],
-            )
-        )
-    return completions
+def _finish(live: Sequence[_Answer], grading: Grading, row: int, generation: Generation) -> None:
+    answer = live[row]
+    answer.take(generation)
+    if answer.episode.done:
+        grading.submit(answer.task, answer.episode.text)
+
+
+def _completion(answer: _Answer, grading: Grading) -> Completion:
+    episode = answer.episode
+    return Completion(
+        prompt_ids=np.asarray(episode.prompt_ids, dtype=np.int64),
+        ids=np.asarray(episode.ids, dtype=np.int64),
+        logprobs=np.asarray(answer.logprobs, dtype=np.float32),
+        sampled=np.asarray(episode.sampled, dtype=np.bool_),
+        text=episode.text,
+        finish="length" if episode.truncated else "stop",
+        verdict=grading.verdict(answer.task, episode.text),
+    )
 
 
 def stream_seed(*parts: int | str) -> int:

@@ -7,7 +7,7 @@ Everything here is numpy and plain Python: importing this module loads neither t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
@@ -174,12 +174,14 @@ class Engine(Protocol):
         sampling: Sampling,
         seeds: Sequence[int],
         budgets: Sequence[int] | None = None,
+        on_finish: Callable[[int, Generation], None] | None = None,
     ) -> list[list[Generation]]:
         """`n` continuations for each prompt.
 
         `seeds` has one integer a sequence (`len(prompts) * n`, prompt-major): each sequence has a random stream of its
         own, so that its draws depend neither on its place in the batch nor on the batch size. `budgets` caps the new
-        tokens of each prompt below `sampling.max_new_tokens`.
+        tokens of each prompt below `sampling.max_new_tokens`. `on_finish(row, generation)` is called as each sequence
+        ends, rows being prompt-major; an engine whose `generate` lacks the argument is used all the same.
         """
 
 

@@ -21,7 +21,7 @@ STAGES: list[set[str]] = [
     {"simko.types", "simko.errors", "simko.config", "simko.head"},
     {"simko.envs", "simko.agents"},
     {"simko.rollout", "simko.advantages", "simko.algorithms", "simko.update", "simko.settings"}
-    | {"simko.micro_batch", "simko.metrics", "simko.schedule"},
+    | {"simko.micro_batch", "simko.metrics", "simko.schedule", "simko.grading"},
     {"simko.checkpoint", "simko.build", "simko.preflight", "simko.journal"}
     | {"simko.target", "simko.evaluate", "simko.report"},
     {"simko.train"},

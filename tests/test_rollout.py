@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
+
 import numpy as np
 import pytest
-from fakes import EOS, FakeEnv, FakePolicy
+from fakes import EOS, FakeEngine, FakeEnv, FakePolicy
 
 from simko.rollout import rollout, stream_seed
-from simko.types import Generation, Group
+from simko.types import Generation, Group, Sampling, Task, Verdict
 
 
 def texts(groups: list[Group]) -> list[list[str]]:
@@ -77,3 +81,78 @@ def test_stream_seeds() -> None:
 
 def test_no_tasks() -> None:
     assert rollout(FakePolicy().engine, FakeEnv(), [], 4) == []
+
+
+class HandsOver:
+    """Ends the last sequence first, and tells of each as it ends."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self.engine, self.between = engine, []
+
+    def generate(
+        self,
+        prompts: list,
+        n: int,
+        sampling: Sampling,
+        seeds: list[int],
+        budgets: list[int] | None = None,
+        on_finish: Callable[[int, Generation], None] | None = None,
+    ) -> list[list[Generation]]:
+        groups = self.engine.generate(prompts, n, sampling, seeds, budgets)
+        flat = [generation for group in groups for generation in group]
+        for row in reversed(range(len(flat))):
+            if on_finish:
+                on_finish(row, flat[row])
+                for step in self.between:
+                    step(row)
+        return groups
+
+
+@pytest.mark.parametrize("reply", [(), (4, 5)])
+def test_handing_over_and_threads_change_no_result(reply: tuple[int, ...]) -> None:
+    policy = FakePolicy()
+    tasks = FakeEnv().source.tasks(4, 1)
+    expected = rollout(policy.engine, FakeEnv(max_new_tokens=40, reply=reply), tasks, 5)
+    slow_first = iter([0.02, 0.0, 0.01] + [0.0] * 100)
+
+    def grade(text: str, task: Task) -> Verdict:
+        time.sleep(next(slow_first))
+        return FakeEnv().grade(text, task)
+
+    env = FakeEnv(max_new_tokens=40, reply=reply)
+    groups = rollout(HandsOver(policy.engine), env, tasks, 5, grade=grade)
+    assert env.graded == []  # the grader given took its place
+    for ours, theirs in zip(groups, expected, strict=True):
+        for a, b in zip(ours.completions, theirs.completions, strict=True):
+            assert (a.text, a.ids.tolist(), a.finish, a.verdict) == (b.text, b.ids.tolist(), b.finish, b.verdict)
+
+
+def test_answers_are_graded_while_others_are_decoded() -> None:
+    graded, engine = threading.Event(), HandsOver(FakePolicy().engine)
+
+    def grade(text: str, task: Task) -> Verdict:
+        graded.set()
+        return Verdict("correct", 1.0)
+
+    def still_decoding(row: int) -> None:
+        assert graded.wait(10)  # would never come if grading waited for the last sequence
+
+    engine.between.append(still_decoding)
+    rollout(engine, FakeEnv(), FakeEnv().source.tasks(2, 1), 3, grade=grade)
+
+
+def test_a_graders_exception_is_that_of_the_first_answer_it_failed_on() -> None:
+    engine, env = HandsOver(FakePolicy().engine), FakeEnv(max_new_tokens=20)
+    tasks = env.source.tasks(2, 1)
+    texts_ = [c.text for group in rollout(engine, env, tasks, 3) for c in group.completions]
+
+    def grade(text: str, task: Task) -> Verdict:
+        if text in (texts_[1], texts_[4]):
+            raise ZeroDivisionError(text)
+        return Verdict("correct", 1.0)
+
+    before = threading.active_count()
+    with pytest.raises(ZeroDivisionError) as caught:
+        rollout(engine, env, tasks, 3, grade=grade)
+    assert str(caught.value) == texts_[1]
+    assert threading.active_count() == before
