@@ -1,6 +1,6 @@
 # Two verbs do everything on a fresh machine: `make train` and `make test`. Everything they install goes to .venv.
 .DEFAULT_GOAL := help
-.PHONY: help install train test lint types check clean
+.PHONY: help install train test lint types check bench clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
@@ -33,6 +33,9 @@ test: lint types ## lint, types and tests
 
 check: .venv/.installed ## does this machine have what training needs?
 	$(VENV_PYTHON) -m simko doctor
+
+bench: .venv/.installed ## ours beside each peer: `make bench ARGS="head --peer-python PATH"`; all of them without ARGS
+	$(VENV_PYTHON) -m benchmarks $(or $(ARGS),all)
 
 install: .venv/.installed ## only install, to .venv
 

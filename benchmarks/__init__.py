@@ -1,0 +1,1 @@
+"""Ours beside each peer, in one run: `python -m benchmarks --list`."""

@@ -1,0 +1,107 @@
+"""`python -m benchmarks NAME... [--json] [--quick]`, `python -m benchmarks all`, `python -m benchmarks --list`."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+
+from benchmarks.common import Options, Result, Sample, metrics
+
+HERE = Path(__file__).resolve().parent
+_FRAME = {"__init__", "__main__", "common", "worker"}
+
+
+def names() -> list[str]:
+    """Every benchmark: a module here that defines `TITLE`."""
+    return sorted(path.stem for path in HERE.glob("*.py") if path.stem not in _FRAME and title(path.stem))
+
+
+def title(name: str) -> str | None:
+    """`TITLE` of a benchmark, read without importing it."""
+    for node in ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "TITLE":
+            return str(ast.literal_eval(node.value))
+    return None
+
+
+def table(result: Result) -> str:
+    """The result as text: a row for each case, then the ratios and what was left out."""
+    columns = list(dict.fromkeys(metric for sample in result.samples.values() for metric in metrics(sample)))
+    lines = [f"{result.name}: {result.title}"]
+    for part in filter(None, (result.setting, result.machine)):
+        lines.append("  " + ", ".join(f"{key} {_short(value)}" for key, value in part.items() if value is not None))
+    wide = max(map(len, result.samples), default=4) + 2
+    lines.append(f"\n{'':{wide}}" + "".join(f"  {column:>28}" for column in columns))
+    for name, sample in result.samples.items():
+        lines.append(f"{name:{wide}}" + "".join(f"  {_cell(sample, column):>28}" for column in columns))
+    if result.ratios:
+        lines.append("\nours / peer's (below 1 is better)")
+    for key, ratio in result.ratios.items():
+        goal = result.targets.get(key)
+        said = "" if goal is None else f"   goal {goal:g}: {'met' if ratio <= goal else 'MISSED'}"
+        lines.append(f"  {key:{wide + 16}} {ratio:8.3f}{said}")
+    lines += [f"left out: {name}: not installed: {how}" for name, how in result.missing.items()]
+    lines += [f"left out: {name}: it failed: {why}" for name, why in result.failed.items()]
+    lines += [f"note: {note}" for note in result.notes]
+    return "\n".join(lines)
+
+
+def _cell(sample: Sample, column: str) -> str:
+    values = sample.column(column)
+    if not values:
+        return "-"
+    return f"{_short(sample.median(column))} ({_short(min(values))}-{_short(max(values))})"
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks, or `all`")
+    parser.add_argument("--list", action="store_true", help="name the benchmarks and stop")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+    parser.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, gives no figures")
+    parser.add_argument("--repeats", type=int, help="measured repetitions of each case")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of each case (default 1)")
+    parser.add_argument(
+        "--peer-python", action="append", default=[], metavar="PATH",
+        help="an interpreter that has peers installed; may be given again (default: $SIMKO_PEER_PYTHON, split at ':')",
+    )  # fmt: skip
+    given = parser.parse_args(arguments)
+    known = names()
+    if given.list or not given.names:
+        for name in known:
+            print(f"{name:14} {title(name)}")
+        return 0
+    chosen = known if given.names == ["all"] else given.names
+    if unknown := [name for name in chosen if name not in known]:
+        print(f"no benchmark named {unknown[0]}; there are: {', '.join(known)}", file=sys.stderr)
+        return 2
+    pythons = given.peer_python or [p for p in os.environ.get("SIMKO_PEER_PYTHON", "").split(os.pathsep) if p]
+    options = Options(given.quick, given.repeats, given.threads, tuple(pythons))
+    results, broken = {}, False
+    for name in chosen:
+        try:
+            results[name] = importlib.import_module(f"benchmarks.{name}").run(options)
+        except RuntimeError as error:
+            print(error, file=sys.stderr)
+            broken = True
+            continue
+        if not given.json:
+            print(table(results[name]) + "\n", flush=True)
+    if given.json:
+        plain = {name: result.to_json() for name, result in results.items()}
+        print(json.dumps(plain[chosen[0]] if len(chosen) == 1 and plain else plain, indent=1))
+    return int(broken)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
