@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
+from simko.envs.verifiers.extract import EXTRACTS, Extract, final_answer, narrowed
 from simko.errors import UserError, nearest
 from simko.types import OUTCOMES, Verdict
 
@@ -35,6 +36,7 @@ BUNDLED = {
 }
 """Name to what it grades. The file and the function have the verifier's name."""
 
+_OWN_READING = ("guess_number", "synlogic")
 _authors: dict[str, Check] = {}
 
 
@@ -54,16 +56,19 @@ class NamedVerifier:
         return replace(verdict, seconds=time.perf_counter() - begun)
 
 
-def grade(response: str, gold: str, verifier: str = "math") -> Verdict:
+def grade(response: str, gold: str, verifier: str = "math", extract: str = "any") -> Verdict:
     """The verdict on `response` (the policy's text without the prompt) against the gold answer.
 
-    Raises `UserError` for an unknown verifier and nothing else.
+    `extract` narrows where the final answer may stand: `boxed`, `final` or `whole` (see `extract.py`); `math:boxed` as the
+    verifier says the same. Raises `UserError` for an unknown verifier or place and nothing else.
     """
-    return get_verifier(verifier)(response, gold)
+    return get_verifier(verifier if extract == "any" else f"{verifier}:{extract}")(response, gold)
 
 
 def get_verifier(name: str) -> NamedVerifier:
     """The verifier of that name; raises `UserError` with the nearest name for an unknown one."""
+    base, _, place = name.rpartition(":")
+    _lookup(base if place in EXTRACTS and base else name)
     _lookup(name)
     return NamedVerifier(name)
 
@@ -124,6 +129,12 @@ def _lookup(name: str) -> Check:
 
 @lru_cache(maxsize=64)
 def _bundled(name: str) -> Check:
+    """A bundled verifier, or any verifier with a place behind its name (`math:boxed`)."""
+    base, _, place = name.rpartition(":")
+    if place in EXTRACTS and base:
+        if base.partition(":")[0] in _OWN_READING:
+            raise UserError(f"verifier '{name}': '{base}' reads answers in its own way; leave ':{place}' out")
+        return partial(_narrowed, base, place)
     base, _, parameter = name.partition(":")
     if base not in BUNDLED:
         known = verifier_names()
@@ -143,4 +154,17 @@ def _bundled(name: str) -> Check:
         raise UserError(
             f"verifier '{name}': the tolerance is '{parameter}'; give a number from 0 to below 1, numeric:1e-6"
         )
-    raise UserError(f"verifier '{name}': '{base}' takes no '{parameter}'; leave it out")
+    places = "" if base in _OWN_READING else f", or give one of {', '.join(EXTRACTS[1:])}"
+    raise UserError(f"verifier '{name}': '{base}' takes no '{parameter}'; leave it out{places}")
+
+
+def _narrowed(name: str, place: Extract, response: str, gold: str) -> Any:
+    """Grade with the final answer looked for in one place alone. An author's checker sees that answer and no more."""
+    check = _lookup(name)
+    with narrowed(place):
+        if name not in _authors:
+            return check(response, gold)
+        found = final_answer(response)
+    if found.text is None:
+        return Verdict("incorrect" if found.conflict else "no_answer", 0.0, found.shown)
+    return check(found.text, gold)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 
 from simko.envs.verifiers.choice import choice
-from simko.envs.verifiers.extract import MAX_RESPONSE, final_answer, without_thinking
+from simko.envs.verifiers.extract import MAX_RESPONSE, final_answer, wanted, without_thinking
 from simko.envs.verifiers.numeric import numeric
 from simko.types import Verdict
 
@@ -72,7 +72,8 @@ def _words(text: str) -> list[str]:
 def _brackets(response: str, gold: str) -> Verdict:
     """A box of brackets need not balance, so boxes are read as far as there are brackets."""
     text = without_thinking(response[-MAX_RESPONSE:])
-    boxes = _BOXED_BRACKETS.findall(text)
+    place = wanted()
+    boxes = _BOXED_BRACKETS.findall(text) if place in ("any", "boxed") else []
     last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")[-MAX_CHARS:]
     said = _ANSWER.search(last)
     if boxes:
@@ -81,8 +82,14 @@ def _brackets(response: str, gold: str) -> Verdict:
         if not answer.endswith("}"):
             return Verdict("incorrect", 0.0, boxes[-1][:80])
         answer = answer[:-1]
-    elif tags := re.findall(r"<answer>([^\n]{0,400})</answer>", text):
+    elif place == "boxed":
+        return Verdict("no_answer", 0.0)
+    elif place != "whole" and (tags := re.findall(r"<answer>([^\n]{0,400})</answer>", text)):
         answer = tags[-1]
+    elif place == "whole":
+        answer, said = text, None
+    elif place == "final" and not said:
+        return Verdict("no_answer", 0.0)
     else:
         answer = said["answer"] if said else last
     squeezed = "".join(answer.split()).strip("$`*\"'.:,").strip()

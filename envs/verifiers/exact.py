@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simko.envs.verifiers.extract import final_answer
+from simko.envs.verifiers.extract import final_answer, wanted
 from simko.types import Verdict
 
 
@@ -15,7 +15,7 @@ def exact(response: str, gold: str, nocase: bool = False) -> Verdict:
 
     if not gold.strip():
         return Verdict("error", 0.0)
-    if normal(response) == normal(gold):
+    if wanted() in ("any", "whole") and normal(response) == normal(gold):
         return Verdict("correct", 1.0, response.strip()[:200])
     found = final_answer(response, same=lambda a, b: normal(a) == normal(b))
     if found.text is None:

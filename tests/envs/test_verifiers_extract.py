@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simko.envs.verifiers.extract import MAX_RESPONSE, final_answer, without_thinking
+from simko.envs.verifiers.extract import MAX_RESPONSE, Extract, final_answer, narrowed, without_thinking
 
 ONE = [
     ("\\boxed{42}", "42"),
@@ -42,6 +42,19 @@ ONE = [
     ("Answer: 42\nThe answer is 42.", "42"),
     ("\\boxed{42}" * 1000, "42"),
     ("Answer: 42\n" * 1000, "42"),
+    ("\\boxed{1} and \\boxed{2}", "1, 2"),
+    ("\\[\\boxed{(1,2)} \\quad \\text{and} \\quad \\boxed{(2,1)}\\]", "(1,2), (2,1)"),
+    ("$\\boxed{1}$, $\\boxed{2}$, and $\\boxed{3}$", "1, 2, 3"),
+    ("\\boxed{42}, \\boxed{42}", "42"),
+    ("so it is 42. Final Answer: The final answer is $42$. I hope it is correct.", "$42$"),
+    ("Final Answer: The largest $n$ is 34.", "34"),
+    ("## Final Answer\n\n42\n", "42"),
+    ("**Final Answer:**\n\\[\n\\frac{1}{2}\n\\]\nDone.", "\\frac{1}{2}"),
+    ("The answer is:\n$$42$$", "$$42$$"),
+    ("The answer is 42 because 6 * 7 is.", "42"),
+    ("<think>a<think>b</think>\\boxed{41}</think>\\boxed{42}", "42"),
+    ("<thinking>\\boxed{41}</thinking>\\boxed{42}", "42"),
+    ("[THINK]\\boxed{41}[/THINK]\\boxed{42}", "42"),
     ("42", "42"),
     ("  -1,234.5 \n", "-1,234.5"),
     ("\\frac{1}{2}", "\\frac{1}{2}"),
@@ -59,12 +72,18 @@ NONE = [
     "<think>The answer is 42.",
     "\\boxed{42}</think>",
     "<think>a</think><think>\\boxed{42}",
+    "<think><think>a</think>\\boxed{42}</think>",
+    "<Think >\\boxed{42}",
     "Is the answer 42?\nMaybe.",
     "If x were 3, the answer is 42.\nBut it is not.",
     "I don't think the answer is 42.\nIt cannot be.",
 ]
 CONFLICT = [
-    "\\boxed{41} or \\boxed{42}",
+    "\\boxed{41} maybe \\boxed{42}",
+    "\\boxed{41} \\boxed{42}",
+    "\\boxed{41}, \\boxed{42}. So \\boxed{42}",
+    "x = \\boxed{41} and y = \\boxed{42}",
+    "Final Answer: 41. Final Answer: 42.",
     "\\boxed{42",
     "\\boxed{42} and then \\boxed{4",
     "Answer: 41\nAnswer: 42",
@@ -120,6 +139,24 @@ def test_whole_decides_what_is_nothing_but_an_answer() -> None:
     assert final_answer("a\nb").text is None
     assert final_answer("a\nb", whole=lambda text: True).text == "a\nb"
     assert final_answer("42", whole=lambda text: False).text is None
+
+
+@pytest.mark.parametrize(
+    ("response", "boxed", "final", "whole"),
+    [
+        ("\\boxed{42}", "42", None, "\\boxed{42}"),
+        ("Answer: 42", None, "42", "Answer: 42"),
+        ("42", None, None, "42"),
+        ("Answer: 41\n\\boxed{42}", "42", "41", None),
+        ("<think>\\boxed{42}</think>", None, None, None),
+    ],
+)
+def test_a_narrower_place(response: str, boxed: str | None, final: str | None, whole: str | None) -> None:
+    places: list[Extract] = ["boxed", "final", "whole"]
+    for place, expected in zip(places, (boxed, final, whole), strict=True):
+        with narrowed(place):
+            assert final_answer(response).text == expected
+    assert final_answer("\\boxed{42}").text == "42"
 
 
 def test_only_the_end_of_a_long_response_is_read() -> None:

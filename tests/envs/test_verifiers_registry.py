@@ -172,3 +172,25 @@ def test_importing_and_grading_numbers_load_no_algebra() -> None:
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_place_behind_the_name() -> None:
+    assert grade("\\boxed{42}", "42", "math:boxed").correct
+    assert grade("Answer: 42", "42", "math:boxed").outcome == "no_answer"
+    assert grade("Answer: 42", "42", extract="final").correct
+    assert grade("Answer: 42", "42", "numeric:1e-6:whole").outcome == "incorrect"
+    assert grade("42.00000001", "42", "numeric:1e-6:whole").correct
+    assert grade("paris", "Paris", "exact:nocase:whole").correct
+    assert grade("paris", "Paris", "exact:nocase:boxed").outcome == "no_answer"
+    assert grade("( ) ]", "( ) ]", "bbh:whole").correct
+    assert grade("( ) ]", "( ) ]", "bbh:boxed").outcome == "no_answer"
+    for name in ("math:box", "synlogic:boxed", "nope:boxed", "math:boxed:boxed:x"):
+        with pytest.raises(UserError):
+            get_verifier(name)
+
+
+def test_an_author_s_checker_sees_the_answer_of_the_place() -> None:
+    register_verifier("sees_it", lambda response, gold: response == gold)
+    assert grade("so \\boxed{cat}", "cat", "sees_it", extract="boxed").correct
+    assert grade("so \\boxed{cat}", "cat", "sees_it").outcome == "incorrect"
+    assert grade("cat", "cat", "sees_it", extract="boxed").outcome == "no_answer"
