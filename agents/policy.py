@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from simko.agents import adapter as adapters
 from simko.agents import fingerprint as fingerprints
@@ -29,13 +28,14 @@ from simko.agents.loading import (
     load_tokenizer,
     pick_device,
     pick_dtype,
-    quiet,
 )
 from simko.agents.merging import write_merged
 from simko.agents.quantize import assert_trainable, lora_layers, make_trainable, plain_copy, plain_weight
+from simko.agents.states import HiddenStates
 from simko.agents.stops import cut
 from simko.errors import UserError
 from simko.head import LmHead
+from simko.packing import PackedRows
 from simko.types import Finish, Sampling, Task
 
 DecodeWeights = Literal["auto", "live", "merged"]
@@ -83,11 +83,9 @@ class LoraPolicy:
         self.device: torch.device = self._causal_lm.device
         self.dtype: torch.dtype = self._causal_lm.dtype
         self._decode_weights = decode_weights
-        self._checkpointed: list[nn.Module] = []
         _check_layers(self._causal_lm)
         make_trainable(self._causal_lm)
-        if gradient_checkpointing:
-            self._enable_checkpointing()
+        self._states = HiddenStates(self._causal_lm, gradient_checkpointing)
         self.eos_ids = _eos_ids(self._causal_lm, tokenizer)
         self.engine = LocalEngine(self._decoding_model, self.lm_head, self.eos_ids, tokenizer)
         self.engine.check()
@@ -160,12 +158,25 @@ class LoraPolicy:
 
         Causal attention never looks right, so no mask is needed: states of padding are there and mean nothing.
         """
-        assert_trainable(self._causal_lm)
-        with self._checkpointing():
-            states: Tensor = self._causal_lm.base_model(
-                input_ids=ids.to(self.device), use_cache=False
-            ).last_hidden_state
-        return states
+        return self._states.padded(ids.to(self.device))
+
+    def hidden_packed(self, rows: PackedRows) -> Float[Tensor, "N D"]:
+        """Last hidden states of rows without padding, each distinct prompt computed once (see `simko.packing`)."""
+        return self._states.packed(rows)
+
+    @property
+    def packs(self) -> bool:
+        """Whether `hidden_packed` gives what `hidden` gives for this model: tried once, on a few tokens."""
+        return self._states.packs
+
+    @property
+    def gradient_checkpointing(self) -> bool:
+        """Whether the backward pass recomputes each layer's activations; may be set at any time."""
+        return self._states.checkpointing
+
+    @gradient_checkpointing.setter
+    def gradient_checkpointing(self, on: bool) -> None:
+        self._states.checkpointing = on
 
     def lm_head(self) -> LmHead:
         """The output layer: its frozen weight (V, D), bias, soft cap and scale."""
@@ -321,26 +332,6 @@ class LoraPolicy:
         """Changes when an optimizer moves the adapter or `base()` switches it off."""
         off = any(layer.disable_adapters for _, layer in lora_layers(self._causal_lm))
         return sum(p._version for _, p in self.trainable_parameters()), off
-
-    def _enable_checkpointing(self) -> None:
-        with quiet():
-            self._causal_lm.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        self._checkpointed = [m for m in self._causal_lm.modules() if isinstance(m, GradientCheckpointingLayer)]
-        if not self._checkpointed:
-            raise UserError(
-                f"{type(self._causal_lm).__name__} cannot recompute activations; gradient_checkpointing off"
-            )
-
-    @contextlib.contextmanager
-    def _checkpointing(self) -> Iterator[None]:
-        """Training mode, in which layers checkpoint and drop their caches, for the layers' own flags and this forward only."""
-        try:
-            for layer in self._checkpointed:
-                layer.training = torch.is_grad_enabled()
-            yield
-        finally:
-            for layer in self._checkpointed:
-                layer.training = False
 
 
 def _check_layers(model: Any) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ def describe(groups: Sequence[Group]) -> dict[str, float]:
         "truncated": sum(c.finish == "length" for c in every) / count,
         "no_answer": sum(c.verdict.outcome == "no_answer" for c in every) / count,
         "verifier_failed": float(len(every) - len(valid)),
+        "nonfinite_rewards": float(sum(not math.isfinite(c.verdict.reward) for c in every)),
         "completion_tokens": sum(int(c.sampled.sum()) for c in every) / count,
         "prompts": float(len(groups)),
     }
@@ -47,3 +49,10 @@ def diagnostics(raw: TokenStatistics, completions: Sequence[Completion]) -> dict
         "sampler_gap_max": float(gap.max()),
         **{f"logp_rank{i + 1}": float(ranks[i]) for i in range(min(RANKS, len(ranks)))},
     }
+
+
+def add(totals: dict[str, float], more: Mapping[str, float]) -> None:
+    """Add a micro-batch's sums to a step's; of names in `_max` the larger is kept."""
+    for name, value in more.items():
+        before = totals.get(name, 0.0)
+        totals[name] = max(before, value) if name.endswith("_max") else before + value

@@ -7,6 +7,7 @@ Everything here is numpy and plain Python: importing this module loads neither t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -55,8 +56,8 @@ class Verdict:
 
     @property
     def valid(self) -> bool:
-        """Whether the verifier reached a verdict at all."""
-        return self.outcome not in ("timeout", "error")
+        """Whether the verifier reached a verdict at all; a reward that is no finite number is none."""
+        return self.outcome not in ("timeout", "error") and math.isfinite(self.reward)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """One optimizer step: the batch in micro-batches, each method's loss matrix, one aggregation over the whole step.
 
 Every row's weight is known before the first forward (a count of the whole step, not of its micro-batch), so the gradients of
-the micro-batches add up to the same update however the batch is split.
+the micro-batches add up to the same update however the batch is split, packed, or split again where memory ran out.
 """
 
 from __future__ import annotations
@@ -14,37 +14,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simko.algorithms.base import Aggregation, Algorithm, TokenStats
-from simko.head import TokenStatistics, token_statistics
-from simko.metrics import RANKS, diagnostics
-from simko.micro_batch import MicroBatch, plan_micro_batches
+from simko.algorithms.base import Aggregation, Algorithm
+from simko.finite import all_finite, check_rows, finite_rows
+from simko.matrices import importance_weight, matrices
+from simko.metrics import RANKS, add, diagnostics
+from simko.micro_batch import MicroBatch, NonFiniteRowsError, TokenBudget, run
 from simko.types import Batch, Policy
-
-
-def statistics(policy: Policy, micro: MicroBatch, k: int, temperature: float) -> TokenStatistics:
-    """The head's statistics of the N sampled tokens of a micro-batch, row by row."""
-    hidden = policy.hidden(micro.ids)
-    row = torch.arange(len(micro.rows), device=micro.ids.device)[:, None].expand_as(micro.mask)
-    picked = hidden[row[micro.mask], micro.positions[micro.mask]]
-    head = policy.lm_head()
-    k = min(k, head.weight.shape[0])
-    return token_statistics(
-        picked, head.weight, micro.targets[micro.mask], k, temperature,
-        bias=head.bias, soft_cap=head.soft_cap, scale=head.scale,
-    )  # fmt: skip
 
 
 @torch.no_grad()
 def token_logprobs(
-    policy: Policy, batch: Batch, temperature: float, micro_batch_tokens: int, *, base: bool = False
+    policy: Policy, batch: Batch, temperature: float, micro_batch_tokens: int | TokenBudget, *, base: bool = False
 ) -> list[Tensor]:
     """The trainer's own log-probs of each row's sampled tokens, before an update; `base`: with the adapter off."""
+    budget = TokenBudget(micro_batch_tokens) if isinstance(micro_batch_tokens, int) else micro_batch_tokens
     out: list[Tensor] = [torch.empty(0)] * len(batch)
     with policy.base() if base else nullcontext():
-        for rows in plan_micro_batches(batch, micro_batch_tokens):
-            micro = MicroBatch.of(batch, rows, policy.device)
-            logp = statistics(policy, micro, 1, temperature).logp
-            for row, part in zip(rows, logp.split(micro.mask.sum(-1).tolist()), strict=True):
+        for micro, raw in run(policy, batch, budget, lambda micro: micro.statistics(policy, 1, temperature)):
+            for row, part in zip(micro.rows, raw.logp.split(micro.mask.sum(-1).tolist()), strict=True):
                 out[row] = part
     return out
 
@@ -68,73 +55,66 @@ def accumulate_gradients(
     batch: Batch,
     *,
     temperature: float,
-    micro_batch_tokens: int,
+    micro_batch_tokens: int | TokenBudget,
     max_new_tokens: int,
     old_logp: Sequence[Tensor] | None = None,
     ref_logp: Sequence[Tensor] | None = None,
+    tis_clip: float = 0.0,
 ) -> dict[str, float]:
     """Add the step's gradient to the adapter's `.grad`; returns the step's metrics (means over its trained tokens).
 
-    `old_logp` and `ref_logp` hold one (tokens,) tensor a row; without `old_logp` the current policy is the old one.
+    `old_logp` and `ref_logp` hold one (tokens,) tensor a row; without `old_logp` the current policy is the old one. `tis_clip`
+    above 0 weights each token by truncated importance sampling (see `simko.matrices`). A row that gives NaN or infinity adds
+    nothing to the gradient (its tokens stay in the denominators) and is counted in `nonfinite_rows`.
     """
-    weights = row_weights(batch, method.aggregate, max_new_tokens)
-    totals = {"loss": 0.0, "sampler_gap_max": 0.0}
-    for rows in plan_micro_batches(batch, micro_batch_tokens):
-        micro = MicroBatch.of(batch, rows, policy.device)
-        raw = statistics(policy, micro, max(method.k, RANKS), temperature)
-        stats = _matrices(micro, raw, batch, method.k, old_logp, ref_logp)
+    budget = TokenBudget(micro_batch_tokens) if isinstance(micro_batch_tokens, int) else micro_batch_tokens
+    weights, halvings = row_weights(batch, method.aggregate, max_new_tokens), budget.halvings
+    parameters = [parameter for _, parameter in policy.trainable_parameters()]
+
+    def gradients(micro: MicroBatch) -> tuple[tuple[Tensor | None, ...], dict[str, float]]:
+        raw = micro.statistics(policy, max(method.k, RANKS), temperature)
+        check_rows(micro, raw)
+        stats = matrices(micro, raw, batch, method.k, old_logp, ref_logp)
         loss = method.loss(stats)
-        weight = torch.as_tensor(weights[rows], dtype=raw.logp.dtype, device=raw.logp.device)
-        value = (loss.matrix.masked_fill(~micro.mask, 0.0) * weight[:, None]).sum()
-        value.backward()
-        found = {name: float(share[micro.mask].float().sum()) for name, share in loss.shares.items()}
-        found |= {"loss": value.item()} | diagnostics(raw, [batch.completions[row] for row in rows])
-        for name, part in found.items():
-            before = totals.get(name, 0.0)
-            totals[name] = max(before, part) if name.endswith("_max") else before + part
-    count = max(sum(int(c.sampled.sum()) for c in batch.completions), 1)
+        weight = torch.as_tensor(weights[micro.rows], dtype=raw.logp.dtype, device=raw.logp.device)
+        weight = weight[:, None].expand_as(loss.matrix)
+        shares = dict(loss.shares)
+        if tis_clip:
+            shares["tis_weight"] = importance_weight(micro, batch, stats.old_logp, tis_clip)
+            shares["tis_clipped"] = shares["tis_weight"] >= tis_clip
+            weight = weight * shares["tis_weight"]
+        value = (loss.matrix.masked_fill(~micro.mask, 0.0) * weight).sum()
+        found = torch.autograd.grad(value, parameters, allow_unused=True)
+        if not all_finite([value, *found]):
+            raise NonFiniteRowsError
+        sums = {name: float(share[micro.mask].float().sum()) for name, share in shares.items()}
+        sums |= {"loss": value.item(), "tokens": float(len(raw.logp))}
+        return found, sums | diagnostics(raw, [batch.completions[row] for row in micro.rows])
+
+    good = finite_rows(batch, old_logp, ref_logp)
+    totals, kept = {"loss": 0.0, "sampler_gap_max": 0.0, "tokens": 0.0}, 0
+    for micro, (found, sums) in run(policy, batch, budget, gradients, good):
+        kept += len(micro.rows)
+        add(totals, sums)
+        for parameter, grad in zip(parameters, found, strict=True):
+            if grad is not None:
+                parameter.grad = grad if parameter.grad is None else parameter.grad + grad
+    count = max(totals.pop("tokens"), 1.0)
     alone = {name: totals.pop(name) for name in ("loss", "sampler_gap_max")}
+    alone |= {"nonfinite_rows": float(len(batch) - kept), "oom_halvings": float(budget.halvings - halvings)}
     return alone | {name: total / count for name, total in totals.items()}
 
 
 def apply_gradients(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_norm: float) -> tuple[float, bool]:
-    """Clip, step, clear. Returns the gradient norm before clipping, and False where it was not finite: no step then."""
+    """Clip, step, clear. Returns the gradient norm before clipping, and False where no step was taken.
+
+    None is taken without a gradient, or where a gradient, a weight or the optimizer's state is not finite: they stay as they are.
+    """
     parameters = [parameter for _, parameter in policy.trainable_parameters()]
     norm = float(torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm))
-    if finite := bool(np.isfinite(norm)):
+    state = [value for entry in optimizer.state.values() for value in entry.values() if isinstance(value, Tensor)]
+    given = any(parameter.grad is not None for parameter in parameters)
+    if finite := given and bool(np.isfinite(norm)) and all_finite([*parameters, *state]):
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return norm, finite
-
-
-def _matrices(
-    micro: MicroBatch,
-    raw: TokenStatistics,
-    batch: Batch,
-    k: int,
-    old_logp: Sequence[Tensor] | None,
-    ref_logp: Sequence[Tensor] | None,
-) -> TokenStats:
-    """N-row statistics laid out as `[B, T]`."""
-
-    def lay(values: Tensor) -> Tensor:
-        out = values.new_zeros(*micro.mask.shape, *values.shape[1:])
-        return out.masked_scatter(micro.mask.reshape(*micro.mask.shape, *([1] * (values.dim() - 1))), values)
-
-    def of_rows(values: Sequence[Tensor]) -> Tensor:
-        return lay(torch.cat([values[row] for row in micro.rows]).to(raw.logp))
-
-    logp = lay(raw.logp)
-    advantage = torch.as_tensor(batch.advantage[micro.rows], dtype=logp.dtype, device=logp.device)
-    return TokenStats(
-        mask=micro.mask,
-        logp=logp,
-        old_logp=logp.detach() if old_logp is None else of_rows(old_logp),
-        advantage=advantage[:, None].expand_as(logp),
-        correct=torch.as_tensor(batch.correct[micro.rows], device=logp.device),
-        entropy=lay(raw.entropy),
-        is_top1=lay(raw.is_top1),
-        topk_logp=lay(raw.topk_logp[:, :k]),
-        topk_ids=lay(raw.topk_ids[:, :k]),
-        ref_logp=None if ref_logp is None else of_rows(ref_logp),
-    )

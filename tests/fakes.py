@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from simko.head import LmHead
+from simko.packing import PackedRows
 from simko.types import Completion, Generation, Group, Sampling, Task, Verdict
 
 VOCABULARY, EOS = 11, 10
@@ -20,7 +21,7 @@ VOCABULARY, EOS = 11, 10
 class FakePolicy:
     """Causal, trainable through one matrix: hidden state = running mean of embeddings, times the adapter."""
 
-    def __init__(self, seed: int = 0, dtype: torch.dtype = torch.float64, width: int = 6) -> None:
+    def __init__(self, seed: int = 0, dtype: torch.dtype = torch.float64, width: int = 6, packs: bool = False) -> None:
         rng = torch.Generator().manual_seed(seed)
         self.embedding = torch.randn(VOCABULARY, width, generator=rng, dtype=dtype)
         self.adapter = (
@@ -28,13 +29,23 @@ class FakePolicy:
         ).requires_grad_()
         self.weight = torch.randn(VOCABULARY, width, generator=rng, dtype=dtype)
         self.tokenizer, self.device, self.engine = None, "cpu", FakeEngine(self)
-        self.active, self.forwards = True, 0
+        self.active, self.forwards, self.packs = True, 0, packs
 
     def hidden(self, ids: Tensor) -> Tensor:
         self.forwards += len(ids)
         steps = torch.arange(1, ids.shape[1] + 1, dtype=self.embedding.dtype)[:, None]
         mean = self.embedding[ids].cumsum(1) / steps
         return torch.tanh(mean @ self.adapter) if self.active else torch.tanh(mean)
+
+    def hidden_packed(self, rows: PackedRows) -> Tensor:
+        """Each prompt and each answer alone, by the lengths that packed rows state."""
+        ids = torch.from_numpy(rows.ids)
+        parts = ids.split([*rows.prompts, *(length for _, length in rows.answers)])
+        prompts, answers = parts[: len(rows.prompts)], parts[len(rows.prompts) :]
+        alone = [self.hidden(ids[None])[0] for ids in prompts]
+        for (prompt, length), answer in zip(rows.answers, answers, strict=True):
+            alone.append(self.hidden(torch.cat([prompts[prompt], answer])[None])[0, -length:])
+        return torch.cat(alone)
 
     def lm_head(self) -> LmHead:
         return LmHead(self.weight)

@@ -18,10 +18,10 @@ SHORTCUTS = {"envs": "simko.envs", "agents": "simko.agents"}  # folders at the r
 
 # Left to right: a module may import its own stage and those before it.
 STAGES: list[set[str]] = [
-    {"simko.types", "simko.errors", "simko.config", "simko.head"},
+    {"simko.types", "simko.errors", "simko.config", "simko.head", "simko.packing"},
     {"simko.envs", "simko.agents"},
     {"simko.rollout", "simko.advantages", "simko.algorithms", "simko.update", "simko.settings"}
-    | {"simko.micro_batch", "simko.metrics", "simko.schedule", "simko.grading"},
+    | {"simko.micro_batch", "simko.matrices", "simko.finite", "simko.metrics", "simko.schedule", "simko.grading"},
     {"simko.checkpoint", "simko.build", "simko.preflight", "simko.journal"}
     | {"simko.target", "simko.evaluate", "simko.report"},
     {"simko.train"},

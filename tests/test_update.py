@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from simko import algorithms
 from simko.advantages import make_batch
-from simko.micro_batch import plan_micro_batches
 from simko.types import Batch, Group, Task
 from simko.update import accumulate_gradients, apply_gradients, row_weights, token_logprobs
 
@@ -30,14 +29,17 @@ def run(policy: FakePolicy, name: str, batch: Batch, tokens: int = 10**6, **give
 @given(
     seed=st.integers(0, 10**6), tokens=st.integers(1, 120), name=st.sampled_from(["grpo", "simko"]),
     aggregation=st.sampled_from(["token_mean", "sequence_mean", "constant_length"]), turns=st.booleans(),
+    packs=st.booleans(),
 )  # fmt: skip
-def test_any_micro_batch_split_gives_the_same_update(
-    seed: int, tokens: int, name: str, aggregation: str, turns: bool
+def test_any_micro_batch_split_and_packing_gives_the_same_update(
+    seed: int, tokens: int, name: str, aggregation: str, turns: bool, packs: bool
 ) -> None:
     policy, method = FakePolicy(), algorithms.get(name)
     batch = make_batch(random_groups(seed, turns=turns), method)
     given = {"settings": {"aggregation": aggregation}}
-    whole, split = run(policy, name, batch, **given), run(policy, name, batch, tokens, **given)
+    whole = run(policy, name, batch, **given)
+    policy.packs = packs
+    split = run(policy, name, batch, tokens, **given)
     torch.testing.assert_close(split, whole, atol=1e-12, rtol=1e-6)
 
 
@@ -82,7 +84,7 @@ def test_row_weights() -> None:
 
 
 def test_old_logprobs_are_the_trainers_own_and_make_the_ratio_one() -> None:
-    policy, batch = FakePolicy(), make_batch(random_groups(1), algorithms.get("simko"))
+    policy, batch = FakePolicy(packs=True), make_batch(random_groups(1), algorithms.get("simko"))
     old = token_logprobs(policy, batch, 0.9, 40)
     assert [len(row) for row in old] == [int(c.sampled.sum()) for c in batch.completions]
     torch.testing.assert_close(run(policy, "simko", batch, old_logp=old), run(policy, "simko", batch))
@@ -103,18 +105,9 @@ def test_reference_logprobs_are_of_the_base_model() -> None:
     torch.testing.assert_close(run(policy, "grpo", batch, ref_logp=own, **given), run(policy, "grpo", batch))
 
 
-@given(seed=st.integers(0, 10**6), tokens=st.integers(1, 60))
-def test_micro_batches_cover_every_row_once_within_the_budget(seed: int, tokens: int) -> None:
-    batch = make_batch(random_groups(seed), algorithms.get("grpo"))
-    plan = plan_micro_batches(batch, tokens)
-    assert sorted(row for rows in plan for row in rows) == list(range(len(batch)))
-    for rows in plan:
-        longest = max(len(batch.completions[r].prompt_ids) + len(batch.completions[r].ids) for r in rows)
-        assert len(rows) == 1 or longest * len(rows) <= tokens
-
-
-def test_metrics_are_means_over_trained_tokens() -> None:
-    policy, batch = FakePolicy(), make_batch(random_groups(2), algorithms.get("simko"))
+@pytest.mark.parametrize("packs", [False, True])
+def test_metrics_are_means_over_trained_tokens(packs: bool) -> None:
+    policy, batch = FakePolicy(packs=packs), make_batch(random_groups(2), algorithms.get("simko"))
     metrics = [
         accumulate_gradients(policy, algorithms.get("simko"), batch, micro_batch_tokens=tokens, **SHAPE)
         for tokens in (10**6, 15)
@@ -127,13 +120,33 @@ def test_metrics_are_means_over_trained_tokens() -> None:
     assert metrics[0]["sampler_gap_max"] == pytest.approx(float((logp + 1.0).abs().max()), rel=1e-5)
 
 
-def test_a_gradient_that_is_not_finite_is_not_applied() -> None:
+@pytest.mark.parametrize("where", ["grad", "weight", "state", "nothing"])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_step_with_a_number_that_is_not_finite_is_not_taken(where: str, value: float) -> None:
+    policy = FakePolicy()
+    optimizer = torch.optim.AdamW([policy.adapter], lr=0.1)
+    policy.adapter.grad = torch.ones_like(policy.adapter)
+    assert apply_gradients(policy, optimizer, 1.0)[1]
+    policy.adapter.grad = torch.ones_like(policy.adapter)
+    if where == "grad":
+        policy.adapter.grad[1, 2] = value
+    elif where == "weight":
+        policy.adapter.data[1, 2] = value
+    elif where == "state":
+        optimizer.state[policy.adapter]["exp_avg"][1, 2] = value
+    else:
+        policy.adapter.grad = None
+    before = [policy.adapter.detach().clone(), *(x.clone() for x in optimizer.state[policy.adapter].values())]
+    assert apply_gradients(policy, optimizer, 1.0)[1] is False
+    after = [policy.adapter.detach(), *optimizer.state[policy.adapter].values()]
+    assert all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(before, after, strict=True))
+    assert policy.adapter.grad is None
+
+
+def test_a_gradient_is_clipped_and_applied() -> None:
     policy = FakePolicy()
     optimizer = torch.optim.AdamW([policy.adapter], lr=0.1)
     before = policy.adapter.detach().clone()
-    policy.adapter.grad = torch.full_like(policy.adapter, torch.nan)
-    assert apply_gradients(policy, optimizer, 1.0)[1] is False
-    assert torch.equal(policy.adapter, before)
     policy.adapter.grad = torch.full_like(policy.adapter, 3.0)
     norm, finite = apply_gradients(policy, optimizer, 1.0)
     assert finite
