@@ -113,6 +113,7 @@ def load_model(source: Source, quantization: Quantization, device: torch.device,
         raise UserError(
             f"model '{source.name}' lacks {len(missing)} weights ({missing[0]}, ...): not a whole causal LM"
         )
+    _unmap(model)
     return model.eval().requires_grad_(False)
 
 
@@ -180,6 +181,13 @@ def quiet() -> Iterator[None]:
         log.set_verbosity(level)
         if bar:
             log.enable_progress_bar()
+
+
+def _unmap(model: Any) -> None:
+    """Copy weights that are read through the mapped file: one of them keeps the whole file in the process's memory."""
+    for parameter in model.parameters():
+        if type(parameter) is torch.nn.Parameter and parameter.device.type == "cpu":
+            parameter.data = parameter.data.clone()
 
 
 def _quantization_config(quantization: Quantization, device: torch.device, dtype: torch.dtype) -> Any:

@@ -25,7 +25,7 @@ def make_policy(config: Any, adapter: str | Path | None = None, dtype: str | tor
     """
     if config.threads:
         torch.set_num_threads(config.threads)
-    return LoraPolicy.from_pretrained(
+    policy = LoraPolicy.from_pretrained(
         config.model,
         quantization=config.quantization,
         lora_rank=config.lora_rank,
@@ -34,8 +34,12 @@ def make_policy(config: Any, adapter: str | Path | None = None, dtype: str | tor
         device=config.device,
         dtype=dtype,
         seed=config.seed,
-        gradient_checkpointing=config.gradient_checkpointing,
+        gradient_checkpointing=bool(config.gradient_checkpointing),
+        decode_weights=config.decode_weights,
     )
+    if config.cache_bytes is not None:
+        policy.engine.cache_bytes = config.cache_bytes
+    return policy
 
 
 def make_env(config: Any, policy: LoraPolicy, split: str) -> TokenEnv:

@@ -19,6 +19,7 @@ import yaml
 from simko.errors import UserError, nearest
 
 Quantization = Literal["nf4", "int8", "none"]
+DecodeWeights = Literal["auto", "live", "merged"]
 Logger = Literal["tensorboard", "wandb", "trackio", "none"]
 
 
@@ -61,13 +62,23 @@ class TrainConfig:
     lora_alpha: int | None = setting(None, "scale of the adapter times rank; twice the rank where empty", minimum=1)
     device: str = setting("auto", "auto, cpu, cuda, cuda:0, ...")
     threads: int = setting(0, "CPU threads of torch; 0 leaves torch's own choice", minimum=0)
-    gradient_checkpointing: bool = setting(False, "recompute activations in the backward: less memory, more time")
+    memory: str | None = setting(None, "to plan for, as 8GB; what the device has where empty")
+    gradient_checkpointing: bool | None = setting(
+        None, "recompute activations in the backward: less memory, more time; planned where empty"
+    )
+    decode_weights: DecodeWeights = setting("auto", "live quantised layers, or a merged copy: faster, more memory")
+    cache_bytes: int | None = setting(None, "decode engine's keys, values, logits; planned where empty", minimum=1)
+    burn_in: bool | None = setting(
+        None, "try the worst case before step 1; where empty: on CUDA, and where the plan takes half the memory"
+    )
 
     prompts_per_step: int = setting(16, "distinct problems a step", minimum=1)
     group_size: int = setting(8, "completions a problem (G)", minimum=2)
     temperature: float = setting(1.0, "of the rollouts, and of every log-prob", above=0.0)
     updates_per_batch: int = setting(1, "optimizer steps a rollout batch", minimum=1)
-    micro_batch_tokens: int = setting(8192, "padded tokens a forward; does not change the update", minimum=1)
+    micro_batch_tokens: int | None = setting(
+        None, "tokens a forward; planned where empty; does not change the update", minimum=1
+    )
     learning_rate: float = setting(1e-4, "AdamW, constant after warm-up, for LoRA", above=0.0)
     warmup_steps: int = setting(0, "linear learning-rate warm-up", minimum=0)
     weight_decay: float = setting(0.0, "AdamW", minimum=0.0)

@@ -37,7 +37,7 @@ def resolve(config: EvalConfig, in_memory: bool = False) -> Target:
     """
     given = {name: value for name in _OF_THE_ENVIRONMENT if (value := getattr(config, name)) is not None}
     given |= {} if config.quantization is None else {"quantization": config.quantization}
-    given |= {"device": config.device, "gradient_checkpointing": False}
+    given |= {"device": config.device, "gradient_checkpointing": False, "decode_weights": "auto", "cache_bytes": None}
     given |= {"threads": config.threads} if config.threads else {}
     adapter = None if config.adapter is None else Path(config.adapter)
     if RunFolder.is_run(config.target):

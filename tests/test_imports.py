@@ -21,8 +21,9 @@ STAGES: list[set[str]] = [
     {"simko.types", "simko.errors", "simko.config", "simko.head", "simko.packing"},
     {"simko.envs", "simko.agents"},
     {"simko.rollout", "simko.advantages", "simko.algorithms", "simko.update", "simko.settings"}
+    | {"simko.plan", "simko.shapes", "simko.lookup"}
     | {"simko.micro_batch", "simko.matrices", "simko.finite", "simko.metrics", "simko.schedule", "simko.grading"},
-    {"simko.checkpoint", "simko.build", "simko.preflight", "simko.journal"}
+    {"simko.checkpoint", "simko.build", "simko.fit", "simko.preflight", "simko.journal"}
     | {"simko.target", "simko.evaluate", "simko.report"},
     {"simko.train"},
     {"simko.cli", "simko.__main__"},

@@ -1,0 +1,207 @@
+"""Training within memory: settings left empty are planned, and the worst case is tried before the first step."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from simko import lookup
+from simko.agents.loading import pick_device
+from simko.agents.memory import Peak, release, total_bytes
+from simko.config import TrainConfig
+from simko.errors import UserError
+from simko.plan import CPU_CACHE_BYTES, GB, MICRO_BATCH_TOKENS, Forecast, Job, Plan, Settings, choose, forecast
+from simko.shapes import Shape
+from simko.types import Batch, Completion, Sampling, Verdict
+from simko.update import accumulate_gradients
+
+_DECODED = 4  # tokens that the burn-in decodes with the longest rows
+
+
+def planned(config: TrainConfig, console: Console | None = None) -> TrainConfig:
+    """`config` with every setting that was left to the planner; the same where none was.
+
+    Raises:
+        UserError: it does not fit, and `config.force` is off. The line says what would.
+    """
+    if None not in (config.micro_batch_tokens, config.gradient_checkpointing, config.cache_bytes):
+        return config
+    device = pick_device(config.device)
+    try:
+        plan = plan_of(config, device)
+    except UserError as error:  # an unknown kind of model or environment: that it cannot be planned stops nobody
+        _say(console, f"memory: not planned: {error}")
+        return _filled(config, Settings(MICRO_BATCH_TOKENS, False, "live", CPU_CACHE_BYTES), config.decode_weights)
+    if not plan.fits and not config.force:
+        raise UserError(f"{verdict(plan)}; fits with {' or '.join(plan.advice)}; or train all the same with --force")
+    _say(console, f"memory: {verdict(plan)}")
+    return _filled(config, plan.settings, plan.settings.decode_weights)
+
+
+def plan_of(config: TrainConfig, device: torch.device) -> Plan:
+    """The plan of a config on a device that is here; raises `UserError` where there is nothing to plan from."""
+    found = lookup.facts(config.model)
+    work = lookup.job(config, "cuda" if device.type == "cuda" else "cpu", found)
+    memory = total_bytes(device) if config.memory is None else lookup.parse_bytes(config.memory)
+    return choose(
+        found.shape,
+        work,
+        memory,
+        micro_batch_tokens=config.micro_batch_tokens,
+        gradient_checkpointing=config.gradient_checkpointing,
+        decode_weights=config.decode_weights,
+        cache_bytes=config.cache_bytes,
+    )
+
+
+def verdict(plan: Plan) -> str:
+    """One line: whether it fits, how much of what, and in which phase."""
+    held = plan.forecast
+    phase = "rollout" if held.rollout >= held.update else "update"
+    return (
+        f"{'fits' if plan.fits else 'does not fit'}: {held.peak / GB:.2f} of {plan.memory / GB:.1f} GB, in the {phase} "
+        f"({'rollout' if phase == 'update' else 'update'} {min(held.rollout, held.update) / GB:.2f})"
+    )
+
+
+def burn_in(
+    config: TrainConfig, policy: Any, env: Any, method: Any, optimizer: torch.optim.Optimizer, console: Console
+) -> dict[str, Any]:
+    """Try the worst case that was planned: all slots at their longest, a full micro-batch with the optimizer's moments held.
+
+    Weights, optimizer, gradients, random streams and what the method remembers are as before. Returns what the manifest keeps.
+
+    Raises:
+        UserError: the device ran out of memory.
+    """
+    shape, work = _as_loaded(config, policy, env)
+    settings = Settings(
+        config.micro_batch_tokens or MICRO_BATCH_TOKENS,
+        bool(config.gradient_checkpointing),
+        "merged" if config.decode_weights == "merged" else "live",
+        config.cache_bytes or CPU_CACHE_BYTES,
+    )
+    expected = forecast(shape, work, settings)
+    kept: dict[str, Any] = {"forecast_rollout": int(expected.rollout), "forecast_update": int(expected.update)}
+    memory = total_bytes(policy.device) if config.memory is None else lookup.parse_bytes(config.memory)
+    wanted = config.burn_in
+    if wanted is None:
+        wanted = policy.device.type == "cuda" or expected.peak > memory / 2
+    if not wanted:
+        return {"memory": kept}
+    began = time.monotonic()
+    try:
+        kept |= {
+            "measured_rollout": measured(
+                policy.device, lambda: try_rollout(policy, work, expected, config.temperature)
+            ),
+            "measured_update": measured(
+                policy.device, lambda: try_update(config, policy, method, optimizer, work, settings)
+            ),
+        }
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"burn-in: out of memory at {settings.micro_batch_tokens} tokens a micro-batch and {expected.slots} slots "
+            f"(forecast {expected.peak / GB:.2f} GB): lower --memory, or close what else uses the device"
+        ) from error
+    peaks = [kept[f"measured_{phase}"] for phase in ("rollout", "update")]
+    if None not in peaks:
+        kept["error"] = round(expected.peak / max(peaks) - 1, 4)
+        _say(
+            console,
+            f"memory: burn-in measured {max(peaks) / GB:.2f} GB (rollout {peaks[0] / GB:.2f}, update {peaks[1] / GB:.2f}), "
+            f"forecast {expected.peak / GB:.2f} GB: {kept['error']:+.1%}, in {time.monotonic() - began:.1f} s",
+        )
+    return {"memory": kept}
+
+
+def measured(device: torch.device, work: Callable[[], None]) -> int | None:
+    """Peak bytes that the process holds while `work` runs; None where that cannot be told."""
+    release(device)
+    peak = Peak(device)
+    peak.start()
+    work()
+    found = peak.read()
+    release(device)
+    return found
+
+
+def try_rollout(policy: Any, work: Job, expected: Forecast, temperature: float) -> None:
+    """Every slot taken by a row of the longest kind, decoded for a few tokens at the far end of its cache."""
+    length = max(1, work.capacity - _DECODED)
+    prompts = max(1, min(work.prompts, expected.slots))
+    n = max(1, expected.slots // prompts)
+    ids = _dull_ids(policy, prompts * length).reshape(prompts, length)
+    sampling = Sampling(temperature, max_new_tokens=_DECODED)
+    policy.engine.generate(ids.tolist(), n, sampling, list(range(prompts * n)))
+
+
+def try_update(
+    config: TrainConfig, policy: Any, method: Any, optimizer: torch.optim.Optimizer, work: Job, settings: Settings
+) -> None:
+    """Forward and backward of one full micro-batch of the longest rows; the gradients are thrown away."""
+    parameters = [parameter for _, parameter in policy.trainable_parameters()]
+    before = [parameter.grad for parameter in parameters]
+    moments = [torch.zeros_like(p) for p in parameters for _ in range(2) if not optimizer.state.get(p)]
+    count = max(1, min(settings.micro_batch_tokens // work.capacity, work.rows))
+    batch = _dull_batch(policy, count, work)
+    try:
+        accumulate_gradients(
+            policy, copy.deepcopy(method), batch, temperature=config.temperature,
+            micro_batch_tokens=max(settings.micro_batch_tokens, work.capacity), max_new_tokens=work.max_new_tokens,
+        )  # fmt: skip
+    finally:
+        for parameter, gradient in zip(parameters, before, strict=True):
+            parameter.grad = gradient
+        del moments
+
+
+def _dull_batch(policy: Any, rows: int, work: Job) -> Batch:
+    """`rows` answers of the longest kind, each to a prompt of its own, half of them right."""
+    prompt, new = work.longest_prompt, work.max_new_tokens
+    ids = _dull_ids(policy, rows * (prompt + new)).reshape(rows, prompt + new)
+    verdicts = [Verdict("correct", 1.0), Verdict("incorrect", 0.0)]
+    answers = tuple(
+        Completion(
+            prompt_ids=row[:prompt], ids=row[prompt:], logprobs=np.zeros(new, np.float32),
+            sampled=np.ones(new, np.bool_), text="", finish="length", verdict=verdicts[i % 2],
+        )
+        for i, row in enumerate(ids)
+    )  # fmt: skip
+    right = np.array([answer.verdict.correct for answer in answers])
+    return Batch(answers, np.arange(rows), np.where(right, 1.0, -1.0), right, rows * new, rows)
+
+
+def _dull_ids(policy: Any, count: int) -> Any:
+    """Ids of no meaning, all of the tokenizer's and none that ends an answer."""
+    vocabulary = min(len(policy.tokenizer), int(policy.lm_head().weight.shape[0]))
+    usable = np.array(sorted(set(range(min(vocabulary, 997))) - set(policy.eos_ids)), dtype=np.int64)
+    return usable[(7 * np.arange(count) + 3) % len(usable)]
+
+
+def _as_loaded(config: TrainConfig, policy: Any, env: Any) -> tuple[Shape, Job]:
+    """Shape and job of what is in memory now: the model's own config, the environment's own budgets."""
+    described = policy.model.get_base_model().config.to_dict()
+    kind = "cuda" if policy.device.type == "cuda" else "cpu"
+    work = lookup.job(config, kind, lookup.facts(config.model))  # type: ignore[arg-type]
+    return Shape.from_config(config.model, described), replace(work, max_new_tokens=env.max_new_tokens)
+
+
+def _filled(config: TrainConfig, settings: Settings, decode_weights: Any) -> TrainConfig:
+    found = asdict(settings) | {"decode_weights": decode_weights}
+    own = {name: getattr(config, name) for name in found}
+    return replace(
+        config, **{name: value if own[name] in (None, "auto") else own[name] for name, value in found.items()}
+    )
+
+
+def _say(console: Console | None, line: str) -> None:
+    if console is not None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

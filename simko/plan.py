@@ -1,0 +1,334 @@
+"""Memory before the run: what each phase of training holds, and settings that fit. Pure arithmetic, no torch; all sizes in bytes.
+
+Training alternates between two phases and the larger one decides. The rollout holds the model, a merged copy of it where that
+is decoded with, and the decode engine's cache; the update holds the model, gradients, optimizer, activations of one
+micro-batch and the head's chunk. docs/memory.md says which of these numbers were measured where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from simko.shapes import Shape
+
+Phase = Literal["both", "rollout", "update"]
+GB = 1e9
+MICRO_BATCH_TOKENS = 8192  # where memory allows; fewer halves, down to the longest row
+CPU_CACHE_BYTES = 2 * 2**30
+PREFILL_TOKENS = 4096  # of simko.agents.engine
+LOGIT_BYTES = 32  # of simko.agents.engine: what a slot is counted for, an id of the vocabulary
+SAMPLING_BYTES = (
+    20  # what a slot's sampling holds, an id: logits, shifted, probabilities in float32, cumulated in float64
+)
+HEAD_CHUNK_BYTES = 64 * 2**20  # of simko.head
+# Interpreter and libraries, measured on CPU with torch 2.13 and transformers 5.23; CUDA's context is an assumption.
+RUNTIME_BYTES = {"cpu": 0.47e9, "cuda": 0.60e9}
+USABLE = {"cpu": 0.90, "cuda": 0.97}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be trained where. Tokens are of one sequence; `longest_prompt` and `max_new_tokens` are upper bounds."""
+
+    device: Literal["cpu", "cuda"]
+    quantization: str
+    lora_rank: int
+    prompts: int
+    group_size: int
+    longest_prompt: int
+    max_new_tokens: int
+    eval_rows: int = 0
+    reference: bool = False
+    keep_checkpoints: int = 2
+
+    @property
+    def rows(self) -> int:
+        """Sequences of a step."""
+        return self.prompts * self.group_size
+
+    @property
+    def capacity(self) -> int:
+        """Longest sequence, in tokens."""
+        return self.longest_prompt + self.max_new_tokens
+
+    @property
+    def item(self) -> int:
+        """Bytes of a number of the computation: float32 on CPU, 16 bits on CUDA."""
+        return 4 if self.device == "cpu" else 2
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the planner chooses. None of it changes what is learned, but for rounding."""
+
+    micro_batch_tokens: int
+    gradient_checkpointing: bool
+    decode_weights: Literal["live", "merged"]
+    cache_bytes: int
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that is held, in which phase, and what its size follows from."""
+
+    name: str
+    bytes: float
+    phase: Phase
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What both phases hold."""
+
+    items: tuple[Item, ...]
+    slots: int
+
+    def phase(self, phase: Phase) -> float:
+        """Bytes alive in a phase, what both hold included."""
+        return sum(item.bytes for item in self.items if item.phase in ("both", phase))
+
+    @property
+    def rollout(self) -> float:
+        """Peak bytes of the rollout."""
+        return self.phase("rollout")
+
+    @property
+    def update(self) -> float:
+        """Peak bytes of the update."""
+        return self.phase("update")
+
+    @property
+    def peak(self) -> float:
+        """Peak bytes of the run."""
+        return max(self.rollout, self.update)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Chosen settings, their forecast, and whether they fit into `memory` bytes; `advice` where they do not."""
+
+    shape: Shape
+    job: Job
+    settings: Settings
+    forecast: Forecast
+    memory: float
+    advice: tuple[str, ...] = ()
+
+    @property
+    def fits(self) -> bool:
+        """Whether the peak stays below what is usable of the memory."""
+        return self.forecast.peak <= self.memory * USABLE[self.job.device]
+
+    @property
+    def checkpoint_bytes(self) -> float:
+        """Disk for the checkpoints kept (adapter, two moments), one more while it is written."""
+        return (self.job.keep_checkpoints + 1) * 12 * self.shape.adapter_parameters(self.job.lora_rank)
+
+
+def kv_bytes(shape: Shape, item: int) -> int:
+    """Bytes of keys and values that one token takes in all layers."""
+    return 2 * shape.layers * shape.kv_width * item
+
+
+def slot_bytes(shape: Shape, job: Job) -> int:
+    """What the engine counts for one slot: its cache, and its share of logits and sampling."""
+    return job.capacity * kv_bytes(shape, job.item) + LOGIT_BYTES * shape.vocabulary
+
+
+def activation_bytes(shape: Shape, rank: int, item: int) -> float:
+    """Bytes that one layer keeps for the backward, a token: with LoRA on every linear layer, the base frozen.
+
+    In half precision the float32 adapter keeps a float32 copy of each layer's input, and norms keep theirs. Held against what
+    autograd saves in tests/test_plan.py.
+    """
+    d, q, kv, i = shape.hidden, shape.query_width, shape.kv_width, shape.intermediate
+    ranks, scales = rank * len(shape.linears), 2 + shape.heads
+    norms = (q + kv if shape.qk_norm else 0) * 4
+    inner = 4 if shape.gated else 2
+    if item == 4:
+        return 4 * (4 * d + 2 * q + 2 * kv + inner * i + ranks + scales) + norms
+    casts = (3 + (2 if shape.gated else 1)) * d + q + i  # the inputs of q, k, v, gate, up; of o; of down
+    return 4 * (casts + 2 * d + ranks + scales) + 2 * (2 * q + 2 * kv + (inner - 1) * i) + norms
+
+
+def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
+    """Everything that is held at the worst moment of each phase: the longest rows, all slots taken, a full micro-batch."""
+    item, rank = job.item, job.lora_rank
+    adapter = 4 * shape.adapter_parameters(rank)
+    largest = max(a * b for a, b in shape.linears)
+    slots = max(1, min(settings.cache_bytes // slot_bytes(shape, job), max(job.rows, job.eval_rows)))
+    micro = max(settings.micro_batch_tokens, job.capacity)
+    micro = min(micro, max(job.rows * job.capacity, 1))
+    merged = settings.decode_weights == "merged"
+    per_layer = activation_bytes(shape, rank, item)
+    kept = shape.layers * (shape.hidden * item if settings.gradient_checkpointing else per_layer)
+    kept += per_layer if settings.gradient_checkpointing else 0
+    prefill = min(PREFILL_TOKENS, job.prompts * job.longest_prompt)
+    casts = 0 if item == 4 or merged else 4  # the live adapter computes in float32
+    scratch = {"cpu": 4 * 3 * largest, "cuda": 2 * largest}[job.device] if job.quantization != "none" else 0
+    items = [
+        Item(
+            "runtime", RUNTIME_BYTES[job.device], "both", "Python, torch" if job.device == "cpu" else "CUDA, libraries"
+        ),
+        Item(
+            f"weights ({job.quantization})",
+            shape.quantised_bytes(job.quantization, item),
+            "both",
+            f"{shape.linear_parameters / GB:.2f} B linear",
+        ),
+        Item(
+            "embedding, head, norms",
+            item * (shape.embedding_parameters + shape.small_parameters),
+            "both",
+            f"{shape.vocabulary:,} x {shape.hidden}" + (", tied" if shape.tied else ", twice"),
+        ),
+        Item("adapter", adapter, "both", f"LoRA rank {rank}, float32"),
+        Item("optimizer", 2 * adapter, "both", "AdamW: two float32 moments"),
+        Item(
+            "merged copy",
+            shape.linear_parameters * item if merged else 0,
+            "rollout",
+            "of the linear layers, for the rollout alone",
+        ),
+        Item(
+            "cache of keys and values",
+            slots * job.capacity * kv_bytes(shape, item),
+            "rollout",
+            f"{slots} slots x {job.capacity:,} tokens",
+        ),
+        Item(
+            "logits and sampling",
+            slots * shape.vocabulary * SAMPLING_BYTES,
+            "rollout",
+            f"{slots} x {shape.vocabulary:,} ids",
+        ),
+        Item(
+            "prefill",
+            prefill * (3 * shape.intermediate + 4 * shape.hidden) * item + prefill * shape.intermediate * casts,
+            "rollout",
+            f"{prefill:,} tokens a forward",
+        ),
+        Item("dequantised layer", scratch, "rollout", "the largest, while it is computed"),
+        Item("gradients", adapter, "update", "of the adapter"),
+        Item(
+            "activations",
+            micro * kept,
+            "update",
+            f"{micro:,} tokens, " + ("recomputed" if settings.gradient_checkpointing else "all layers kept"),
+        ),
+        Item(
+            "backward of a layer",
+            micro * shape.intermediate * (3 * item + (4 if item == 2 else 0)) + scratch,
+            "update",
+            "its MLP, and its weight dequantised",
+        ),
+        Item(
+            "loss head",
+            2.5 * HEAD_CHUNK_BYTES + micro * shape.hidden * (8 + 2 * item),
+            "update",
+            "a chunk of logits; E[W] and gradient",
+        ),
+    ]
+    held = {phase: sum(i.bytes for i in items if i.phase == phase) for phase in ("rollout", "update")}
+    spare = 0.05 if job.device == "cuda" else 0.03
+    items += [
+        Item("fragments", spare * held["rollout"], "rollout", f"{spare:.0%} of this phase"),
+        Item("fragments", spare * held["update"], "update", f"{spare:.0%} of this phase"),
+    ]
+    return Forecast(tuple(entry for entry in items if entry.bytes), int(slots))
+
+
+def choose(
+    shape: Shape,
+    job: Job,
+    memory: float,
+    *,
+    micro_batch_tokens: int | None = None,
+    gradient_checkpointing: bool | None = None,
+    decode_weights: str = "auto",
+    cache_bytes: int | None = None,
+) -> Plan:
+    """The fastest settings that fit into `memory` bytes; what is given is kept as it is, and the rest is chosen.
+
+    Update: large micro-batches without recomputation first, then recomputation, then small ones. Rollout: merged weights and
+    all of a step's sequences at once, then fewer slots, then the live adapter. The two phases are chosen apart.
+    """
+    usable = memory * USABLE[job.device]
+    updates = list(_updates(job, micro_batch_tokens, gradient_checkpointing))
+    rollouts = list(_rollouts(shape, job, decode_weights, cache_bytes))
+
+    def made(update: tuple[int, bool], rollout: tuple[Literal["live", "merged"], int]) -> Settings:
+        return Settings(update[0], update[1], rollout[0], rollout[1])
+
+    def least(phase: Phase, settings: list[Settings]) -> Settings:
+        fitting = (s for s in settings if forecast(shape, job, s).phase(phase) <= usable)
+        return next(fitting, min(settings, key=lambda s: forecast(shape, job, s).phase(phase)))
+
+    update = least("update", [made(entry, rollouts[0]) for entry in updates])
+    rollout = least("rollout", [made(updates[0], entry) for entry in rollouts])
+    chosen = replace(update, decode_weights=rollout.decode_weights, cache_bytes=rollout.cache_bytes)
+    plan = Plan(shape, job, chosen, forecast(shape, job, chosen), memory)
+    if plan.fits:
+        return plan
+    fixed = {
+        "micro_batch_tokens": micro_batch_tokens,
+        "gradient_checkpointing": gradient_checkpointing,
+        "decode_weights": None if decode_weights == "auto" else decode_weights,
+        "cache_bytes": cache_bytes,
+    }
+    return replace(plan, advice=tuple(_advice(plan, [name for name, value in fixed.items() if value is not None])))
+
+
+def _updates(job: Job, tokens: int | None, checkpointing: bool | None) -> Iterator[tuple[int, bool]]:
+    """(micro_batch_tokens, gradient_checkpointing), fastest first."""
+    sizes = [tokens] if tokens else [MICRO_BATCH_TOKENS >> i for i in range(6)]
+    for recompute in (False, True) if checkpointing is None else (checkpointing,):
+        for size in sizes:
+            # recomputation costs a third of the update; micro-batches below 2,048 tokens cost more
+            if recompute or size >= 2048 or checkpointing is not None or tokens:
+                yield size, recompute
+
+
+def _rollouts(
+    shape: Shape, job: Job, weights: str, cache: int | None
+) -> Iterator[tuple[Literal["live", "merged"], int]]:
+    """(decode_weights, cache_bytes), fastest first."""
+    slot = slot_bytes(shape, job)
+    full = CPU_CACHE_BYTES if job.device == "cpu" else job.rows * slot
+    budgets = [cache] if cache else [b for i in range(12) if (b := full >> i) >= slot or i == 0]
+    if not cache and budgets[-1] > slot:
+        budgets.append(slot)
+    merged: list[Literal["live", "merged"]] = ["merged", "live"]
+    kinds = [kind for kind in merged if weights in ("auto", kind)]
+    enough = [b for b in budgets if b >= min(32, job.rows) * slot] or budgets[:1]  # worth a merged copy
+    if len(kinds) == 2:
+        yield from (("merged", b) for b in enough)
+        yield from (("live", b) for b in budgets)
+    else:
+        yield from ((kinds[0], b) for b in budgets)
+
+
+def _advice(plan: Plan, fixed: list[str]) -> Iterator[str]:
+    """What would make it fit, mildest first."""
+    shape, job = plan.shape, plan.job
+    if fixed:
+        free = choose(shape, job, plan.memory)
+        if free.fits:
+            flags = ", ".join("--" + name.replace("_", "-") for name in fixed)
+            yield f"leave out {flags}: the planner's own choice fits"
+    tokens = job.max_new_tokens
+    while (tokens := tokens // 2) >= 64:
+        if choose(shape, replace(job, max_new_tokens=tokens), plan.memory).fits:
+            yield f"--max-new-tokens {tokens}"
+            break
+    if job.quantization != "nf4" and choose(shape, replace(job, quantization="nf4"), plan.memory).fits:
+        yield "--quantization nf4"
+    rank = job.lora_rank
+    while (rank := rank // 2) >= 4:
+        if choose(shape, replace(job, lora_rank=rank), plan.memory).fits:
+            yield f"--lora-rank {rank}"
+            break
+    yield f"--memory {plan.forecast.peak / USABLE[job.device] / GB * 1.005:.1f}GB or more"
