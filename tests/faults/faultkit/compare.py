@@ -1,0 +1,72 @@
+"""What two runs must have in common: all of it but wall-clock times."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+TIMES = ("seconds", "started", "ended", "finished", "time")
+TIMELESS = (".lock",)
+
+
+def content(run: Path) -> dict[str, Any]:
+    """Every file of a run folder by its relative name: its bytes, or for JSON its values without times."""
+    return {
+        str(path.relative_to(run)): _of(path)
+        for path in sorted(run.rglob("*"))
+        if path.is_file() and path.name not in TIMELESS
+    }
+
+
+def difference(run: Path, reference: Path, ignore: tuple[str, ...] = ()) -> str | None:
+    """The first thing in which a run differs from the reference; None where they are the same."""
+    mine, theirs = content(run), content(reference)
+    for name in sorted(set(mine) | set(theirs)):
+        if name.startswith(ignore):
+            continue
+        if name not in mine:
+            return f"{name} is missing"
+        if name not in theirs:
+            return f"{name} is there, and is not in the reference"
+        if mine[name] != theirs[name]:
+            return f"{name} differs: {_where(mine[name], theirs[name])}"
+    return None
+
+
+def weights(run: Path) -> dict[str, bytes]:
+    """The newest checkpoint's files."""
+    newest = sorted((run / "checkpoints").glob("step-*"))[-1]
+    return {str(p.relative_to(newest)): p.read_bytes() for p in sorted(newest.rglob("*")) if p.is_file()}
+
+
+def _of(path: Path) -> Any:
+    data = path.read_bytes()
+    if path.name.endswith(".gz"):
+        data = gzip.decompress(data)
+    if path.name.endswith((".jsonl", ".jsonl.gz")):
+        return [_timeless(json.loads(line)) for line in data.decode().splitlines()]
+    if path.suffix == ".json" and "adapter" not in path.parts:
+        return _timeless(json.loads(data))
+    if path.name == "SHA256SUMS":  # of state.json, where it holds a time
+        return sorted(line for line in data.decode().splitlines())
+    return data
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _timeless(v) for k, v in value.items() if not k.startswith(TIMES)}
+    return [_timeless(v) for v in value] if isinstance(value, list) else value
+
+
+def _where(mine: Any, theirs: Any) -> str:
+    if isinstance(mine, list) and isinstance(theirs, list):
+        if len(mine) != len(theirs):
+            return f"{len(mine)} lines, the reference has {len(theirs)}"
+        line = next(i for i, (a, b) in enumerate(zip(mine, theirs, strict=True)) if a != b)
+        return f"line {line + 1}: {_where(mine[line], theirs[line])}"
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        key = next(k for k in sorted(set(mine) | set(theirs)) if mine.get(k) != theirs.get(k))
+        return f"{key} is {str(mine.get(key))[:80]}, the reference has {str(theirs.get(key))[:80]}"
+    return f"{len(mine)} bytes, the reference has {len(theirs)}"

@@ -1,0 +1,77 @@
+"""The scenarios, and the table of what was tried and what survived."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from faultkit import kills
+from faultkit.lab import Lab, Result
+
+SCENARIOS: dict[str, Callable[[Lab], Result]] = {
+    "kills": kills.random_kills,
+    "save": kills.save_points,
+    "start": kills.start_points,
+    "resume": kills.resume_points,
+}
+"""By the name that `--only` takes, in the order of the table."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what was asked for and print the table; 1 where anything did not survive."""
+    parser = argparse.ArgumentParser(prog="python tests/faults", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), help="these scenarios")
+    parser.add_argument("--quick", action="store_true", help="a few trials of each")
+    parser.add_argument("--markdown", action="store_true", help="print the table as in docs/promises.md")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="runs at a time [2]")
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn at random [0]")
+    parser.add_argument(
+        "--in", dest="folder", metavar="DIR", help="where scratch folders go; the system's place if empty"
+    )
+    given = parser.parse_args(arguments)
+    results = []
+    began = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="simko-faults-", dir=given.folder) as base,
+        Lab(Path(base), given.jobs, given.quick, given.seed) as lab,
+    ):
+        for name in given.only:
+            started = time.monotonic()
+            try:
+                results.append(SCENARIOS[name](lab))
+            except Exception as error:  # a scenario that cannot even begin is a row that failed
+                results.append(Result(name, 1, [f"cannot be tried: {type(error).__name__}: {error}"]))
+            tell(name, results[-1], time.monotonic() - started)
+    print(markdown(results) if given.markdown else text(results))
+    for result in results:
+        for failure in result.failures:
+            print(f"FAILED  {result.name}: {failure}")
+    print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
+    return int(any(result.failures for result in results))
+
+
+def tell(name: str, result: Result, seconds: float) -> None:
+    """A line while it goes on, to a terminal alone."""
+    if sys.stderr.isatty():
+        print(f"{name}: {result.survived} of {result.tried} in {seconds:.0f} s", file=sys.stderr)
+
+
+def text(results: Sequence[Result]) -> str:
+    """The table for a terminal."""
+    width = max(len(result.name) for result in results)
+    lines = [f"{'SCENARIO':{width}}  {'TRIED':>6}  {'SURVIVED':>8}"]
+    lines += [f"{r.name:{width}}  {r.tried:>6}  {r.survived:>8}  {r.skipped or r.note}".rstrip() for r in results]
+    return "\n".join(lines)
+
+
+def markdown(results: Sequence[Result]) -> str:
+    """The table for docs/promises.md."""
+    lines = ["| scenario | tried | survived |", "|---|---:|---:|"]
+    for r in results:
+        said = r.skipped or r.note
+        lines.append(f"| {r.name}{f' ({said})' if said else ''} | {r.tried:,} | {r.survived:,} |")
+    return "\n".join(lines)
