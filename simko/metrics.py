@@ -12,6 +12,7 @@ from simko.head import TokenStatistics
 from simko.types import Completion, Group
 
 RANKS = 3  # candidates whose log-probs are logged, whatever the method tracks
+_COUNTS = ("nonfinite_rows", "oom_halvings")
 
 
 def describe(groups: Sequence[Group]) -> dict[str, float]:
@@ -56,3 +57,11 @@ def add(totals: dict[str, float], more: Mapping[str, float]) -> None:
     for name, value in more.items():
         before = totals.get(name, 0.0)
         totals[name] = max(before, value) if name.endswith("_max") else before + value
+
+
+def of_updates(updates: Sequence[tuple[Mapping[str, float], bool]]) -> dict[str, float]:
+    """The metrics of a rollout batch's updates, each with whether its step was taken: means over those, counts over all."""
+    taken = [metrics for metrics, finite in updates if finite]
+    means = {name: float(np.mean([metrics[name] for metrics in taken])) for name in (taken[0] if taken else ())}
+    counts = {name: float(sum(metrics.get(name, 0.0) for metrics, _ in updates)) for name in _COUNTS}
+    return {"updates": float(len(taken)), "updates_skipped": float(len(updates) - len(taken)), **means, **counts}
