@@ -50,7 +50,7 @@ class HiddenStates:
             self._layers = [m for m in self._causal_lm.modules() if isinstance(m, GradientCheckpointingLayer)]
             if not self._layers:
                 kind = type(self._causal_lm).__name__
-                raise UserError(f"{kind} cannot recompute activations; set gradient_checkpointing to off")
+                raise UserError(f"{kind} cannot recompute activations; set gradient_checkpointing to false")
         self._checkpointing = on
 
     @property

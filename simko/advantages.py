@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean, stdev
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from simko.types import Batch, Group
 
 
 class _Advantages(Protocol):
+    @property
+    def needs(self) -> frozenset[Any]: ...
     def advantages(self, rewards: Sequence[float], correct: Sequence[bool]) -> list[float]: ...
 
 
@@ -31,8 +33,10 @@ def make_batch(groups: Sequence[Group], method: _Advantages) -> Batch:
     """The sequences that carry a gradient, and the denominators of all of `groups`.
 
     A completion whose verifier failed (timeout, error) is neither a sequence nor counted: a failed verifier is not a wrong
-    answer. A group with fewer than two valid completions, or without an advantage, costs no forward, but its tokens count.
+    answer. A group with fewer than two valid completions, or without an advantage, costs no forward, but its tokens count;
+    a method that needs the reference pulls every sequence towards it, so that there all but lone ones are kept.
     """
+    all_pull = "reference" in method.needs
     rows, group_index, advantages, correct = [], [], [], []
     for index, group in enumerate(groups):
         valid = group.valid
@@ -40,7 +44,7 @@ def make_batch(groups: Sequence[Group], method: _Advantages) -> Batch:
             continue
         given = method.advantages([c.verdict.reward for c in valid], [c.verdict.correct for c in valid])
         for completion, advantage in zip(valid, given, strict=True):
-            if advantage != 0.0 and completion.sampled.any():
+            if (advantage != 0.0 or all_pull) and completion.sampled.any():
                 rows.append(completion)
                 group_index.append(index)
                 advantages.append(advantage)

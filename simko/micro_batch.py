@@ -127,7 +127,7 @@ def run(
             if len(chosen) == 1:
                 tokens = len(batch.completions[chosen[0]].prompt_ids) + len(batch.completions[chosen[0]].ids)
                 raise UserError(
-                    f"out of memory on one sequence of {tokens} tokens alone; set gradient_checkpointing to on, "
+                    f"out of memory on one sequence of {tokens} tokens alone; set gradient_checkpointing to true, "
                     "or lower max_new_tokens, max_prompt_tokens or lora_rank"
                 )
             _free()

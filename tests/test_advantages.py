@@ -61,3 +61,19 @@ def test_split_groups_keeps_order_and_every_group() -> None:
     assert [g for part in parts for g in part] == groups
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
     assert split_groups([], 3) == []
+
+
+def test_a_pull_towards_the_base_keeps_sequences_without_an_advantage() -> None:
+    groups = random_groups(3)
+    pulled = make_batch(groups, algorithms.get("grpo", kl_coefficient=0.1))
+    assert len(pulled) == sum(len(group.completions) for group in groups) > len(make_batch(groups, GRPO))
+
+
+@pytest.mark.parametrize("reward", [math.nan, math.inf])
+def test_a_reward_that_is_no_number_is_masked_like_a_failed_verifier(reward: float) -> None:
+    rng = np.random.default_rng(0)
+    good, bad = completion(rng, 1.0), completion(rng, 0.0)
+    spoilt = completion(rng, reward, "correct")
+    batch = make_batch([Group(Task("a", "", ""), (good, bad, spoilt))], GRPO)
+    assert len(batch) == batch.step_sequences == 2
+    assert np.isfinite(batch.advantage).all()

@@ -140,7 +140,7 @@ def test_running_out_of_memory_halves_the_budget_and_not_the_update(how: str) ->
 def test_one_row_that_does_not_fit_alone_is_said() -> None:
     policy, batch = SmallDevice(2), batch_of(3)
     with pytest.raises(
-        UserError, match=r"one sequence of \d+ tokens alone; set gradient_checkpointing to on"
+        UserError, match=r"one sequence of \d+ tokens alone; set gradient_checkpointing to true"
     ) as caught:
         update(policy, batch)
     assert "\n" not in str(caught.value)
