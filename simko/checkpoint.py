@@ -2,50 +2,58 @@
 
 config.yaml      the resolved configuration        metrics.jsonl   one object a step
 manifest.json    versions, machine, data hashes    rollouts/       every completion, one .jsonl.gz a step
-checkpoints/     step-000025/ ...                  eval/           pass@K results and plots
+checkpoints/     step-000025/ ..., best            verdicts/       every verdict, as it was reached
+problems.txt     hashes of the training prompts    eval/           pass@K results and plots
 """
 
 from __future__ import annotations
 
 import fcntl
-import gzip
 import json
 import os
 import re
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from hashlib import blake2b, sha256
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
+from simko import snapshot
 from simko.config import TrainConfig, read_yaml, write_yaml
 from simko.errors import UserError
-from simko.types import Group, Policy
+from simko.files import clear_scratch, remove, write_atomically
+from simko.records import Records, problem_key
+from simko.resume import refuse_other_data
 
-_SUMS = "SHA256SUMS"
+__all__ = ["RunFolder", "new_folder", "problem_key", "sealed", "verify_sums", "write_atomically"]
+
+_SEAL = "# sha256 of the lines above: "
+_WITHOUT_SEAL = "eval_top_p"  # the last setting of configs that have none: such a file is whole
 
 
-def problem_key(text: str) -> str:
-    """A hash of a problem's text without case and white space: equal for what a reader would call the same problem."""
-    return blake2b("".join(text.split()).casefold().encode(), digest_size=16).hexdigest()
+def _say(line: str) -> None:
+    print(f"simko: {line}", file=sys.stderr)
 
 
-class RunFolder:
+class RunFolder(Records):
     """A run on disk: `open` reads one; inside `opened` it is this process's to write."""
 
     def __init__(self, path: Path, config: TrainConfig) -> None:
+        super().__init__(path)
         self.path, self.config = path, config
-        self.metrics_path, self.rollouts_path = path / "metrics.jsonl", path / "rollouts"
         self.checkpoints_path, self.eval_path = path / "checkpoints", path / "eval"
+        self.verdicts_path = path / "verdicts"
+        self.best_path = self.checkpoints_path / "best"
 
     def refuse_used(self) -> RunFolder:
-        """The same; raises `UserError` where something is there already: run folders are never reused."""
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        """The same; raises `UserError` where something is there already: run folders are never reused.
+
+        What a process left that was killed before it had written the config is nothing.
+        """
+        if self.path.exists() and (not self.path.is_dir() or any(not _is_empty(path) for path in self.path.iterdir())):
             raise UserError(
                 f"run folder {self.path} is not empty; continue it with --resume {self.path}, or give another --out"
             )
@@ -58,7 +66,7 @@ class RunFolder:
             raise UserError(
                 f"{path} is not a run folder: it has no config.yaml; train one with `simko train --out {path}`"
             )
-        return cls(Path(path), TrainConfig(**read_yaml(Path(path) / "config.yaml")))
+        return cls(Path(path), _read_config(Path(path) / "config.yaml"))
 
     @staticmethod
     def is_run(path: str | Path) -> bool:
@@ -66,128 +74,160 @@ class RunFolder:
         return (Path(path) / "config.yaml").is_file() and (Path(path) / "checkpoints").is_dir()
 
     @contextmanager
-    def opened(self, config: TrainConfig, step: int) -> Iterator[None]:
-        """Make the folders, keep other processes out, and forget what was recorded after `step`.
+    def opened(self, config: TrainConfig, step: int | None = None, new: bool = False) -> Iterator[None]:
+        """Make the folders and keep other processes out; forget what was recorded after `step`, where that is given.
+
+        A `new` run that fails before anything was recorded leaves no folder. The lock is on the folder itself, and the
+        kernel gives it back however the process ends.
 
         Raises:
-            UserError: the folder cannot be written, or another process holds it.
+            UserError: the folder cannot be written, another process holds it, or it should be new and is not.
         """
+        there = self.path.exists()
         try:
-            for folder in (self.rollouts_path, self.checkpoints_path, self.eval_path):
-                folder.mkdir(parents=True, exist_ok=True)
-            handle = (self.path / ".lock").open("w")
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.path, os.O_RDONLY)
         except OSError as error:
-            raise UserError(f"run folder {self.path}: {error.strerror}; give another --out") from error
-        with handle:
+            raise self._refusal(error) from error
+        try:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel gives it back however the process ends
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise UserError(
                     f"run folder {self.path} is in use by another process; wait for it or stop it"
                 ) from error
+            if new:
+                self.refuse_used()
+            try:
+                for folder in (self.rollouts_path, self.verdicts_path, self.eval_path, self.checkpoints_path):
+                    folder.mkdir(exist_ok=True)
+                for folder in (self.path, self.rollouts_path, self.verdicts_path, self.checkpoints_path):
+                    clear_scratch(folder)
+                write_atomically(self.path / "config.yaml", sealed(write_yaml(config)))
+            except OSError as error:
+                if new:
+                    self._discard(there)
+                raise self._refusal(error) from error
             self.config = config
-            write_atomically(self.path / "config.yaml", write_yaml(config))
-            self._rewind(step)
-            yield
+            if step is not None:
+                self.rewind(step)
+            try:
+                yield
+            except UserError:
+                if new and not self.metrics_path.exists() and not self.checkpoints():
+                    self._discard(there)
+                raise
+        finally:
+            os.close(handle)
+
+    def manifest(self) -> dict[str, Any]:
+        """manifest.json; empty where there is none, or a damaged one."""
+        try:
+            content = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:
         """Merge `content` into manifest.json."""
-        path = self.path / "manifest.json"
-        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        write_atomically(path, json.dumps({**before, **content}, indent=2, sort_keys=True) + "\n")
-
-    def record(self, step: int, groups: Sequence[Group], metrics: Mapping[str, Any]) -> None:
-        """One step: every completion to rollouts/, then its metrics as one line."""
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in _rollout_rows(step, groups))
-        packed = gzip.compress("".join(lines).encode(), compresslevel=6, mtime=0)
-        write_atomically(self.rollouts_path / f"{step:06d}.jsonl.gz", packed)
-        with self.metrics_path.open("a", encoding="utf-8") as out:
-            out.write(json.dumps({"step": step, **metrics}) + "\n")
-
-    def metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl, oldest first; a last line cut short by a kill is left out."""
-        if not self.metrics_path.exists():
-            return []
-        lines = self.metrics_path.read_text(encoding="utf-8").splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
-
-    def rollouts(self, step: int) -> list[dict[str, Any]]:
-        """Every completion of a step."""
-        with gzip.open(self.rollouts_path / f"{step:06d}.jsonl.gz", "rt", encoding="utf-8") as lines:
-            return [json.loads(line) for line in lines]
-
-    def recorded_steps(self) -> list[int]:
-        """Steps that have rollouts, in order."""
-        return sorted(int(path.name.split(".")[0]) for path in self.rollouts_path.glob("[0-9]*.jsonl.gz"))
-
-    def training_problems(self) -> set[str]:
-        """`problem_key` of every problem the run trained on."""
-        return {problem_key(row["problem"]) for step in self.recorded_steps() for row in self.rollouts(step)}
-
-    def _rewind(self, step: int) -> None:
-        kept = [json.dumps(line) + "\n" for line in self.metrics() if line["step"] <= step]
-        write_atomically(self.metrics_path, "".join(kept))
-        for later in self.recorded_steps():
-            if later > step:
-                (self.rollouts_path / f"{later:06d}.jsonl.gz").unlink()
+        text = json.dumps({**self.manifest(), **content}, indent=2, sort_keys=True, allow_nan=False)
+        write_atomically(self.path / "manifest.json", text + "\n")
 
     def checkpoints(self) -> list[Path]:
         """Checkpoint folders, oldest first."""
         return sorted(path for path in self.checkpoints_path.glob("step-*") if re.fullmatch(r"step-\d{6}", path.name))
 
-    def latest_checkpoint(self) -> Path | None:
-        """The newest checkpoint, or None.
+    def latest_checkpoint(self, say: Callable[[str], None] = _say) -> Path | None:
+        """The newest checkpoint that is intact; None where there is no checkpoint. `say` hears of each damaged one.
 
         Raises:
-            UserError: its files are not those that were saved.
+            UserError: there are some, and none is intact.
         """
-        paths = self.checkpoints()
-        if not paths:
-            return None
-        verify_sums(paths[-1])
-        return paths[-1]
+        damaged: list[str] = []
+        for path in reversed(self.checkpoints()):
+            found = snapshot.damage(path)
+            if found is None:
+                for line in damaged:
+                    say(f"{line}: refused; {path.name} is the newest that is intact")
+                return path
+            if path.exists():  # not one that a running process has just removed
+                damaged.append(f"checkpoint {path} is damaged: {found}")
+        if damaged:
+            raise UserError(f"{'; '.join(damaged)}; none is intact: delete them to start again at step 0")
+        return None
+
+    def begin(self, step: int, manifest: Mapping[str, Any]) -> None:
+        """Go on from `step`: forget what was recorded after it, and write the manifest.
+
+        Later checkpoints, which are damaged, are renamed: they count no longer, and nothing is deleted.
+
+        Raises:
+            UserError: the data is not what the run began with, or metrics.jsonl is damaged.
+        """
+        refuse_other_data(self, manifest)
+        for path in self.checkpoints():
+            if path.name > f"step-{step:06d}":
+                aside = path.with_name(f"{path.name}.damaged")
+                remove(aside)
+                path.rename(aside)
+        self.rewind(step)
+        self.write_manifest(manifest)
+
+    def best_checkpoint(self) -> Path | None:
+        """The intact checkpoint that `checkpoints/best` points to; None where there is none."""
+        name = str(snapshot.best_of(self.best_path).get("checkpoint"))
+        path = self.checkpoints_path / name
+        return path if path in self.checkpoints() and snapshot.damage(path) is None else None
 
     def adapter(self) -> Path | None:
-        """The PEFT folder of the newest checkpoint."""
+        """The PEFT folder of the newest intact checkpoint; see `latest_checkpoint`."""
         latest = self.latest_checkpoint()
         return None if latest is None else latest / "adapter"
 
-    def save_checkpoint(self, step: int, policy: Any, optimizer: torch.optim.Optimizer) -> Path:
-        """Adapter, optimizer and step: complete under its name, or not there at all. Keeps the newest few."""
+    def save_checkpoint(self, step: int, policy: Any, optimizer: torch.optim.Optimizer, method: Any = None) -> Path:
+        """Adapter, optimizer and state: complete under its name, or not there at all. Keeps the newest few and the best.
+
+        Best is the mean training solve rate over the steps of a whole interval; the first of equals.
+
+        Raises:
+            UserError: a weight is not finite. OSError: the disk refuses. The checkpoints before it stay in both cases.
+        """
         final = self.checkpoints_path / f"step-{step:06d}"
-        scratch = self.checkpoints_path / f".writing-{step:06d}"
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir()
-        policy.save(scratch / "adapter")
-        save_file(_optimizer_tensors(policy, optimizer), scratch / "optimizer.safetensors")
-        (scratch / "state.json").write_text(json.dumps({"step": step}) + "\n")
-        files = sorted(path for path in scratch.rglob("*") if path.is_file())
-        sums = "".join(f"{_digest(path)}  {path.relative_to(scratch)}\n" for path in files)
-        (scratch / _SUMS).write_text(sums)
-        for path in [*files, scratch / _SUMS]:
-            _sync(path)
-        shutil.rmtree(final, ignore_errors=True)
-        scratch.rename(final)
-        _sync(self.checkpoints_path)
+        snapshot.save_snapshot(final, step, self.config, policy, optimizer, method)
+        best = self._update_best(step)
         for old in self.checkpoints()[: -self.config.keep_checkpoints]:
-            shutil.rmtree(old)
+            if old.name != best.get("checkpoint"):
+                remove(old)
         return final
 
-    def restore_optimizer(self, checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer) -> int:
-        """Load the optimizer of a checkpoint whose adapter the policy already has; returns its step."""
-        try:
-            tensors = load_file(checkpoint / "optimizer.safetensors")
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"checkpoint {checkpoint}: optimizer.safetensors is not readable ({error})") from error
-        for name, parameter in policy.trainable_parameters():
-            own = {
-                key: tensors[f"{name}:{key}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{name}:{key}" in tensors
-            }
-            if own:
-                optimizer.state[parameter] = {
-                    key: value if key == "step" else value.to(parameter.device) for key, value in own.items()
-                }
-        return int(json.loads((checkpoint / "state.json").read_text())["step"])
+    def _update_best(self, step: int) -> Mapping[str, Any]:
+        best, every = snapshot.best_of(self.best_path), self.config.checkpoint_every
+        solved = [line.get("solve_rate") or 0.0 for line in self.metrics()[-every:] if line["step"] > step - every]
+        if len(solved) == every and step % every == 0:
+            mean = sum(solved) / every
+            if mean > best.get("value", -1.0) or best.get("step", step) >= step:
+                measure = f"mean training solve rate of steps {step - every + 1} to {step}"
+                best = {"checkpoint": f"step-{step:06d}", "step": step, "value": mean, "measure": measure}
+                write_atomically(self.best_path, json.dumps(best, indent=2) + "\n")
+        return best
+
+    def restore(self, checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer, method: Any = None) -> int:
+        """Load the optimizer and method of a checkpoint whose adapter the policy already has; returns its step."""
+        return snapshot.restore(checkpoint, self.config, policy, optimizer, method)
+
+    def _refusal(self, error: OSError) -> UserError:
+        where = error.filename or self.path
+        return UserError(f"run folder {self.path}: {where}: {error.strerror}; mend that, or give another --out")
+
+    def _discard(self, there: bool) -> None:
+        """Take back what `opened` made."""
+        for name in ("config.yaml", "manifest.json"):
+            with suppress(OSError):
+                (self.path / name).unlink()
+        folders = (self.rollouts_path, self.verdicts_path, self.eval_path, self.checkpoints_path)
+        for folder in (*folders, *(() if there else (self.path,))):
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def new_folder(config: TrainConfig) -> Path:
@@ -204,70 +244,27 @@ def new_folder(config: TrainConfig) -> Path:
 
 def verify_sums(checkpoint: Path) -> None:
     """Raise `UserError` where a checkpoint's files differ from its SHA256SUMS."""
-    try:
-        lines = (checkpoint / _SUMS).read_text().splitlines()
-        expected = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
-    except (OSError, ValueError) as error:
+    if found := snapshot.damage(checkpoint):
+        raise UserError(f"checkpoint {checkpoint} is damaged: {found}; take an older one")
+
+
+def sealed(text: str) -> str:
+    """A text with a last line that tells whether it was changed or cut."""
+    return f"{text}{_SEAL}{sha256(text.encode()).hexdigest()}\n"
+
+
+def _read_config(path: Path) -> TrainConfig:
+    content = read_yaml(path)
+    text, mark, seal = path.read_text(encoding="utf-8").rpartition(_SEAL)
+    if (mark and seal != f"{sha256(text.encode()).hexdigest()}\n") or (not mark and _WITHOUT_SEAL not in content):
         raise UserError(
-            f"checkpoint {checkpoint} is damaged: no readable {_SUMS}; delete it to use an older one"
-        ) from error
-    present = {str(path.relative_to(checkpoint)) for path in checkpoint.rglob("*") if path.is_file()} - {_SUMS}
-    for name in sorted(set(expected) | present):
-        if name not in expected or name not in present or _digest(checkpoint / name) != expected[name]:
-            raise UserError(
-                f"checkpoint {checkpoint} is damaged: {name} is not what was saved; delete it to use an older one"
-            )
+            f"config {path} is damaged or was edited; put it back (what may change goes as flags beside --resume)"
+        )
+    return TrainConfig(**content)
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader, or a crash, sees the old content or the new, never half."""
-    data = content.encode() if isinstance(content, str) else content
-    scratch = path.with_name(f".{path.name}.writing")
-    with scratch.open("wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    scratch.replace(path)
-
-
-def _rollout_rows(step: int, groups: Sequence[Group]) -> Iterator[dict[str, Any]]:
-    for group in groups:
-        task = group.task
-        for sample, c in enumerate(group.completions):
-            yield {
-                "step": step,
-                "task": task.id,
-                "level": task.level,
-                "problem": task.problem,
-                "gold": task.gold,
-                "sample": sample,
-                "text": c.text,
-                "finish": c.finish,
-                "outcome": c.verdict.outcome,
-                "reward": c.verdict.reward,
-                "extracted": c.verdict.extracted,
-                "seconds": round(c.verdict.seconds, 6),
-                "ids": c.ids.tolist(),
-                "sampled": None if c.sampled.all() else c.sampled.astype(int).tolist(),
-                "logprobs": [round(float(x), 5) for x in c.logprobs],
-            }
-
-
-def _optimizer_tensors(policy: Policy, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    return {
-        f"{name}:{key}": value.detach().cpu().contiguous()
-        for name, parameter in policy.trainable_parameters()
-        for key, value in optimizer.state.get(parameter, {}).items()
-    }
-
-
-def _digest(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _is_empty(path: Path) -> bool:
+    """Whether a part of a run folder says nothing: an empty folder, or a file that was being written."""
+    if path.is_dir() and not path.is_symlink():
+        return not any(path.iterdir())
+    return path.name == ".lock" or (path.name.startswith(".") and path.name.endswith(".writing"))

@@ -51,6 +51,7 @@ class TrainConfig:
         "chat", "prompt: chat (the model's), plain, qwen, simple, llama, qwen3_no_thinking, or text with {problem}"
     )
     verifier: str | None = setting(None, "verifier name; the environment's own where empty")
+    verifier_workers: int = setting(1, "verifier processes at work at once; does not change a verdict", minimum=1)
     max_prompt_tokens: int | None = setting(None, "longest prompt; the environment's own where empty", minimum=1)
     max_new_tokens: int | None = setting(
         None, "token budget of an answer; the environment's own where empty", minimum=1
@@ -83,6 +84,9 @@ class TrainConfig:
     warmup_steps: int = setting(0, "linear learning-rate warm-up", minimum=0)
     weight_decay: float = setting(0.0, "AdamW", minimum=0.0)
     max_grad_norm: float = setting(1.0, "gradient clipping", above=0.0)
+    tis_clip: float = setting(
+        0.0, "cap of truncated importance sampling where the sampler is not the trainer; 0: off", minimum=0.0
+    )
     method: Mapping[str, Any] = setting({}, "settings of the method; its own defaults where left out")
 
     checkpoint_every: int = setting(25, "steps between checkpoints; the last step always has one", minimum=1)

@@ -16,8 +16,9 @@ from rich.console import Console
 
 from simko.build import data_notes, file_hash, machine, make_env, make_policy, versions
 from simko.checkpoint import RunFolder, problem_key, write_atomically
-from simko.config import EvalConfig
+from simko.config import EvalConfig, TrainConfig
 from simko.errors import UserError
+from simko.faults import watched
 from simko.journal import duration
 from simko.report.counts import Counts, curve_of, summarise
 from simko.report.plot import draw_curves
@@ -50,7 +51,7 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
     target = resolve(config, in_memory=policy is not None)
     temperature, top_p = sampling_settings(config, target.settings)
     policy = policy or make_policy(target.settings, target.adapter)
-    env = env or make_env(target.settings, policy, "eval")
+    env = watched(env or make_env(target.settings, policy, "eval"), target.settings.env)
     tasks = choose_tasks(env, config)
     single = env.source.size == 1  # the toy MDP: one problem has nothing to hold out, and the title says so
     overlap = count_overlap(target.run, tasks, config.allow_overlap or single)
@@ -67,18 +68,29 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
     began = time.monotonic()
     progress = _Progress(console, len(tasks) * config.n * (2 if with_base else 1))
     settings = (config.n, temperature, top_p, config.seed)
-    counts = sample_counts(policy, env, tasks, *settings, progress=progress.part(""))
     base = None
-    if with_base:
-        with policy.base():
-            base = sample_counts(policy, env, tasks, *settings, progress=progress.part("base "))
     try:
+        counts = sample_counts(policy, env, tasks, *settings, progress=progress.part(""))
+        if with_base:
+            with policy.base():
+                base = sample_counts(policy, env, tasks, *settings, progress=progress.part("base "))
         result |= summarise(counts, base, config.seed)
+    except FloatingPointError as error:
+        raise UserError(f"eval: {error}; try another --device or --quantization") from error
     except ValueError as error:
         raise UserError(f"eval: {error}; look at one with `simko sample`, or take another --verifier") from error
     result |= {"seconds": time.monotonic() - began, "machine": machine(policy.device), "versions": versions()}
     console.print(evaluation_table(result), highlight=False)
     return _write(result, folder, console)
+
+
+def evaluate_run(run: RunFolder, config: TrainConfig, policy: Any, console: Console) -> None:
+    """The evaluation at the end of a training run, with the policy in memory."""
+    settings = EvalConfig(
+        target=str(run.path), n=config.eval_samples, problems=config.eval_problems, seed=config.seed,
+        temperature=config.eval_temperature, top_p=config.eval_top_p, device=config.device, threads=config.threads,
+    )  # fmt: skip
+    evaluate(settings, console=console, policy=policy)
 
 
 def sample_counts(

@@ -82,9 +82,12 @@ def preflight(config: TrainConfig, policy: Policy, env: Any, console: Console) -
         UserError: no group carries a signal and `config.force` is off.
     """
     tasks = training_tasks(env.source, config.seed, 1, config.preflight_prompts)
-    groups = rollout(
-        policy.engine, env, tasks, config.group_size, temperature=config.temperature, seed=config.seed, step=0
-    )
+    try:
+        groups = rollout(
+            policy.engine, env, tasks, config.group_size, temperature=config.temperature, seed=config.seed, step=0
+        )
+    except FloatingPointError as error:
+        raise UserError(f"preflight: model {config.model}: {error}; try another --device or --quantization") from error
     report = Preflight.of(groups)
     console.print(report.line(), highlight=False, soft_wrap=True)
     for warning in report.warnings():

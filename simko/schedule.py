@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+import random
 
+import numpy as np
+import torch
+
+from simko.rollout import stream_seed
 from simko.types import Task, TaskSource
 
 
@@ -33,3 +37,14 @@ def training_tasks(source: TaskSource, seed: int, step: int, count: int) -> list
 def learning_rate(peak: float, warmup_steps: int, step: int) -> float:
     """Linear warm-up to `peak`, then constant; steps count from 1."""
     return peak * min(1.0, step / max(warmup_steps, 1))
+
+
+def seed_everything(seed: int, step: int) -> None:
+    """Python's, numpy's and torch's own generators, for an environment or a method that draws from them.
+
+    Nothing of simko does. A step begins with the same state however the process came to it.
+    """
+    drawn = stream_seed("global", seed, step)
+    random.seed(drawn)
+    np.random.seed(drawn % 2**32)
+    torch.manual_seed(drawn)

@@ -88,7 +88,7 @@ def test_checkpoints_restore_the_optimizer_bit_for_bit_and_keep_the_newest(run: 
     with torch.no_grad():
         other.adapter.copy_(load_file(latest / "adapter" / "adapter_model.safetensors")["adapter"])
     fresh = torch.optim.AdamW([other.adapter], lr=0.1)
-    assert run.restore_optimizer(latest, other, fresh) == 3
+    assert run.restore(latest, other, fresh) == 3
     for a, b in ((policy, optimizer), (other, fresh)):
         a.adapter.grad = torch.ones_like(a.adapter)
         b.step()
@@ -108,7 +108,7 @@ def test_a_damaged_checkpoint_is_refused(run: RunFolder, name: str, how: str) ->
     path.unlink()
     if how != "delete":
         path.write_bytes(data if how == "flip" else data[: len(data) // 2])
-    with pytest.raises(UserError, match=r"damaged.*delete it"):
+    with pytest.raises(UserError, match=r"damaged.*none is intact: delete them"):
         run.latest_checkpoint()
 
 
@@ -123,7 +123,7 @@ def test_a_file_too_many_is_refused(run: RunFolder) -> None:
 
 def test_half_a_checkpoint_is_none(run: RunFolder) -> None:
     with run.opened(run.config, 0):
-        (run.checkpoints_path / ".writing-000001").mkdir()
+        (run.checkpoints_path / ".step-000001.writing").mkdir()
         assert run.latest_checkpoint() is None
         policy = SavingPolicy()
         run.save_checkpoint(1, policy, stepped(policy))

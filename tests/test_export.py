@@ -209,7 +209,8 @@ def test_what_cannot_be_exported_is_one_line(
     (empty / "checkpoints").mkdir()
     assert "no checkpoint yet" in refusal(capsys, empty, "--merged", tmp_path / "x")
     broken = shutil.copytree(run, tmp_path / "broken")
-    (broken / "checkpoints" / "step-000002" / "adapter" / "adapter_config.json").write_text("{}")
+    for step in (1, 2):
+        (broken / "checkpoints" / f"step-{step:06d}" / "adapter" / "adapter_config.json").write_text("{}")
     assert "damaged" in refusal(capsys, broken, "--adapter", tmp_path / "x")
     assert not (tmp_path / "x").exists()
     assert list(tmp_path.glob(".*")) == []

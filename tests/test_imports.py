@@ -18,12 +18,13 @@ SHORTCUTS = {"envs": "simko.envs", "agents": "simko.agents"}  # folders at the r
 
 # Left to right: a module may import its own stage and those before it.
 STAGES: list[set[str]] = [
-    {"simko.types", "simko.errors", "simko.config", "simko.head", "simko.packing"},
+    {"simko.types", "simko.errors", "simko.files", "simko.signals", "simko.config", "simko.head", "simko.packing"},
     {"simko.envs", "simko.agents"},
     {"simko.rollout", "simko.advantages", "simko.algorithms", "simko.update", "simko.settings"}
     | {"simko.plan", "simko.shapes", "simko.lookup"}
     | {"simko.micro_batch", "simko.matrices", "simko.finite", "simko.metrics", "simko.schedule", "simko.grading"},
-    {"simko.checkpoint", "simko.build", "simko.fit", "simko.preflight", "simko.journal"}
+    {"simko.step", "simko.faults", "simko.verdicts", "simko.resume", "simko.records", "simko.snapshot", "simko.leaving"}
+    | {"simko.checkpoint", "simko.build", "simko.fit", "simko.preflight", "simko.journal"}
     | {"simko.target", "simko.evaluate", "simko.report"},
     {"simko.train"},
     {"simko.cli", "simko.__main__"},

@@ -22,7 +22,8 @@ from simko.config import TrainConfig
 from simko.errors import UserError
 from simko.metrics import describe
 from simko.settings import train_config
-from simko.train import sample_groups, train, update
+from simko.step import sample_groups
+from simko.train import train, update
 from simko.types import Batch
 from simko.update import accumulate_gradients
 
@@ -134,7 +135,7 @@ def test_several_updates_use_old_logprobs_of_before_the_first() -> None:
     metrics = update(policy, Watching(), optimizer, groups, config(updates_per_batch=2, micro_batch_tokens=10**6), 8)
     assert metrics["updates"] == 2
     assert seen[0] < 1e-9
-    assert seen[1] > 1e-4
+    assert seen[-1] > 1e-4
 
 
 def test_no_informative_group_costs_no_forward_and_moves_nothing() -> None:

@@ -96,3 +96,10 @@ class Algorithm:
 
     def on_step_end(self, metrics: Mapping[str, float]) -> None:
         """Called once a step with what is logged; controllers move their coefficients here."""
+
+    def state(self) -> Mapping[str, float]:
+        """What `on_step_end` moved, for a checkpoint: finite numbers by name."""
+        return {}
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Take `state` back from a checkpoint."""

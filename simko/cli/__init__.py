@@ -1,6 +1,7 @@
 """The command line. Importing this, and `simko --help`, load neither torch nor transformers: commands import late.
 
-Exit codes: 0 done, 1 a check failed or simko itself did, 2 the user's mistake (one line on stderr), 130 interrupted.
+Exit codes: 0 done, 1 a check failed or simko itself did, 2 the user's mistake (one line on stderr), 130 interrupted,
+143 and 129 ended by SIGTERM and SIGHUP.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import simko
 from simko.cli import doctor, env, export, runs, talk
 from simko.cli.output import fail, note
 from simko.errors import UserError
+from simko.signals import INTERRUPTED, TERMINATING, StopSignals, leave_quietly
 
 __all__ = ["app", "main", "run"]
 
@@ -36,21 +38,24 @@ _GrammarError: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ ==
 
 def main() -> None:
     """The `simko` command."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    leave_quietly()
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code. `--debug` counts wherever it stands."""
-    debug = "--debug" in arguments
+    debug, stop = "--debug" in arguments, StopSignals(TERMINATING)
     try:
-        result = app([a for a in arguments if a != "--debug"], prog_name="simko", standalone_mode=False)
-        return _interrupted() if result == 130 else result if isinstance(result, int) else 0
+        with stop:
+            result = app([a for a in arguments if a != "--debug"], prog_name="simko", standalone_mode=False)
+        return _interrupted(stop) if result == INTERRUPTED else result if isinstance(result, int) else 0
     except UserError as error:
         return _refuse(str(error), debug)
     except _GrammarError as error:
         return _refuse(f"{error.format_message().rstrip('.')}; see `{_command(arguments)} --help`", debug)
     except (KeyboardInterrupt, typer.Abort):
-        return _interrupted()
+        return _interrupted(stop)
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
@@ -58,9 +63,10 @@ def run(arguments: Sequence[str]) -> int:
         return _refuse(f"{where}{error.strerror}; mend that, then go on with --resume where a run was under way", debug)
 
 
-def _interrupted() -> int:
+def _interrupted(stop: StopSignals) -> int:
+    """Say so. (typer makes one exception of all that are a `KeyboardInterrupt`, so the signal is asked for here.)"""
     note("interrupted")
-    return 130
+    return INTERRUPTED if stop.requested is None else 128 + stop.requested
 
 
 def _refuse(line: str, debug: bool) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
@@ -14,17 +14,8 @@ from simko.cli.modules import reach
 from simko.cli.output import clean, note, print_json
 from simko.config import EvalConfig, TrainConfig, read_yaml, write_yaml
 from simko.errors import UserError, nearest
+from simko.signals import Stopped
 
-if TYPE_CHECKING:
-    from simko.checkpoint import RunFolder
-
-MAY_CHANGE = frozenset(
-    (
-        *("steps", "device", "threads", "micro_batch_tokens", "checkpoint_every", "keep_checkpoints", "logger"),
-        *("force", "preflight_prompts"),
-    )
-)
-"""Settings that leave the update as it is: a resumed run may change them, and those that begin with `eval_`."""
 TRAIN_EPILOG = (
     "A method's own settings are flags too, as in --alpha 0.3: see `simko algorithms`. Without any flag: the built-in "
     "tiny policy on Countdown. Defaults stand in brackets; `tiny` has some of its own, which --dry-run shows."
@@ -61,6 +52,7 @@ def train(
         resolved = train_config(overrides)
     else:
         from simko.checkpoint import RunFolder
+        from simko.resume import resumed_config
 
         run = RunFolder.open(resume)
         resolved = resumed_config(run, overrides)
@@ -70,7 +62,7 @@ def train(
     reach(resolved.env)
     from rich.console import Console
 
-    from simko.checkpoint import RunFolder, new_folder
+    from simko.checkpoint import new_folder
     from simko.train import train as start
 
     if run is None:
@@ -78,42 +70,11 @@ def train(
     path = Path(resolved.out) if run is None else run.path
     try:
         start(resolved, resume=run, console=Console(stderr=as_json))
-    except KeyboardInterrupt:
-        if RunFolder.is_run(path):
-            note(f"stopped; go on with: simko train --resume {path}")
-        raise
+    except Stopped as stopped:
+        note(f"stopped by {stopped}; go on with: simko train --resume {path}")
+        raise typer.Exit(stopped.code) from stopped
     if as_json:
         print_json({"run": str(path)})
-
-
-def resumed_config(run: RunFolder, overrides: Mapping[str, Any]) -> TrainConfig:
-    """The config of `run` with what may change about it.
-
-    Raises:
-        UserError: an unknown key, or a value that would make it another run.
-    """
-    from simko import algorithms
-
-    old, name = run.config, run.config.algorithm
-    known, own = [f.name for f in fields(TrainConfig)], algorithms.settings(name)
-    changes: dict[str, Any] = {}
-    for key, value in overrides.items():
-        if key == "out":
-            before, after = run.path.resolve(), Path(value).resolve()
-        elif key in known:
-            before, after = getattr(old, key), getattr(replace(old, **{key: value}), key)
-            changes[key] = after
-        elif key in own:
-            before = old.method.get(key, own[key]["default"])
-            after = getattr(algorithms.get(name, **{key: value}), key)
-        else:
-            raise UserError(f"config: unknown key '{key}'{nearest(key, [*known, *own])}")
-        if after != before and key not in MAY_CHANGE and not key.startswith("eval_"):
-            raise UserError(
-                f"--resume {run.path}: {flag(key)} is {after}, the run has {before}; leave it out, "
-                "or start another run with --config and --out"
-            )
-    return replace(old, **changes)
 
 
 def _overrides(config: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
