@@ -18,7 +18,8 @@ SHORTCUTS = {"envs": "simko.envs", "agents": "simko.agents"}  # folders at the r
 
 # Left to right: a module may import its own stage and those before it.
 STAGES: list[set[str]] = [
-    {"simko.types", "simko.errors", "simko.files", "simko.signals", "simko.config", "simko.head", "simko.packing"},
+    {"simko.types", "simko.errors", "simko.files", "simko.signals", "simko.config", "simko.head", "simko.packing"}
+    | {"simko.linear"},
     {"simko.envs", "simko.agents"},
     {"simko.rollout", "simko.advantages", "simko.algorithms", "simko.update", "simko.settings"}
     | {"simko.plan", "simko.shapes", "simko.lookup"}
