@@ -87,8 +87,8 @@ def admit(text: str, relation: bool = False) -> str | None:
 
 
 def letters(text: str) -> frozenset[str]:
-    """The variables of an admitted text: single letters and Greek ones, case ignored."""
-    return frozenset(t.lower() for t in tokenize(text) or () if t.isalpha() or t[1:] in GREEK)
+    """The variables of an admitted text: single letters and Greek ones."""
+    return frozenset(t for t in tokenize(text) or () if t.isalpha() or t[1:] in GREEK)
 
 
 def _as_fraction(token: str) -> str:

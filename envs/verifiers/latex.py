@@ -72,11 +72,14 @@ def clean(text: str) -> str:
     text = re.sub(r"\\phantom\s*\{[^{}]*\}|\\hspace\s*\{[^{}]*\}", " ", text)
     text = _COMMAND.sub(_command, text)
     text = _TEXT_FUNCTION.sub(r"\\\1 ", text)
+    if _ROW in text or "matrix" in text or "array" in text:
+        text = _pmatrix(text)
     text = re.sub(r"(?<=\d)(?:\{,\}|,?\\!|\\,|,\\ )\s*(?=\d{3}(?!\d))", "", text)  # thousands
     text = re.sub(r"\\!|\{,\}", lambda m: "," if m[0] == "{,}" else "", text)
     text = re.sub(r"\\[,;: ](?![A-Za-z]*\{)|(?<!\\)\\(?=\s)|~", " ", text)
     text = text.replace(r"\%", "%").replace("**", "^")
-    text = re.sub(r"\{(and|or)\}", r" \1 ", text)
+    text = re.sub(r"(?<!\\text)(?<!\\text )\{(and|or)\}", r" \1 ", text)
+    text = _spelled(text)
     text = re.sub(r"(?<=,)\s?\{\}", "", text)
     text = re.sub(r"(?<=\d)\{([a-z]{5,20}|cm|mm|km|ft|in)\}", r"\\text{\1}", text)
     text = re.sub(r"(?<![\w\\])(?:np|math)\.(?=[a-z])", "", text)
@@ -95,6 +98,84 @@ def clean(text: str) -> str:
     while text and text[-1] in ".,;:" and not text.endswith("\\,"):
         text = text[:-1].rstrip()
     return text
+
+
+_ASCII_RELATIONS = (
+    (re.compile(r"<=(?![=>])"), r" \\le "),
+    (re.compile(r">=(?!=)"), r" \\ge "),
+    (re.compile(r"(?<=\s)!="), r"\\ne "),
+)
+_UPRIGHT = re.compile(r"\\text\s?\{\s?([ei])\s?\}")
+_REPEATED = re.compile(r"(?<=\.)(\d{0,20})\\(?:bar|dot)\s?(?:\{(\d{1,20})\}|(\d))")
+_COLON = re.compile(r"\\text\s?\{\s?:\s?\}|\{:\}|\\colon(?![A-Za-z])")
+_HALF_OF_DAY = re.compile(r"(?<=\d)\s*(\\text\s?\{\s?)?([ap])\.?\s?m\.?(?(1)\s?\})$", re.IGNORECASE)
+_LISTED_WORDS = re.compile(
+    r"\\text\s?\{\s?([A-Za-z]{1,20}(?:\s?,\s?[A-Za-z]{1,20}){1,20})\s?\}|\{\s?([A-Za-z]{1,20}(?:\s?,\s?[A-Za-z]{1,20}){1,20})\s?\}"
+)
+_BASE = re.compile(r"\(\s?([0-9A-Z]{1,40})\s?\)\s?_")
+_BASE_WORD = re.compile(r"_\s?\{?\s?\\text\s?\{\s?([a-z]{3,8})\s?\}\s?\}?")
+_BASES = {
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+    "twelve": 12,
+}
+_MODULO = re.compile(
+    r"\(\s?(?:\\text\s?\{\s?mod\s?\}|\\[bp]?mod|mod)\s?\{?\s?(\w{1,20})\s?\}?\s?\)|\\[bp]?mod\s?(?:\{\s?(\w{1,20})\s?\}|(\w{1,20}))"
+)
+_REALS = re.compile(
+    r"(?:[a-z]\s?\\in\s?)?\\(?:mathbb|Bbb)\s?\{?\s?R\s?\}?|"
+    r"\\text\s?\{\s?(?:all |the |set of )*reals?(?: numbers?)?\s?\}|all real numbers",
+    re.IGNORECASE,
+)
+_TABLE_CELLS = re.compile(r"\\begin\s?\{(array|matrix|smallmatrix)\}(?:\s?\{[lcr| ]{1,40}\})?")
+_TEXT_RATIO = re.compile(
+    r"\\frac\s?\{\s?\\text\s?\{([A-Za-z. ]{1,20})\}\s?\}\s?\{\s?\\text\s?\{([A-Za-z. ]{1,20})\}\s?\}"
+)
+
+
+def _spelled(text: str) -> str:
+    """What has several spellings and a LaTeX one: relations, e and i, repeating digits, bases, moduli, times, the reals."""
+    for pattern, command in _ASCII_RELATIONS:
+        text = pattern.sub(command, text)
+    text = _COLON.sub(":", _UPRIGHT.sub(r"\1", text))
+    text = _REPEATED.sub(lambda m: f"{m[1]}\\overline{{{m[2] or m[3]}}}", text)
+    text = _HALF_OF_DAY.sub(lambda m: rf" \text{{{m[2].lower()}m}}", text)
+    text = _BASE_WORD.sub(lambda m: f"_{{{_BASES[m[1]]}}}" if m[1] in _BASES else m[0], _BASE.sub(r"\1_", text))
+    text = _MODULO.sub(lambda m: rf"\pmod{{{m[1] or m[2] or m[3]}}}", text)
+    text = _TEXT_RATIO.sub(r"\\text{\1/\2}", text)
+    if _REALS.fullmatch(text):
+        return r"(-\infty, \infty)"
+    if match := re.fullmatch(r"\\text\s?\{([^{}]{1,40})\}|\{([^{}]{1,40})\}", text):  # \text{1:03 PM}
+        inside = match[1] or match[2]
+        if _HALF_OF_DAY.search(inside):
+            return _HALF_OF_DAY.sub(lambda m: rf" \text{{{m[2].lower()}m}}", inside)
+    if match := _LISTED_WORDS.fullmatch(text):
+        return match[1] or match[2]
+    if re.fullmatch(r"\\\{\s*\\\}", text):
+        return r"\emptyset"
+    if re.fullmatch(r"\{[^{}]*[^{}\d\s,][^{}]*,[^{}]*\}|\{\s?-?\d{1,15}(?:\s?,\s?-?\d{1,15}){1,20}\s?\}", text):
+        return rf"\{{{text[1:-1]}\}}" if not re.fullmatch(r"\{\d{1,3}(?:,\d{3})+\}", text) else text
+    return text
+
+
+def _pmatrix(text: str) -> str:
+    """Tables of cells within brackets as `pmatrix`, without the space between their rows (`_ROW` ends one here)."""
+    text = re.sub(_ROW + r"\s?\[\s?[\d.]{1,6}\s?(?:mm|cm|pt|em|ex|in)\s?\]", _ROW, text)
+    match = _TABLE_CELLS.search(text)
+    if match is None:
+        return text
+    ending = re.search(rf"\\end\s?\{{{match[1]}\}}", text)
+    before, after = text[: match.start()].rstrip(), text[ending.end() :].lstrip() if ending else ""
+    if ending is None or (before, after) not in (("(", ")"), ("[", "]")):
+        return text
+    return rf"\begin{{pmatrix}}{text[match.end() : ending.start()]}\end{{pmatrix}}"
 
 
 def _braced_call(text: str, before: str) -> str:
@@ -167,6 +248,12 @@ def key(cleaned: str) -> str:
 
 
 def same_string(a: str, b: str) -> bool:
-    """Whether two cleaned answers have one key. Case does not count where there are words."""
+    """Whether two cleaned answers, the gold one first, have one key. Case does not count where there are words or choices."""
     x, y = key(a), key(b)
-    return x == y or (bool(_WORDS.search(_COMMAND.sub("", a + b))) and x.lower() == y.lower())
+    if len(x) == 1 and x.upper() == y.upper() and x in "ABCDEFGHJ":  # the gold answer is one of several choices
+        return True
+    return (
+        x == y
+        or x.lower() == y.lower() == "no"
+        or (bool(_WORDS.search(_COMMAND.sub("", a + b))) and x.lower() == y.lower())
+    )

@@ -22,13 +22,26 @@ The policy, by example (gold answer 42 unless said):
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 from simko.envs.verifiers import allowlist, pool
-from simko.envs.verifiers.extract import final_answer
+from simko.envs.verifiers.extract import final_answer, narrowed
 from simko.envs.verifiers.latex import MAX_ANSWER, clean, key, same_string
+from simko.envs.verifiers.letters import one_case
 from simko.envs.verifiers.numbers import Number, equal, evaluate, parse_number, significant_digits
-from simko.envs.verifiers.structure import Shape, is_inequality, is_name, shape, sides
+from simko.envs.verifiers.structure import (
+    Shape,
+    as_interval,
+    in_order_of_names,
+    is_inequality,
+    is_name,
+    is_plain_pair,
+    is_sum_of_names,
+    same_ratio,
+    shape,
+    sides,
+)
 from simko.envs.verifiers.units import same_unit, split_unit
 from simko.types import Outcome, Verdict
 
@@ -47,6 +60,7 @@ class _UndecidedError(Exception):
 
 def math(response: str, gold: str) -> Verdict:
     """Grade a response against a gold answer in LaTeX or plain text. A blank gold answer is an `error`."""
+    gold = bare_gold(gold)
     if not gold.strip():
         return Verdict("error", 0.0)
     found = final_answer(response, same=quick_equal)
@@ -59,6 +73,14 @@ def math(response: str, gold: str) -> Verdict:
     except _UndecidedError as undecided:
         return Verdict(undecided.outcome, 0.0, found.shown)
     return Verdict("correct" if correct else "incorrect", float(correct), found.shown)
+
+
+def bare_gold(gold: str) -> str:
+    """The gold answer itself, where a data set hands it over in a `\\boxed{}` or with text around it."""
+    if "\\boxed" not in gold and "\\fbox" not in gold:
+        return gold
+    with narrowed("boxed"):
+        return final_answer(gold, same=quick_equal).text or ""
 
 
 @lru_cache(maxsize=4096)
@@ -104,6 +126,10 @@ class _Comparison:
         x, y = parse_number(gold), parse_number(answer)
         if x is not None and y is not None:
             return equal(x, y) or _approximates(x, answer)
+        if same_ratio(gold, answer):
+            return True
+        if is_inequality(gold) != is_inequality(answer) and (turned := self._as_intervals(gold, answer)):
+            return self.equal(*turned, depth + 1)
         a, b = shape(gold), shape(answer)
         if a.kind != "scalar" or b.kind != "scalar":
             return self._shapes(a, b, gold, answer, depth)
@@ -115,6 +141,15 @@ class _Comparison:
         if u is not None and v is not None:
             return u == v
         return self._ask(a.items[0], b.items[0])
+
+    @staticmethod
+    def _as_intervals(gold: str, answer: str) -> tuple[str, str] | None:
+        """An inequality and an interval, both as intervals; None where either is none, or the gold one may be a point."""
+        if is_inequality(gold):
+            interval = as_interval(gold)
+            return None if interval is None else (interval, answer)
+        interval = None if is_plain_pair(gold) else as_interval(answer)
+        return None if interval is None else (gold, interval)
 
     def _shapes(self, a: Shape, b: Shape, gold: str, answer: str, depth: int) -> bool:
         if len(a.items) == 1 and a.brackets == "()":  # (x) is x
@@ -133,6 +168,7 @@ class _Comparison:
         if kinds in (("group", "group"), ("matrix", "matrix")):
             return a.brackets == b.brackets and self._in_order(a, b, depth)
         if kinds == ("group", "list"):
+            b = replace(b, items=in_order_of_names(b.items))
             return a.brackets == "()" and self._in_order(a, b, depth)
         if kinds in (("list", "list"), ("list", "set"), ("set", "list"), ("set", "set"), ("union", "union")):
             return self._in_any_order(a, b, depth)
@@ -157,6 +193,8 @@ class _Comparison:
         ours, theirs = sides(gold), sides(answer)
         name = ours[0] if len(ours) > 1 and is_name(ours[0]) else ""
         other = theirs[0] if len(theirs) > 1 and is_name(theirs[0]) else ""
+        if len(ours) == 1 and len(theirs) == 2 and is_sum_of_names(theirs[0]) and not allowlist.letters(ours[0]):
+            other = theirs[0]  # m + n = 42 states the value that was asked for
         if len(ours) == 1 or name:
             if name and other and key(name) != key(other):
                 return False
@@ -176,6 +214,10 @@ class _Comparison:
             return False
         if relation and allowlist.letters(gold) != allowlist.letters(answer):
             return False
+        pair = one_case(ours, theirs)
+        if pair is None:
+            return False
+        ours, theirs = pair
         if self.questions >= _MAX_QUESTIONS:
             raise _UndecidedError("timeout")
         self.questions += 1

@@ -22,16 +22,26 @@ _PIECE = re.compile(r"\\\\|\\[A-Za-z]+|\\.|[^\\]", re.DOTALL)
 _MATRIX = re.compile(r"\\begin\s*\{([pbB]?matrix)\}(.*)\\end\s*\{\1\}", re.DOTALL)
 _AND = re.compile(r",?\s*(?:\\text\s*\{\s*,?\s*(?:and|or)\s*\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*")
 _MEMBER = re.compile(r"^\s*[A-Za-z]\s*\\in(?![A-Za-z])\s*")
+_LETTER = rf"(?:\\(?:{'|'.join(sorted(GREEK))})(?![a-zA-Z])|[A-Za-z])"
+_SUBSCRIPT = r"(?:_\s?(?:\{[A-Za-z0-9]{1,6}\}|[A-Za-z0-9]))?"
+_FIGURE = r"[A-Z]{2,5}"
 _NAME = re.compile(
     rf"""(?x)
-    (?: \\(?:{"|".join(sorted(GREEK))})(?![a-zA-Z]) | [A-Za-z] | [A-Z]{{2,3}}
-      | m?\\angle\s*[A-Z]{{1,3}} | \\overline\s*\{{[A-Z]{{1,3}}\}} )
-    (?: _\s*(?:\{{[A-Za-z0-9]{{1,4}}\}}|[A-Za-z0-9]) )? '{{0,3}}
+    (?: {_LETTER} | {_FIGURE} | m?\\angle\s*[A-Z]{{1,3}} | \\overline\s*\{{[A-Z]{{1,3}}\}} ) {_SUBSCRIPT} '{{0,3}}
     (?: \s*\(\s*[A-Za-z0-9](?:\s*,\s*[A-Za-z0-9]){{0,3}}\s*\) | \s*\^\s*\{{-1\}}\s*\(\s*[A-Za-z]\s*\) )?
+    | \|\s?(?:{_FIGURE}|{_LETTER})\s?\|
+    | (?:{_FIGURE}|[A-Z]{_SUBSCRIPT})\s?[:/]\s?(?:{_FIGURE}|[A-Z]{_SUBSCRIPT})
+    | \\frac\s?\{{\s?{_FIGURE}\s?\}}\s?\{{\s?{_FIGURE}\s?\}}
+    | \\(?:sin|cos|tan|cot|sec|csc)\s?(?:\(\s?{_LETTER}\s?\)|{_LETTER}|\\angle\s?[A-Z]{{1,3}})
     | \(\s*[A-Za-z](?:\s*,\s*[A-Za-z]){{1,4}}\s*\)
     | \\text\s*\{{(?P<words>[A-Za-z .]{{1,40}})\}}
     """
 )
+_SUM = re.compile(r"[a-zA-Z](?:\s?[+-]\s?[a-zA-Z]){1,5}|[a-z]{2}")
+_ORDER = re.compile(r"<|>|\\[lg]e(?![A-Za-z])")
+_TURNED = {"<": "<", "\\le": "<=", ">": ">", "\\ge": ">="}
+_RATIO = re.compile(r"(\d{1,12})\s?:\s?(\d{1,12})")
+_FRACTION = re.compile(r"(\d{1,12})\s?/\s?(\d{1,12})|\\frac\s?\{\s?(\d{1,12})\s?\}\s?\{\s?(\d{1,12})\s?\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +134,70 @@ def sides(text: str) -> list[str]:
 def is_name(text: str) -> bool:
     r"""Whether `text` is what an equation may name on its left: `x`, `f(x)`, `x_{1}`, `(x, y)`, `\angle ABC`, `\text{Area}`."""
     match = _NAME.fullmatch(text.strip())
-    return match is not None and not (match["words"] and changes_value(match["words"]))
+    return match is not None and not changes_value(match["words"] or (text if text.strip().isalpha() else ""))
 
 
 def is_inequality(text: str) -> bool:
     r"""Whether `<`, `>`, `\le` or `\ge` occurs."""
     return re.search(r"[<>]|\\[lg]e(?![A-Za-z])", text) is not None
+
+
+def is_sum_of_names(text: str) -> bool:
+    """Whether `text` is what an answer may name on its left where the gold answer is a value: `m+n`, `a-b`, `xy`."""
+    found = re.findall(r"[A-Za-z]", text)
+    return _SUM.fullmatch(text.strip()) is not None and len(set(found)) == len(found) and not changes_value(text)
+
+
+def as_interval(text: str) -> str | None:
+    r"""The interval that an inequality in one name says: `(1, 2]` of `1 < x \le 2`; a union where `or` joins several."""
+    pieces = re.split(r"\\text\s?\{\s?or\s?\}|(?<![A-Za-z\\])or(?![A-Za-z])", text)
+    if len(pieces) > MAX_ITEMS:
+        return None
+    intervals = [_interval(piece.strip()) for piece in pieces]
+    if any(found is None for found in intervals) or len({found[0] for found in intervals if found}) != 1:
+        return None
+    return " \\cup ".join(found[1] for found in intervals if found)
+
+
+def _interval(text: str) -> tuple[str, str] | None:
+    """The name and the interval of one inequality."""
+    signs = [_TURNED[sign] for sign in _ORDER.findall(text)]
+    terms = [term.strip() for term in _ORDER.split(text)]
+    if not all(terms) or any("=" in term or "\\ne" in term for term in terms):
+        return None
+    if len(signs) == 1 and (is_name(terms[0]) != is_name(terms[1])):
+        name, bound, sign = (*terms, signs[0]) if is_name(terms[0]) else (*terms[::-1], signs[0].translate(_FLIP))
+        if sign.startswith("<"):
+            return name, f"(-\\infty, {bound}{']' if '=' in sign else ')'}"
+        return name, f"{'[' if '=' in sign else '('}{bound}, \\infty)"
+    if len(signs) == 2 and is_name(terms[1]) and signs[0][0] == signs[1][0]:
+        if signs[0][0] == ">":
+            terms, signs = terms[::-1], signs[::-1]
+        return terms[1], f"{'[' if '=' in signs[0] else '('}{terms[0]}, {terms[2]}{']' if '=' in signs[1] else ')'}"
+    return None
+
+
+_FLIP = str.maketrans("<>", "><")
+
+
+def is_plain_pair(text: str) -> bool:
+    """Whether an interval may as well be a point: `(0, 1)`, but neither `[0, 1)` nor `(0, \\infty)` nor a union."""
+    return not re.search(r"[\[\]]|\\infty|\\cup|\\in(?![A-Za-z])", text)
+
+
+def same_ratio(a: str, b: str) -> bool:
+    """Whether one is a ratio `3:2` and the other the fraction of its terms, `3/2`. (None is reduced: `12:30` is a time.)"""
+    for one, other in ((a, b), (b, a)):
+        ratio, fraction = _RATIO.fullmatch(one), _FRACTION.fullmatch(other)
+        if ratio and fraction:
+            return (ratio[1], ratio[2]) == (fraction[1] or fraction[3], fraction[2] or fraction[4])
+    return False
+
+
+def in_order_of_names(items: tuple[str, ...]) -> tuple[str, ...]:
+    """Items such as `y = 5`, `x = 8` by their names, where each names another single letter; else as they are."""
+    names = [re.match(r"\s*([a-z])\s*=", item) for item in items]
+    letters = [match[1] for match in names if match]
+    if len(letters) < len(items) or len(set(letters)) < len(items):
+        return items
+    return tuple(item for _, item in sorted(zip(letters, items, strict=True)))

@@ -36,10 +36,13 @@ _KNOWN = {
     "year": "year yr", "l": "l liter litre", "ml": "ml milliliter millilitre", "usd": "usd dollar buck",
     "cent": "cent", "eur": "eur euro", "deg": "deg degree", "arcmin": "arcmin arcminute",
     "arcsec": "arcsec arcsecond", "rad": "rad radian", "am": "am", "pm": "pm",
-    "degc": "degc", "degf": "degf",
+    "gbp": "gbp", "jpy": "jpy yen", "inr": "inr rupee", "degc": "degc", "degf": "degf",
 }  # fmt: skip
 _CANONICAL = {name: unit for unit, names in _KNOWN.items() for name in names.split()}
 _WORD = re.compile(r"[A-Za-z']+")
+_UNIT_TOKEN = re.compile(r"([a-z']+)(?:\s?\^?\s?\{?\s?(-?[1-4])\s?\}?)?|(/)")
+_SIGNS = {"usd": "usd", "€": "eur", "£": "gbp", "¥": "jpy", "₹": "inr", "rs": "inr"}
+_HEAT = frozenset(("degc", "degf"))
 
 
 def split_unit(cleaned: str) -> tuple[str, str]:
@@ -47,10 +50,10 @@ def split_unit(cleaned: str) -> tuple[str, str]:
     core, units = cleaned, []
     if match := _CURRENCY.match(core):
         core = match[1] + core[match.end() :]
-        units.append("usd" if "usd" in match[0].lower() else "")
+        units.append(_currency(match[0]))
     elif match := _AFTER_CURRENCY.search(core):
         core = core[: match.start()]
-        units.append("usd" if "usd" in match[0] else "")
+        units.append(_currency(match[0]))
     for _ in range(4):
         if match := _DEGREE.search(core):
             found = "deg" + (match[1] or match[2] or "").lower()
@@ -69,12 +72,18 @@ def split_unit(cleaned: str) -> tuple[str, str]:
         core = core[: match.start()].rstrip().rstrip(",")
         units.insert(0, found)
     unit = " ".join(u for u in units if u)
-    return core.strip(), "usd" if unit in ("usd usd", "usd") else unit
+    return core.strip(), "usd" if unit == "usd usd" else unit
+
+
+def _currency(text: str) -> str:
+    return next((name for sign, name in _SIGNS.items() if sign in text.lower()), "")
 
 
 def same_unit(a: str, b: str) -> bool:
     """Whether two units may be the same: only two **known** ones that differ are not."""
-    return not (a and b and a != b and _is_known(a) and _is_known(b))
+    if {a, b} <= _HEAT | {"deg"} and "deg" in (a, b):
+        return True
+    return not (a and b and sorted(a.split()) != sorted(b.split()) and _is_known(a) and _is_known(b))
 
 
 def changes_value(words: str) -> bool:
@@ -90,19 +99,28 @@ def _is_unit(words: str, in_text: bool) -> bool:
 
 
 def _canonical(words: str, power: str) -> str:
-    exponent = "".join(c for c in power if c in "-1234")
-    parts = []
-    for word in _WORD.findall(words.lower()):
+    """The words by their short names, each with its exponent: `m s-2` of `m/s` with the power 2, or of `meters per s` ..."""
+    parts: list[tuple[str, int]] = []
+    sign, each = 1, 1
+    found = _UNIT_TOKEN.findall(words.lower())
+    for word, exponent, slash in found:
+        if slash or word == "per":
+            sign = -1
+            continue
         word = word[:-1] if len(word) > 3 and word.endswith("s") else word
         if word in ("square", "sq"):
-            exponent = "2"
+            each = 2
         elif word in ("cubic", "cu"):
-            exponent = "3"
+            each = 3
         else:
-            parts.append(_CANONICAL.get(word, word))
-    return " ".join(parts) + exponent
+            parts.append((_CANONICAL.get(word, word), sign * each * int(exponent or 1)))
+            each = 1
+    if parts and (digits := "".join(c for c in power if c in "-1234")):
+        name, exponent_before = parts[-1]
+        parts[-1] = name, exponent_before * int(digits)
+    return " ".join(name + (str(exponent) if exponent != 1 else "") for name, exponent in parts)
 
 
 def _is_known(unit: str) -> bool:
     words = [word.rstrip("-1234") for word in unit.split()]
-    return bool(words) and all(word == "per" or word in _KNOWN for word in words)
+    return bool(words) and all(word in _KNOWN for word in words)

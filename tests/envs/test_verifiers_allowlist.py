@@ -58,4 +58,4 @@ def test_decimals_become_exact_fractions() -> None:
 
 
 def test_letters() -> None:
-    assert letters("2x + Y \\theta + \\sin(x)") == {"x", "y", "\\theta"}
+    assert letters("2x + Y \\theta + \\sin(x)") == {"x", "Y", "\\theta"}

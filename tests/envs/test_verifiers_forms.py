@@ -1,0 +1,101 @@
+"""Spellings that mean the same, and near misses of them, class by class."""
+
+from __future__ import annotations
+
+import pytest
+
+from simko.envs import grade
+from simko.envs.verifiers.letters import one_case
+from simko.envs.verifiers.structure import as_interval, is_name, is_sum_of_names
+from simko.envs.verifiers.units import same_unit, split_unit
+
+SAME = [
+    ("x \\le 5", "x <= 5"), ("x \\ge 5", "5 <= x"), ("x \\ne 3", "x != 3"), ("\\{-3,3\\}", "{-3, 3}"),
+    ("1-\\frac{1}{e}", "1-\\frac{1}{\\mathrm{e}}"), ("2i", "2\\mathrm{i}"), ("-2 \\le x \\le 7", "[-2,7]"),
+    ("-2 \\le x \\le 7", "x \\in [-2,7]"), ("x\\in[-2,7]", "-2\\le x\\le 7"), ("0<x<1", "(0,1)"), ("x>5", "(5,\\infty)"),
+    ("x \\le 5", "(-\\infty,5]"), ("(5,\\infty)", "5 < x"), ("7 \\ge x \\ge -2", "[-2,7]"),
+    ("(-\\infty,1)\\cup(2,\\infty)", "x<1 \\text{ or } x>2"), ("x>2 \\text{ or } x<1", "(-\\infty,1)\\cup(2,\\infty)"),
+    ("42", "|AB| = 42"), ("7:32", "S_{MBCN}:S=7:32"), ("42", "m+n = 42"), ("42", "a + b + c = 42"), ("42", "ab = 42"),
+    ("\\frac12", "\\cos \\theta = \\frac{1}{2}"), ("\\frac12", "\\sin A = 1/2"), ("\\frac{3}{2}", "3:2"), ("2:1", "2/1"),
+    ("\\frac{NO}{BO}=\\frac{1}{\\sqrt{6}}", "\\frac{1}{\\sqrt{6}}"),
+    ("(5,8),(8,5)", "(x,y)=(5,8) \\quad \\text{and} \\quad (8,5)"), ("1,2", "1 \\text{and} 2"), ("(5,8)", "x=5, y=8"),
+    ("(5,8)", "y=8, x=5"), ("9.8\\text{ m/s}^2", "9.8 \\text{ m s}^{-2}"), ("5\\text{ m/s}", "5\\ \\frac{\\text{m}}{\\text{s}}"),
+    ("5\\text{ m/s}", "5 meters per second"), ("30^\\circ", "30^\\circ\\text{C}"), ("\\text{No}", "no"),
+    ("(-\\infty,\\infty)", "\\mathbb{R}"), ("\\mathbb{R}", "(-\\infty,\\infty)"), ("\\mathbb{R}", "\\text{all real numbers}"),
+    ("\\emptyset", "\\{\\}"),
+    ("\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}", "\\left(\\begin{array}{cc}1&2\\\\3&4\\end{array}\\right)"),
+    ("\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}", "\\left[\\begin{array}{c|c}1 & 2 \\\\ 3 & 4 \\end{array}\\right]"),
+    ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "\\begin{pmatrix} 1 \\\\[2mm] 2 \\end{pmatrix}"), ("0.\\bar{3}", "\\frac13"),
+    ("\\frac13", "0.\\dot{3}"), ("12\\text{:}30\\text{ p.m.}", "12:30 PM"), ("\\text{4:30 p.m.}", "4:30 pm"),
+    ("1011_2", "(1011)_2"), ("1011_2", "1011_{\\text{two}}"), ("3 \\pmod 7", "3 (mod 7)"), ("B", "b"), ("\\text{(C)}", "c"),
+    ("\\boxed{42}", "42"), ("So it is $\\boxed{\\frac12}$.", "0.5"), ("\\text{A, B}", "B, A"), ("\\text{A, B}", "{A,B}"),
+    ("\\pi(R^2-r^2)", "\\pi R^2-\\pi r^2"), ("V=IR", "V = RI"), ("\\$5", "5 \\text{ dollars}"),
+]  # fmt: skip
+DIFFERENT = [
+    ("x \\le 5", "x >= 5"), ("x \\le 5", "x < 5"), ("x \\ne 3", "x = 3"), ("-2 \\le x \\le 7", "(-2,7]"), ("x>5", "[5,\\infty)"),
+    ("0<x<1", "[0,1]"), ("(0,1)", "0<x<1"), ("x>5", "(-5,\\infty)"), ("x<1 \\text{ or } x>2", "(1,2)"),
+    ("x<1 \\text{ and } x>0", "(-\\infty,1)\\cup(0,\\infty)"), ("42", "x+1 = 42"), ("42", "2x = 42"), ("42", "-x=42"),
+    ("42", "x^2=42"), ("x+y=42", "42"), ("42", "NOT = 42"), ("42", "or = 42"), ("42", "m+m = 42"), ("42", "m+n = 41 = 42"),
+    ("7:32", "32:7"), ("12:30", "2:5"), ("3:2", "2/3"), ("(5,8)", "y=5, x=8"), ("9.8\\text{ m/s}^2", "9.8\\text{ m/s}"),
+    ("30^\\circ\\text{C}", "30^\\circ\\text{F}"), ("5\\text{ a.m.}", "5 pm"), ("\\mathbb{R}", "\\mathbb{Q}"),
+    ("\\emptyset", "0"), ("\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}", "\\left(\\begin{array}{cc}1&2\\\\3&5\\end{array}\\right)"),
+    ("\\frac13", "0.\\dot{4}"), ("1011_2", "(1011)_3"), ("1011_2", "1011_{\\text{three}}"), ("3 \\pmod 7", "3 \\pmod 5"),
+    ("3", "3 \\pmod 7"), ("x", "X"), ("b", "B"), ("x+B", "x+b"), ("\\pi(R^2-r^2)", "0"), ("\\gamma", "0.5772156649"),
+    ("I^2", "-1"), ("2m", "2M"), ("\\$5", "€5"), ("\\boxed{42}", "43"), ("\\text{A, B}", "A, C"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("gold", "answer"), SAME)
+def test_the_same(gold: str, answer: str) -> None:
+    assert grade(f"So it is $\\boxed{{{answer}}}$.", gold).outcome == "correct"
+
+
+@pytest.mark.parametrize(("gold", "answer"), DIFFERENT)
+def test_not_the_same(gold: str, answer: str) -> None:
+    assert grade(f"So it is $\\boxed{{{answer}}}$.", gold).outcome == "incorrect"
+
+
+def test_intervals_of_inequalities() -> None:
+    assert as_interval("3 > x \\ge 1") == "[1, 3)"
+    assert as_interval("5 \\le f(x)") == "[5, \\infty)"
+    assert as_interval("x<1 \\text{ or } x>2") == "(-\\infty, 1) \\cup (2, \\infty)"
+    for text in ("1 < x > 2", "x < y", "1 < 2", "x<1 \\text{ or } y>2", "x = 1", "< 5", "a < b < c < d", "1 < x=2"):
+        assert as_interval(text) is None
+
+
+def test_names() -> None:
+    for text in (
+        "|AB|",
+        "|z|",
+        "A:B",
+        "\\frac{AB}{CD}",
+        "\\cos \\theta",
+        "\\sin(x)",
+        "V_{1}:V_{2}",
+        "ABCD",
+        "\\angle ABC",
+    ):
+        assert is_name(text), text
+    for text in ("-x", "2x", "x^2", "NOT", "AND", "\\sqrt{x}", "\\neg x", "\\frac{A}{2}", "|x-1|", ""):
+        assert not is_name(text), text
+    assert is_sum_of_names("m+n")
+    assert not is_sum_of_names("m+1")
+    assert not is_sum_of_names("is")
+
+
+def test_every_variable_keeps_a_name_of_its_own() -> None:
+    assert one_case("x + y", "y") == ("x + y", "y")
+    assert one_case("R - r", "R") == ("x - r", "x")
+    assert one_case("X + \\sin ( x )", "\\Delta") == ("y + \\sin ( x )", "z")
+    everything = " ".join("abcdefghijklmnopqrstuvwxyz")
+    assert one_case(everything, "X") is None
+
+
+def test_units_are_products_of_powers() -> None:
+    assert split_unit("9.8 \\text{ m/s}^{2}") == ("9.8", "m s-2")
+    assert split_unit("3 \\text{ square cm}") == ("3", "cm2")
+    assert same_unit("m s-2", "s-2 m")
+    assert not same_unit("m s-1", "m s-2")
+    assert not same_unit("usd", "eur")
+    assert same_unit("degc", "deg")
+    assert not same_unit("degc", "degf")
