@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import importlib
 import math as _math
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
-from simko.envs.verifiers.extract import EXTRACTS, Extract, final_answer, narrowed
+from simko.envs.verifiers.extract import EXTRACTS, final_answer, narrowed
 from simko.errors import UserError, nearest
 from simko.types import OUTCOMES, Verdict
 
@@ -38,11 +39,15 @@ BUNDLED = {
 
 _OWN_READING = ("guess_number", "synlogic")
 _authors: dict[str, Check] = {}
+_author_lock = threading.RLock()  # one for all: a checker may grade with another one
 
 
 @dataclass(frozen=True, slots=True)
 class NamedVerifier:
-    """A verifier by name: picklable, it looks its function up where it runs. Never raises."""
+    """A verifier by name: picklable, it looks its function up where it runs. Never raises.
+
+    It may be called from several threads. Authors' checkers need not know: one of them runs at a time.
+    """
 
     name: str
 
@@ -50,7 +55,12 @@ class NamedVerifier:
         """The verdict, with the `seconds` it took."""
         begun = time.perf_counter()
         try:
-            verdict = to_verdict(_lookup(self.name)(response, gold))
+            check = _lookup(self.name)
+            if self.name in _authors:
+                with _author_lock:
+                    verdict = to_verdict(check(response, gold))
+            else:
+                verdict = to_verdict(check(response, gold))
         except Exception:  # an author's checker raises whatever it likes
             verdict = Verdict("error", 0.0)
         return replace(verdict, seconds=time.perf_counter() - begun)
@@ -63,6 +73,13 @@ def grade(response: str, gold: str, verifier: str = "math", extract: str = "any"
     verifier says the same. Raises `UserError` for an unknown verifier or place and nothing else.
     """
     return get_verifier(verifier if extract == "any" else f"{verifier}:{extract}")(response, gold)
+
+
+async def grade_async(response: str, gold: str, verifier: str = "math") -> Verdict:
+    """`grade` for asyncio: the loop goes on while the answer is graded in a thread."""
+    import asyncio
+
+    return await asyncio.to_thread(grade, response, gold, verifier)
 
 
 def get_verifier(name: str) -> NamedVerifier:
@@ -158,7 +175,7 @@ def _bundled(name: str) -> Check:
     raise UserError(f"verifier '{name}': '{base}' takes no '{parameter}'; leave it out{places}")
 
 
-def _narrowed(name: str, place: Extract, response: str, gold: str) -> Any:
+def _narrowed(name: str, place: str, response: str, gold: str) -> Any:
     """Grade with the final answer looked for in one place alone. An author's checker sees that answer and no more."""
     check = _lookup(name)
     with narrowed(place):

@@ -1,54 +1,158 @@
-"""The child process that runs math-verify. It imports nothing of simko and is run by path, not as a module.
+"""The child processes that run math-verify. It imports nothing of simko and is run by path, not as a module.
 
 (`python -m simko.envs.verifiers.worker` would import Gymnasium and register every environment first. By path it needs
 `-P`: without it this folder, with its `math.py` and `numbers.py`, would be first on `sys.path`.)
 
-It speaks JSON lines: once `{"ready": true}`, then for each `{"gold", "answer", "digits"}` on stdin one `{"equal": bool}`
-on stdout. `gold` and `answer` have passed `allowlist.admit`. `digits` is not null where the answer was a plain decimal:
-the number of its decimals. It limits its own memory, and its CPU time afresh for each request, so that a child whose
-parent has died in the middle of a request ends by itself; otherwise it ends at the end of stdin.
+The process that is started is a **fork server**: it imports sympy once, then makes a worker of itself for every socket
+that the parent sends over stdin (a Unix socket), in milliseconds. A worker takes JSON lines from its socket: it sends
+`{"pid"}`, then for each `{"gold", "answer", "digits", "seconds"}` one of `{"equal": bool}`, `{"error": why}` and
+`{"forbidden": event}`; after the last two it ends. `gold` and `answer` have passed `allowlist.admit`. `digits` is not null
+where the answer was a plain decimal: the number of its decimals. Both processes end when the parent's end of their socket
+closes, and the kernel ends a worker that is still computing long after its limit of CPU `seconds`.
+
+A worker may do arithmetic and nothing else: `guard` refuses every audit event that is not on a short list, so it can open
+no file, import no module, start no process, make no socket and compile nothing but the monomial arithmetic of sympy's
+polynomials. Such an event is an execution: the worker reports it and ends. Besides, it has no network where the kernel
+lets it give it up, no memory beyond `MEMORY_BYTES`, no new files or processes, and nothing of the parent's environment.
+No answer leaves anything behind for the next one: caches that sympy keeps are dropped, random numbers start anew.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import random
+import re
+import signal
 import sys
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any, TextIO
+from types import CodeType
+from typing import Any, NoReturn
 
 MEMORY_BYTES = 1 << 30
-SPARE_CPU_SECONDS = 10  # beyond what was used when a request came in; the parent's limit is far below
+SPARE_SECONDS = 1.0  # CPU beyond the limit of a request, until the kernel ends the worker; the parent is to be first
+OPEN_FILES = 16
 PRECISION = 30  # digits
 SPARE_DIGITS = 100  # beyond those before the point, when a difference is computed
 TOLERANCE_DIGITS = 50  # two constants nearer than 1e-50, relative to the smaller of 1 and themselves, are equal
 
+PACKAGES = ("assumptions", "calculus", "concrete", "functions", "logic", "matrices", "ntheory", "polys", "series", "sets",
+            "simplify", "solvers")  # fmt: skip
+"""The parts of sympy that are imported whole, since a worker imports nothing later."""
+SKIPPED = re.compile(r"\.(?:tests?|benchmarks|.*_doc|smtlib.*|satask|lra_theory)(?:\.|$)")
+HARMLESS = frozenset((
+    "object.__getattr__", "object.__setattr__", "object.__delattr__", "sys._getframe", "sys._getframemodulename",
+    "array.__new__", "builtins.id", "gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys.unraisablehook",
+))  # fmt: skip
+"""The audit events that a worker may cause."""
+NAMES = re.compile(r"def|return|if|else|None|monomial_(?:mul|pow|mulpow|ldiv|div|lcm|gcd)|[ABk]|[abr]\d{1,3}")
+"""The names in source that a worker may compile: those of sympy's generated monomial arithmetic."""
 
-def limit_memory() -> None:
-    """Cap the address space, where the platform can."""
+
+class ForbiddenError(BaseException):
+    """Raised where an answer makes the worker do something that is not arithmetic."""
+
+
+class Guard:
+    """The audit hook: `event` is the first forbidden thing that happened, None where none did."""
+
+    def __init__(self) -> None:
+        self.event: str | None = None
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Raise `ForbiddenError` for an event that is not on the list."""
+        if event in HARMLESS or (event in ("compile", "exec") and arguments and _is_monomials(arguments[0])):
+            return
+        self.event = self.event or f"{event} {arguments!r}"[:200]
+        raise ForbiddenError(event)
+
+
+def _is_monomials(source: Any) -> bool:
+    """Whether source or compiled code names nothing that is not in `NAMES`."""
+    if isinstance(source, CodeType):
+        inner = [c for c in source.co_consts if isinstance(c, CodeType)]
+        names = {name for c in (source, *inner) for name in (*c.co_names, *c.co_varnames, *c.co_freevars, c.co_name)}
+        return bool(inner) and names <= {"<module>"} | set(filter(NAMES.fullmatch, names))
+    text = source.decode("ascii", "replace") if isinstance(source, bytes) else source
+    if not isinstance(text, str) or not re.fullmatch(r"def monomial_[\w\s(),+*<>=:\-]*", text, re.ASCII):
+        return False
+    return all(NAMES.fullmatch(name) for name in re.findall(r"[A-Za-z_]\w*", text))
+
+
+def confine() -> None:
+    """Give up memory, files, child processes and core dumps, where the platform can."""
     try:
         import resource
+    except ImportError:
+        return
+    limits = {
+        "RLIMIT_AS": MEMORY_BYTES,
+        "RLIMIT_CORE": 0,
+        "RLIMIT_FSIZE": 0,
+        "RLIMIT_NOFILE": OPEN_FILES,
+        "RLIMIT_NPROC": 0,
+    }
+    for name, value in limits.items():
+        try:
+            resource.setrlimit(getattr(resource, name), (value, value))
+        except (AttributeError, ValueError, OSError):
+            continue
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    except (ImportError, ValueError, OSError):
+
+def leave_network() -> None:
+    """Go into a network of our own with nothing in it, where the kernel lets an ordinary process do so."""
+    new_user, new_network = 0x10000000, 0x40000000  # from linux/sched.h
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        import ctypes
+
+        unshare: Callable[[int], Any] = getattr(os, "unshare", None) or ctypes.CDLL(None).unshare
+        unshare(new_user | new_network)
+    except (ImportError, OSError, AttributeError):
         pass
 
 
-def limit_cpu() -> None:
-    """Allow `SPARE_CPU_SECONDS` more CPU seconds from now: beyond them the kernel ends this process."""
-    try:
-        import resource
+def warm_up() -> None:
+    """Import all that comparing may need, and build the tables that the first comparisons build."""
+    import importlib
+    import logging
+    import pkgutil
+    import warnings
 
-        used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-        resource.setrlimit(resource.RLIMIT_CPU, (int(used) + SPARE_CPU_SECONDS, resource.RLIM_INFINITY))
-    except (ImportError, ValueError, OSError):
-        pass
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    import latex2sympy2_extended.latex2sympy2 as reader  # type: ignore[import-untyped]
+    import math_verify.grader  # noqa: F401
+    import sympy
+
+    for package in PACKAGES:
+        path = importlib.import_module(f"sympy.{package}").__path__
+        for module in pkgutil.walk_packages(path, f"sympy.{package}."):
+            if not SKIPPED.search(module.name):
+                importlib.import_module(module.name)
+    # Its own reading of digits is `sympy.Number(text)`, which runs `from sympy import *` and evaluates the text.
+    reader._Latex2Sympy.parse_number = lambda self, text: sympy.Rational(text)
+    for gold, answer in _EXERCISES:
+        compare(gold, answer, None)
 
 
-@lru_cache(maxsize=512)
+_EXERCISES = (
+    ("( x + 1 ) ^ { 2 }", "x ^ { 2 } + 2 x + 1"),
+    (r"\sin ( x ) ^ { 2 } + \sqrt { 3 }", r"\sqrt { 3 } + 1 - \cos ( x ) ^ { 2 }"),
+    (r"\frac { 1 } { \log _ { 2 } ( 3 ) } + | x |", r"\frac { \ln 2 } { \ln 3 } + | - x | + \pi - \pi"),
+    ("y = 2 x + 3", "2 x - y + 3 = 0"),
+    ("x < 5", "5 > x"),
+    (r"\lfloor x \rfloor + x !", r"\exp ( x ) + \binom { 5 } { 2 } \tan ( x )"),
+)
+
+
+@lru_cache(maxsize=256)
 def parse(text: str, is_real: bool) -> Any:
     """The sympy expression of an admitted text, with real variables or complex ones; None where it has none."""
-    from latex2sympy2_extended import latex2sympy  # type: ignore[import-untyped]
+    from latex2sympy2_extended import latex2sympy
 
     try:
         return latex2sympy(text, is_real=is_real, convert_degrees=False, normalization_config=None)
@@ -127,32 +231,79 @@ def compare(gold_text: str, answer_text: str, digits: int | None) -> bool:
     return bool(verify(gold, answer, float_rounding=15, numeric_precision=PRECISION, timeout_seconds=None))
 
 
-def serve(requests: TextIO, replies: TextIO) -> None:
-    """Answer requests until there are no more."""
-    import logging
+def answer_request(request: dict[str, Any], guard: Guard) -> dict[str, Any]:
+    """The reply to one request, whatever the comparison does; nothing of the request stays behind."""
+    from sympy.core.cache import clear_cache
+    from sympy.core.random import seed
 
-    logging.disable(logging.CRITICAL)
-    import latex2sympy2_extended  # noqa: F401  - the import is the slow part: have it behind us when we say ready
-    import math_verify  # noqa: F401
+    random.seed(0)
+    seed(0)
+    try:
+        reply: dict[str, Any] = {"equal": compare(request["gold"], request["answer"], request["digits"])}
+    except MemoryError:
+        reply = {"error": "memory"}
+    except (Exception, ForbiddenError):  # sympy raises whatever it likes: what it cannot compare is not equal
+        reply = {"equal": False}
+    clear_cache()
+    return {"forbidden": guard.event} if guard.event is not None else reply
 
-    limit_memory()
-    compare("( x + 1 ) ^ { 2 }", "x ^ { 2 } + 2 x + 1", None)  # the first comparison builds tables
-    compare(r"\sin ( x ) ^ { 2 } + \sqrt { 3 }", r"\sqrt { 3 } + 1 - \cos ( x ) ^ { 2 }", None)
-    replies.write('{"ready": true}\n')
-    replies.flush()
-    for line in requests:
-        limit_cpu()
+
+def lines(channel: int) -> Iterator[bytes]:
+    """The lines that come over a socket, until it closes."""
+    pending = b""
+    while chunk := os.read(channel, 65536):
+        *whole, pending = (pending + chunk).split(b"\n")
+        yield from whole
+
+
+def serve(channel: int) -> None:
+    """Be a worker: answer the requests that come over a socket until it closes, or until one went wrong."""
+    confine()
+    guard = Guard()
+    os.write(channel, json.dumps({"pid": os.getpid()}).encode() + b"\n")
+    sys.addaudithook(guard)
+    for line in lines(channel):
         request = json.loads(line)
+        signal.setitimer(signal.ITIMER_PROF, request["seconds"] + SPARE_SECONDS)  # its signal ends the process
+        reply = answer_request(request, guard)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        os.write(channel, json.dumps(reply).encode() + b"\n")
+        if "equal" not in reply:
+            return
+
+
+def main() -> NoReturn:
+    """Be the fork server: warm up, then make a worker for each socket that comes over stdin, until that closes."""
+    import socket
+
+    sys.setrecursionlimit(3000)
+    os.umask(0o077)
+    control = socket.socket(fileno=os.dup(0))
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    warm_up()
+    leave_network()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the workers
+    gc.collect()
+    gc.freeze()
+    while True:
+        message, channels, _, _ = socket.recv_fds(control, 1, 1)
+        if not message:
+            os._exit(0)
         try:
-            equal = compare(request["gold"], request["answer"], request["digits"])
-        except Exception:  # sympy raises whatever it likes: what it cannot compare is not equal
-            equal = False
-        replies.write(json.dumps({"equal": equal}) + "\n")
-        replies.flush()
+            child = os.fork() if channels else None
+        except OSError:  # no process to be had: the parent sees the socket close
+            child = None
+        if child == 0:
+            control.close()
+            try:
+                serve(channels[0])
+            finally:
+                os._exit(0)
+        for channel in channels:
+            os.close(channel)
 
 
 if __name__ == "__main__":
-    sys.setrecursionlimit(3000)
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
-        os.dup2(2, 1)  # whatever a library prints does not get into the replies
-        serve(sys.stdin, out)
+    main()

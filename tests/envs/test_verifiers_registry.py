@@ -4,6 +4,8 @@ import math
 import pickle
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -121,6 +123,25 @@ def test_ctrl_c_in_a_checker_is_not_swallowed() -> None:
 def test_verdicts_carry_the_time_they_took() -> None:
     register_verifier("slow", lambda response, gold: sum(range(200_000)) > 0)
     assert 1e-4 < grade("r", "g", "slow").seconds < 5
+
+
+def test_authors_checkers_run_one_at_a_time_and_may_use_each_other() -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def counting(response: str, gold: str) -> bool:
+        inside.append(1)
+        time.sleep(0.002)
+        most.append(len(inside))
+        inside.pop()
+        return grade(response, gold, "inner").correct
+
+    register_verifier("inner", lambda response, gold: response == gold)
+    register_verifier("outer", counting)
+    with ThreadPoolExecutor(4) as threads:
+        verdicts = list(threads.map(lambda i: grade(str(i % 2), "1", "outer"), range(20)))
+    assert [v.correct for v in verdicts] == [False, True] * 10
+    assert max(most) == 1
 
 
 def test_names() -> None:
