@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 
-from simko.agents.sampler import Streams, check_sampling, sample
+from simko.agents.sampler import Stream, check_sampling, draws, sample
 from simko.errors import UserError
 from simko.head import LmHead
 
@@ -25,7 +24,7 @@ class Actor:
 
     def restart(self, seed: int) -> None:
         """Begin the stream of random numbers of `seed`."""
-        self._streams, self._drawn = Streams([seed]), 0
+        self._stream = Stream(seed)
 
     @torch.no_grad()
     def act(
@@ -57,8 +56,7 @@ class Actor:
             input_ids=torch.tensor([ids[seen:]], device=model.device), past_key_values=self._cache, use_cache=True
         )
         self._cache, self._ids, self._version = output.past_key_values, ids, version
-        uniform = torch.from_numpy(self._streams.draw(np.zeros(1, dtype=np.int64), self._drawn))
-        self._drawn += 1
+        uniform = torch.from_numpy(draws([self._stream], 1)[0])
         logits = head.logits(output.last_hidden_state[:, -1])
         token, _ = sample(logits, uniform, temperature, top_p, top_k, self._vocabulary)
         return int(token)

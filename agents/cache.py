@@ -1,7 +1,8 @@
-"""A preallocated key-value cache in which every row has a length of its own, for unmodified transformers models.
+"""A preallocated key-value cache in which every slot has a length of its own, for unmodified transformers models.
 
-Prefill writes each prompt's keys and values into the rows of its group; decoding writes one position a row and hands back a
-view. Rows that are done are overwritten by the last live ones, so that the batch shrinks and nothing is concatenated.
+Prefill writes each prompt's keys and values into the slots of its group; decoding writes one position a slot and hands back a
+view. Slots that are done are overwritten by the last live ones, so that live slots are the first ones, new prompts start
+behind them, and nothing is ever concatenated.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ class SlotCache(Cache):
     def __init__(self, layers: int, rows: int, capacity: int) -> None:
         self.rows = rows
         self.capacity = capacity
-        self._first = 0
-        self._source: Tensor | None = None  # prefill: which prompt each slot copies
+        self._slots: Tensor | None = None  # prefill: the slots that get a prompt ...
+        self._source: Tensor | None = None  # ... and which prompt of the forward it is
         self._position: Tensor | None = None  # decode: where each slot writes
         self._index: Tensor | None = None
         self._live = 0
         super().__init__(layers=[_SlotLayer(self) for _ in range(layers)])
 
-    def prefill(self, first: int, source: Int[Tensor, "S"]) -> None:
-        """The next forward carries prompts; slot `first + i` gets a copy of prompt `source[i]`."""
-        self._first, self._source, self._position = first, source, None
+    def prefill(self, slots: Int[Tensor, "S"], source: Int[Tensor, "S"]) -> None:
+        """The next forward carries prompts; slot `slots[i]` gets a copy of prompt `source[i]`."""
+        self._slots, self._source, self._position = slots, source, None
 
     def decode(self, position: Int[Tensor, "N"], longest: int) -> int:
         """The next forward carries one token for each of the first N slots, written at `position`.
@@ -49,6 +50,16 @@ class SlotCache(Cache):
             for states in (layer.keys, layer.values):
                 states[target, :, :longest] = states[source, :, :longest]
 
+    def copy_out(self, slot: int, length: int) -> list[tuple[Tensor, Tensor]]:
+        """Keys and values of the first `length` positions of a slot, `(heads, length, head_dim)` for each layer."""
+        return [(layer.keys[slot, :, :length].clone(), layer.values[slot, :, :length].clone()) for layer in self.layers]
+
+    def copy_in(self, kept: list[tuple[Tensor, Tensor]], first: int, count: int) -> None:
+        """Give slots `first` to `first + count` what `copy_out` gave."""
+        for layer, (keys, values) in zip(self.layers, kept, strict=True):
+            layer.keys[first : first + count, :, : keys.shape[1]] = keys
+            layer.values[first : first + count, :, : values.shape[1]] = values
+
     def write(self, layer: _SlotLayer, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Store what one layer computed, and return what its attention reads."""
         if layer.keys is None or layer.values is None:
@@ -58,9 +69,8 @@ class SlotCache(Cache):
                 for states in (keys, values)
             )
         if self._source is not None:
-            slots = slice(self._first, self._first + len(self._source))
-            layer.keys[slots, :, : keys.shape[2]] = keys[self._source]
-            layer.values[slots, :, : values.shape[2]] = values[self._source]
+            layer.keys[self._slots, :, : keys.shape[2]] = keys[self._source]
+            layer.values[self._slots, :, : values.shape[2]] = values[self._source]
             return keys, values
         layer.keys[self._index, :, self._position] = keys[:, :, 0]
         layer.values[self._index, :, self._position] = values[:, :, 0]

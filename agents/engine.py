@@ -1,30 +1,44 @@
-"""The decode engine: unmodified transformers models, one prefill for each distinct prompt, lockstep decoding of the rest.
+"""The decode engine: unmodified transformers models, each prompt forwarded once, finished slots refilled at once.
 
-order rows by length -> chunks that fit the cache budget -> prefill prompts, copy to their rows
-                     -> sample, drop finished rows, forward one token a row -> ... until no row is left
+queue of rows, long ones first, equal prompts side by side
+  -> forward one token a live slot; put waiting prompts into free slots -> sample -> look for ends -> close the gaps -> ...
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simko.agents.cache import SlotCache, decode_mask
-from simko.agents.sampler import Streams, check_sampling, sample
+from simko.agents.sampler import Stream, check_finite, check_sampling, draw, draws
+from simko.agents.slots import Prompt, Slots
 from simko.agents.stops import StopStrings
 from simko.errors import UserError
 from simko.head import LmHead
 from simko.types import Finish, Generation, Sampling
 
-_PREFILL_TOKENS = 4096  # padded prompt tokens a prefill forward
 _CPU_CACHE_BYTES = 2 * 2**30
 _LOGIT_BYTES = 32  # a row's share of logits, probabilities and cumulative sums, for each id of the vocabulary
+_CUDA_SYNC_EVERY = 4
+
+Ended = Callable[[int, Sequence[int]], bool]
+
+
+@dataclass(slots=True)
+class DecodeStats:
+    """What one call of `generate` did. Tokens a forwarded slot-step: how full of use the slots were."""
+
+    slots: int = 0
+    prefilled_tokens: int = 0
+    generated_tokens: int = 0
+    steps: int = 0
+    slot_steps: int = 0
 
 
 class LocalEngine:
@@ -35,8 +49,14 @@ class LocalEngine:
         head: gives the model's output layer.
         eos_ids: ids that end a sequence, where `Sampling.stop_ids` names none.
         tokenizer: needed where stop strings are used; ids beyond its vocabulary are never drawn.
-        cache_bytes: budget of keys, values and logits; rows beyond it wait for the next chunk, which prefills its prompts
-            anew. 2 GiB on CPU, half of what is free on CUDA.
+        cache_bytes: budget of keys, values and logits, which decides the number of slots; sequences beyond it wait for a
+            slot. 2 GiB on CPU, half of what is free on CUDA.
+        slots: at most so many sequences at once.
+        sync_every: steps between two looks of the host at the tokens; a sequence that ends between them runs on, unseen.
+            1 on CPU, 4 on CUDA. Changes no result.
+
+    Attributes:
+        stats: of the last call of `generate`.
     """
 
     def __init__(
@@ -46,6 +66,8 @@ class LocalEngine:
         eos_ids: Iterable[int],
         tokenizer: Any = None,
         cache_bytes: int | None = None,
+        slots: int | None = None,
+        sync_every: int | None = None,
     ) -> None:
         self._weights = weights
         self._head = head
@@ -53,6 +75,9 @@ class LocalEngine:
         self._tokenizer = tokenizer
         self._vocabulary = vocabulary_of(tokenizer)
         self.cache_bytes = cache_bytes
+        self.slots = slots
+        self.sync_every = sync_every
+        self.stats = DecodeStats()
 
     @torch.no_grad()
     def generate(
@@ -80,74 +105,89 @@ class LocalEngine:
         _check_prompts(prompts, budget, model.config.get_text_config(), head.weight.shape[0])
 
         done: list[Generation | None] = [None] * len(seeds)
-        rows = [row for row in range(len(seeds)) if budget[row // n] > 0]
 
         def finished(row: int, generation: Generation) -> None:
             done[row] = generation
             if on_finish is not None:
                 on_finish(row, generation)
 
-        for row in sorted(set(range(len(seeds))) - set(rows)):
-            finished(row, _generation([], [], "length"))
-        distinct = {prompt: i for i, prompt in enumerate(dict.fromkeys(tuple(p) for p in prompts))}
-        capacity = {row: len(prompts[row // n]) + budget[row // n] for row in rows}
-        rows.sort(key=lambda row: (-capacity[row], distinct[tuple(prompts[row // n])], row))  # long ones first
-        while rows:
-            count = self._fitting_rows(model, capacity[rows[0]], head.weight.shape[0])
-            chunk, rows = rows[:count], rows[count:]
-            batch = _Batch(model, head, [prompts[row // n] for row in chunk], capacity[chunk[0]])
-            streams = Streams([seeds[row] for row in chunk])
-            stops = StopStrings(self._tokenizer, sampling.stop)
-            self._run(batch, sampling, streams, stops, [budget[row // n] for row in chunk], chunk, finished)
+        rows = [
+            _Row(row, tuple(prompts[row // n]), budget[row // n], Stream(seed), [], [])
+            for row, seed in enumerate(seeds)
+        ]
+        for row in rows:
+            if row.budget <= 0:
+                finished(row.number, row.generation("length"))
+        if queue := _queue([row for row in rows if row.budget > 0]):
+            self._decode(model, head, sampling, queue, finished)
         return [[g for g in done[i * n : (i + 1) * n] if g is not None] for i in range(len(prompts))]
 
-    def _run(
+    def _decode(
         self,
-        batch: _Batch,
+        model: Any,
+        head: LmHead,
         sampling: Sampling,
-        streams: Streams,
-        stops: StopStrings,
-        budget: Sequence[int],
-        names: Sequence[int],
+        queue: deque[_Row],
         finished: Callable[[int, Generation], None],
     ) -> None:
-        """Decode one chunk of R rows to its end, in lockstep: every live row has as many tokens as any other."""
-        ids: list[list[int]] = [[] for _ in budget]
-        logprobs: list[list[float]] = [[] for _ in budget]
-        finish: list[Finish] = ["length"] * len(budget)
-        live = np.arange(len(budget))  # the row in each slot
-        ends = frozenset(sampling.stop_ids) or self.eos_ids
-        hidden = batch.prefill()
-        for step in range(max(budget)):
-            uniform = torch.from_numpy(streams.draw(live, step))
-            logits = batch.head.logits(hidden)
-            tokens, logp = sample(
-                logits, uniform, sampling.temperature, sampling.top_p, sampling.top_k, self._vocabulary
-            )
+        """Decode the rows in `queue`, handing each over as it ends."""
+        sync_every = self.sync_every or (_CUDA_SYNC_EVERY if model.device.type == "cuda" else 1)
+        capacity = max(len(row.prompt) + row.budget for row in queue) + sync_every - 1
+        slots = Slots(model, min(len(queue), self._fitting_rows(model, capacity, head.weight.shape[0])), capacity)
+        self.stats = stats = DecodeStats(slots=slots.rows)
+        ended = self._ended(sampling)
+        live: list[_Row] = []  # the row in each slot
+        tokens = torch.zeros(0, dtype=torch.int64)
+        while queue or live:
+            states = [slots.step(tokens)] if live else []
+            stats.slot_steps += len(live)
+            if new := [queue.popleft() for _ in range(min(slots.rows - len(live), len(queue)))]:
+                states.append(slots.start([row.prompt for row in new], queue[0].prompt if queue else None))
+                live += new
+            steps = min(sync_every, max(row.budget - len(row.ids) for row in live))
+            uniform = torch.from_numpy(draws([row.stream for row in live], steps)).to(model.device)
+            hidden = torch.cat(states)
+            drawn: list[tuple[Tensor, Tensor]] = []
+            for j in range(steps):
+                hidden = slots.step(tokens) if j else hidden
+                tokens, logp = draw(
+                    head.logits(hidden),
+                    uniform[j],
+                    sampling.temperature,
+                    sampling.top_p,
+                    sampling.top_k,
+                    self._vocabulary,
+                )
+                drawn.append((tokens, logp))
+            stats.steps += steps
+            stats.slot_steps += (steps - 1) * len(live)
+            table = torch.stack([tokens for tokens, _ in drawn], 1).tolist()
+            logprobs = torch.stack([logp for _, logp in drawn], 1).cpu().numpy()
             going = np.ones(len(live), dtype=bool)
-            for slot, (row, token, value) in enumerate(zip(live.tolist(), tokens.tolist(), logp.tolist(), strict=True)):
-                ids[row].append(token)
-                logprobs[row].append(value)
-                if token in ends or stops.ended(ids[row]):
-                    finish[row] = "stop"
+            for slot, row in enumerate(live):
+                finish = row.take(table[slot], logprobs[slot], ended)
+                if finish is not None:
                     going[slot] = False
-                elif step + 1 >= budget[row]:
-                    going[slot] = False
-                if not going[slot]:
-                    finished(names[row], _generation(ids[row], logprobs[row], finish[row]))
-            if not going.any():
-                break
-            slots = batch.compact(going)
-            live = live[slots]
-            hidden = batch.step(tokens[torch.from_numpy(slots).to(tokens.device)])
+                    stats.generated_tokens += len(row.ids)
+                    finished(row.number, row.generation(finish))
+            kept = slots.compact(going)
+            live, tokens = [live[slot] for slot in kept], tokens[torch.from_numpy(kept).to(tokens.device)]
+        stats.prefilled_tokens = slots.prefilled
+
+    def _ended(self, sampling: Sampling) -> Ended:
+        """Tells, given a row's number and its tokens, whether the last of them ends it."""
+        ends = frozenset(sampling.stop_ids) or self.eos_ids
+        stops = StopStrings(self._tokenizer, sampling.stop)
+        return lambda _, ids: ids[-1] in ends or stops.ended(ids)
 
     def _fitting_rows(self, model: Any, capacity: int, vocabulary: int) -> int:
-        """How many rows of `capacity` tokens the budget holds; at least one."""
+        """How many slots of `capacity` tokens the budget holds; at least one."""
         budget = self.cache_bytes
         if budget is None:
             device = model.device
             budget = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else _CPU_CACHE_BYTES
-        return max(1, budget // (capacity * cache_bytes_per_token(model) + _LOGIT_BYTES * vocabulary))
+        rows = max(1, budget // (capacity * cache_bytes_per_token(model) + _LOGIT_BYTES * vocabulary))
+        return rows if self.slots is None else min(rows, self.slots)
 
     def check(self) -> None:
         """Raise `UserError` where prefill, cache and head of this engine do not reproduce the model's own logits."""
@@ -159,10 +199,10 @@ class LocalEngine:
         try:
             with torch.no_grad():
                 theirs = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0, -1]
-                batch = _Batch(model, head, [tokens[:5]], len(tokens))
-                batch.prefill()
+                slots = Slots(model, 1, len(tokens))
+                slots.start([tuple(tokens[:5])])
                 for token in tokens[5:]:
-                    hidden = batch.step(torch.tensor([token], device=model.device))
+                    hidden = slots.step(torch.tensor([token], device=model.device))
                 ours = head.logits(hidden)[0]
         except torch.OutOfMemoryError:
             raise
@@ -180,89 +220,44 @@ class LocalEngine:
             )
 
 
-class _Batch:
-    """The model-side state of one chunk: the cache and where each live slot stands."""
+@dataclass(slots=True)
+class _Row:
+    """One sequence: its place in the answer, what it continues, and what it has drawn so far."""
 
-    def __init__(self, model: Any, head: LmHead, prompts: Sequence[Sequence[int]], capacity: int) -> None:
-        self.head = head
-        self._backbone = model.base_model
-        self._config = model.config.get_text_config()
-        self._device, self._dtype = model.device, model.dtype
-        self._prompts = [tuple(prompt) for prompt in prompts]
-        self._position = np.array([len(prompt) for prompt in prompts])
-        self._cache = SlotCache(self._config.num_hidden_layers, len(prompts), capacity)
+    number: int
+    prompt: Prompt
+    budget: int
+    stream: Stream
+    ids: list[int]
+    logprobs: list[float]
 
-    def prefill(self) -> Float[Tensor, "R D"]:
-        """Forward each distinct prompt once; the last hidden state of each of the R rows."""
-        states: list[Tensor] = []
-        start = 0
-        while start < len(self._prompts):
-            stop, distinct = self._prefill_rows(start)
-            length = max(len(prompt) for prompt in distinct)
-            # right padding needs no mask: causal attention never looks right, and decoding overwrites or masks the rest
-            ids = torch.tensor([[*prompt, *[0] * (length - len(prompt))] for prompt in distinct], device=self._device)
-            source = torch.tensor([distinct[prompt] for prompt in self._prompts[start:stop]], device=self._device)
-            self._cache.prefill(start, source)
-            hidden = self._backbone(
-                input_ids=ids, position_ids=_arange(length, self._device), past_key_values=self._cache, use_cache=True
-            ).last_hidden_state
-            last = torch.tensor([len(prompt) - 1 for prompt in distinct], device=self._device)
-            states.append(hidden[_arange(len(distinct), self._device)[0], last][source])
-            start = stop
-        return torch.cat(states)
+    def take(self, tokens: Sequence[int], logprobs: NDArray[np.floating[Any]], ended: Ended) -> Finish | None:
+        """Add tokens up to the one that ends the sequence, and tell how it ended."""
+        before = len(self.ids)
+        finish: Finish | None = None
+        for token in tokens:
+            self.ids.append(token)
+            finish = "stop" if ended(self.number, self.ids) else "length" if len(self.ids) >= self.budget else None
+            if finish is not None:
+                break
+        taken = logprobs[: len(self.ids) - before]
+        check_finite(taken)
+        self.logprobs += taken.tolist()
+        return finish
 
-    def _prefill_rows(self, start: int) -> tuple[int, dict[tuple[int, ...], int]]:
-        """The end of the run of rows from `start` whose distinct prompts share one forward, and those prompts."""
-        distinct: dict[tuple[int, ...], int] = {}
-        longest = 0
-        for stop in range(start, len(self._prompts)):
-            prompt = self._prompts[stop]
-            if prompt not in distinct:
-                longest = max(longest, len(prompt))
-                if distinct and longest * (len(distinct) + 1) > _PREFILL_TOKENS:
-                    return stop, distinct
-                distinct[prompt] = len(distinct)
-        return len(self._prompts), distinct
+    def generation(self, finish: Finish) -> Generation:
+        """What the engine returns."""
+        return Generation(np.array(self.ids, dtype=np.int64), np.array(self.logprobs, dtype=np.float32), finish)
 
-    def compact(self, going: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Keep the `going` slots, moving the last of them into holes; returns which old slot each new one holds."""
-        count = int(going.sum())
-        slots = np.arange(count)
-        holes = np.flatnonzero(~going[:count])
-        movers = np.flatnonzero(going[count:]) + count
-        if len(holes):
-            slots[holes] = movers
-            longest = int(self._position[movers].max())
-            self._cache.move(
-                torch.from_numpy(movers).to(self._device), torch.from_numpy(holes).to(self._device), longest
-            )
-        self._position = self._position[slots]
-        return slots
 
-    def step(self, tokens: Tensor) -> Float[Tensor, "N D"]:
-        """Forward one token for each live slot; their hidden states."""
-        position = torch.from_numpy(self._position).to(self._device)
-        live = self._cache.decode(position, int(self._position.max()))
-        hidden = self._backbone(
-            input_ids=tokens[:, None],
-            position_ids=position[:, None],
-            attention_mask=self._masks(position, live),
-            past_key_values=self._cache,
-            use_cache=True,
-        ).last_hidden_state
-        self._position = self._position + 1
-        return hidden[:, 0]
-
-    def _masks(self, position: Tensor, live: int) -> Tensor | dict[str, Tensor]:
-        """The mask, or one for each kind of layer where the model has several."""
-        window = getattr(self._config, "sliding_window", None)
-        kinds = set(getattr(self._config, "layer_types", None) or ())
-        if not kinds:
-            return decode_mask(position, live, self._dtype, window)
-        masks = {
-            kind: decode_mask(position, live, self._dtype, window if "sliding" in kind else None) for kind in kinds
-        }
-        return masks if "sliding_attention" in kinds else masks["full_attention"]
+def _queue(rows: Sequence[_Row]) -> deque[_Row]:
+    """Rows in the order of their start: prompts that may run long first, for the tail of a few long rows is what costs."""
+    first: dict[Prompt, int] = {}
+    longest: dict[Prompt, int] = {}
+    for row in rows:
+        first.setdefault(row.prompt, row.number)
+        longest[row.prompt] = max(longest.get(row.prompt, 0), len(row.prompt) + row.budget)
+    return deque(sorted(rows, key=lambda row: (-longest[row.prompt], first[row.prompt], row.number)))
 
 
 def vocabulary_of(tokenizer: Any) -> int | None:
@@ -277,14 +272,6 @@ def cache_bytes_per_token(model: Any) -> int:
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return int(2 * config.num_hidden_layers * heads * head_dim * model.dtype.itemsize)
-
-
-def _arange(length: int, device: torch.device) -> Tensor:
-    return torch.arange(length, device=device)[None]
-
-
-def _generation(ids: Sequence[int], logprobs: Sequence[float], finish: Finish) -> Generation:
-    return Generation(np.array(ids, dtype=np.int64), np.array(logprobs, dtype=np.float32), finish)
 
 
 def _check_prompts(prompts: Sequence[Sequence[int]], budget: Sequence[int], config: Any, vocabulary: int) -> None:

@@ -8,6 +8,7 @@ or moves the global random state.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,22 +23,28 @@ _NUCLEUS = 1024  # candidates looked at before a nucleus pays for a sort of the 
 _COLDEST = 1e-4  # temperatures between 0 and this would overflow a float32 exponent
 
 
-class Streams:
-    """One stream of uniform numbers for each of R sequences: Philox keyed by the sequence's seed."""
+class Stream:
+    """Uniform numbers in [0, 1) of one sequence: Philox keyed by the sequence's seed."""
 
-    def __init__(self, seeds: Sequence[int]) -> None:
-        self._generators = [np.random.Generator(np.random.Philox(key=seed % 2**128)) for seed in seeds]
-        self._block = np.empty((len(seeds), _BLOCK))
+    __slots__ = ("_block", "_drawn", "_generator")
 
-    def draw(self, rows: NDArray[np.int64], step: int) -> NDArray[np.float64]:
-        """Uniform numbers in [0, 1), one for each of `rows`, at token `step`.
+    def __init__(self, seed: int) -> None:
+        self._generator = np.random.Generator(np.random.Philox(key=seed % 2**128))
+        self._block: list[float] = []
+        self._drawn = 0
 
-        Steps are asked for in order from 0, and a row that is left out once is not asked for again.
-        """
-        if step % _BLOCK == 0:
-            for row in rows:
-                self._block[row] = self._generators[row].random(_BLOCK)
-        return self._block[rows, step % _BLOCK]
+    def next(self, count: int = 1) -> list[float]:
+        """The next `count` numbers; how they are asked for in parts does not change them."""
+        while self._drawn + count > len(self._block):
+            self._block = [*self._block[self._drawn :], *self._generator.random(_BLOCK).tolist()]
+            self._drawn = 0
+        self._drawn += count
+        return self._block[self._drawn - count : self._drawn]
+
+
+def draws(streams: Sequence[Stream], count: int) -> NDArray[np.float64]:
+    """The next `count` numbers of each stream, `(count, len(streams))`."""
+    return np.array([stream.next(count) for stream in streams], dtype=np.float64).T
 
 
 def sample(
@@ -60,11 +67,22 @@ def sample(
     Raises:
         FloatingPointError: the logits of a row hold NaN or +inf, or are -inf throughout.
     """
+    ids, logp = draw(logits, uniform, temperature, top_p, top_k, vocabulary)
+    check_finite(logp.cpu().numpy())
+    return ids, logp
+
+
+def draw(
+    logits: Float[Tensor, "N V"],
+    uniform: Float[Tensor, "N"],
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    top_k: int = 0,
+    vocabulary: int | None = None,
+) -> tuple[Int[Tensor, "N"], Float[Tensor, "N"]]:
+    """`sample` that never waits for a GPU (a nucleus does): instead of raising, it gives a log-prob of NaN."""
     z = logits if logits.dtype == torch.float64 else logits.float()
     top = z.amax(-1, keepdim=True)
-    if not torch.isfinite(top).all():
-        row = int((~torch.isfinite(top[:, 0])).nonzero()[0])
-        raise FloatingPointError(f"the model's logits are not finite (largest of row {row}: {top[row, 0].item()})")
     z = (z - top).div_(temperature or 1.0)
     p = z.exp()
     log_mass = p.sum(-1).log()
@@ -72,7 +90,14 @@ def sample(
         p[:, vocabulary:] = 0
     ids = logits[:, :vocabulary].argmax(-1) if temperature == 0 else _invert(_truncate(p, top_p, top_k), uniform)
     logp = (z.gather(-1, ids[:, None])[:, 0] - log_mass).clamp_(max=0)
-    return ids, logp
+    return ids, logp.where(top[:, 0].isfinite(), torch.nan)
+
+
+def check_finite(logp: NDArray[np.floating[Any]]) -> None:
+    """Raise `FloatingPointError` where one of `draw`'s log-probs says that the logits were not finite."""
+    bad = np.flatnonzero(np.isnan(logp))
+    if len(bad):
+        raise FloatingPointError(f"the model's logits are not finite (row {bad[0]})")
 
 
 def check_sampling(temperature: float, top_p: float, top_k: int) -> None:
@@ -107,10 +132,12 @@ def _invert(p: Tensor, uniform: Tensor) -> Tensor:
     cumulative = p.cumsum(-1, dtype=torch.float64)
     target = uniform.to(p.device)[:, None] * cumulative[:, -1:]
     ids = torch.searchsorted(cumulative, target, right=True).clamp_(max=p.shape[-1] - 1)
-    impossible = p.gather(-1, ids)[:, 0] == 0
-    if impossible.any():  # a parallel scan on a GPU need not be monotone in its last bits
-        possible = p[impossible] > 0
-        after = possible & (cumulative[impossible] > target[impossible])
-        last = possible.shape[-1] - 1 - possible.flip(-1).int().argmax(-1)
-        ids[impossible, 0] = torch.where(after.any(-1), after.int().argmax(-1), last)
-    return ids[:, 0]
+    impossible = p.gather(-1, ids) == 0
+    if p.device.type == "cpu" and not impossible.any():
+        return ids[:, 0]
+    # a parallel scan on a GPU need not be monotone in its last bits; asking whether it was would wait for the GPU
+    possible = p > 0
+    after = possible & (cumulative > target)
+    last = possible.shape[-1] - 1 - possible.flip(-1).int().argmax(-1, keepdim=True)
+    mended = torch.where(after.any(-1, keepdim=True), after.int().argmax(-1, keepdim=True), last)
+    return torch.where(impossible, mended, ids)[:, 0]

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simko.agents.sampler import Streams, check_sampling, sample
+from simko.agents.sampler import Stream, check_sampling, draw, draws, sample
 from simko.errors import UserError
 
 
@@ -95,18 +95,20 @@ def test_logits_that_are_not_finite_are_named(bad: float) -> None:
     logits[1, 2] = bad
     with pytest.raises(FloatingPointError, match=r"logits are not finite.*row 1"):
         sample(logits, uniforms(3))
+    _, logp = draw(logits, uniforms(3))
+    assert torch.isnan(logp).tolist() == [False, True, False]
     with pytest.raises(FloatingPointError):
         sample(torch.full((1, 4), -float("inf")), uniforms(1))
 
 
 def test_streams_depend_on_the_seed_alone() -> None:
-    rows = np.arange(3)
-    together = Streams([7, -1, 2**200])
-    a = np.stack([together.draw(rows, t) for t in range(150)])
-    for i, seed in enumerate([7, -1, 2**200]):
-        alone = Streams([seed])
-        assert np.array_equal(a[:, i], [alone.draw(np.zeros(1, dtype=np.int64), t)[0] for t in range(150)])
-    assert len(np.unique(a)) == a.size
+    streams = [Stream(seed) for seed in (7, -1, 2**200)]
+    a = np.concatenate([draws(streams, count) for count in (1, 1, 5, 60, 1, 82)])
+    for i, seed in enumerate((7, -1, 2**200)):
+        assert a[:, i].tolist() == Stream(seed).next(150)
+        alone = np.random.Generator(np.random.Philox(key=seed % 2**128))
+        assert a[:, i].tolist() == alone.random(150).tolist()
+    assert len(np.unique(a)) == a.size == 450
     assert (a >= 0).all()
     assert (a < 1).all()
 
@@ -115,7 +117,7 @@ def test_global_random_state_is_left_alone() -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
     sample(torch.randn(2, 5, generator=torch.Generator().manual_seed(0)), uniforms(2))
-    Streams([1]).draw(np.zeros(1, dtype=np.int64), 0)
+    Stream(1).next()
     assert torch.equal(before[0], torch.get_rng_state())
     assert before[1:] == (np.random.get_state()[1].tolist(), random.getstate())
 
