@@ -60,7 +60,8 @@ def _plain(text: str) -> str:
 def _word(text: str) -> str:
     """The first word of an answer that begins `yes, ...`; the whole where it does not."""
     match = _FIRST.fullmatch(_plain(text))
-    if match is None or (match["rest"] or "").strip(",;:. ").removeprefix("or ") in WORDS:
+    rest = (match["rest"] or "").strip(",;:. ") if match else ""
+    if match is None or rest in WORDS or re.match(r"(?:or|unless|but|except|maybe|perhaps|not)\b", rest):
         return _plain(text)
     return match["word"]
 

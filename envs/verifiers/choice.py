@@ -14,6 +14,7 @@ from simko.types import Verdict
 MAX_CHARS = 200
 _TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s?\{([^{}]*)\}")
 _LETTER = re.compile(r"(?:option|choice)?\s?(?:\(([a-z])\)|([a-z])\)|([a-z])(?=[.:]|$))[.:]?(\s?.*)", re.IGNORECASE)
+_OTHERWISE = re.compile(r"(?:or|and|nor|unless|except|but|maybe|is|was)\b|isn't|[/,&?]")
 
 
 def normal(text: str) -> str:
@@ -22,7 +23,7 @@ def normal(text: str) -> str:
     match = _LETTER.fullmatch(text)
     if match:
         rest = match[4].strip()
-        if not re.match(r"(?:or|and|nor)\b|[/,&]", rest) and not re.search(r"\([a-z]\)", rest):
+        if not _OTHERWISE.match(rest) and not re.search(r"\([a-z]\)", rest):
             return match[1] or match[2] or match[3]
     return " ".join(text.split())
 

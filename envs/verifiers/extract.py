@@ -25,12 +25,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from simko.envs.verifiers.numbers import equal, parse_number
 
-Extract = Literal["any", "boxed", "final", "whole"]
-EXTRACTS: tuple[str, ...] = get_args(Extract)
+EXTRACTS = ("any", "boxed", "final", "whole")
 MAX_RESPONSE = 100_000  # characters
 MAX_WHOLE = 200  # characters of a response that may be an answer as a whole
 MAX_LINE = 1_000
@@ -66,8 +64,13 @@ _HASHES = re.compile(r"^\s{0,8}####\s?(?P<answer>\S.*)$")
 _TAG = re.compile(r"<answer>((?:(?!</?answer>).){0,1000})</answer>", re.DOTALL | re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\[(])")
 _NEGATION = re.compile(
-    r"(?:\bnot|n't|\bnever|\bneither|\bnor|\bthan|\\neq?|\\not\s?=|≠|\s!=)"
+    r"(?:\bnot|n't|\bcannot|\bnever|\bneither|\bnor|\bthan|\bbut|\bexcept|\brul(?:e|es|ed|ing) out|\\neq?|\\not\s?=|≠|\s!=)"
     r"(?:\s(?:equal\sto|equal|simply|just|be|the|answer|exactly))*[\s:$({\[\\,]*$",
+    re.IGNORECASE,
+)
+_TAKEN_BACK = re.compile(
+    r"[\s$.)\]\\]{0,8}(?:(?:is|was|are|would be|can|could)(?:\s(?:clearly|certainly|definitely|surely|simply))?\s?"
+    r"(?:n't|not|wrong|incorrect|impossible)|cannot|does(?:n't| not)|(?:seems|looks) wrong)\b",
     re.IGNORECASE,
 )
 _MINUS = re.compile(r"(?:\S\s*|\$|^)[-−]\$?$")
@@ -89,11 +92,11 @@ class Found:
     conflict: bool = False
 
 
-_wanted: ContextVar[Extract] = ContextVar("extract", default="any")
+_wanted: ContextVar[str] = ContextVar("extract", default="any")
 
 
 @contextmanager
-def narrowed(extract: Extract) -> Iterator[None]:
+def narrowed(extract: str) -> Iterator[None]:
     """Inside, in this thread or task, final answers are looked for in that place alone (`any`: by the whole policy)."""
     token = _wanted.set(extract)
     try:
@@ -102,7 +105,7 @@ def narrowed(extract: Extract) -> Iterator[None]:
         _wanted.reset(token)
 
 
-def wanted() -> Extract:
+def wanted() -> str:
     """Where final answers are looked for: for the few scorers that read their answers themselves."""
     return _wanted.get()
 
@@ -174,7 +177,7 @@ def _boxes(text: str) -> list[str] | Found:
         before = text[max(0, match.start() - 80) : match.start()]
         sentence = re.split(r"[.!?\n]\s", before)[-1]
         negative = _MINUS.search(before) and not _BULLET.search(before) and not before.endswith("--")
-        if _NEGATION.search(sentence) or negative or _BOUND.match(text, at):
+        if _NEGATION.search(sentence) or negative or _BOUND.match(text, at) or _TAKEN_BACK.match(text, at):
             return Found(None, text[max(0, match.start() - 10) : at + 10][:MAX_SHOWN], conflict=True)
         between = _BETWEEN.fullmatch(text, end, match.start()) if run and match.start() - end <= 60 else None
         if between is not None and between["join"]:

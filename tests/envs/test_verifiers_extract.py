@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simko.envs.verifiers.extract import MAX_RESPONSE, Extract, final_answer, narrowed, without_thinking
+from simko.envs.verifiers.extract import MAX_RESPONSE, final_answer, narrowed, without_thinking
 
 ONE = [
     ("\\boxed{42}", "42"),
@@ -152,7 +152,7 @@ def test_whole_decides_what_is_nothing_but_an_answer() -> None:
     ],
 )
 def test_a_narrower_place(response: str, boxed: str | None, final: str | None, whole: str | None) -> None:
-    places: list[Extract] = ["boxed", "final", "whole"]
+    places = ["boxed", "final", "whole"]
     for place, expected in zip(places, (boxed, final, whole), strict=True):
         with narrowed(place):
             assert final_answer(response).text == expected
