@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from simko.agents import fingerprint as fingerprints
 from simko.agents.loading import quiet
 from simko.errors import UserError
+from simko.files import write
 
 _WEIGHTS, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _READ = ("r", "lora_alpha", "target_modules", "use_rslora", "rank_pattern", "alpha_pattern", "exclude_modules")
@@ -100,7 +101,7 @@ def save_adapter(model: Any, folder: str | os.PathLike[str]) -> None:
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
     tensors = {name: p.detach().to("cpu", copy=True).contiguous() for name, p in parameters(model)}
-    save_file(tensors, path / _WEIGHTS, metadata={"format": "pt"})
+    write(path / _WEIGHTS, save(tensors, metadata={"format": "pt"}))
     config = copy.copy(model.peft_config["default"])
     config.target_modules = sorted(config.target_modules)  # a set: its order differs between processes
     config.inference_mode = True

@@ -28,7 +28,7 @@ from simko.files import clear_scratch, remove, write_atomically
 from simko.records import Records, problem_key
 from simko.resume import refuse_other_data
 
-__all__ = ["RunFolder", "new_folder", "problem_key", "sealed", "verify_sums", "write_atomically"]
+__all__ = ["RunFolder", "check_adapter", "new_folder", "problem_key", "sealed", "write_atomically"]
 
 _SEAL = "# sha256 of the lines above: "
 _WITHOUT_SEAL = "eval_top_p"  # the last setting of configs that have none: such a file is whole
@@ -135,7 +135,7 @@ class RunFolder(Records):
 
     def checkpoints(self) -> list[Path]:
         """Checkpoint folders, oldest first."""
-        return sorted(path for path in self.checkpoints_path.glob("step-*") if re.fullmatch(r"step-\d{6}", path.name))
+        return sorted(filter(_is_checkpoint, self.checkpoints_path.glob("step-*")))
 
     def latest_checkpoint(self, say: Callable[[str], None] = _say) -> Path | None:
         """The newest checkpoint that is intact; None where there is no checkpoint. `say` hears of each damaged one.
@@ -242,10 +242,18 @@ def new_folder(config: TrainConfig) -> Path:
     raise UserError("runs/ is full; give --out")
 
 
-def verify_sums(checkpoint: Path) -> None:
-    """Raise `UserError` where a checkpoint's files differ from its SHA256SUMS."""
-    if found := snapshot.damage(checkpoint):
-        raise UserError(f"checkpoint {checkpoint} is damaged: {found}; take an older one")
+def check_adapter(folder: str | Path) -> Path:
+    """The path of a PEFT folder; raises `UserError` where it is part of a checkpoint, and that is damaged."""
+    path = Path(folder)
+    checkpoint = path.resolve().parent
+    is_part = path.resolve().name == "adapter" and _is_checkpoint(checkpoint)
+    if is_part and (found := snapshot.damage(checkpoint)):
+        raise UserError(f"checkpoint {checkpoint} is damaged: {found}; take another one")
+    return path
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return re.fullmatch(r"step-\d{6}", path.name) is not None
 
 
 def sealed(text: str) -> str:

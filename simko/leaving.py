@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 
 from simko.checkpoint import RunFolder
+from simko.envs.verifiers import pool
 from simko.errors import UserError
 from simko.faults import summary
 
@@ -66,21 +67,30 @@ class Rescue:
     ) -> None:
         if error is None:
             return
-        if not isinstance(error, OSError) and self._whole and self._done > 0:
+        refusal = error if isinstance(error, OSError) and _concerns(error, self._run.path) else None
+        if refusal is None and self._whole and self._done > 0:
             try:
                 self.save()
             except OSError as refused:
-                error = refused
-        if isinstance(error, OSError) and _concerns(error, self._run.path):
-            mend = _MENDS.get(error.errno or 0, "mend that")
+                refusal = refused
+        if refusal is not None:
+            mend = _MENDS.get(refusal.errno or 0, "mend that")
             again = f"{mend} and go on with: simko train --resume {self._run.path}"
-            raise UserError(f"{error.filename or self._run.path}: {error.strerror or error}; {again}") from error
+            raise UserError(f"{refusal.filename or self._run.path}: {refusal.strerror}; {again}") from refusal
 
 
 def say_faults(run: RunFolder, console: Console) -> None:
     """What went wrong during the run without ending it."""
-    for line in summary(run.metrics()):
-        console.print(f"fault: {line}", style="yellow", highlight=False, soft_wrap=True)
+    tried = [f"answers made a verifier worker try what is not arithmetic, and failed: {pool.shared.executions[0]}"]
+    for line in summary(run.metrics()) + (tried if pool.shared.executions else []):
+        console.print(f"fault: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def warm_up(env: Any, workers: int) -> None:
+    """Have `workers` verifier processes, started in the background where the environment's verifier may need one."""
+    pool.configure(workers)
+    if str(getattr(env, "verifier_name", "")).startswith("math"):
+        pool.shared.start()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from simko.checkpoint import RunFolder
+from simko.checkpoint import RunFolder, check_adapter
 from simko.config import EvalConfig, TrainConfig
 from simko.errors import UserError
 
@@ -39,7 +39,7 @@ def resolve(config: EvalConfig, in_memory: bool = False) -> Target:
     given |= {} if config.quantization is None else {"quantization": config.quantization}
     given |= {"device": config.device, "gradient_checkpointing": False, "decode_weights": "auto", "cache_bytes": None}
     given |= {"threads": config.threads} if config.threads else {}
-    adapter = None if config.adapter is None else Path(config.adapter)
+    adapter = None if config.adapter is None else check_adapter(config.adapter)
     if RunFolder.is_run(config.target):
         run = RunFolder.open(config.target)
         if config.env not in (None, run.config.env):  # what belongs to the run's environment means nothing in another

@@ -15,12 +15,12 @@ from simko import algorithms, fit
 from simko.advantages import make_batch, split_groups
 from simko.algorithms.base import Algorithm
 from simko.build import make_env, make_policy
-from simko.checkpoint import RunFolder, new_folder
+from simko.checkpoint import RunFolder, check_adapter, new_folder
 from simko.config import TrainConfig
 from simko.evaluate import evaluate_run
 from simko.faults import Faults, Streak, WatchedEnv
 from simko.journal import Progress, Tracker, introduce
-from simko.leaving import Rescue, no_random_state_moved, say_faults
+from simko.leaving import Rescue, no_random_state_moved, say_faults, warm_up
 from simko.metrics import describe, of_updates
 from simko.micro_batch import TokenBudget
 from simko.plan import MICRO_BATCH_TOKENS
@@ -46,9 +46,12 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
     config = fit.planned(config, console)
     with no_random_state_moved(), StopSignals() as stop, run.opened(config, new=resume is None), Rescue(run) as rescue:
         checkpoint = run.latest_checkpoint() if resume else None
-        policy = make_policy(config, checkpoint / "adapter" if checkpoint else config.adapter)
+        policy = make_policy(
+            config, checkpoint / "adapter" if checkpoint else config.adapter and check_adapter(config.adapter)
+        )
         journal = VerdictJournal(run.verdicts_path, faults := Faults())
         env = WatchedEnv(make_env(config, policy, "train"), config.env, journal.grading)
+        warm_up(env, config.verifier_workers)
         method = algorithms.get(config.algorithm, **config.method)
         parameters = [parameter for _, parameter in policy.trainable_parameters()]
         optimizer = torch.optim.AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from fakes import FakePolicy, random_groups
 from safetensors.torch import load_file, save_file
 
-from simko.checkpoint import RunFolder, new_folder, problem_key, verify_sums, write_atomically
+from simko import snapshot
+from simko.checkpoint import RunFolder, check_adapter, new_folder, problem_key, write_atomically
 from simko.config import TrainConfig
 from simko.errors import UserError
 
@@ -117,8 +123,186 @@ def test_a_file_too_many_is_refused(run: RunFolder) -> None:
     with run.opened(run.config, 0):
         path = run.save_checkpoint(1, policy, stepped(policy))
     (path / "adapter" / "extra.bin").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"extra\.bin"):
-        verify_sums(path)
+    with pytest.raises(UserError, match=r"extra\.bin is not of it"):
+        check_adapter(path / "adapter")
+
+
+def three_checkpoints(run: RunFolder) -> None:
+    policy = SavingPolicy()
+    for step in (1, 2, 3):
+        run.save_checkpoint(step, policy, stepped(policy, step))
+
+
+def test_the_newest_intact_checkpoint_is_taken_and_damaged_ones_are_named(run: RunFolder) -> None:
+    run.config = replace(run.config, keep_checkpoints=3)
+    said: list[str] = []
+    with run.opened(run.config, 0):
+        three_checkpoints(run)
+        for step, name in ((3, "optimizer.safetensors"), (2, "state.json")):
+            (run.checkpoints_path / f"step-{step:06d}" / name).write_bytes(b"")
+        found = run.latest_checkpoint(said.append)
+        assert found is not None
+        assert found.name == "step-000001"
+        assert [line.split(": refused")[0].rsplit("/", 1)[1] for line in said] == [
+            "step-000003 is damaged: optimizer.safetensors is not what was saved",
+            "step-000002 is damaged: state.json is not what was saved",
+        ]
+        run.begin(1, {})
+        assert [path.name for path in run.checkpoints()] == ["step-000001"]
+        assert {path.name for path in run.checkpoints_path.iterdir()} == {
+            "step-000001",
+            "step-000002.damaged",
+            "step-000003.damaged",
+        }
+        three_checkpoints(run)
+    assert [path.name for path in run.checkpoints()] == ["step-000001", "step-000002", "step-000003"]
+
+
+def test_the_best_is_kept_beside_the_newest(run: RunFolder) -> None:
+    config = replace(run.config, keep_checkpoints=1, checkpoint_every=2)
+    policy = SavingPolicy()
+    with run.opened(config, 0):
+        for step, solved in enumerate([0.1, 0.2, 0.9, 0.5, 0.9, 0.5, 0.4, 0.3, 1.0], start=1):
+            run.record(step, random_groups(step), {"solve_rate": solved})
+            if step % 2 == 0 or step == 9:
+                run.save_checkpoint(step, policy, stepped(policy))
+    best = run.best_checkpoint()
+    assert best is not None
+    assert [path.name for path in run.checkpoints()] == ["step-000004", "step-000009"]
+    assert best.name == "step-000004"  # the first of equals, and step 9 ends no interval
+    told = json.loads(run.best_path.read_text())
+    assert (told["value"], told["measure"]) == (0.7, "mean training solve rate of steps 3 to 4")
+    (best / "state.json").write_text("{}")
+    assert run.best_checkpoint() is None
+
+
+@pytest.mark.parametrize("spoilt", ["weight", "moment"])
+def test_what_is_not_finite_is_never_written(run: RunFolder, spoilt: str) -> None:
+    policy = SavingPolicy()
+    optimizer = stepped(policy)
+    with run.opened(run.config, 0):
+        run.save_checkpoint(1, policy, optimizer)
+        with torch.no_grad():
+            tensor = policy.adapter if spoilt == "weight" else optimizer.state[policy.adapter]["exp_avg"]
+            tensor[0, 0] = float("nan")
+        with pytest.raises(UserError, match="holds NaN or infinity: not saved"):
+            run.save_checkpoint(2, policy, optimizer)
+        found = run.record(1, random_groups(0), {"loss": float("inf"), "x": float("nan"), "reward": 1.0})
+    assert found == {"loss": None, "x": None, "reward": 1.0, "nonfinite_metrics": 2}
+    assert run.metrics() == [{"step": 1, **found}]
+    assert [path.name for path in run.checkpoints_path.iterdir()] == ["step-000001"]
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "rename"])
+def test_a_full_disk_in_the_midst_of_a_save_leaves_the_one_before(
+    run: RunFolder, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = SavingPolicy()
+    with run.opened(run.config, 0):
+        run.save_checkpoint(1, policy, stepped(policy))
+        real, budget = getattr(os, call), 0
+
+        def refuses(*arguments: Any, **options: Any) -> Any:
+            nonlocal budget
+            budget -= 1
+            if budget < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(*arguments, **options)
+
+        for allowed in range(100):
+            budget, refused = allowed, None
+            with monkeypatch.context() as patched:
+                patched.setattr(os, call, refuses)
+                try:
+                    run.save_checkpoint(2, policy, stepped(policy))
+                except OSError as error:
+                    refused = error
+            if refused is None:
+                break
+            assert refused.errno == errno.ENOSPC
+            assert refused.filename is not None
+            assert all(snapshot.damage(path) is None for path in run.checkpoints())
+            assert run.checkpoints()[0].name == "step-000001"
+            assert not [path.name for path in run.path.rglob(".*")]
+        assert allowed >= 1
+    assert [path.name for path in run.checkpoints()] == ["step-000001", "step-000002"]
+
+
+def test_another_config_than_the_checkpoints_is_refused(run: RunFolder) -> None:
+    policy = SavingPolicy()
+    with run.opened(run.config, 0):
+        saved = run.save_checkpoint(1, policy, stepped(policy))
+    run.config = replace(run.config, checkpoint_every=7, steps=99)
+    assert run.restore(saved, policy, stepped(policy)) == 1
+    run.config = replace(run.config, learning_rate=0.5)
+    with pytest.raises(UserError, match=r"its learning_rate is 0.0001, config.yaml has 0.5"):
+        run.restore(saved, policy, stepped(policy))
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda text: text.replace("steps: 3", "steps: 9"), lambda text: text[: len(text) // 2]]
+)
+def test_a_config_that_was_edited_or_cut_is_refused(run: RunFolder, harm: Callable[[str], str]) -> None:
+    with run.opened(run.config, 0):
+        pass
+    path = run.path / "config.yaml"
+    whole = path.read_text()
+    path.write_text(harm(whole))
+    with pytest.raises(UserError, match=r"damaged or was edited|not valid YAML"):
+        RunFolder.open(run.path)
+    path.write_text(whole.rsplit("#", 1)[0])  # as older versions wrote it
+    assert RunFolder.open(run.path).config == run.config
+
+
+def test_a_method_takes_its_state_back(run: RunFolder) -> None:
+    class Controlled:
+        value = 0.25
+
+        def state(self) -> dict[str, float]:
+            return {"value": self.value}
+
+        def restore(self, state: dict[str, float]) -> None:
+            self.value = state["value"]
+
+    policy, method = SavingPolicy(), Controlled()
+    with run.opened(run.config, 0):
+        saved = run.save_checkpoint(1, policy, stepped(policy), method)
+    method.value = 9.0
+    run.restore(saved, policy, stepped(policy), method)
+    assert method.value == 0.25
+
+
+def test_other_data_than_at_the_beginning_is_refused(run: RunFolder) -> None:
+    with run.opened(run.config, 0):
+        run.begin(0, {"data_sha256": "a"})
+        run.begin(0, {"data_sha256": "a"})
+        with pytest.raises(UserError, match="has changed since the run began"):
+            run.begin(0, {"data_sha256": "b"})
+
+
+def test_a_new_run_that_is_refused_leaves_no_folder(run: RunFolder) -> None:
+    def refused(work: Callable[[], None]) -> None:
+        with run.opened(run.config, new=True):
+            work()
+            raise UserError("no use")
+
+    with pytest.raises(UserError, match="no use"):
+        refused(lambda: run.write_manifest({"a": 1}))
+    assert not run.path.exists()
+    with pytest.raises(UserError, match="no use"):
+        refused(lambda: run.record(1, random_groups(0), {}) and None)
+    assert run.is_run(run.path)
+    with pytest.raises(UserError, match="not empty"), run.opened(run.config, new=True):
+        pass
+
+
+def test_a_folder_killed_before_its_config_was_written_is_as_good_as_none(run: RunFolder) -> None:
+    for name in ("rollouts", "checkpoints"):
+        (run.path / name).mkdir(parents=True)
+    (run.path / ".config.yaml.writing").write_text("env: sim")
+    with run.refuse_used().opened(run.config, new=True):
+        pass
+    assert not list(run.path.glob(".*"))
 
 
 def test_half_a_checkpoint_is_none(run: RunFolder) -> None:

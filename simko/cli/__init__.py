@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 a check failed or simko itself did, 2 the user's mistake (
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -56,6 +57,9 @@ def run(arguments: Sequence[str]) -> int:
         return _refuse(f"{error.format_message().rstrip('.')}; see `{_command(arguments)} --help`", debug)
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted(stop)
+    except BrokenPipeError:  # as in `simko env list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush goes nowhere
+        return 128 + 13
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise

@@ -1,0 +1,86 @@
+"""Writing: whole or not at all, and every refusal names the file."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simko.files import append, clear_scratch, remove, replace_folder, write, write_atomically
+
+
+def full(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes `limit` more bytes."""
+    real, left = os.write, limit
+
+    def write_some(handle: int, data: Any) -> int:
+        nonlocal left
+        if left <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done = real(handle, bytes(data)[:left])
+        left -= done
+        return done
+
+    monkeypatch.setattr(os, "write", write_some)
+
+
+@pytest.mark.parametrize("limit", [0, 3])
+def test_a_full_disk_leaves_no_half_file(tmp_path: Path, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_atomically(tmp_path / "a", "old")
+    append(tmp_path / "log", b"one\n")
+    full(limit, monkeypatch)
+    for attempt in (
+        lambda: write(tmp_path / "b", b"content"),
+        lambda: write_atomically(tmp_path / "a", "content"),
+        lambda: append(tmp_path / "log", b"content\n"),
+    ):
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            attempt()
+        assert Path(caught.value.filename).parent == tmp_path
+        full(limit, monkeypatch)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old", "log": "one\n"}
+
+
+def test_a_signal_in_the_midst_of_a_write_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(handle: int, data: Any) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "write", interrupted)
+    for attempt in (lambda: write(tmp_path / "b", b"x"), lambda: write_atomically(tmp_path / "a", "x")):
+        with pytest.raises(KeyboardInterrupt):
+            attempt()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_take_their_name_whole(tmp_path: Path) -> None:
+    for content in ("one", "two"):
+        scratch = tmp_path / ".made.writing"
+        scratch.mkdir()
+        (scratch / "file").write_text(content)
+        replace_folder(scratch, tmp_path / "made")
+        assert [path.name for path in tmp_path.iterdir()] == ["made"]
+        assert (tmp_path / "made" / "file").read_text() == content
+
+
+def test_a_removal_that_is_cut_short_leaves_nothing_under_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "file").touch()
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", lambda *_, **__: None)  # killed here
+        remove(tmp_path / "old")
+    assert not (tmp_path / "old").exists()
+    clear_scratch(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    remove(tmp_path / "old")
+
+
+def test_clearing_takes_scratch_alone(tmp_path: Path) -> None:
+    for name in (".a.writing", "b", ".c"):
+        (tmp_path / name).touch()
+    clear_scratch(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"b", ".c"}
