@@ -81,8 +81,10 @@ class Rescue:
 
 def say_faults(run: RunFolder, console: Console) -> None:
     """What went wrong during the run without ending it."""
-    tried = [f"answers made a verifier worker try what is not arithmetic, and failed: {pool.shared.executions[0]}"]
-    for line in summary(run.metrics()) + (tried if pool.shared.executions else []):
+    lines = summary(run.metrics())
+    if tried := pool.shared.executions:
+        lines.append(f"{len(tried)} answers made a verifier worker try what is not arithmetic, in vain: {tried[0]}")
+    for line in lines:
         console.print(f"fault: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
