@@ -1,0 +1,123 @@
+"""The loss head: hidden states and lm_head to per-token statistics, in one sweep over the vocabulary.
+
+With LoRA the lm_head `W (V, D)` is frozen, so a loss needs `dL/dh` and never `dL/dW`. With `p = softmax(head(h) / temperature)`,
+every method here reads log p of the sampled id and of the K most likely ids, the entropy of p, and whether the sampled id is the
+most likely one. `sweep` computes them tile by tile, the only place where logits exist, and `Wbar = E_p[W]` beside them, so that
+the backward is a gather. A head that is trained or soft-capped takes the path of `slow`, chosen by itself.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from simko.head.slow import slow_statistics
+from simko.head.sweep import OneSweep, Tile, tile_for
+from simko.head.tiers import Tier, fold_of
+
+__all__ = ["LmHead", "Tier", "Tile", "TokenStatistics", "tile_for", "token_statistics"]
+
+
+@dataclass(frozen=True)
+class LmHead:
+    """The output layer of a causal LM: `logits = soft_cap * tanh(scale * (h W^T + bias) / soft_cap)`."""
+
+    weight: Float[Tensor, "V D"]
+    bias: Float[Tensor, "V"] | None = None
+    soft_cap: float | None = None
+    scale: float = 1.0
+
+    @torch.no_grad()
+    def logits(self, hidden: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
+        """For decoding: all logits, accumulated and returned in float32 (float64 for float64), without a gradient."""
+        z = _product(hidden, self.weight.t())
+        z = z if self.bias is None else z + self.bias
+        z = z if self.scale == 1.0 else z * self.scale
+        return z if self.soft_cap is None else self.soft_cap * torch.tanh(z / self.soft_cap)
+
+
+class TokenStatistics(NamedTuple):
+    """What the losses read of N tokens. Log-probs are natural logarithms; entropy is in nats and carries no gradient."""
+
+    logp: Float[Tensor, "N"]
+    topk_logp: Float[Tensor, "N K"]
+    topk_ids: Int[Tensor, "N K"]
+    entropy: Float[Tensor, "N"]
+    is_top1: Bool[Tensor, "N"]
+
+
+def token_statistics(
+    hidden: Float[Tensor, "N D"],
+    weight: Float[Tensor, "V D"],
+    sampled_ids: Int[Tensor, "N"],
+    k: int = 3,
+    temperature: float = 1.0,
+    *,
+    bias: Float[Tensor, "V"] | None = None,
+    soft_cap: float | None = None,
+    scale: float = 1.0,
+    tier: Tier = "auto",
+    tile: Tile | None = None,
+) -> TokenStatistics:
+    """Statistics of `softmax(head(hidden) / temperature)`, untruncated, with the gradient to `hidden`.
+
+    A row whose incoming gradient is zero in all of its log-probs gets a gradient of exactly zero, even where its own
+    statistics are not finite; no row reaches another.
+
+    Args:
+        hidden: (N, D) last hidden states of the N positions that predict `sampled_ids`.
+        weight: (V, D) lm_head.
+        sampled_ids: (N,) ids in [0, V).
+        k: number of candidates tracked, 1 <= k <= V; `topk_ids` is ordered by falling probability, equals in any order.
+        temperature: of the rollout, > 0.
+        bias, soft_cap, scale: the rest of the head (see `LmHead`).
+        tier: what folds a tile of logits into the statistics (see `simko.head.tiers`).
+        tile: rows and vocabulary entries whose logits are alive at once; chosen from the shape and the device where None.
+
+    Returns:
+        `TokenStatistics`; `logp` and `topk_logp` are differentiable in `hidden` (and in a trained `weight` or `bias`).
+        Float32 for half-precision inputs, else the dtype of `hidden`.
+
+    Raises:
+        ValueError: k, temperature or an id out of range, shapes that do not fit, or a tier that cannot run here.
+    """
+    _check(hidden, weight, sampled_ids, k, temperature)
+    trained = weight.requires_grad or (bias is not None and bias.requires_grad)
+    if trained or soft_cap is not None or scale <= 0:
+        rows = tile.rows if tile else None
+        columns = slow_statistics(hidden, weight, bias, soft_cap, scale, sampled_ids, k, temperature, rows)
+    else:
+        tile = tile or tile_for(hidden.shape[0], weight.shape[0], hidden.device)
+        fold = fold_of(tier, hidden.device)
+        columns = OneSweep.apply(hidden, weight, bias, sampled_ids, k, scale / temperature, tile, fold)
+    logp, topk_logp, topk_ids, entropy = columns
+    return TokenStatistics(logp, topk_logp, topk_ids, entropy, topk_ids[:, 0] == sampled_ids)
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """`a @ b` accumulated and returned in float32 (float64 for float64): logits rounded to bf16 would bias training."""
+    if a.dtype in (torch.float32, torch.float64):
+        return a @ b.to(a.dtype)
+    if a.is_cuda:
+        return torch.mm(a, b.to(a.dtype), out_dtype=torch.float32)
+    return a.float() @ b.float()
+
+
+def _check(hidden: Tensor, weight: Tensor, sampled_ids: Tensor, k: int, temperature: float) -> None:
+    vocabulary = weight.shape[0]
+    if not 1 <= k <= vocabulary:
+        raise ValueError(f"token_statistics: k is {k}, must lie in 1..{vocabulary} (the vocabulary)")
+    if not (temperature > 0 and math.isfinite(temperature)):
+        raise ValueError(f"token_statistics: temperature is {temperature}, must be a finite number above 0")
+    if hidden.shape[0] != sampled_ids.shape[0] or hidden.shape[1] != weight.shape[1]:
+        raise ValueError(
+            f"token_statistics: shapes do not fit: hidden {tuple(hidden.shape)}, weight {tuple(weight.shape)}, "
+            f"sampled_ids {tuple(sampled_ids.shape)}"
+        )
+    if len(sampled_ids) and not (int(sampled_ids.min()) >= 0 and int(sampled_ids.max()) < vocabulary):
+        raise ValueError(f"token_statistics: a sampled id lies outside 0..{vocabulary - 1}")

@@ -1,0 +1,176 @@
+"""The one sweep: logits a tile at a time, statistics and `Wbar = E_p[W]` as running sums, a backward that is a gather.
+
+For a tile of c rows and n vocabulary entries, with a running maximum m as in attention's online softmax:
+
+    z = h W_tile^T * factor;  m' = max(m, max z);  r = e^(m - m');  p = e^(z - m')
+    S <- r S + sum p;   T <- r (T + (m - m') S) + sum p (z - m');   Wbar <- r Wbar + p W_tile
+
+and after the last tile `log p_j = z_j - m - log S`, `H = log S - T / S`, `Wbar <- Wbar / S`. The backward needs no logits:
+
+    dL/dh = factor * ( sum_j g_j W[id_j]  -  (sum_j g_j) Wbar ),     j over the sampled id and the K candidates
+
+which is exact, since `d log p_j / dz = e_j - p`. Two products with W in all, for the forward and the backward together. All
+sums are float32 (float64 for float64) over the whole vocabulary: rounding a tile's product to bf16 before it is added would
+bias training, though each step's error looks the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+LOWEST = -3.0e38  # start of a running maximum: finite, so that a first entry of -inf gives no nan
+FAR = -1.0e4  # e^FAR is 0 in every dtype, and 0 * FAR is 0 where 0 * -inf is nan
+
+
+class Tile(NamedTuple):
+    """Logits alive at once: `rows` tokens by `width` vocabulary entries."""
+
+    rows: int
+    width: int
+
+
+class Running(NamedTuple):
+    """(c,) each: the maximum m so far, S = sum e^(z - m), and T = sum e^(z - m) (z - m). Updated in place."""
+
+    top: Tensor
+    mass: Tensor
+    shifted: Tensor
+
+
+# fold(z, p, running, factor, k): read raw logits z (c, n), write e^(factor z - m') to p (c, n), update `running`; returns the
+# tile's top min(k, n) scaled logits and their columns, and r (c,) = e^(m - m'). z may be overwritten.
+Fold = Callable[[Tensor, Tensor, Running, float, int], tuple[Tensor, Tensor, Tensor]]
+
+
+def tile_for(rows: int, vocabulary: int, device: torch.device) -> Tile:
+    """A tile large enough for full GEMM speed: 2 x 16 MiB on a CPU, at most a quarter of the free memory on CUDA."""
+    elements, width = 2**22, 4096
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+        free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        elements = min(max(free // 4, 2**25), 2**28) // 8  # 4 bytes of z, at most 4 of p
+        width = max(4096, elements // 4096 // 1024 * 1024)
+    width = min(width, vocabulary)
+    return Tile(max(1, min(rows, elements // width)), width)
+
+
+class OneSweep(torch.autograd.Function):
+    """`(hidden, weight, bias, ids, k, factor, tile, fold)` to log p (N,), top-K log p (N, K), their ids and entropy (N,)."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        ids: Tensor,
+        k: int,
+        factor: float,
+        tile: Tile,
+        fold: Fold,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The sweep; keeps `Wbar (N, D)`, ids, and nothing with a vocabulary dimension."""
+        n, d = hidden.shape
+        dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
+        logp, entropy = (hidden.new_empty(n, dtype=dtype) for _ in range(2))
+        topk_logp, topk_ids = hidden.new_empty(n, k, dtype=dtype), ids.new_empty(n, k)
+        wbar = hidden.new_zeros(n if ctx.needs_input_grad[0] else 0, d, dtype=dtype)
+        size = min(tile.rows, n) * min(tile.width, weight.shape[0])
+        z_space = hidden.new_empty(size, dtype=dtype)
+        p_space = hidden.new_empty(size, dtype=_operand(hidden, weight, dtype))
+        for start in range(0, n, tile.rows):
+            part = slice(start, min(start + tile.rows, n))
+            found = _rows(
+                hidden[part], weight, bias, ids[part], k, factor, tile.width, fold, wbar[part], z_space, p_space
+            )
+            logp[part], topk_logp[part], topk_ids[part], entropy[part] = found
+        ctx.save_for_backward(weight, ids, topk_ids, wbar)
+        ctx.factor, ctx.hidden_dtype = factor, hidden.dtype
+        ctx.mark_non_differentiable(topk_ids, entropy)
+        return logp, topk_logp, topk_ids, entropy
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """The gather."""
+        weight, ids, topk_ids, wbar = ctx.saved_tensors
+        g = torch.cat([gradients[0][:, None], gradients[1]], dim=1)
+        grad = wbar * -g.sum(-1, keepdim=True)
+        for j, column in enumerate((ids, *topk_ids.unbind(1))):
+            grad.addcmul_(weight[column].to(wbar.dtype), g[:, j, None])
+        grad.masked_fill_((g == 0).all(-1, keepdim=True), 0.0)  # 0 * nan of a row that the loss has masked
+        return grad.mul_(ctx.factor).to(ctx.hidden_dtype), *[None] * 7
+
+
+def _rows(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    ids: Tensor,
+    k: int,
+    factor: float,
+    width: int,
+    fold: Fold,
+    wbar: Tensor,
+    z_space: Tensor,
+    p_space: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """All tiles of c rows; fills `wbar` (c, D) unless it is empty (no gradient wanted)."""
+    c, vocabulary = len(hidden), weight.shape[0]
+    running = Running(*(z_space.new_full((c,), value) for value in (LOWEST, 0.0, 0.0)))
+    sampled = z_space.new_empty(c)
+    tops, columns = [], []
+    for start in range(0, vocabulary, width):
+        block = weight[start : start + width]
+        n = len(block)
+        z, p = z_space[: c * n].view(c, n), p_space[: c * n].view(c, n)
+        _product_into(z, hidden, block.t())
+        if bias is not None:
+            z += bias[start : start + width].to(z.dtype)
+        local = ids - start
+        inside = (local >= 0) & (local < n)
+        found = z.gather(1, local.clamp(0, n - 1)[:, None])[:, 0] * factor
+        sampled = torch.where(inside, found, sampled)
+        top, column, rescale = fold(z, p, running, factor, min(k, n))
+        tops.append(top)
+        columns.append(column + start)
+        if len(wbar):
+            _add_product_into(wbar, p, block, rescale if start else None)
+    top, order = torch.cat(tops, 1).topk(k, dim=1)
+    log_mass = running.mass.log()
+    if len(wbar):
+        wbar /= running.mass[:, None]
+    # log p <= 0 and H >= 0 hold exactly: rounding must not turn a certain token into a positive log-prob
+    return (
+        (sampled - running.top - log_mass).clamp_(max=0),
+        (top - running.top[:, None] - log_mass[:, None]).clamp_(max=0),
+        torch.cat(columns, 1).gather(1, order),
+        (log_mass - running.shifted / running.mass).clamp_(min=0),
+    )
+
+
+def _operand(hidden: Tensor, weight: Tensor, dtype: torch.dtype) -> torch.dtype:
+    """What p is stored in: the weight's own dtype where the GEMM takes half precision and sums in float32 (CUDA)."""
+    half = weight.dtype in (torch.bfloat16, torch.float16) and hidden.dtype == weight.dtype
+    return weight.dtype if half and hidden.is_cuda else dtype
+
+
+def _product_into(out: Tensor, a: Tensor, b: Tensor) -> None:
+    """`out = a @ b`, never rounded below the dtype of `out`."""
+    if a.dtype != out.dtype and a.is_cuda:
+        torch.mm(a, b.to(a.dtype), out_dtype=out.dtype, out=out)
+    else:
+        torch.mm(a.to(out.dtype), b.to(out.dtype), out=out)
+
+
+def _add_product_into(out: Tensor, p: Tensor, block: Tensor, rescale: Tensor | None) -> None:
+    """`out = rescale * out + p @ block`, never rounded below the dtype of `out`."""
+    if rescale is not None:
+        out *= rescale[:, None]
+    if p.dtype != out.dtype:
+        torch.addmm(out, p, block.to(p.dtype), out_dtype=out.dtype, out=out)
+    else:
+        out.addmm_(p, block.to(out.dtype))
