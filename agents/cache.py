@@ -7,6 +7,7 @@ behind them, and nothing is ever concatenated.
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import torch
@@ -86,14 +87,14 @@ class _SlotLayer(CacheLayerMixin):
     def __init__(self, owner: SlotCache) -> None:
         super().__init__()
         self.is_initialized = True
-        self._owner = owner
+        self._owner = weakref.ref(owner)  # no cycle: the memory of a rollout must not wait for the garbage collector
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Nothing: the owner allocates."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Called by the model's attention with `(batch, heads, length, head_dim)`."""
-        return self._owner.write(self, key_states, value_states)
+        return self._of().write(self, key_states, value_states)
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Length and offset of the keys: in prefill, those of the prompt itself."""
@@ -105,7 +106,12 @@ class _SlotLayer(CacheLayerMixin):
 
     def get_max_length(self) -> int:
         """The capacity in tokens."""
-        return self._owner.capacity
+        return self._of().capacity
+
+    def _of(self) -> SlotCache:
+        owner = self._owner()
+        assert owner is not None, "a layer was used after its cache"
+        return owner
 
 
 def decode_mask(

@@ -72,6 +72,8 @@ class FakePolicy:
 
 
 class FakeEpisode:
+    budget_left = 3
+
     def __init__(self, task: Task) -> None:
         self.task, self.prompt_ids, self.ids, self.sampled = task, [int(task.problem.split()[-1])], [], []
         self.done = self.truncated = False

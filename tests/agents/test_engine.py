@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -171,6 +173,19 @@ def test_finished_rows_leave_the_batch(double: Any) -> None:
     assert widths[1:] == sorted(widths[1:], reverse=True)
     assert widths[-1] <= 2
     assert [len(g.ids) for group in groups for g in group if g.finish == "length"][:2] == [1, 1]
+
+
+def test_the_cache_is_gone_with_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[SlotCache]] = []
+    start = SlotCache.__init__
+    monkeypatch.setattr(SlotCache, "__init__", lambda self, *a: (start(self, *a), made.append(weakref.ref(self)))[0])
+    gc.disable()
+    try:
+        engine_of(random_model()).generate(PROMPTS, 2, Sampling(max_new_tokens=3), range(10))
+        assert len(made) == 1
+        assert made[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_budgets_cap_each_prompt_and_none_is_empty(double: Any) -> None:
