@@ -20,6 +20,7 @@ from simko.agents import adapter as adapters
 from simko.agents import fingerprint as fingerprints
 from simko.agents.acting import Actor
 from simko.agents.engine import LocalEngine, vocabulary_of
+from simko.agents.kernels import packed
 from simko.agents.loading import (
     Quantization,
     check_vocabulary,
@@ -326,7 +327,7 @@ class LoraPolicy:
         if self._decode_weights == "auto" and self.device.type == "cpu":
             weights = sum(layer.in_features * layer.out_features for _, layer in lora_layers(self._causal_lm))
             merge = 2 * weights * self.dtype.itemsize < psutil.virtual_memory().available
-        return plain_copy(self._causal_lm) if merge else self._causal_lm
+        return plain_copy(self._causal_lm, finish=packed) if merge else self._causal_lm
 
     def _weights_version(self) -> tuple[int, bool]:
         """Changes when an optimizer moves the adapter or `base()` switches it off."""

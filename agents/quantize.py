@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import bitsandbytes
@@ -12,6 +12,9 @@ from bitsandbytes.nn import Linear4bit, Linear8bitLt
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
+from simko.agents.kernels import freeze
+from simko.linear import linear
+
 
 def make_trainable(model: nn.Module) -> None:
     """Choose code paths of bitsandbytes that are right. Call after loading, before any forward.
@@ -19,16 +22,19 @@ def make_trainable(model: nn.Module) -> None:
     - On CPUs with AVX512-BF16 the first evaluation forward of a `Linear4bit` repacks its weights in place, and every
       later backward is wrong without an error; the same path fails on some widths. It is switched off.
     - On CPUs with AVX512 a 4-bit weight is dequantised wrongly, without an error, where the input width is a multiple of
-      16 and not of 64 (an error of 25 % instead of 9 %). Layers that are affected dequantise as one row, which is right.
+      16 and not of 64 (an error of 25 % instead of 9 %). Layers on a CPU dequantise as one row, which is right.
     - On CPU a `Linear8bitLt` in evaluation mode rounds activations to 8 bits and in training mode does not; training mode
       is kept on these layers (they have no dropout), so that decoding and training see one model.
+
+    Products with frozen float32 weights on a CPU are `simko.linear`'s.
     """
+    freeze(model)
     for layer in model.modules():
         on_cpu = isinstance(layer, nn.Linear) and layer.weight.device.type == "cpu"
         if isinstance(layer, Linear4bit):
             layer.support_avx512bf16_for_cpu = False
-            if on_cpu and not torch.equal(_dequantize_4bit(layer.weight), plain_weight(layer)):
-                layer.__class__ = _OneRowLinear4bit
+            if on_cpu:
+                layer.__class__ = _CpuLinear4bit
         elif isinstance(layer, Linear8bitLt) and on_cpu:
             layer.train()
 
@@ -56,31 +62,31 @@ def plain_weight(layer: nn.Module) -> Tensor:
     return weight.data
 
 
-def _dequantize_4bit(weight: Any, shape: torch.Size | None = None) -> Tensor:
+def _dequantize_4bit(weight: Any, shape: torch.Size) -> Tensor:
     state = copy.copy(weight.quant_state)
-    state.shape = shape or state.shape
+    state.shape = shape
     return bitsandbytes.functional.dequantize_4bit(weight.data, state)
 
 
-class _OneRowLinear4bit(Linear4bit):
+class _CpuLinear4bit(Linear4bit):
     """A `Linear4bit` that dequantises by `plain_weight`; like it, it keeps no float weight for the backward."""
 
     def forward(self, x: Tensor) -> Tensor:
         """`x W^T + bias` in the layer's compute dtype."""
         dtype = self.compute_dtype or x.dtype
-        y = _OneRowProduct.apply(x.to(dtype), self)
+        y = _CpuProduct.apply(x.to(dtype), self)
         return (y if self.bias is None else y + self.bias.to(dtype)).to(x.dtype)
 
 
-class _OneRowProduct(torch.autograd.Function):
+class _CpuProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: nn.Module) -> Tensor:
         ctx.layer = layer
-        return x @ plain_weight(layer).to(x.dtype).t()
+        return linear(x, plain_weight(layer).to(x.dtype))
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None]:
-        return grads[0] @ plain_weight(ctx.layer).to(grads[0].dtype), None
+        return linear(grads[0], plain_weight(ctx.layer).to(grads[0].dtype).t()), None
 
 
 def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
@@ -91,11 +97,13 @@ def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
 
 
 @torch.no_grad()
-def plain_copy(model: Any, device: torch.device | None = None) -> Any:
+def plain_copy(
+    model: Any, device: torch.device | None = None, finish: Callable[[nn.Linear], nn.Module] | None = None
+) -> Any:
     """A plain model with the active adapters merged into dequantised weights, in the model's dtype; `model` is not touched.
 
     Each call starts from the frozen weights, so that rounding never adds up. Everything but adapted and quantised layers
-    is shared with `model`, unless `device` differs.
+    is shared with `model`, unless `device` differs. `finish` may replace each new layer.
     """
     # deepcopy takes what the memo holds: shared tensors as they are, the layers concerned as their plain substitutes
     memo: dict[int, Any] = {}
@@ -114,7 +122,7 @@ def plain_copy(model: Any, device: torch.device | None = None) -> Any:
             plain.weight = nn.Parameter(weight.to(device or weight.device), requires_grad=False)
             if base.bias is not None:
                 plain.bias = nn.Parameter(base.bias.to(device or base.bias.device, model.dtype), requires_grad=False)
-            memo[id(layer)] = memo[id(base)] = plain
+            memo[id(layer)] = memo[id(base)] = plain if finish is None else finish(plain)
     plain_model: Any = copy.deepcopy(model, memo)
     for name in ("hf_quantizer", "quantization_method", "is_loaded_in_4bit", "is_loaded_in_8bit", "is_quantized"):
         plain_model.__dict__.pop(name, None)

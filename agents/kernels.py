@@ -1,0 +1,43 @@
+"""Linear layers whose products `simko.linear` computes: the policy's frozen ones, and those of a transient decoding copy."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from simko.linear import linear, pack, packed_linear, suits
+
+
+class FrozenLinear(nn.Linear):
+    """A linear layer without a gradient to its weight and bias; float32 on a CPU takes the faster library."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`x W^T + b`, with a gradient to x."""
+        return linear(input, self.weight, self.bias)
+
+
+class PackedLinear(nn.Module):
+    """A float32 linear layer on a CPU that keeps nothing but its packed weight: for decoding, without any gradient."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features = layer.in_features, layer.out_features
+        self._packed = pack(layer.weight.detach())
+        self._bias = None if layer.bias is None else layer.bias.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x W^T + b`."""
+        return packed_linear(x, self._packed, self._bias)
+
+
+def freeze(model: nn.Module) -> None:
+    """Turn the plain linear layers of `model` that are not trained into `FrozenLinear`, in place; the output layer stays."""
+    output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    for layer in model.modules():
+        trained = any(parameter.requires_grad for parameter in layer.parameters(recurse=False))
+        if type(layer) is nn.Linear and layer is not output and not trained and suits(layer.weight, layer.bias):
+            layer.__class__ = FrozenLinear
+
+
+def packed(layer: nn.Linear) -> nn.Module:
+    """The layer packed for decoding where that is possible, else as it is."""
+    return PackedLinear(layer) if suits(layer.weight, layer.bias) else layer
