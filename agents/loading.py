@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 import transformers
 
+from simko.agents.memory import keep_apart
 from simko.errors import UserError
 
 Quantization = Literal["nf4", "int8", "none"]
@@ -92,6 +93,7 @@ def load_model(source: Source, quantization: Quantization, device: torch.device,
     Raises:
         UserError: not a causal LM of transformers, weights that are missing, damaged, already quantised or not safetensors.
     """
+    keep_apart(device)
     with quiet(), _explained(source, "model"):
         config = transformers.AutoConfig.from_pretrained(
             source.location, trust_remote_code=False, local_files_only=source.cached_only

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import torch
 
+_M_MMAP_THRESHOLD = -3  # of malloc.h
 _CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
@@ -23,8 +24,19 @@ def release(device: torch.device) -> None:
     """
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    elif (trim := _malloc_trim()) is not None:
+    elif (trim := _libc("malloc_trim")) is not None:
         trim(0)
+
+
+def keep_apart(device: torch.device) -> None:
+    """On CPU: tensors from 4 MiB on get pages of their own, huge ones where the kernel gives them, and free them when they die.
+
+    glibc would raise that limit to 32 MiB as a program runs and mix them into a heap that never shrinks: an update whose
+    tensors came to 0.4 GB held 1.9 GB. It costs 5-8 % of an update's CPU time; without huge pages (see
+    `simko.agents.__init__`) it would cost 30 %.
+    """
+    if device.type == "cpu" and (mallopt := _libc("mallopt")) is not None:
+        mallopt(_M_MMAP_THRESHOLD, 4 * 2**20)
 
 
 def total_bytes(device: torch.device) -> int:
@@ -80,10 +92,11 @@ class Peak:
 
 
 @functools.cache
-def _malloc_trim() -> Any:
-    if not sys.platform.startswith("linux") or os.environ.get("LD_PRELOAD"):  # another allocator may be in place
+def _libc(name: str) -> Any:
+    """A function of glibc; None on other systems, and where another allocator may be in place."""
+    if not sys.platform.startswith("linux") or os.environ.get("LD_PRELOAD"):
         return None
     try:
-        return ctypes.CDLL("libc.so.6").malloc_trim
+        return getattr(ctypes.CDLL("libc.so.6"), name)
     except (OSError, AttributeError):
         return None
