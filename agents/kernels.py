@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from simko.linear import linear, pack, packed_linear, suits
 
+_PACK_AT = 16  # packing takes as long as 5 to 20 products of a small batch, of which it saves a third
+
 
 class FrozenLinear(nn.Linear):
     """A linear layer without a gradient to its weight and bias; float32 on a CPU takes the faster library."""
@@ -16,17 +18,24 @@ class FrozenLinear(nn.Linear):
 
 
 class PackedLinear(nn.Module):
-    """A float32 linear layer on a CPU that keeps nothing but its packed weight: for decoding, without any gradient."""
+    """A float32 linear layer on a CPU for decoding, without any gradient: packed, once that is bound to pay."""
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
         self.in_features, self.out_features = layer.in_features, layer.out_features
-        self._packed = pack(layer.weight.detach())
-        self._bias = None if layer.bias is None else layer.bias.detach()
+        self._weight: Tensor = layer.weight.detach()
+        self._packed = False
+        self._bias: Tensor | None = None if layer.bias is None else layer.bias.detach()
+        self._calls = 0
 
     def forward(self, x: Tensor) -> Tensor:
         """`x W^T + b`."""
-        return packed_linear(x, self._packed, self._bias)
+        self._calls += 1
+        if self._calls == _PACK_AT:
+            self._weight, self._packed = pack(self._weight), True
+        if self._packed:
+            return packed_linear(x, self._weight, self._bias)
+        return linear(x, self._weight, self._bias)
 
 
 def freeze(model: nn.Module) -> None:

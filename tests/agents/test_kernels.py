@@ -25,7 +25,11 @@ def test_packed_and_frozen_layers_give_torchs_products(bias: bool) -> None:
     layer = nn.Linear(72, 96, bias).requires_grad_(False)
     x = torch.randn(5, 3, 72, generator=torch.Generator().manual_seed(0))
     expected = layer(x)
-    assert torch.allclose(packed(layer)(x), expected, atol=1e-5)
+    fast = packed(layer)
+    assert isinstance(fast, PackedLinear)
+    for _ in range(40):
+        assert torch.allclose(fast(x), expected, atol=1e-5)
+    assert fast._packed
     freeze(box := nn.Sequential(layer))
     assert type(box[0]) is FrozenLinear
     assert torch.allclose(box(x), expected, atol=1e-5)
