@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from simko.agents.memory import release
 from simko.agents.sampler import Stream, check_finite, check_sampling, draw, draws
 from simko.agents.slots import Prompt, Slots
 from simko.agents.stops import StopStrings
@@ -120,6 +121,9 @@ class LocalEngine:
                 finished(row.number, row.generation("length"))
         if queue := _queue([row for row in rows if row.budget > 0]):
             self._decode(model, head, sampling, queue, finished)
+        device = model.device
+        del model  # a merged copy and the cache: what comes next has their memory
+        release(device)
         return [[g for g in done[i * n : (i + 1) * n] if g is not None] for i in range(len(prompts))]
 
     def _decode(

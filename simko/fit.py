@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -124,6 +125,7 @@ def burn_in(
 
 def measured(device: torch.device, work: Callable[[], None]) -> int | None:
     """Peak bytes that the process holds while `work` runs; None where that cannot be told."""
+    gc.collect()
     release(device)
     peak = Peak(device)
     peak.start()
@@ -150,8 +152,7 @@ def try_update(
     parameters = [parameter for _, parameter in policy.trainable_parameters()]
     before = [parameter.grad for parameter in parameters]
     moments = [torch.zeros_like(p) for p in parameters for _ in range(2) if not optimizer.state.get(p)]
-    count = max(1, min(settings.micro_batch_tokens // work.capacity, work.rows))
-    batch = _dull_batch(policy, count, work)
+    batch = _dull_batch(policy, settings.micro_batch_tokens, work)
     try:
         accumulate_gradients(
             policy, copy.deepcopy(method), batch, temperature=config.temperature,
@@ -163,20 +164,26 @@ def try_update(
         del moments
 
 
-def _dull_batch(policy: Any, rows: int, work: Job) -> Batch:
-    """`rows` answers of the longest kind, each to a prompt of its own, half of them right."""
-    prompt, new = work.longest_prompt, work.max_new_tokens
-    ids = _dull_ids(policy, rows * (prompt + new)).reshape(rows, prompt + new)
-    verdicts = [Verdict("correct", 1.0), Verdict("incorrect", 0.0)]
-    answers = tuple(
-        Completion(
-            prompt_ids=row[:prompt], ids=row[prompt:], logprobs=np.zeros(new, np.float32),
-            sampled=np.ones(new, np.bool_), text="", finish="length", verdict=verdicts[i % 2],
-        )
-        for i, row in enumerate(ids)
-    )  # fmt: skip
+def _dull_batch(policy: Any, tokens: int, work: Job) -> Batch:
+    """Answers of the longest kind to prompts of about the longest, in groups, as many as `tokens` hold; half of them right."""
+    new, answers, used = work.max_new_tokens, [], 0
+    while len(answers) < work.rows:
+        group, sample = divmod(len(answers), work.group_size)
+        prompt = max(1, work.longest_prompt - group % 2)  # two lengths: attention then needs its mask
+        used += new - 1 + (0 if sample else prompt)
+        if used > tokens and answers:
+            break
+        ids = _dull_ids(policy, (group + 1) * prompt + (len(answers) + 1) * new)
+        verdict = Verdict("incorrect", 0.0) if sample % 2 else Verdict("correct", 1.0)
+        answers.append(
+            Completion(
+                prompt_ids=ids[group * prompt : (group + 1) * prompt], ids=ids[-new:], logprobs=np.zeros(new, np.float32),
+                sampled=np.ones(new, np.bool_), text="", finish="length", verdict=verdict,
+            )
+        )  # fmt: skip
     right = np.array([answer.verdict.correct for answer in answers])
-    return Batch(answers, np.arange(rows), np.where(right, 1.0, -1.0), right, rows * new, rows)
+    groups = np.arange(len(answers)) // work.group_size
+    return Batch(tuple(answers), groups, np.where(right, 1.0, -1.0), right, len(answers) * new, len(answers))
 
 
 def _dull_ids(policy: Any, count: int) -> Any:

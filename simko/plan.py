@@ -22,7 +22,7 @@ LOGIT_BYTES = 32  # of simko.agents.engine: what a slot is counted for, an id of
 SAMPLING_BYTES = (
     20  # what a slot's sampling holds, an id: logits, shifted, probabilities in float32, cumulated in float64
 )
-HEAD_CHUNK_BYTES = 64 * 2**20  # of simko.head
+HEAD_TILE_BYTES = {"cpu": 32 * 2**20, "cuda": 256 * 2**20}  # of simko.head
 # Interpreter and libraries, measured on CPU with torch 2.13 and transformers 5.23; CUDA's context is an assumption.
 RUNTIME_BYTES = {"cpu": 0.47e9, "cuda": 0.60e9}
 USABLE = {"cpu": 0.90, "cuda": 0.97}
@@ -138,20 +138,27 @@ def slot_bytes(shape: Shape, job: Job) -> int:
     return job.capacity * kv_bytes(shape, job.item) + LOGIT_BYTES * shape.vocabulary
 
 
-def activation_bytes(shape: Shape, rank: int, item: int) -> float:
+def key_share(job: Job) -> float:
+    """Keys an answer's attention gathers, for each token of a packed micro-batch: every answer of a group gets its prompt's."""
+    prompt, new, n = job.longest_prompt, job.max_new_tokens, job.group_size
+    return (prompt + n * (prompt + new)) / (prompt + n * new)
+
+
+def activation_bytes(shape: Shape, rank: int, item: int, keys: float = 1.0) -> float:
     """Bytes that one layer keeps for the backward, a token: with LoRA on every linear layer, the base frozen.
 
-    In half precision the float32 adapter keeps a float32 copy of each layer's input, and norms keep theirs. Held against what
-    autograd saves in tests/test_plan.py.
+    `keys` is `key_share`. In half precision the float32 adapter keeps a float32 copy of each layer's input, and norms keep
+    theirs. Held against what autograd saves in tests/test_plan.py.
     """
     d, q, kv, i = shape.hidden, shape.query_width, shape.kv_width, shape.intermediate
     ranks, scales = rank * len(shape.linears), 2 + shape.heads
     norms = (q + kv if shape.qk_norm else 0) * 4
     inner = 4 if shape.gated else 2
+    attention = 2 * q + 2 * keys * q  # query, output; keys and values repeated for each head
     if item == 4:
-        return 4 * (4 * d + 2 * q + 2 * kv + inner * i + ranks + scales) + norms
+        return 4 * (4 * d + q + attention + inner * i + ranks + scales) + norms
     casts = (3 + (2 if shape.gated else 1)) * d + q + i  # the inputs of q, k, v, gate, up; of o; of down
-    return 4 * (casts + 2 * d + ranks + scales) + 2 * (2 * q + 2 * kv + (inner - 1) * i) + norms
+    return 4 * (casts + 2 * d + ranks + scales) + 2 * (attention + (inner - 1) * i) + norms
 
 
 def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
@@ -163,12 +170,24 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
     micro = max(settings.micro_batch_tokens, job.capacity)
     micro = min(micro, max(job.rows * job.capacity, 1))
     merged = settings.decode_weights == "merged"
-    per_layer = activation_bytes(shape, rank, item)
-    kept = shape.layers * (shape.hidden * item if settings.gradient_checkpointing else per_layer)
-    kept += per_layer if settings.gradient_checkpointing else 0
+    per_layer = activation_bytes(shape, rank, item, key_share(job))
+    recompute = settings.gradient_checkpointing
+    kept = shape.layers * (shape.hidden * item if recompute else per_layer)
     prefill = min(PREFILL_TOKENS, job.prompts * job.longest_prompt)
     casts = 0 if item == 4 or merged else 4  # the live adapter computes in float32
     scratch = {"cpu": 4 * 3 * largest, "cuda": 2 * largest}[job.device] if job.quantization != "none" else 0
+    head = Item(
+        "loss head",
+        HEAD_TILE_BYTES[job.device] + micro * shape.hidden * (2 * item + 16),
+        "update",
+        "tiles of logits, E[W], the gradient; no layer's backward is larger",
+    )
+    backward = Item(
+        "backward of a layer",
+        micro * ((per_layer if recompute else 0) + shape.intermediate * (2 * item + (4 if item == 2 else 0))) + scratch,
+        "update",
+        "MLP gradients, its weight dequantised" + ("; its activations" if recompute else ""),
+    )
     items = [
         Item(
             "runtime", RUNTIME_BYTES[job.device], "both", "Python, torch" if job.device == "cpu" else "CUDA, libraries"
@@ -217,20 +236,10 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
             "activations",
             micro * kept,
             "update",
-            f"{micro:,} tokens, " + ("recomputed" if settings.gradient_checkpointing else "all layers kept"),
+            f"{micro:,} tokens, " + ("recomputed" if recompute else "all layers kept"),
         ),
-        Item(
-            "backward of a layer",
-            micro * shape.intermediate * (3 * item + (4 if item == 2 else 0)) + scratch,
-            "update",
-            "its MLP, and its weight dequantised",
-        ),
-        Item(
-            "loss head",
-            2.5 * HEAD_CHUNK_BYTES + micro * shape.hidden * (8 + 2 * item),
-            "update",
-            "a chunk of logits; E[W] and gradient",
-        ),
+        Item("attention masks", micro * job.capacity * item, "update", "of packed rows"),
+        max(head, backward, key=lambda entry: entry.bytes),
     ]
     held = {phase: sum(i.bytes for i in items if i.phase == phase) for phase in ("rollout", "update")}
     spare = 0.05 if job.device == "cuda" else 0.03
