@@ -171,12 +171,15 @@ class RunFolder(Records):
                 remove(aside)
                 path.rename(aside)
         self.rewind(step)
+        self._tidy()
         self.write_manifest(manifest)
 
     def best_checkpoint(self) -> Path | None:
         """The intact checkpoint that `checkpoints/best` points to; None where there is none."""
-        name = str(snapshot.best_of(self.best_path).get("checkpoint"))
-        path = self.checkpoints_path / name
+        try:
+            path = self.checkpoints_path / json.loads(self.best_path.read_text(encoding="utf-8"))["checkpoint"]
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
         return path if path in self.checkpoints() and snapshot.damage(path) is None else None
 
     def adapter(self) -> Path | None:
@@ -194,22 +197,26 @@ class RunFolder(Records):
         """
         final = self.checkpoints_path / f"step-{step:06d}"
         snapshot.save_snapshot(final, step, self.config, policy, optimizer, method)
-        best = self._update_best(step)
-        for old in self.checkpoints()[: -self.config.keep_checkpoints]:
-            if old.name != best.get("checkpoint"):
-                remove(old)
+        self._tidy()
         return final
 
-    def _update_best(self, step: int) -> Mapping[str, Any]:
-        best, every = snapshot.best_of(self.best_path), self.config.checkpoint_every
-        solved = [line.get("solve_rate") or 0.0 for line in self.metrics()[-every:] if line["step"] > step - every]
-        if len(solved) == every and step % every == 0:
-            mean = sum(solved) / every
-            if mean > best.get("value", -1.0) or best.get("step", step) >= step:
-                measure = f"mean training solve rate of steps {step - every + 1} to {step}"
-                best = {"checkpoint": f"step-{step:06d}", "step": step, "value": mean, "measure": measure}
-                write_atomically(self.best_path, json.dumps(best, indent=2) + "\n")
-        return best
+    def _tidy(self) -> None:
+        """Point to the best checkpoint, and remove those beyond it and the newest few. A function of what is on disk."""
+        every, solved = self.config.checkpoint_every, {m["step"]: m.get("solve_rate") or 0.0 for m in self.metrics()}
+        means: dict[str, float] = {}
+        for path in self.checkpoints():
+            step = int(path.name.removeprefix("step-"))
+            if step % every == 0 and all(at in solved for at in range(step - every + 1, step + 1)):
+                means[path.name] = sum(solved[at] for at in range(step - every + 1, step + 1)) / every
+        best = max(means, key=lambda name: means[name], default=None)
+        if best is not None:
+            measure = f"mean training solve rate of the {every} steps before it"
+            text = json.dumps({"checkpoint": best, "value": means[best], "measure": measure}, indent=2) + "\n"
+            if not self.best_path.exists() or self.best_path.read_bytes() != text.encode():
+                write_atomically(self.best_path, text)
+        for old in self.checkpoints()[: -self.config.keep_checkpoints]:
+            if old.name != best:
+                remove(old)
 
     def restore(self, checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer, method: Any = None) -> int:
         """Load the optimizer and method of a checkpoint whose adapter the policy already has; returns its step."""

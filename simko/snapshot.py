@@ -8,7 +8,6 @@ three are functions of (seed, step, task, sample) and of a journal beside the ch
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -131,16 +130,3 @@ def optimizer_tensors(policy: Policy, optimizer: torch.optim.Optimizer) -> dict[
         for name, parameter in policy.trainable_parameters()
         for key, value in optimizer.state.get(parameter, {}).items()
     }
-
-
-def best_of(path: Path) -> Mapping[str, Any]:
-    """The pointer to the best checkpoint; empty where there is none, or a damaged one."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            "checkpoint": str(content["checkpoint"]),
-            "step": int(content["step"]),
-            "value": float(content["value"]),
-        }
-    except (OSError, ValueError, TypeError, KeyError):
-        return {}

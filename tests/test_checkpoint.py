@@ -171,7 +171,7 @@ def test_the_best_is_kept_beside_the_newest(run: RunFolder) -> None:
     assert [path.name for path in run.checkpoints()] == ["step-000004", "step-000009"]
     assert best.name == "step-000004"  # the first of equals, and step 9 ends no interval
     told = json.loads(run.best_path.read_text())
-    assert (told["value"], told["measure"]) == (0.7, "mean training solve rate of steps 3 to 4")
+    assert (told["value"], told["measure"]) == (0.7, "mean training solve rate of the 2 steps before it")
     (best / "state.json").write_text("{}")
     assert run.best_checkpoint() is None
 
