@@ -15,8 +15,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-_BUCKET = 16  # the attended length grows in steps, which keeps kernels and allocations alike
-
 
 class SlotCache(Cache):
     """`rows` slots of at most `capacity` tokens in each of `layers` layers. Keys are `(rows, heads, capacity, head_dim)`."""
@@ -35,15 +33,10 @@ class SlotCache(Cache):
         """The next forward carries prompts; slot `slots[i]` gets a copy of prompt `source[i]`."""
         self._slots, self._source, self._position = slots, source, None
 
-    def decode(self, position: Int[Tensor, "N"], longest: int) -> int:
-        """The next forward carries one token for each of the first N slots, written at `position`.
-
-        Returns the number of positions that attention will see: `longest + 1`, rounded up.
-        """
-        self._source, self._position = None, position
+    def decode(self, position: Int[Tensor, "N"], live: int) -> None:
+        """The next forward carries one token for each of the first N slots, written at `position`; attention sees `live`."""
+        self._source, self._position, self._live = None, position, live
         self._index = torch.arange(len(position), device=position.device)
-        self._live = min(self.capacity, -(-(longest + 1) // _BUCKET) * _BUCKET)
-        return self._live
 
     def move(self, source: Int[Tensor, "M"], target: Int[Tensor, "M"], longest: int) -> None:
         """Overwrite slots `target` with slots `source`, of which the first `longest` positions matter."""

@@ -55,6 +55,7 @@ class LocalEngine:
         slots: at most so many sequences at once.
         sync_every: steps between two looks of the host at the tokens; a sequence that ends between them runs on, unseen.
             1 on CPU, 4 on CUDA. Changes no result.
+        cuda_graphs: replay decode steps as CUDA graphs (see `simko.agents.graphs`: not yet run on a GPU).
 
     Attributes:
         stats: of the last call of `generate`.
@@ -69,6 +70,7 @@ class LocalEngine:
         cache_bytes: int | None = None,
         slots: int | None = None,
         sync_every: int | None = None,
+        cuda_graphs: bool = False,
     ) -> None:
         self._weights = weights
         self._head = head
@@ -78,6 +80,7 @@ class LocalEngine:
         self.cache_bytes = cache_bytes
         self.slots = slots
         self.sync_every = sync_every
+        self.cuda_graphs = cuda_graphs
         self.stats = DecodeStats()
 
     @torch.no_grad()
@@ -137,7 +140,8 @@ class LocalEngine:
         """Decode the rows in `queue`, handing each over as it ends."""
         sync_every = self.sync_every or (_CUDA_SYNC_EVERY if model.device.type == "cuda" else 1)
         capacity = max(len(row.prompt) + row.budget for row in queue) + sync_every - 1
-        slots = Slots(model, min(len(queue), self._fitting_rows(model, capacity, head.weight.shape[0])), capacity)
+        rows = min(len(queue), self._fitting_rows(model, capacity, head.weight.shape[0]))
+        slots = Slots(model, rows, capacity, self.cuda_graphs and model.device.type == "cuda")
         self.stats = stats = DecodeStats(slots=slots.rows)
         ended = self._ended(sampling)
         live: list[_Row] = []  # the row in each slot

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from simko.linear import linear, pack, packed_linear, suits
@@ -38,7 +40,7 @@ class PackedLinear(nn.Module):
         return linear(x, self._weight, self._bias)
 
 
-def freeze(model: nn.Module) -> None:
+def freeze(model: Any) -> None:
     """Turn the plain linear layers of `model` that are not trained into `FrozenLinear`, in place; the output layer stays."""
     output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     for layer in model.modules():

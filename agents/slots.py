@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simko.agents.cache import SlotCache, decode_mask
+from simko.agents.graphs import Replay, StepGraphs
 
+_BUCKET = 16  # the attended length grows in steps, which keeps kernels and allocations alike
 _PREFILL_TOKENS = 4096  # padded prompt tokens a prefill forward
 _PADDING, _SLACK = 1.15, 64  # prompts share a forward while padded tokens stay below this share and number of real ones
 
@@ -22,11 +24,20 @@ Prompt = tuple[int, ...]
 class Slots:
     """`rows` slots of `capacity` tokens on a causal LM's backbone; the first `len(self)` of them are live.
 
+    `graphs`: steps are CUDA graphs, made by `record` where given.
+
     Attributes:
         prefilled: prompt tokens forwarded so far, padding not counted.
     """
 
-    def __init__(self, model: Any, rows: int, capacity: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        rows: int,
+        capacity: int,
+        graphs: bool = False,
+        record: Callable[[Replay], Replay] | None = None,
+    ) -> None:
         self.rows = rows
         self.prefilled = 0
         self._backbone = model.base_model
@@ -35,6 +46,8 @@ class Slots:
         self._position = np.zeros(0, dtype=np.int64)  # where each live slot's next token goes
         self._cache = SlotCache(self._config.num_hidden_layers, rows, capacity)
         self._kept: tuple[Prompt, Tensor, list[tuple[Tensor, Tensor]]] | None = None
+        self._graphs = StepGraphs(rows, capacity, self._device, record) if graphs else None
+        self._capacity = capacity
         self._last_position = (getattr(self._config, "max_position_embeddings", None) or capacity) - 1
 
     def __len__(self) -> int:
@@ -107,8 +120,15 @@ class Slots:
 
     def step(self, tokens: Int[Tensor, "N"]) -> Float[Tensor, "N D"]:
         """Forward one token for each live slot; their hidden states."""
-        position = torch.from_numpy(self._position).to(self._device)
-        live = self._cache.decode(position, int(self._position.max()))
+        position, longest = torch.from_numpy(self._position).to(self._device), int(self._position.max())
+        self._position = self._position + 1
+        if self._graphs is not None:
+            return self._graphs.step(self._forward, tokens, position, longest)
+        return self._forward(tokens, position, min(self._capacity, -(-(longest + 1) // _BUCKET) * _BUCKET))
+
+    def _forward(self, tokens: Int[Tensor, "N"], position: Int[Tensor, "N"], live: int) -> Float[Tensor, "N D"]:
+        """One token of each of the first N slots, attending to the first `live` positions."""
+        self._cache.decode(position, live)
         hidden: Tensor = self._backbone(
             input_ids=tokens[:, None],
             # slots that run on after their end until the host looks may pass the model's context
@@ -117,7 +137,6 @@ class Slots:
             past_key_values=self._cache,
             use_cache=True,
         ).last_hidden_state
-        self._position = self._position + 1
         return hidden[:, 0]
 
     def _masks(self, position: Tensor, live: int) -> Tensor | dict[str, Tensor]:

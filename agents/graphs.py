@@ -1,0 +1,90 @@
+"""CUDA graphs of decode steps, one for each bucket of slots and of attended length. Written with care; NOT YET RUN ON A GPU.
+
+A step of a small batch is bound by the launch of its kernels; a graph launches them all at once. Its tensors have fixed
+addresses and shapes, so tokens and positions are copied into buffers, and slots up to the bucket's size run along: they are
+free ones, and write where the next prompt overwrites. A graph lives as long as its cache: one call of `generate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+Forward = Callable[[Tensor, Tensor, int], Tensor]
+Replay = Callable[[], Tensor]
+
+_LIVE = 128  # attended lengths of graphs; finer ones would be recorded more often than they pay
+_WARM_UPS = 2
+
+
+class StepGraphs:
+    """Replays decode steps, recorded once for each bucket.
+
+    Args:
+        rows: number of slots; a graph has rows, rows / 2, rows / 4 ... of them.
+        capacity: tokens of a slot.
+        device: of the buffers.
+        record: makes a function replayable; a test on CPU gives one that just calls it.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        capacity: int,
+        device: torch.device,
+        record: Callable[[Replay], Replay] | None = None,
+    ) -> None:
+        self._rows, self._capacity = rows, capacity
+        self._tokens = torch.zeros(rows, dtype=torch.int64, device=device)
+        self._position = torch.zeros(rows, dtype=torch.int64, device=device)
+        self._record = record or _Recorder()
+        self._graphs: dict[tuple[int, int], Replay] = {}
+
+    def step(
+        self, forward: Forward, tokens: Int[Tensor, "N"], position: Int[Tensor, "N"], longest: int
+    ) -> Float[Tensor, "N D"]:
+        """Hidden states of the first N slots; the next step overwrites them.
+
+        `forward(tokens, position, live)` is a step of the first `len(tokens)` slots, attending to the first `live` positions.
+        """
+        count, bucket = len(tokens), self._rows
+        while bucket // 2 >= count:
+            bucket //= 2
+        live = min(self._capacity, -(-(longest + 1) // _LIVE) * _LIVE)
+        self._tokens[:count] = tokens
+        self._position[:count] = position
+        self._position[count:] = 0
+        if (bucket, live) not in self._graphs:
+            step = partial(forward, self._tokens[:bucket], self._position[:bucket], live)
+            self._graphs[bucket, live] = self._record(step)
+        return self._graphs[bucket, live]()[:count]
+
+
+class _Recorder:
+    """Records on CUDA; all graphs share one pool of memory, since only one runs at a time."""
+
+    def __init__(self) -> None:
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self, step: Replay) -> Replay:
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(
+            side
+        ):  # lazy initialisation of libraries must not be recorded; writing twice is harmless
+            for _ in range(_WARM_UPS):
+                step()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool):
+            output = step()
+
+        def replay() -> Tensor:
+            graph.replay()
+            return output
+
+        return replay
