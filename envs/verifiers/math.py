@@ -1,8 +1,8 @@
 r"""The maths verifier: is the response's final answer equal to the gold answer?
 
 1. `extract` finds the one final answer. 2. Equal strings and numbers are settled here, exactly. 3. Tuples, lists, sets,
-intervals and matrices are compared shape by shape. 4. What is left are scalars: those that pass `allowlist.admit` are
-compared by math-verify in a worker process (`pool`); the rest differ.
+intervals and matrices are compared shape by shape. 4. What is left are scalars: of those that pass `allowlist.admit`, most
+are settled exactly by `algebra`, the others by math-verify in a worker process (`pool`); those that do not pass differ.
 
 The policy, by example (gold answer 42 unless said):
 
@@ -25,7 +25,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 
-from simko.envs.verifiers import allowlist, pool
+from simko.envs.verifiers import algebra, allowlist, pool
 from simko.envs.verifiers.extract import final_answer, narrowed
 from simko.envs.verifiers.latex import MAX_ANSWER, clean, key, same_string
 from simko.envs.verifiers.letters import one_case
@@ -214,6 +214,9 @@ class _Comparison:
             return False
         if relation and allowlist.letters(gold) != allowlist.letters(answer):
             return False
+        digits = len(answer.rpartition(".")[2]) if significant_digits(answer) >= MIN_DIGITS else None
+        if (settled := algebra.decide(ours, theirs, digits)) is not None:
+            return settled
         pair = one_case(ours, theirs)
         if pair is None:
             return False
@@ -221,8 +224,7 @@ class _Comparison:
         if self.questions >= _MAX_QUESTIONS:
             raise _UndecidedError("timeout")
         self.questions += 1
-        digits = len(answer.rpartition(".")[2]) if significant_digits(answer) >= MIN_DIGITS else None
-        said, used = pool.shared.compare(ours, theirs, digits, limit=max(self.seconds_left, 0.05))
+        said, used = pool.shared.ask(ours, theirs, digits, limit=max(self.seconds_left, 0.05))
         self.seconds_left -= used
         if said in ("timeout", "error"):
             raise _UndecidedError("timeout" if said == "timeout" else "error")

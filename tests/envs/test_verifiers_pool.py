@@ -188,9 +188,9 @@ def test_from_asyncio() -> None:
                 ticks += 1
 
         ticking = asyncio.create_task(tick())
-        answers = [f"\\boxed{{\\sin(x) + {i}}}" for i in range(6)]
-        verdicts = await asyncio.gather(*(grade_async(answer, "2 + \\sin(x)") for answer in answers))
-        also = await asyncio.to_thread(grade, answers[2], "2+\\sin(x)")
+        answers = [f"\\boxed{{\\log(x) + {i}}}" for i in range(6)]
+        verdicts = await asyncio.gather(*(grade_async(answer, "2 + \\log(x)") for answer in answers))
+        also = await asyncio.to_thread(grade, answers[2], "2+\\log(x)")
         ticking.cancel()
         return [v.outcome for v in [*verdicts, also]], ticks
 
@@ -328,6 +328,32 @@ def test_a_reply_that_is_none_is_an_error(line: str, tmp_path: Path) -> None:
     made.close()
 
 
+def test_what_was_answered_is_remembered(quick: Pool) -> None:
+    quick._answers.clear()
+    asked = quick.counts.copy(), quick.starts
+    quick.compare("x", "x")
+    pids = quick.pids
+    for _ in range(3):
+        assert quick.ask("x", "x")[0] == "equal"
+        assert quick.ask("x", "y")[0] == "different"
+        assert quick.ask("x", "loop", limit=0.05) == ("timeout", pytest.approx(0.0, abs=0.05))
+    assert quick.counts["timeout"] == asked[0]["timeout"] + 1
+    assert quick.ask("x", "loop", limit=0.1)[0] == "timeout"  # it had less time before
+    assert quick.counts["timeout"] == asked[0]["timeout"] + 2
+    for _ in range(2):
+        assert quick.ask("x", "kill")[0] == "error"
+    assert quick.counts["error"] == asked[0]["error"] + 2
+    assert pids != quick.pids
+
+
+def test_only_so_much_is_remembered(quick: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "REMEMBERED", 3)
+    quick._answers.clear()
+    for i in (1, 2, 3, 1, 4):
+        quick.ask(str(i), "1")
+    assert [question[0] for question in quick._answers] == ["3", "1", "4"]
+
+
 @pytest.mark.parametrize("workers", [0, -1, 1.5, "2", None, 65])
 def test_a_number_of_workers_that_is_none(workers: object) -> None:
     with pytest.raises(UserError, match="verifier workers"):
@@ -350,17 +376,17 @@ class Fake(Pool):
 @pytest.mark.parametrize("answer", ["timeout", "error"])
 def test_a_worker_that_fails_is_no_wrong_answer(answer: pool.Answer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "shared", Fake(answer))
-    verdict = grade("\\boxed{\\sin(x)+7}", "7+\\sin(x)")
+    verdict = grade("\\boxed{\\log(x)+7}", "7+\\log(x)")
     assert (verdict.outcome, verdict.valid) == (answer, False)
 
 
 def test_all_questions_of_one_answer_share_one_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = Fake("different", 0.3)
     monkeypatch.setattr(pool, "shared", fake)
-    hard = [f"\\lfloor {c} \\rfloor + x" for c in "abcdef"]
+    hard = [f"\\log({c}) + x" for c in "abcdef"]
     assert not math_verifier.answers_equal(",".join(hard[:3]), ",".join(hard[3:]))
     assert fake.limits == pytest.approx([0.8, 0.5, 0.2])
     fake = Fake("equal")
     monkeypatch.setattr(pool, "shared", fake)
-    assert math_verifier.answers_equal("(|a|,\\lfloor b \\rfloor)", "(|d|,\\lfloor e \\rfloor)")
+    assert math_verifier.answers_equal("(\\log(a),\\log(b))", "(\\log(c),\\log(d))")
     assert len(fake.limits) == 2
