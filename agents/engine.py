@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simko.agents.memory import release
-from simko.agents.sampler import Stream, check_finite, check_sampling, draw, draws
-from simko.agents.slots import Prompt, Slots
+from simko.agents.requests import Answers, Prompt, Request, requests
+from simko.agents.sampler import Stream, check_finite, draw, draws
+from simko.agents.slots import Slots
 from simko.agents.stops import StopStrings
 from simko.errors import UserError
 from simko.head import LmHead
@@ -101,33 +101,12 @@ class LocalEngine:
             FloatingPointError: logits that are not finite.
         """
         model, head = self._weights(), self._head()
-        longest = sampling.max_new_tokens
-        budget = [longest] * len(prompts) if budgets is None else [min(longest, b) for b in budgets]
-        if len(seeds) != len(prompts) * n or len(budget) != len(prompts):
-            raise ValueError(f"{len(prompts)} prompts x {n} need as many seeds and {len(prompts)} budgets")
-        check_sampling(sampling.temperature, sampling.top_p, sampling.top_k)
-        _check_prompts(prompts, budget, model.config.get_text_config(), head.weight.shape[0])
-
-        done: list[Generation | None] = [None] * len(seeds)
-
-        def finished(row: int, generation: Generation) -> None:
-            done[row] = generation
-            if on_finish is not None:
-                on_finish(row, generation)
-
-        rows = [
-            _Row(row, tuple(prompts[row // n]), budget[row // n], Stream(seed), [], [])
-            for row, seed in enumerate(seeds)
-        ]
-        for row in rows:
-            if row.budget <= 0:
-                finished(row.number, row.generation("length"))
-        if queue := _queue([row for row in rows if row.budget > 0]):
-            self._decode(model, head, sampling, queue, finished)
-        device = model.device
-        del model  # a merged copy and the cache: what comes next has their memory
-        release(device)
-        return [[g for g in done[i * n : (i + 1) * n] if g is not None] for i in range(len(prompts))]
+        vocabulary = head.weight.shape[0]
+        asked = requests(prompts, n, sampling, seeds, budgets, model.config.get_text_config(), vocabulary)
+        answers = Answers(asked, on_finish)
+        if queue := _queue(answers.waiting):
+            self._decode(model, head, sampling, queue, answers)
+        return answers.groups(n)
 
     def _decode(
         self,
@@ -135,7 +114,7 @@ class LocalEngine:
         head: LmHead,
         sampling: Sampling,
         queue: deque[_Row],
-        finished: Callable[[int, Generation], None],
+        answers: Answers,
     ) -> None:
         """Decode the rows in `queue`, handing each over as it ends."""
         sync_every = self.sync_every or (_CUDA_SYNC_EVERY if model.device.type == "cuda" else 1)
@@ -177,7 +156,7 @@ class LocalEngine:
                 if finish is not None:
                     going[slot] = False
                     stats.generated_tokens += len(row.ids)
-                    finished(row.number, row.generation(finish))
+                    answers.finish(row.row, row.ids, row.logprobs, finish)
             kept = slots.compact(going)
             live, tokens = [live[slot] for slot in kept], tokens[torch.from_numpy(kept).to(tokens.device)]
         stats.prefilled_tokens = slots.prefilled
@@ -228,16 +207,16 @@ class LocalEngine:
             )
 
 
-@dataclass(slots=True)
 class _Row:
-    """One sequence: its place in the answer, what it continues, and what it has drawn so far."""
+    """A sequence under way: what was asked, and what it has drawn so far."""
 
-    number: int
-    prompt: Prompt
-    budget: int
-    stream: Stream
-    ids: list[int]
-    logprobs: list[float]
+    __slots__ = ("budget", "ids", "logprobs", "prompt", "row", "stream")
+
+    def __init__(self, asked: Request) -> None:
+        self.row, self.prompt, self.budget = asked.row, asked.prompt, asked.budget
+        self.stream = Stream(asked.seed)
+        self.ids: list[int] = []
+        self.logprobs: list[float] = []
 
     def take(self, tokens: Sequence[int], logprobs: NDArray[np.floating[Any]], ended: Ended) -> Finish | None:
         """Add tokens up to the one that ends the sequence, and tell how it ended."""
@@ -245,7 +224,7 @@ class _Row:
         finish: Finish | None = None
         for token in tokens:
             self.ids.append(token)
-            finish = "stop" if ended(self.number, self.ids) else "length" if len(self.ids) >= self.budget else None
+            finish = "stop" if ended(self.row, self.ids) else "length" if len(self.ids) >= self.budget else None
             if finish is not None:
                 break
         taken = logprobs[: len(self.ids) - before]
@@ -253,19 +232,16 @@ class _Row:
         self.logprobs += taken.tolist()
         return finish
 
-    def generation(self, finish: Finish) -> Generation:
-        """What the engine returns."""
-        return Generation(np.array(self.ids, dtype=np.int64), np.array(self.logprobs, dtype=np.float32), finish)
 
-
-def _queue(rows: Sequence[_Row]) -> deque[_Row]:
-    """Rows in the order of their start: prompts that may run long first, for the tail of a few long rows is what costs."""
+def _queue(asked: Sequence[Request]) -> deque[_Row]:
+    """Sequences in the order of their start: prompts that may run long first, for a tail of a few long ones is what costs."""
     first: dict[Prompt, int] = {}
     longest: dict[Prompt, int] = {}
-    for row in rows:
-        first.setdefault(row.prompt, row.number)
-        longest[row.prompt] = max(longest.get(row.prompt, 0), len(row.prompt) + row.budget)
-    return deque(sorted(rows, key=lambda row: (-longest[row.prompt], first[row.prompt], row.number)))
+    for request in asked:
+        first.setdefault(request.prompt, request.row)
+        longest[request.prompt] = max(longest.get(request.prompt, 0), len(request.prompt) + request.budget)
+    order = sorted(asked, key=lambda request: (-longest[request.prompt], first[request.prompt], request.row))
+    return deque(_Row(request) for request in order)
 
 
 def vocabulary_of(tokenizer: Any) -> int | None:
@@ -280,19 +256,3 @@ def cache_bytes_per_token(model: Any) -> int:
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return int(2 * config.num_hidden_layers * heads * head_dim * model.dtype.itemsize)
-
-
-def _check_prompts(prompts: Sequence[Sequence[int]], budget: Sequence[int], config: Any, vocabulary: int) -> None:
-    context = getattr(config, "max_position_embeddings", None)
-    for i, (prompt, new) in enumerate(zip(prompts, budget, strict=True)):
-        if not len(prompt):
-            raise UserError(f"prompt {i} has no tokens; a model needs at least one to continue")
-        if not (min(prompt) >= 0 and max(prompt) < vocabulary):
-            raise UserError(
-                f"prompt {i} holds an id outside 0..{vocabulary - 1}; was it encoded with another tokenizer?"
-            )
-        if context is not None and len(prompt) + new > context:
-            raise UserError(
-                f"prompt {i} ({len(prompt)} tokens) and {new} new tokens exceed the model's context of {context}; "
-                "lower max_new_tokens"
-            )

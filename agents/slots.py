@@ -13,12 +13,11 @@ from torch import Tensor
 
 from simko.agents.cache import SlotCache, decode_mask
 from simko.agents.graphs import Replay, StepGraphs
+from simko.agents.requests import Prompt
 
 _BUCKET = 16  # the attended length grows in steps, which keeps kernels and allocations alike
 _PREFILL_TOKENS = 4096  # padded prompt tokens a prefill forward
 _PADDING, _SLACK = 1.15, 64  # prompts share a forward while padded tokens stay below this share and number of real ones
-
-Prompt = tuple[int, ...]
 
 
 class Slots:
