@@ -109,6 +109,8 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         self.format = PromptFormat(self.tokenizer, template or "chat", instruction or "", stop_ids or ())
         self.single_turn = self.reply is None
         self.stop_ids: frozenset[int] = self.format.stop_ids
+        if check_prompts := getattr(self.source, "check_prompts", None):
+            check_prompts(lambda task: len(self.prompt_ids(task)), self.max_prompt_tokens)
 
         self.max_length = self.max_prompt_tokens + self.max_new_tokens
         vocabulary = len(self.tokenizer)

@@ -21,6 +21,7 @@ from simko.types import Task
 
 FIELDS = ("problem", "answer", "id", "level", "extra")
 SPLITS = ("train", "eval", "all")
+MAX_ANSWER = 100_000  # characters: what is longer is not a gold answer but a wrong column
 
 
 Placed = tuple[Task, str]  # a task, and its file and line
@@ -108,9 +109,14 @@ def _task(row: dict[str, Any], path: Path, number: int) -> Task:
             raise UserError(f"{path}:{number}: field '{field}' is {repr(row[field])[:60]}; it must be text or a number")
         fixed[field] = text
     extra = row.get("extra")
-    return Task(
-        fixed["id"], texts["problem"], texts["answer"], fixed["level"], extra if isinstance(extra, dict) else {}
-    )
+    if extra is not None and not isinstance(extra, dict):
+        raise UserError(f"{path}:{number}: field 'extra' is {repr(extra)[:60]}; it must be an object")
+    if len(texts["answer"]) > MAX_ANSWER:
+        raise UserError(
+            f"{path}:{number}: field 'answer' is {texts['answer'][:40]!r}... of {len(texts['answer'])} characters; "
+            f"no answer has more than {MAX_ANSWER}"
+        )
+    return Task(fixed["id"], texts["problem"], texts["answer"], fixed["level"], extra or {})
 
 
 def _from_folder(folder: Path, split: str, sieve: Sieve) -> list[Placed]:

@@ -85,7 +85,9 @@ def read_table(path: Path, sieve: Sieve | None = None) -> Iterable[tuple[int, Ro
         try:
             rows = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"{path}: cannot be read as JSON ({str(error)[:80]})") from error
+            raise UserError(
+                f"{path}: cannot be read as JSON ({str(error)[:80]}); give it whole, or as .jsonl"
+            ) from error
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise UserError(f"{path}: not a list of objects; give one object a row, or a .jsonl file")
         return enumerate(rows, 1)
@@ -100,7 +102,7 @@ def _read_parquet(path: Path) -> list[Row]:
     try:
         return parquet.read_table(path).to_pylist()
     except (OSError, ValueError) as error:  # pyarrow's own errors are of these
-        raise UserError(f"{path}: cannot be read as parquet ({str(error)[:80]})") from error
+        raise UserError(f"{path}: cannot be read as parquet ({str(error)[:80]}); fetch it again") from error
 
 
 def read_hub(name: str, hub: str, configs: tuple[str, ...], part: str, looked: list[str]) -> Iterable[Row]:

@@ -111,6 +111,28 @@ class RowSource:
                 raise UserError(f"{self.name}: no row has an answer that '{verifier}' verifies; take another verifier")
             self._set(good)
 
+    def check_prompts(self, tokens: Callable[[Task], int], limit: int) -> None:
+        """Refuse, by its place, a task whose prompt has more than `limit` tokens, or leave it out with `keep_good`.
+
+        `tokens` counts those of a task's prompt. No token is shorter than a byte, so only long problems are counted.
+        """
+        around = tokens(Task("", " ", "")) + 8
+        good = []
+        for task in self._tasks:
+            at_most = 4 * len(task.problem) + around
+            found = at_most if at_most <= limit else len(task.problem.encode()) + around
+            if found > limit and (found := tokens(task)) > limit:
+                self._sieve.refuse(
+                    f"{self._places[task.id]}: field 'problem' makes a prompt of {found} tokens ({task.problem[:40]!r}...), "
+                    f"and max_prompt_tokens is {limit}; shorten it, or raise --max-prompt-tokens"
+                )
+            else:
+                good.append(task)
+        if len(good) < len(self._tasks):
+            if not good:
+                raise UserError(f"{self.name}: no prompt has {limit} tokens or less; raise --max-prompt-tokens")
+            self._set(good)
+
     def draw(self, rng: np.random.Generator) -> Task:
         """One task, uniformly at random."""
         return self._tasks[int(rng.integers(len(self._tasks)))]
@@ -182,18 +204,41 @@ def _parse(line: bytes, path: Path, number: int, sieve: Sieve) -> dict[str, Any]
         text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         if not text.strip():
             return None
-        row = json.loads(text)
+        row = json.loads(text, object_pairs_hook=_once)
     except UnicodeDecodeError as error:
         sieve.refuse(f"{path}:{number}: not UTF-8 ({error.reason}); save the file as UTF-8")
         return None
+    except _TwiceError as error:
+        sieve.refuse(f"{path}:{number}: field '{str(error)[:60]}' occurs twice; leave one out")
+        return None
     except (ValueError, RecursionError) as error:
-        where = f" at column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-        sieve.refuse(f"{path}:{number}: not JSON{where}; each line must be one JSON object")
+        sieve.refuse(f"{path}:{number}: {why_no_json(error)}")
         return None
     if not isinstance(row, dict):
         sieve.refuse(f'{path}:{number}: {type(row).__name__}, not an object; write {{"problem": ..., "answer": ...}}')
         return None
     return row
+
+
+class _TwiceError(Exception):
+    pass
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _TwiceError(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+def why_no_json(error: ValueError | RecursionError) -> str:
+    """What is wrong with a text that `json` refused, and the mend."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON at column {error.colno}; each line must be one JSON object"
+    if isinstance(error, RecursionError):
+        return "not JSON but nested too deeply; each line must be one JSON object"
+    return "not JSON that can be read, a whole number of too many digits; write it as text"
 
 
 def text_of(value: Any) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import simko.envs
 from simko.envs import grade
 from simko.envs.split import is_eval
 from simko.envs.tasks.jsonl import JSONL
@@ -93,7 +94,11 @@ BAD = [
     ('{"problem": "p\\ud800", "answer": "a"}', "field 'problem' is"),
     ('{"problem": "p", "answer": "a", "id": []}', r"field 'id' is \[\]"),
     ('{"problem": "p", "answer": "a", "level": {}}', "field 'level' is"),
-    ("[" * 100_000, "not JSON"),
+    ("[" * 100_000, "not JSON but nested too deeply"),
+    ('{"problem": "p", "answer": ' + "9" * 5000 + "}", "too many digits; write it as text"),
+    ('{"problem": "p", "answer": "a", "answer": "b"}', "field 'answer' occurs twice"),
+    ('{"problem": "p", "answer": "a", "extra": [1]}', r"field 'extra' is \[1\]; it must be an object"),
+    ('{"problem": "p", "answer": "' + "(" * 100_001 + '"}', r"field 'answer' is '\(+'... of 100001 characters"),
 ]
 
 
@@ -143,3 +148,18 @@ def test_numbers_byte_order_mark_and_balanced_braces(tmp_path: Path) -> None:
     assert made.get("5").problem == "a"
     for task in made.tasks(None, 0):
         assert grade(made.answer(task), task.gold, "exact").correct
+
+
+def test_a_prompt_that_is_too_long_is_found_before_anything_is_sampled(tmp_path: Path) -> None:
+    rows = [*ROWS[:20], {"problem": "word " * 200, "answer": "1"}]
+    path = write(tmp_path / "a.jsonl", rows)
+    with pytest.raises(
+        UserError, match=r"a\.jsonl:21: field 'problem' makes a prompt of \d+ tokens .*--max-prompt-tokens"
+    ):
+        simko.envs.make("simko/JSONL-v0", data=str(path), split="all", max_prompt_tokens=300)
+    kept = {"data": str(path), "split": "all", "source_options": {"keep_good_rows": True}}
+    source = simko.envs.make("simko/JSONL-v0", **kept, max_prompt_tokens=300).source
+    assert (source.size, len(source.bad_rows)) == (20, 1)
+    assert simko.envs.make("simko/JSONL-v0", **kept, max_prompt_tokens=1200).source.size == 21
+    with pytest.raises(UserError, match="no prompt has 2 tokens or less"):
+        simko.envs.make("simko/JSONL-v0", **kept, max_prompt_tokens=2)

@@ -45,7 +45,7 @@ def _of(path: Path) -> Any:
     data = path.read_bytes()
     if path.name.endswith(".gz"):
         data = gzip.decompress(data)
-    if path.name.endswith((".jsonl", ".jsonl.gz")):
+    if path.name.endswith((".jsonl", ".jsonl.gz")) and path.parent.name != "verdicts":
         return [_timeless(json.loads(line)) for line in data.decode().splitlines()]
     if path.suffix == ".json" and "adapter" not in path.parts:
         return _timeless(json.loads(data))

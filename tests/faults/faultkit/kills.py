@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,20 @@ KILLED = -signal.SIGKILL
 def random_kills(lab: Lab) -> Result:
     """SIGKILL at a random moment; half of them a second time while resuming; every tenth a whole `python cli.py`."""
     reference, draws = lab.reference(), lab.random("kills")
-    usual = 2.0
+    usual = lab.once("usual seconds", lambda: _usual_seconds(lab))
 
     def trial(server: Server, cwd: Path, item: tuple[int, float, float, bool]) -> str | None:
         _, first, second, fresh = item
-        ran = server.run([*TINY, "--out", "run"], cwd, signals=[(first * usual, signal.SIGKILL)], fresh=False)
-        if ran.rc not in (0, KILLED) or ran.trouble():
-            return ran.trouble() or ran.brief()
+        for _ in range(6):  # a moment after the end is no kill: half as late, then
+            ran = server.run([*TINY, "--out", "run"], cwd, signals=[(first * usual, signal.SIGKILL)])
+            if ran.rc not in (0, KILLED) or ran.trouble():
+                return ran.trouble() or ran.brief()
+            if ran.rc == KILLED:
+                break
+            shutil.rmtree(cwd / "run")
+            first /= 2
+        else:
+            return "never killed in time"
         if second:
             again = finish(server, cwd, signals=[(second * usual, signal.SIGKILL)])
             if again.rc not in (0, KILLED) or again.trouble():
@@ -35,6 +43,11 @@ def random_kills(lab: Lab) -> Result:
         for n in range(3 if lab.quick else 50)
     ]
     return lab.each("kill -9 at a random moment, then --resume", trial, items)
+
+
+def _usual_seconds(lab: Lab) -> float:
+    with lab.server() as server:
+        return server.run([*TINY, "--out", "run"], lab.folder()).seconds
 
 
 def save_points(lab: Lab) -> Result:

@@ -67,10 +67,10 @@ class Lab:
         chosen = sorted(self.random(name).sample(range(len(items)), count))
         return [items[i] for i in chosen]
 
-    def each(self, name: str, trial: Trial, items: Iterable[Any]) -> Result:
+    def each(self, name: str, trial: Trial, items: Iterable[Any], jobs: int = 0) -> Result:
         """Try every item, several at a time; a trial that raises has failed."""
         items = list(items)
-        with ThreadPoolExecutor(self.jobs) as pool:
+        with ThreadPoolExecutor(jobs or self.jobs) as pool:
             found = list(pool.map(lambda item: self._try(trial, item), items))
         failures = [f"{item}: {what}" for item, what in zip(items, found, strict=True) if what]
         return Result(name, len(items), failures)
@@ -99,7 +99,7 @@ class Lab:
                 folder = self.folder()
                 ran = server.run([*TINY, *more, "--out", "run"], folder)
                 if ran.rc:
-                    raise RuntimeError(f"the reference run fails: {ran.brief()}\n{ran.err}")
+                    raise RuntimeError(f"the reference run fails: {ran.brief()}")
                 return folder / "run"
 
         return self.once(f"reference {' '.join(more)}", make)
@@ -121,9 +121,12 @@ class Lab:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def finish(server: Server, cwd: Path, more: Sequence[str] = (), **kwargs: Any) -> Ran:
-    """What a user does after a crash: `--resume`, or where that says that no run has begun, the same command again."""
-    ran = server.run(["train", "--resume", "run"], cwd, **kwargs) if (cwd / "run").exists() else None
+def finish(server: Server, cwd: Path, more: Sequence[str] = (), seen: Path | None = None, **kwargs: Any) -> Ran:
+    """What a user does after a crash: `--resume`, or where that says that no run has begun, the same command again.
+
+    `seen` is `cwd` as this process reaches it, where that differs.
+    """
+    ran = server.run(["train", "--resume", "run"], cwd, **kwargs) if ((seen or cwd) / "run").exists() else None
     if ran is None or (ran.refusal and "is not a run folder" in ran.refusal):
         ran = server.run([*TINY, *more, "--out", "run"], cwd, **kwargs)
     return ran

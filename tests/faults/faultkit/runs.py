@@ -66,9 +66,12 @@ class Server:
     """The fork server (see `server.py`), one run at a time. A context manager."""
 
     base: Path
+    full: Path | None = None
+    """A folder where the server, and it alone, sees a small file system of its own."""
     _process: Any = None
     _replies: Any = None
     _count: int = 0
+    _log: Any = None
     _lock: Any = field(default_factory=threading.Lock)
 
     def __enter__(self) -> Server:
@@ -78,18 +81,25 @@ class Server:
             **{"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "MPLBACKEND": "Agg", "TOKENIZERS_PARALLELISM": "false"},
             **{"PYTHONWARNINGS": "ignore", "COLUMNS": "200", "NO_COLOR": "1"},
         }
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", str(Path(__file__).with_name("server.py")), str(writing)],
-            stdin=subprocess.PIPE,
-            pass_fds=(writing,),
-            env=environment,
-            text=True,
-        )
+        self._log = self.base / f"server-{id(self)}.log"
+        command = [sys.executable, "-P", str(Path(__file__).with_name("server.py")), str(writing)]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command if self.full is None else small_disk(self.full, command),
+                stdin=subprocess.PIPE,
+                stderr=log,
+                pass_fds=(writing,),
+                env=environment,
+                text=True,
+            )
         os.close(writing)
         self._replies = os.fdopen(reading)
-        if "ready" not in self._hear():
-            raise RuntimeError("the fork server does not come up")
+        self._hear()
         return self
+
+    def seen(self, path: Path) -> Path:
+        """A path of the server's own file system, as this process reaches it."""
+        return path if self.full is None else Path(f"/proc/{self._process.pid}/root{path}")
 
     def __exit__(self, *_: object) -> None:
         self._process.stdin.close()
@@ -139,7 +149,7 @@ class Server:
     def _hear(self) -> dict[str, Any]:
         line = self._replies.readline()
         if not line:
-            raise RuntimeError("the fork server ended")
+            raise RuntimeError(f"the fork server ended: {self._log.read_text('utf-8', 'replace')[-2000:]}")
         return dict(json.loads(line))
 
 
@@ -149,6 +159,30 @@ def _send(pid: int, signals: Sequence[tuple[float, int]], ended: threading.Event
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+DISK_BYTES = 4 << 20
+
+
+def small_disk(folder: Path, command: Sequence[str]) -> list[str]:
+    """A command for which `folder`/disk is a file system of `DISK_BYTES`, and `folder`/read-only the same, read-only."""
+    disk, fixed = folder / "disk", folder / "read-only"
+    for path in (disk, fixed):
+        path.mkdir(parents=True, exist_ok=True)
+    script = (
+        f"mount -t tmpfs -o size={DISK_BYTES} none '{disk}' && mount --bind '{disk}' '{fixed}' && "
+        f"mount -o remount,bind,ro '{fixed}' && exec \"$@\""
+    )
+    return ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", *command]
+
+
+def can_mount(folder: Path) -> str | None:
+    """Why there cannot be a small file system here; None where there can."""
+    try:
+        done = subprocess.run(small_disk(folder, ["true"]), capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"no small file system here: {error}"
+    return f"no small file system here: {done.stderr.strip()}" if done.returncode else None
 
 
 def copy_run(source: Path, to: Path) -> Path:

@@ -52,12 +52,13 @@ def _import_everything() -> None:
     torch.set_num_threads(1)
     import bitsandbytes  # noqa: F401
     import peft  # noqa: F401
+    import transformers  # noqa: F401
+
     import simko.cli
     import simko.cli.export
     import simko.envs
     import simko.evaluate
     import simko.train  # noqa: F401
-    import transformers  # noqa: F401
     from simko.agents import LoraPolicy
     from simko.settings import train_config
 

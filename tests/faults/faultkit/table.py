@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from faultkit import kills
+from faultkit import damage, disk, kills, rows
 from faultkit.lab import Lab, Result
 
 SCENARIOS: dict[str, Callable[[Lab], Result]] = {
@@ -17,8 +17,20 @@ SCENARIOS: dict[str, Callable[[Lab], Result]] = {
     "save": kills.save_points,
     "start": kills.start_points,
     "resume": kills.resume_points,
+    "full": disk.really_full,
+    "space": disk.every_operation,
+    "results": disk.results_on_full_disk,
+    "readonly": disk.read_only,
+    "damage": damage.files,
+    "folders": damage.folders,
+    "rows": rows.malformed,
+    "odd": rows.harmless,
 }
 """By the name that `--only` takes, in the order of the table."""
+
+
+SHOWN = 12
+"""Failures of a scenario that are printed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,8 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tell(name, results[-1], time.monotonic() - started)
     print(markdown(results) if given.markdown else text(results))
     for result in results:
-        for failure in result.failures:
-            print(f"FAILED  {result.name}: {failure}")
+        for failure in result.failures[:SHOWN]:
+            print(f"FAILED  {result.name}: {failure[:400]}")
+        if len(result.failures) > SHOWN:
+            print(f"FAILED  {result.name}: and {len(result.failures) - SHOWN} more")
     print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
     return int(any(result.failures for result in results))
 
