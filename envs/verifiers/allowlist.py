@@ -130,7 +130,7 @@ def _sizes_ok(tokens: list[str]) -> bool:
                 return False
         elif token == "\\binom":
             group = tokens[i + 1 : i + 12]
-            if any(t.isdigit() and int(t) > MAX_BINOMIAL for t in group) or "^" in group:
+            if any(t.isdigit() and int(t) > MAX_BINOMIAL for t in group) or "^" in group or "\\binom" in group:
                 return False
     return budget <= MAX_EXPONENT
 

@@ -67,7 +67,7 @@ def _word(text: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", _plain(text))
+    return re.findall(r"[^\W_]+(?:['’-][^\W_]+)*|\?", _plain(text))
 
 
 def _brackets(response: str, gold: str) -> Verdict:

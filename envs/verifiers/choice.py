@@ -14,13 +14,14 @@ from simko.types import Verdict
 MAX_CHARS = 200
 _TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s?\{([^{}]*)\}")
 _LETTER = re.compile(r"(?:option|choice)?\s?(?:\(([a-z])\)|([a-z])\)|([a-z])(?=[.:]|$))[.:]?(\s?.*)", re.IGNORECASE)
+_TYPE_SETTING = re.compile(r"\\[,;:! ()\[\]]|\\(?:displaystyle|left|right|[bB]igg?[lr]?|q?quad)(?![A-Za-z])")
 _OTHERWISE = re.compile(r"(?:or|and|nor|unless|except|but|maybe|is|was)\b|isn't|[/,&?]")
 
 
 def normal(text: str) -> str:
     """The choice that `text` states: a lower-case letter or word; the text itself, lower-case, where it states neither."""
-    text = _TEXT.sub(r"\1", text[:MAX_CHARS]).strip(" \t\n$*_`\"'.,;:!").lower()
-    match = _LETTER.fullmatch(text)
+    text = _TYPE_SETTING.sub("", _TEXT.sub(r"\1", text[:MAX_CHARS])).strip(" \t\n$*_`\"'.,;:!").lower()
+    match = _LETTER.fullmatch(re.sub(r"\(\s?([a-z])\s?\)", r"(\1)", text))
     if match:
         rest = match[4].strip()
         if not _OTHERWISE.match(rest) and not re.search(r"\([a-z]\)", rest):

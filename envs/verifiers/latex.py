@@ -23,7 +23,7 @@ _UNICODE = {
     "°": r"^\circ ", "²": "^{2}", "³": "^{3}", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}",
     "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ",
     "±": r"\pm ", "⟨": r"\langle ", "⟩": r"\rangle ", "，": ",", "。": ".", "（": "(", "）": ")", "：": ":", "％": "%",
-    "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u200b": "", "\x00": "", "“": "", "”": "", "‘": "'", "’": "'", "|": "|",
+    "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u200b": "", "\x00": "\ufffd", "“": "", "”": "", "‘": "'", "’": "'", "|": "|",
 }  # fmt: skip
 _TABLE = str.maketrans(_UNICODE)
 _RENAMED = {
@@ -63,12 +63,14 @@ def _primes(match: re.Match[str]) -> str:
 def clean(text: str) -> str:
     r"""One spelling: delimiters, spacing and styling gone, variants of a command made one, Unicode and words made LaTeX."""
     text = text[: MAX_ANSWER + 1].translate(_TABLE).replace("\r", " ").replace("\n", " ").replace("\t", " ").strip()
+    if not text.isascii():
+        text = "".join("\ufffd" if c.isdigit() and not c.isascii() else c for c in text)  # \d and int() would read them
     if "matrix" in text or "array" in text:  # noqa: SIM108
         text = text.replace("\\\\", _ROW)  # the end of a row
     else:
         text = re.sub(r"\\\\(?=[A-Za-z])", r"\\", text)  # a command whose backslash was escaped
     text = text.strip("*` ").replace(r"\$", " \\usd ").replace("$", "")
-    text = re.sub(r"\\[()\[\]](?![a-zA-Z])", lambda m: "" if m.start() == 0 or m.end() == len(text) else m[0], text)
+    text = re.sub(r"\\[()\[\]]", lambda m: "" if m.start() == 0 or m.end() == len(text) else m[0], text)
     text = re.sub(r"\\phantom\s*\{[^{}]*\}|\\hspace\s*\{[^{}]*\}", " ", text)
     text = _COMMAND.sub(_command, text)
     text = _TEXT_FUNCTION.sub(r"\\\1 ", text)

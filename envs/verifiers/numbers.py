@@ -50,7 +50,7 @@ class Number:
 
 def parse_number(text: str) -> Number | None:
     """The number that `text` is and nothing else; None where it is no number, or too long."""
-    if len(text) > MAX_CHARS:
+    if len(text) > MAX_CHARS or any(c.isdigit() and not c.isascii() for c in text):
         return None
     text = _SPACING.sub(
         lambda m: "," if m.group() == "{,}" else "" if m.group() == "\\!" else " ", text.translate(_SIGNS)

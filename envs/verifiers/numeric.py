@@ -7,6 +7,7 @@ the left (`x = 8`), a currency sign and a unit are dropped.
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from simko.envs.verifiers.extract import MAX_WHOLE, final_answer, is_bare
@@ -16,11 +17,14 @@ from simko.envs.verifiers.structure import is_name, sides
 from simko.envs.verifiers.units import split_unit
 from simko.types import Verdict
 
+_STYLED = re.compile(r"^\\text\s?\{([^{}]{1,60})\}$")
+
 
 def stated(text: str) -> Number | None:
     """The number that `text` states; None where it states none, or an equation that does not hold."""
     *before, last = sides(clean(text))
-    value = parse_number(split_unit(last)[0])
+    last = _STYLED.sub(r"\1", split_unit(last)[0])
+    value = parse_number(last[1:-1] if (last[:1], last[-1:]) in (("(", ")"), ("{", "}")) else last)
     if value is None:
         return None
     if before and is_name(before[0]):
