@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 import simko
-from simko.cli import doctor, env, export, runs, talk
+from simko.cli import doctor, env, export, runs, talk, verify
 from simko.cli.output import fail, note
 from simko.errors import UserError
 from simko.signals import INTERRUPTED, TERMINATING, StopSignals, leave_quietly
@@ -112,4 +112,5 @@ runs.add_to(app)
 env.add_to(app)
 talk.add_to(app)
 export.add_to(app)
+verify.add_to(app)
 doctor.add_to(app)
