@@ -88,7 +88,7 @@ class LoraPolicy:
         make_trainable(self._causal_lm)
         self._states = HiddenStates(self._causal_lm, gradient_checkpointing)
         self.eos_ids = _eos_ids(self._causal_lm, tokenizer)
-        self.engine = LocalEngine(self._decoding_model, self.lm_head, self.eos_ids, tokenizer)
+        self.engine: Any = LocalEngine(self._decoding_model, self.lm_head, self.eos_ids, tokenizer)
         self.engine.check()
         self._actor = Actor(seed, vocabulary_of(tokenizer))
 

@@ -12,8 +12,10 @@ import gymnasium
 import torch
 
 from simko.agents import LoraPolicy
+from simko.agents.engines import make_engine
 from simko.envs import TokenEnv
 from simko.envs import make as make_registered
+from simko.errors import UserError
 
 _RECORDED = ("simko", "torch", "transformers", "peft", "bitsandbytes", "gymnasium", "math-verify", "sympy", "numpy")
 
@@ -39,6 +41,12 @@ def make_policy(config: Any, adapter: str | Path | None = None, dtype: str | tor
     )
     if config.cache_bytes is not None:
         policy.engine.cache_bytes = config.cache_bytes
+    if config.engine != "local":
+        if config.engine == "vllm" and not config.tis_clip:
+            raise UserError(
+                "config: engine is vllm, whose log-probs are not the trainer's; set tis_clip, to 2 for example"
+            )
+        policy.engine = make_engine(config.engine, policy)
     return policy
 
 

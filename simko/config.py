@@ -20,6 +20,7 @@ from simko.errors import UserError, nearest
 
 Quantization = Literal["nf4", "int8", "none"]
 DecodeWeights = Literal["auto", "live", "merged"]
+EngineName = Literal["local", "generate_batch", "vllm"]
 Logger = Literal["tensorboard", "wandb", "trackio", "none"]
 
 
@@ -68,6 +69,7 @@ class TrainConfig:
         None, "recompute activations in the backward: less memory, more time; planned where empty"
     )
     decode_weights: DecodeWeights = setting("auto", "live quantised layers, or a merged copy: faster, more memory")
+    engine: EngineName = setting("local", "what decodes: local, transformers' generate_batch, or vllm (an extra)")
     cache_bytes: int | None = setting(None, "decode engine's keys, values, logits; planned where empty", minimum=1)
     burn_in: bool | None = setting(
         None, "try the worst case before step 1; where empty: on CUDA, and where the plan takes half the memory"
