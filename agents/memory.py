@@ -10,11 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 _M_MMAP_THRESHOLD = -3  # of malloc.h
-_CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def release(device: torch.device) -> None:
@@ -39,23 +37,9 @@ def keep_apart(device: torch.device) -> None:
         mallopt(_M_MMAP_THRESHOLD, 4 * 2**20)
 
 
-def total_bytes(device: torch.device) -> int:
-    """What a process may take: the free memory of a GPU; the machine's, or its container's limit, on CPU."""
-    if device.type == "cuda":
-        held = torch.cuda.memory_reserved(device)  # ours already
-        return int(torch.cuda.mem_get_info(device)[0] + held)
-    return cpu_bytes()
-
-
-def cpu_bytes() -> int:
-    """The machine's memory, or its container's limit where that is less. Not what is free: equal runs must plan alike."""
-    total = int(psutil.virtual_memory().total)
-    for path in _CGROUP:
-        try:
-            total = min(total, int(path.read_text()))
-        except (OSError, ValueError):  # no such file, or "max"
-            continue
-    return total
+def cuda_bytes(device: torch.device) -> int:
+    """What this process may take of a GPU: what is free, and what it holds already."""
+    return int(torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device))
 
 
 class Peak:

@@ -15,10 +15,10 @@ from rich.console import Console
 
 from simko import lookup
 from simko.agents.loading import pick_device
-from simko.agents.memory import Peak, release, total_bytes
+from simko.agents.memory import Peak, cuda_bytes, release
 from simko.config import TrainConfig
 from simko.errors import UserError
-from simko.plan import CPU_CACHE_BYTES, GB, MICRO_BATCH_TOKENS, Forecast, Job, Plan, Settings, choose, forecast
+from simko.plan import CPU_CACHE_BYTES, GB, MICRO_BATCH_TOKENS, Forecast, Job, Plan, Settings, choose, forecast, verdict
 from simko.shapes import Shape
 from simko.types import Batch, Completion, Sampling, Verdict
 from simko.update import accumulate_gradients
@@ -32,7 +32,8 @@ def planned(config: TrainConfig, console: Console | None = None) -> TrainConfig:
     Raises:
         UserError: it does not fit, and `config.force` is off. The line says what would.
     """
-    if None not in (config.micro_batch_tokens, config.gradient_checkpointing, config.cache_bytes):
+    given = (config.micro_batch_tokens, config.gradient_checkpointing, config.cache_bytes)
+    if None not in given and config.decode_weights != "auto":
         return config
     device = pick_device(config.device)
     try:
@@ -50,7 +51,7 @@ def plan_of(config: TrainConfig, device: torch.device) -> Plan:
     """The plan of a config on a device that is here; raises `UserError` where there is nothing to plan from."""
     found = lookup.facts(config.model)
     work = lookup.job(config, "cuda" if device.type == "cuda" else "cpu", found)
-    memory = total_bytes(device) if config.memory is None else lookup.parse_bytes(config.memory)
+    memory = memory_of(config, device)
     return choose(
         found.shape,
         work,
@@ -62,14 +63,11 @@ def plan_of(config: TrainConfig, device: torch.device) -> Plan:
     )
 
 
-def verdict(plan: Plan) -> str:
-    """One line: whether it fits, how much of what, and in which phase."""
-    held = plan.forecast
-    phase = "rollout" if held.rollout >= held.update else "update"
-    return (
-        f"{'fits' if plan.fits else 'does not fit'}: {held.peak / GB:.2f} of {plan.memory / GB:.1f} GB, in the {phase} "
-        f"({'rollout' if phase == 'update' else 'update'} {min(held.rollout, held.update) / GB:.2f})"
-    )
+def memory_of(config: TrainConfig, device: torch.device) -> float:
+    """Bytes to plan for: those of `config.memory`, or what the device has."""
+    if config.memory is not None:
+        return lookup.parse_bytes(config.memory)
+    return float(cuda_bytes(device) if device.type == "cuda" else lookup.machine_bytes())
 
 
 def burn_in(
@@ -91,7 +89,7 @@ def burn_in(
     )
     expected = forecast(shape, work, settings)
     kept: dict[str, Any] = {"forecast_rollout": int(expected.rollout), "forecast_update": int(expected.update)}
-    memory = total_bytes(policy.device) if config.memory is None else lookup.parse_bytes(config.memory)
+    memory = memory_of(config, policy.device)
     wanted = config.burn_in
     if wanted is None:
         wanted = policy.device.type == "cuda" or expected.peak > memory / 2
@@ -166,7 +164,8 @@ def try_update(
 
 def _dull_batch(policy: Any, tokens: int, work: Job) -> Batch:
     """Answers of the longest kind to prompts of about the longest, in groups, as many as `tokens` hold; half of them right."""
-    new, answers, used = work.max_new_tokens, [], 0
+    new, used = work.max_new_tokens, 0
+    answers: list[Completion] = []
     while len(answers) < work.rows:
         group, sample = divmod(len(answers), work.group_size)
         prompt = max(1, work.longest_prompt - group % 2)  # two lengths: attention then needs its mask

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import psutil
 
 from simko.config import TrainConfig
 from simko.errors import UserError
 from simko.plan import Job
 from simko.shapes import Shape, built_in, nearest_built_in
 
+_CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _UNITS = {"": 1e9, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _SAMPLED = 64  # prompts whose length is looked at
 _TEMPLATE_TOKENS = 48  # what a chat template may add
@@ -41,16 +43,17 @@ def facts(model: str) -> Facts:
         UserError: nothing there that can be planned, or the Hub is out of reach and the table does not have it.
     """
     if model == "tiny":
-        return _of_folder(model, Path(str(resources.files("simko.agents"))) / "tiny")
+        return _of_folder(model, Path(__file__).parent / "agents" / "tiny")
     path = Path(model).expanduser()
     if path.is_dir():
         return _of_folder(model, path)
     if path.suffix == ".gguf":
         return _of_gguf(path)
-    if (cached := _cached(model)) is not None:
+    on_hub = re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", model) is not None
+    if on_hub and (cached := _cached(model)) is not None:
         return _of_folder(model, cached)
     known = built_in(model)
-    if model.count("/") == 1 and not model.startswith((".", "/", "~")):
+    if on_hub:
         try:
             return _of_hub(model)
         except UserError:
@@ -106,6 +109,17 @@ def parse_bytes(text: str, where: str = "--memory") -> float:
     return float(match[1]) * size
 
 
+def machine_bytes() -> int:
+    """The machine's memory, or its container's limit where that is less. Not what is free: equal runs must plan alike."""
+    total = int(psutil.virtual_memory().total)
+    for path in _CGROUP:
+        try:
+            total = min(total, int(path.read_text()))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return total
+
+
 def _of_folder(model: str, folder: Path) -> Facts:
     shape = Shape.from_config(model, _json(folder / "config.json", model))
     disk = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
@@ -133,8 +147,6 @@ def _of_hub(model: str) -> Facts:
 
 def _cached(model: str) -> Path | None:
     """The snapshot of a Hub id whose weights are in the cache already."""
-    if model.count("/") != 1:
-        return None
     import huggingface_hub
 
     for name in ("model.safetensors", "model.safetensors.index.json"):
@@ -186,8 +198,13 @@ def _of_gguf(path: Path) -> Facts:
 
 def _longest_prompt(own: Mapping[str, Any], config: TrainConfig, data: str | None, found: Facts | None) -> int | None:
     """Tokens of the longest of some drawn prompts, with room for a template; None where none can be drawn."""
+    from simko.envs.registry import specs
     from simko.envs.token_env import load_object
 
+    name = config.env.rpartition(":")[2]
+    procedural = all(info.source == "procedural" for info in specs() if info.id == name)
+    if not procedural and data is None and not os.environ.get("SIMKO_DATA"):
+        return None  # the data would be fetched
     try:
         source = load_object(own["source"])(split="train", level=config.level, data=data)
         rng = np.random.default_rng(0)

@@ -15,7 +15,10 @@ from simko.shapes import Shape
 
 Phase = Literal["both", "rollout", "update"]
 GB = 1e9
-MICRO_BATCH_TOKENS = 8192  # where memory allows; fewer halves, down to the longest row
+MICRO_BATCH_TOKENS = 8192  # where memory allows; halved down to the longest row where it does not
+# Micro-batches below this cost more time than recomputation does: a third of the update on CUDA, measured on neither.
+LEAST_KEPT_TOKENS = {"cpu": 512, "cuda": 2048}
+CPU_COMFORT_BYTES = 4e9  # small micro-batches cost a CPU little, and its memory is shared with other programs
 CPU_CACHE_BYTES = 2 * 2**30
 PREFILL_TOKENS = 4096  # of simko.agents.engine
 LOGIT_BYTES = 32  # of simko.agents.engine: what a slot is counted for, an id of the vocabulary
@@ -24,7 +27,7 @@ SAMPLING_BYTES = (
 )
 HEAD_TILE_BYTES = {"cpu": 32 * 2**20, "cuda": 256 * 2**20}  # of simko.head
 # Interpreter and libraries, measured on CPU with torch 2.13 and transformers 5.23; CUDA's context is an assumption.
-RUNTIME_BYTES = {"cpu": 0.47e9, "cuda": 0.60e9}
+RUNTIME_BYTES = {"cpu": 0.48e9, "cuda": 0.60e9}
 USABLE = {"cpu": 0.90, "cuda": 0.97}
 
 
@@ -128,6 +131,16 @@ class Plan:
         return (self.job.keep_checkpoints + 1) * 12 * self.shape.adapter_parameters(self.job.lora_rank)
 
 
+def verdict(plan: Plan) -> str:
+    """One line: whether it fits, how much of what, and in which phase."""
+    held = plan.forecast
+    phase = "rollout" if held.rollout >= held.update else "update"
+    return (
+        f"{'fits' if plan.fits else 'does not fit'}: {held.peak / GB:.2f} of {plan.memory / GB:.1f} GB, in the {phase} "
+        f"({'rollout' if phase == 'update' else 'update'} {min(held.rollout, held.update) / GB:.2f})"
+    )
+
+
 def kv_bytes(shape: Shape, item: int) -> int:
     """Bytes of keys and values that one token takes in all layers."""
     return 2 * shape.layers * shape.kv_width * item
@@ -180,13 +193,13 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
         "loss head",
         HEAD_TILE_BYTES[job.device] + micro * shape.hidden * (2 * item + 16),
         "update",
-        "tiles of logits, E[W], the gradient; no layer's backward is larger",
+        "tiles of logits, E[W], its gradient",
     )
     backward = Item(
         "backward of a layer",
         micro * ((per_layer if recompute else 0) + shape.intermediate * (2 * item + (4 if item == 2 else 0))) + scratch,
         "update",
-        "MLP gradients, its weight dequantised" + ("; its activations" if recompute else ""),
+        "MLP gradients" + (", layer recomputed" if recompute else ""),
     )
     items = [
         Item(
@@ -210,7 +223,7 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
             "merged copy",
             shape.linear_parameters * item if merged else 0,
             "rollout",
-            "of the linear layers, for the rollout alone",
+            "of the linear layers",
         ),
         Item(
             "cache of keys and values",
@@ -241,12 +254,12 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
         Item("attention masks", micro * job.capacity * item, "update", "of packed rows"),
         max(head, backward, key=lambda entry: entry.bytes),
     ]
-    held = {phase: sum(i.bytes for i in items if i.phase == phase) for phase in ("rollout", "update")}
-    spare = 0.05 if job.device == "cuda" else 0.03
-    items += [
-        Item("fragments", spare * held["rollout"], "rollout", f"{spare:.0%} of this phase"),
-        Item("fragments", spare * held["update"], "update", f"{spare:.0%} of this phase"),
-    ]
+    phases: tuple[Phase, Phase] = ("rollout", "update")
+    held = {phase: sum(i.bytes for i in items if i.phase in ("both", phase)) for phase in phases}
+    spare, least = (0.05, 0.0) if job.device == "cuda" else (0.03, 0.04e9)
+    for phase, bytes_ in held.items():
+        detail = f"{spare:.0%} of the phase" + (f" and {least / GB:.2f} GB" if least else "")
+        items.append(Item("fragments", spare * (bytes_ - RUNTIME_BYTES[job.device]) + least, phase, detail))
     return Forecast(tuple(entry for entry in items if entry.bytes), int(slots))
 
 
@@ -273,7 +286,9 @@ def choose(
         return Settings(update[0], update[1], rollout[0], rollout[1])
 
     def least(phase: Phase, settings: list[Settings]) -> Settings:
-        fitting = (s for s in settings if forecast(shape, job, s).phase(phase) <= usable)
+        comfort = min(usable, CPU_COMFORT_BYTES) if job.device == "cpu" and phase == "update" else usable
+        held = [forecast(shape, job, s).phase(phase) for s in settings]
+        fitting = (s for limit in (comfort, usable) for s, b in zip(settings, held, strict=True) if b <= limit)
         return next(fitting, min(settings, key=lambda s: forecast(shape, job, s).phase(phase)))
 
     update = least("update", [made(entry, rollouts[0]) for entry in updates])
@@ -296,8 +311,7 @@ def _updates(job: Job, tokens: int | None, checkpointing: bool | None) -> Iterat
     sizes = [tokens] if tokens else [MICRO_BATCH_TOKENS >> i for i in range(6)]
     for recompute in (False, True) if checkpointing is None else (checkpointing,):
         for size in sizes:
-            # recomputation costs a third of the update; micro-batches below 2,048 tokens cost more
-            if recompute or size >= 2048 or checkpointing is not None or tokens:
+            if recompute or size >= LEAST_KEPT_TOKENS[job.device] or checkpointing is not None or tokens:
                 yield size, recompute
 
 

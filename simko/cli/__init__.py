@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 import simko
-from simko.cli import doctor, env, export, runs, talk, verify
+from simko.cli import doctor, env, export, plan, runs, talk, verify
 from simko.cli.output import fail, note
 from simko.errors import UserError
 from simko.signals import INTERRUPTED, TERMINATING, StopSignals, leave_quietly
@@ -109,6 +109,7 @@ def _start(
 
 
 runs.add_to(app)
+plan.add_to(app)
 env.add_to(app)
 talk.add_to(app)
 export.add_to(app)

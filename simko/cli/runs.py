@@ -44,7 +44,7 @@ def train(
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Train a 4-bit LoRA policy on an environment."""
-    overrides = _overrides(config, {**given, **extra_settings(context.args)})
+    overrides = overrides_of(config, {**given, **extra_settings(context.args)})
     run = None
     if resume is None:
         from simko.settings import train_config
@@ -77,7 +77,7 @@ def train(
         print_json({"run": str(path)})
 
 
-def _overrides(config: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+def overrides_of(config: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a YAML file, flat, with those of the command line over them."""
     content = read_yaml(config) if config else {}
     method = content.pop("method", None) or {}
