@@ -35,10 +35,43 @@ def difference(run: Path, reference: Path, ignore: tuple[str, ...] = ()) -> str 
     return None
 
 
+def end_difference(run: Path, reference: Path) -> str | None:
+    """As `difference`, but of the checkpoints the newest alone: a run that was stopped kept others on its way."""
+    if (found := difference(run, reference, ("checkpoints", "config.yaml"))) is not None:
+        return found
+    mine, theirs = weights(run), weights(reference)
+    names = [name for name in sorted(set(mine) | set(theirs)) if mine.get(name) != theirs.get(name)]
+    return f"the newest checkpoint differs in {names}" if names else None
+
+
 def weights(run: Path) -> dict[str, bytes]:
     """The newest checkpoint's files."""
-    newest = sorted((run / "checkpoints").glob("step-*"))[-1]
+    newest = sorted((run / "checkpoints").glob("step-[0-9]*[0-9]"))[-1]
     return {str(p.relative_to(newest)): p.read_bytes() for p in sorted(newest.rglob("*")) if p.is_file()}
+
+
+def not_finite(run: Path) -> str | None:
+    """The first file of a run that holds a NaN or an infinity; None where none does."""
+    import torch
+    from safetensors.torch import load_file
+
+    def refuse(word: str) -> None:
+        raise ValueError(word)
+
+    for path in sorted(path for path in run.rglob("*") if path.is_file()):
+        name = str(path.relative_to(run))
+        if path.suffix == ".safetensors":
+            if not all(torch.isfinite(tensor).all() for tensor in load_file(path).values()):
+                return f"{name} holds weights that are not finite"
+        elif path.name.endswith((".json", ".jsonl", ".jsonl.gz")):
+            data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            whole = [data.decode()] if path.suffix == ".json" else data.decode().splitlines()
+            try:
+                for line in whole:
+                    json.loads(line.split("\t")[0], parse_constant=refuse)
+            except ValueError as error:
+                return f"{name} holds what JSON has not: {error}"
+    return None
 
 
 def _of(path: Path) -> Any:

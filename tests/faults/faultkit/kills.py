@@ -18,7 +18,7 @@ KILLED = -signal.SIGKILL
 def random_kills(lab: Lab) -> Result:
     """SIGKILL at a random moment; half of them a second time while resuming; every tenth a whole `python cli.py`."""
     reference, draws = lab.reference(), lab.random("kills")
-    usual = lab.once("usual seconds", lambda: _usual_seconds(lab))
+    usual = usual_seconds(lab)
 
     def trial(server: Server, cwd: Path, item: tuple[int, float, float, bool]) -> str | None:
         _, first, second, fresh = item
@@ -45,9 +45,14 @@ def random_kills(lab: Lab) -> Result:
     return lab.each("kill -9 at a random moment, then --resume", trial, items)
 
 
-def _usual_seconds(lab: Lab) -> float:
-    with lab.server() as server:
-        return server.run([*TINY, "--out", "run"], lab.folder()).seconds
+def usual_seconds(lab: Lab) -> float:
+    """What a run takes here, now."""
+
+    def measure() -> float:
+        with lab.server() as server:
+            return server.run([*TINY, "--out", "run"], lab.folder()).seconds
+
+    return float(lab.once("usual seconds", measure))
 
 
 def save_points(lab: Lab) -> Result:

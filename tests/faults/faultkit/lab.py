@@ -40,8 +40,9 @@ class Result:
 class Lab:
     """Fork servers and a scratch folder. A context manager."""
 
-    def __init__(self, base: Path, jobs: int = 2, quick: bool = False, seed: int = 0) -> None:
+    def __init__(self, base: Path, jobs: int = 2, quick: bool = False, seed: int = 0, share: str = "1/1") -> None:
         self.base, self.jobs, self.quick, self.seed = base, jobs, quick, seed
+        self.part, self.parts = map(int, share.split("/"))
         self._servers: queue.Queue[Server] = queue.Queue()
         self._stack = ExitStack()
         self._lock = threading.RLock()
@@ -69,7 +70,7 @@ class Lab:
 
     def each(self, name: str, trial: Trial, items: Iterable[Any], jobs: int = 0) -> Result:
         """Try every item, several at a time; a trial that raises has failed."""
-        items = list(items)
+        items = list(items)[self.part - 1 :: self.parts]
         with ThreadPoolExecutor(jobs or self.jobs) as pool:
             found = list(pool.map(lambda item: self._try(trial, item), items))
         failures = [f"{item}: {what}" for item, what in zip(items, found, strict=True) if what]

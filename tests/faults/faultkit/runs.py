@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,11 +116,12 @@ class Server:
         signals: Sequence[tuple[float, int]] = (),
         fresh: bool = False,
         limit: float = LIMIT_SECONDS,
+        watch: Callable[[int], None] | None = None,
     ) -> Ran:
         """Run `simko ARGV` in the folder `cwd`.
 
         `signals` are (seconds after the start or after the last one, number). `inject`: see `inject.install`. With `fresh`
-        the process is a new `python cli.py`.
+        the process is a new `python cli.py`. `watch` gets its process id, in a thread of its own, while it runs.
         """
         with self._lock, tempfile.TemporaryDirectory(prefix="ran-", dir=self.base) as scratch:
             temporary = Path(scratch, "tmp")
@@ -135,11 +136,14 @@ class Server:
             self._process.stdin.flush()
             pid = self._hear()["pid"]
             ended = threading.Event()
-            sender = threading.Thread(target=_send, args=(pid, signals, ended, limit))
-            sender.start()
+            threads = [threading.Thread(target=_send, args=(pid, signals, ended, limit))]
+            threads += [threading.Thread(target=watch, args=(pid,))] if watch else []
+            for thread in threads:
+                thread.start()
             reply = self._hear()
             ended.set()
-            sender.join()
+            for thread in threads:
+                thread.join()
             return Ran(
                 tuple(map(str, argv)), reply["rc"], out.read_text("utf-8", "replace"), err.read_text("utf-8", "replace"),
                 time.monotonic() - began, reply["cpu"], tuple(reply["orphans"]),

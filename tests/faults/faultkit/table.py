@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from faultkit import damage, disk, kills, rows
+from faultkit import damage, disk, environments, growth, kills, rows, stops
 from faultkit.lab import Lab, Result
 
 SCENARIOS: dict[str, Callable[[Lab], Result]] = {
@@ -23,6 +23,14 @@ SCENARIOS: dict[str, Callable[[Lab], Result]] = {
     "readonly": disk.read_only,
     "damage": damage.files,
     "folders": damage.folders,
+    "stops": stops.at_random_moments,
+    "inside": stops.inside_operations,
+    "twice": stops.twice,
+    "authors": environments.authors,
+    "workers": environments.killed_workers,
+    "nan": environments.exploding,
+    "same": environments.same_bytes,
+    "growth": growth.nothing_grows,
     "rows": rows.malformed,
     "odd": rows.harmless,
 }
@@ -41,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--markdown", action="store_true", help="print the table as in docs/promises.md")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="runs at a time [2]")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn at random [0]")
+    parser.add_argument("--share", default="1/1", metavar="I/N", help="the I-th of N parts of each scenario's trials")
     parser.add_argument(
         "--in", dest="folder", metavar="DIR", help="where scratch folders go; the system's place if empty"
     )
@@ -49,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="simko-faults-", dir=given.folder) as base,
-        Lab(Path(base), given.jobs, given.quick, given.seed) as lab,
+        Lab(Path(base), given.jobs, given.quick, given.seed, given.share) as lab,
     ):
         for name in given.only:
             started = time.monotonic()
