@@ -74,7 +74,8 @@ def load(name: str, module: str | None) -> Callable[[str, str], Any]:
             importlib.import_module(place)
     where, _, function = name.rpartition(":")
     if where and where.split(":")[0] not in verifiers.BUNDLED and where not in verifiers.verifier_names():
-        return lambda response, gold: verifiers.to_verdict(getattr(sys.modules[where], function)(response, gold))
+        check = getattr(sys.modules[where], function)
+        return lambda response, gold: verifiers.to_verdict(check(response, gold))
     return verifiers.get_verifier(name)
 
 

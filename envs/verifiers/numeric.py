@@ -2,7 +2,7 @@ r"""A number: exact by default, within a stated relative tolerance as `numeric:1
 
 The final answer must *state* a number (`numbers.parse_number`): a sum left standing, such as the problem itself, is not an
 answer. It may stand at the end of an equation, `3 + 5 = 8`, where every part of the equation has that value. A name on
-the left (`x = 8`), a currency sign and a unit are dropped.
+the left (`x = 8`), a currency sign and a unit are dropped, but not two known ones that differ.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from simko.envs.verifiers.extract import MAX_WHOLE, final_answer, is_bare
 from simko.envs.verifiers.latex import clean
 from simko.envs.verifiers.numbers import Number, equal, evaluate, parse_number
 from simko.envs.verifiers.structure import is_name, sides
-from simko.envs.verifiers.units import split_unit
+from simko.envs.verifiers.units import same_unit, split_unit
 from simko.types import Verdict
 
 _STYLED = re.compile(r"^\\text\s?\{([^{}]{1,60})\}$")
@@ -49,9 +49,17 @@ def numeric(response: str, gold: str, tolerance: float = 0.0) -> Verdict:
     if found.text is None:
         return Verdict("incorrect" if found.conflict else "no_answer", 0.0, found.shown)
     value = stated(found.text)
-    correct = value is not None and (equal(wanted, value) or _near(wanted, value, Fraction(tolerance)))
+    correct = (
+        value is not None
+        and same_unit(_unit(gold), _unit(found.text))
+        and (equal(wanted, value) or _near(wanted, value, Fraction(tolerance)))
+    )
     return Verdict("correct" if correct else "incorrect", float(correct), found.shown)
 
 
 def _near(gold: Number, value: Number, tolerance: Fraction) -> bool:
     return gold.percent == value.percent and abs(gold.value - value.value) <= tolerance * abs(gold.value)
+
+
+def _unit(text: str) -> str:
+    return split_unit(sides(clean(text))[-1])[1]
