@@ -1,117 +1,43 @@
-"""The command line. Importing this, and `simko --help`, load neither torch nor transformers: commands import late.
+"""The command line. `simko --help` is answered from a stored text; everything else is in `simko.cli.commands`.
 
-Exit codes: 0 done, 1 a check failed or simko itself did, 2 the user's mistake (one line on stderr), 130 interrupted,
-143 and 129 ended by SIGTERM and SIGHUP.
+A person who asks for help should not wait for the libraries that the commands need.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
-import traceback
-from collections.abc import Sequence
-from typing import Any
 
-import typer
+TYPE_CHECKING = False  # as in `simko`
+if TYPE_CHECKING:
+    from typing import Any
 
-import simko
-from simko.cli import doctor, env, export, plan, runs, talk, verify
-from simko.cli.output import fail, note
-from simko.errors import UserError
-from simko.signals import INTERRUPTED, TERMINATING, StopSignals, leave_quietly
-
-__all__ = ["app", "main", "run"]
-
-app = typer.Typer(
-    help="Train a language model on verifiable tasks with SimKO: better at its first answer, no worse at its best of many.",
-    epilog="Every command takes --help, and --debug for the traceback of an error.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
-)
-# What the machine refuses: disk full, a quota, a read-only or forbidden place.
-_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
-# Errors of the command line's own grammar; typer has moved this class between packages, its subclass it has not.
-_GrammarError: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+_HELP_COLUMNS = 80
 
 
 def main() -> None:
     """The `simko` command."""
-    code = run(sys.argv[1:])
-    leave_quietly()
-    sys.exit(code)
+    if sys.argv[1:] in ([], ["--help"], ["-h"]) and _columns() >= _HELP_COLUMNS:
+        from simko.cli.help import HELP
+
+        sys.stdout.write(HELP)
+        return
+    from simko.cli import commands
+
+    commands.main()
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command; returns the exit code. `--debug` counts wherever it stands."""
-    debug, stop = "--debug" in arguments, StopSignals(TERMINATING)
+def _columns() -> int:
+    """Of the terminal, or what a pipe is taken to have."""
     try:
-        with stop:
-            result = app([a for a in arguments if a != "--debug"], prog_name="simko", standalone_mode=False)
-        return _interrupted(stop) if result == INTERRUPTED else result if isinstance(result, int) else 0
-    except UserError as error:
-        return _refuse(str(error), debug)
-    except _GrammarError as error:
-        return _refuse(f"{error.format_message().rstrip('.')}; see `{_command(arguments)} --help`", debug)
-    except (KeyboardInterrupt, typer.Abort):
-        return _interrupted(stop)
-    except BrokenPipeError:  # as in `simko env list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush goes nowhere
-        return 128 + 13
-    except OSError as error:
-        if error.errno not in _OF_THE_MACHINE:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        return _refuse(f"{where}{error.strerror}; mend that, then go on with --resume where a run was under way", debug)
+        return int(os.environ["COLUMNS"]) if "COLUMNS" in os.environ else os.get_terminal_size(1).columns
+    except (OSError, ValueError):
+        return _HELP_COLUMNS
 
 
-def _interrupted(stop: StopSignals) -> int:
-    """Say so. (typer makes one exception of all that are a `KeyboardInterrupt`, so the signal is asked for here.)"""
-    note("interrupted")
-    return INTERRUPTED if stop.requested is None else 128 + stop.requested
+def __getattr__(name: str) -> Any:
+    if name in ("app", "run"):
+        from simko.cli import commands
 
-
-def _refuse(line: str, debug: bool) -> int:
-    if debug:
-        traceback.print_exc()
-    fail(line)
-    return 2
-
-
-def _command(arguments: Sequence[str]) -> str:
-    """The name of the command that was typed, as far as there is one of that name."""
-    place: Any = typer.main.get_command(app)
-    name = "simko"
-    for word in arguments:
-        place = getattr(place, "commands", {}).get(word)
-        if place is None:
-            break
-        name += f" {word}"
-    return name
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"simko {simko.__version__}")
-        raise typer.Exit
-
-
-@app.callback(invoke_without_command=True)
-def _start(
-    context: typer.Context,
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="show the version"),
-    debug: bool = typer.Option(False, "--debug", help="show the traceback of an error"),
-) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
-
-runs.add_to(app)
-plan.add_to(app)
-env.add_to(app)
-talk.add_to(app)
-export.add_to(app)
-verify.add_to(app)
-doctor.add_to(app)
+        return getattr(commands, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
