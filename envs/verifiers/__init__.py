@@ -61,7 +61,7 @@ class NamedVerifier:
                     verdict = to_verdict(check(response, gold))
             else:
                 verdict = to_verdict(check(response, gold))
-        except Exception:  # an author's checker raises whatever it likes
+        except (Exception, SystemExit):  # an author's checker raises whatever it likes
             verdict = Verdict("error", 0.0)
         return replace(verdict, seconds=time.perf_counter() - begun)
 

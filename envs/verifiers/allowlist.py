@@ -36,7 +36,7 @@ RELATION_SIGNS = frozenset("=<>")
 _RAISERS = frozenset(("^", "\\exp", "\\sinh", "\\cosh"))
 
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{4}")  # a word is no product: east is not seat
-_TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?|\.\d+)|\\([A-Za-z]+)|([A-Za-z])|([-+*/^_(){}\[\]|!=<>]))")
+_TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?|\.\d+)|\\([A-Za-z]+)|([A-Za-z])|([-+*/^_(){}\[\]|!=<>]))", re.ASCII)
 _CLOSERS = {"(": ")", "{": "}", "[": "]", "\\lfloor": "\\rfloor", "\\lceil": "\\rceil"}
 
 
@@ -111,13 +111,20 @@ def _nesting_ok(tokens: list[str]) -> bool:
 
 
 def _sizes_ok(tokens: list[str]) -> bool:
-    """Exponents, factorials and binomials stay small, decided without computing any of them."""
+    """Exponents, factorials and binomials stay small, decided without computing any of them, in linear steps a token."""
     budget = 1.0
-    for i, token in enumerate(tokens):
+    heights: dict[int, int] = {}
+    for i in reversed(range(len(tokens))):
+        token = tokens[i]
         if token in _RAISERS:
-            group = _argument(tokens, i + 1)
+            start, end = _argument(tokens, i + 1)
+            group = tokens[start:end]
+            behind = end + (tokens[start - 1] in ("{", "("))
+            if token == "^" and tokens[behind : behind + 1] == ["^"]:  # 9^9^9
+                return False
             numbers = [float(t) for t in group if t[0].isdigit() or t[0] == "."]
-            height = _height(group)
+            height = max((heights.get(j, 0) for j in range(i + 1, end)), default=0)
+            heights[i] = height + 1
             if height >= MAX_TOWER or (height and any(n > 3 for n in numbers)):
                 return False
             if "!" in group or "\\binom" in group:
@@ -130,26 +137,20 @@ def _sizes_ok(tokens: list[str]) -> bool:
                 return False
         elif token == "\\binom":
             group = tokens[i + 1 : i + 12]
-            if any(t.isdigit() and int(t) > MAX_BINOMIAL for t in group) or "^" in group or "\\binom" in group:
+            if any(t.isdigit() and int(t) > MAX_BINOMIAL for t in group) or "^" in group:
                 return False
     return budget <= MAX_EXPONENT
 
 
-def _height(tokens: list[str]) -> int:
-    """How many exponents stand in one another."""
-    arguments = (_argument(tokens, i + 1) for i, token in enumerate(tokens) if token in _RAISERS)
-    return max((1 + _height(argument) for argument in arguments), default=0)
-
-
-def _argument(tokens: list[str], at: int) -> list[str]:
-    """What stands at `at` as the argument of `^` or a function: a token, or a group without its braces or parentheses."""
-    if at < len(tokens) and tokens[at] in _RAISERS:
-        return [tokens[at], *_argument(tokens, at + 1)]
+def _argument(tokens: list[str], at: int) -> tuple[int, int]:
+    """Where the argument of `^` or a function stands, which may begin at `at`: a token, or what a group holds."""
+    while at < len(tokens) and tokens[at] in _RAISERS:
+        at += 1
     if at >= len(tokens) or tokens[at] not in ("{", "("):
-        return tokens[at : at + 1]
+        return at, min(at + 1, len(tokens))
     depth = 0
     for end in range(at, len(tokens)):
         depth += (tokens[end] in ("{", "(")) - (tokens[end] in ("}", ")"))
         if depth == 0:
-            return tokens[at + 1 : end]
-    return tokens[at + 1 :]
+            return at + 1, end
+    return at + 1, len(tokens)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simko.envs.verifiers.allowlist import COMMANDS, admit, letters, tokenize
+from simko.envs.verifiers.allowlist import COMMANDS, MAX_CHARS, admit, letters, tokenize
 
 ADMITTED = [
     "x^{2}+2x+1", "\\sqrt{2}", "\\frac{\\pi}{2}", "2\\sin(x)", "e^{x^{2}}", "\\log_{2}(3)", "|x|", "5!", "n!",
@@ -59,3 +60,55 @@ def test_decimals_become_exact_fractions() -> None:
 
 def test_letters() -> None:
     assert letters("2x + Y \\theta + \\sin(x)") == {"x", "Y", "\\theta"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\\exp " * 60 + "x", "^" * 190, "x" + "^" * 190 + "2", "x^" * 90,
+        "x" + "^{x" * 12 + " x^2" * 30 + "}" * 12, "{" * 400, "(" * 10_000, "\\sqrt{" * 60 + "2" + "}" * 60,
+        "{" * 10_000 + "}" * 10_000, "9" * 10_000, "1+" * 10_000, "!" * 399, "\\binom" * 50, "|" * 399,
+        "\\frac" * 70, "x_" * 190, "\\lfloor " * 12 + "x" + "\\rfloor " * 12, " " * 399, "\\" * 399,
+        "x" + " ^ {2}" * 60, "a" * 10**6,
+    ],
+)  # fmt: skip
+def test_whatever_is_refused_or_admitted_is_so_at_once(text: str) -> None:
+    for relation in (False, True):
+        begun = time.process_time()
+        admit(text, relation)
+        assert time.process_time() - begun < 0.05
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9^9^9", "9^{9^9}", "9^{9^{9}}", "10^{10^{10}}", "(10^{5})!", "(10^5)!", "((3!)!)!", "3!!!", "(200!)^{2}!",
+        "99999!", "2^{2^{2^{2}}}", "x^{9^{9}}", "\\exp\\exp\\exp 2", "\\cosh(\\cosh(\\cosh(9)))", "e^{e^{e^{x}}}",
+        "e^{9^{9}}", "2^{(3!)!}", "2^{\\binom{9}{4}}", "\\binom{10^{9}}{5}", "\\binom{99999}{5}", "x^{100}^{101}",
+        "x^{0.5 \\cdot 99999}", "(x^{999})^{999}", "10^{4001}^{3}", "\\exp(99999)", "\\sinh 99999", "٤^{2}", "4²",
+        "x²", "４2", "1" * 41, "0." + "1" * 40, "1_000",
+    ],
+)  # fmt: skip
+def test_sizes_are_decided_on_the_tokens(text: str) -> None:
+    assert admit(text) is None
+
+
+PIECES = st.sampled_from([
+    *"xyie019+-*/^_(){}[]|!=<>. ", "\\frac", "\\sqrt", "\\exp", "\\sin", "\\binom", "\\pi", "\\left", "__", "import",
+    "os.", "lambda", "'", '"', "\x00",
+])  # fmt: skip
+
+
+@given(st.lists(PIECES, max_size=30).map("".join))
+@settings(max_examples=500)
+def test_no_name_but_the_listed_reaches_the_parser(text: str) -> None:
+    out = admit(text, relation=True)
+    if out is None:
+        return
+    tokens = out.split()
+    assert all(
+        re.fullmatch(r"\\[A-Za-z]+|[A-Za-z]|[0-9]+|[-+/^_(){}\[\]|!=<>]", t) or t.startswith("\\frac{") for t in tokens
+    )
+    assert {t[1:].partition("{")[0] for t in tokens if t[0] == "\\"} <= COMMANDS
+    assert len(out) < 3 * MAX_CHARS
+    assert admit(out, relation=True) is not None

@@ -101,8 +101,8 @@ def test_what_a_checker_may_return(result: Any, outcome: str, reward: float) -> 
     assert type(verdict.reward) is float
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), RecursionError(), MemoryError(), AssertionError()])
-def test_a_checker_that_raises_is_an_error_verdict(error: Exception) -> None:
+@pytest.mark.parametrize("error", [ValueError("x"), RecursionError(), MemoryError(), AssertionError(), SystemExit(3)])
+def test_a_checker_that_raises_is_an_error_verdict(error: BaseException) -> None:
     def broken(response: str, gold: str) -> bool:
         raise error
 
