@@ -28,7 +28,8 @@ def run(options: Options) -> Result:
         Case("TokenVectorEnv", "benchmarks.environment:vector", {**sizes, "how": "ours"}, role="ours"),
         Case("plain, SyncVectorEnv", "benchmarks.environment:vector", {**sizes, "how": "sync"}),
         Case("plain, AsyncVectorEnv", "benchmarks.environment:vector", {**sizes, "how": "async"}),
-        Case("TokenEnv, SyncVectorEnv", "benchmarks.environment:vector", {**sizes, "how": "ours-sync"}, role="other"),
+        Case("TokenEnv, SyncVectorEnv", "benchmarks.environment:vector", {**sizes, "how": "ours-sync"}),
+        Case("TokenEnv, AsyncVectorEnv", "benchmarks.environment:vector", {**sizes, "how": "ours-async"}),
         Case("TokenEnv alone", "benchmarks.environment:alone", sizes, role="other"),
     ]
     return compare(
@@ -70,12 +71,10 @@ def vector(how: str, slots: int, episodes: int) -> Callable[[], dict[str, float]
     settings: dict[str, Any] = {"max_prompt_tokens": PROMPT, "max_new_tokens": NEW, "instruction": ""}
     if how == "ours":
         envs: Any = gymnasium.make_vec(ID, num_envs=slots, vectorization_mode="vector_entry_point", **settings)
-    elif how == "ours-sync":
-        made = [lambda: gymnasium.make(ID, disable_env_checker=True, **settings) for _ in range(slots)]
-        envs = gymnasium.vector.SyncVectorEnv(made)
     else:
-        kind = {"sync": gymnasium.vector.SyncVectorEnv, "async": gymnasium.vector.AsyncVectorEnv}[how]
-        envs = kind([PlainTokenEnv for _ in range(slots)])
+        kind = gymnasium.vector.AsyncVectorEnv if how.endswith("async") else gymnasium.vector.SyncVectorEnv
+        made = lambda: gymnasium.make(ID, disable_env_checker=True, **settings)  # noqa: E731
+        envs = kind([made if how.startswith("ours") else PlainTokenEnv for _ in range(slots)])
     actions = np.random.default_rng(0).integers(97, 123, (NEW, slots))  # letters: no answer ends early
 
     def once() -> dict[str, float]:

@@ -93,12 +93,15 @@ class TokenVectorEnv(VectorEnv[Observation, Any, Any]):
             raise ResetNeeded(f"call reset(): no episode was begun in slot {self.episodes.index(None)}")
         rewards = np.zeros(self.num_envs, np.float64)
         infos: dict[str, Any] = {}
+        taken, lengths = tokens.tolist(), self._length.tolist()
         for i in np.flatnonzero(live).tolist():
             episode = episodes[i]
-            episode.push(int(tokens[i]))
-            self._length[i] = fill(self._tokens[i], episode)
-            self._terminated[i], self._truncated[i] = episode.terminated, episode.truncated
-            if episode.done:
+            episode.push(taken[i])
+            known, prompt = lengths[i], len(episode.prompt_ids)  # what the row holds already
+            self._length[i] = end = prompt + len(episode.ids)
+            self._tokens[i, known:end] = episode.ids[known - prompt :]
+            if episode.terminated or episode.truncated:
+                self._terminated[i], self._truncated[i] = episode.terminated, episode.truncated
                 rewards[i], info = self.env.conclude(episode)
                 infos = self._add_info(infos, info, i)
         return self._observe(), rewards, self._terminated.copy(), self._truncated.copy(), infos
