@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import math
 import os
 import time
 from collections import deque
@@ -95,14 +96,23 @@ class EventFile:
 class Progress:
     """Reward and informative groups as the headline, and an ETA from the median of the last steps."""
 
-    def __init__(self, console: Console, total: int, every_seconds: float = 5.0) -> None:
+    def __init__(self, console: Console, total: int, every_seconds: float = 5.0, gap_limit: float = math.inf) -> None:
         self._console, self._total, self._every = console, total, every_seconds
+        self._gap_limit = gap_limit
         self._durations: deque[float] = deque(maxlen=20)
         self._began = self._printed = time.monotonic()
 
     def step(self, step: int, metrics: Mapping[str, Any], seconds: float) -> None:
-        """Print a line, unless one was printed a moment ago."""
+        """Print a line, unless one was printed a moment ago; and once, where sampler and trainer drift apart."""
         self._durations.append(seconds)
+        if (gap := metrics.get("sampler_gap") or 0.0) > self._gap_limit:
+            self._console.print(
+                f"step {step}: sampler and trainer disagree by {gap:.2g} nats a token (sampler_gap; {self._gap_limit:g} is "
+                "normal); set tis_clip to 2, or decode_weights to live",
+                highlight=False,
+                soft_wrap=True,
+            )
+            self._gap_limit = math.inf
         now = time.monotonic()
         if step not in (1, self._total) and now - self._printed < self._every:
             return

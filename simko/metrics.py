@@ -52,6 +52,11 @@ def diagnostics(raw: TokenStatistics, completions: Sequence[Completion]) -> dict
     }
 
 
+def gap_limit(dtype: torch.dtype, engine: str) -> float:
+    """Nats a token above which `sampler_gap` tells of a fault, and not of rounding."""
+    return 1e-3 if engine == "local" and dtype in (torch.float32, torch.float64) else 0.1
+
+
 def add(totals: dict[str, float], more: Mapping[str, float]) -> None:
     """Add a micro-batch's sums to a step's; of names in `_max` the larger is kept."""
     for name, value in more.items():

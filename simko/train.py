@@ -21,7 +21,7 @@ from simko.evaluate import evaluate_run
 from simko.faults import Faults, Streak, WatchedEnv
 from simko.journal import Progress, Tracker, introduce
 from simko.leaving import Rescue, no_random_state_moved, say_faults, warm_up
-from simko.metrics import describe, of_updates
+from simko.metrics import describe, gap_limit, of_updates
 from simko.micro_batch import TokenBudget
 from simko.plan import MICRO_BATCH_TOKENS
 from simko.preflight import preflight
@@ -63,7 +63,8 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
         run.begin(start, manifest)
 
         budget = TokenBudget(config.micro_batch_tokens or MICRO_BATCH_TOKENS)
-        streak, progress = Streak(run.metrics()), Progress(console, config.steps)
+        progress = Progress(console, config.steps, gap_limit=gap_limit(policy.dtype, config.engine))
+        streak = Streak(run.metrics())
         rescue.begin(start, policy, optimizer, method)
         with closing(Tracker(config.logger, run.path, asdict(config), start, console)) as tracker:
             for step in range(start + 1, config.steps + 1):

@@ -6,10 +6,12 @@ import io
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 from simko.errors import UserError
 from simko.journal import Progress, Tracker, duration
+from simko.metrics import gap_limit
 
 
 def test_tensorboard_holds_the_scalars(tmp_path: Path) -> None:
@@ -49,6 +51,18 @@ def test_progress_leads_with_reward_and_tells_what_is_left() -> None:
     assert "left 2 min 00 s" in lines[0]
     assert "left 1 min" in lines[1]
     assert "done in" in lines[2]
+
+
+def test_a_sampler_that_is_not_the_trainer_is_said_once() -> None:
+    out = io.StringIO()
+    progress = Progress(
+        Console(file=out, width=300), 9, every_seconds=99.0, gap_limit=gap_limit(torch.float32, "local")
+    )
+    for step, gap in enumerate((1e-5, None, 0.02, 0.3), start=2):
+        progress.step(step, {"reward": 0.25, "informative": 0.5, "sampler_gap": gap}, 60.0)
+    (line,) = out.getvalue().splitlines()
+    assert line.startswith("step 4: sampler and trainer disagree by 0.02 nats a token")
+    assert gap_limit(torch.bfloat16, "local") == gap_limit(torch.float32, "vllm") == 0.1
 
 
 def test_durations() -> None:
