@@ -138,14 +138,14 @@ class RunFolder(Records):
         return sorted(filter(_is_checkpoint, self.checkpoints_path.glob("step-*")))
 
     def latest_checkpoint(self, say: Callable[[str], None] = _say) -> Path | None:
-        """The newest checkpoint that is intact; None where there is no checkpoint. `say` hears of each damaged one.
+        """The newest checkpoint that is intact and of this run; None where there is none. `say` hears of each other one.
 
         Raises:
             UserError: there are some, and none is intact.
         """
         damaged: list[str] = []
         for path in reversed(self.checkpoints()):
-            found = snapshot.damage(path)
+            found = snapshot.damage(path) or snapshot.foreign(path, self.config)
             if found is None:
                 for line in damaged:
                     say(f"{line}: refused; {path.name} is the newest that is intact")
@@ -220,7 +220,7 @@ class RunFolder(Records):
 
     def restore(self, checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer, method: Any = None) -> int:
         """Load the optimizer and method of a checkpoint whose adapter the policy already has; returns its step."""
-        return snapshot.restore(checkpoint, self.config, policy, optimizer, method)
+        return snapshot.restore(checkpoint, policy, optimizer, method)
 
     def _refusal(self, error: OSError) -> UserError:
         where = error.filename or self.path

@@ -56,7 +56,7 @@ def judge(grade: Callable[[str, Task], Any], text: str, task: Task) -> tuple[Ver
     """The verdict of an environment's `grade`, and the kind of fault where it raised or returned what is none."""
     try:
         result = grade(text, task)
-    except Exception:  # an author's environment raises whatever it likes
+    except (Exception, SystemExit):  # an author's environment raises whatever it likes
         return Verdict("error", 0.0), "grade_raised"
     verdict = to_verdict(result) if isinstance(result, Verdict) else None
     if verdict is None or (verdict.outcome == "error" and result.outcome != "error"):
@@ -184,7 +184,7 @@ def _asked(name: str, what: str, task: Task | None, call: Callable[..., Any], *a
         return call(*arguments)
     except (UserError, MemoryError):
         raise
-    except Exception as error:  # an author's environment raises whatever it likes
+    except (Exception, SystemExit) as error:  # an author's environment raises whatever it likes
         which = "" if task is None else f" of task '{task.id}'"
         said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UserError(f"environment {name}: {what}{which} raised {said}; see it with `simko env check`") from error

@@ -87,25 +87,23 @@ def damage(checkpoint: Path) -> str | None:
     return None
 
 
-def read_state(checkpoint: Path, config: TrainConfig) -> dict[str, Any]:
-    """state.json of an intact checkpoint; raises `UserError` where `config` would make another run of it."""
+def foreign(checkpoint: Path, config: TrainConfig) -> str | None:
+    """What tells that an intact checkpoint is not one of the run of `config`, under its own name; None where it is."""
     state: dict[str, Any] = json.loads((checkpoint / _STATE).read_text(encoding="utf-8"))
     if state.get("format", FORMAT) > FORMAT:
-        raise UserError(f"checkpoint {checkpoint} is of a later simko; use that")
-    saved, now = state.get("config", {}), deciding(config)
+        return "it is of a later simko"
+    if checkpoint.name != f"step-{state['step']:06d}":
+        return f"it is of step {state['step']}"
+    saved, now = state.get("config", {}), json.loads(json.dumps(deciding(config)))
     for name in sorted(set(saved) & set(now)):
-        if saved[name] != json.loads(json.dumps(now[name])):
-            raise UserError(
-                f"checkpoint {checkpoint}: its {name} is {saved[name]}, config.yaml has {now[name]}; put that back"
-            )
-    return state
+        if saved[name] != now[name]:
+            return f"it is of another run: its {name} is {saved[name]}, config.yaml has {now[name]}"
+    return None
 
 
-def restore(
-    checkpoint: Path, config: TrainConfig, policy: Any, optimizer: torch.optim.Optimizer, method: Any = None
-) -> int:
+def restore(checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer, method: Any = None) -> int:
     """Load the optimizer and method of an intact checkpoint whose adapter the policy already has; returns its step."""
-    state = read_state(checkpoint, config)
+    state = json.loads((checkpoint / _STATE).read_text(encoding="utf-8"))
     try:
         tensors = load_file(checkpoint / _OPTIMIZER)
     except (SafetensorError, OSError) as error:

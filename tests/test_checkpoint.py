@@ -228,15 +228,21 @@ def test_a_full_disk_in_the_midst_of_a_save_leaves_the_one_before(
     assert [path.name for path in run.checkpoints()] == ["step-000001", "step-000002"]
 
 
-def test_another_config_than_the_checkpoints_is_refused(run: RunFolder) -> None:
+def test_a_checkpoint_of_another_run_or_step_is_refused(run: RunFolder) -> None:
     policy = SavingPolicy()
     with run.opened(run.config, 0):
         saved = run.save_checkpoint(1, policy, stepped(policy))
     run.config = replace(run.config, checkpoint_every=7, steps=99)
-    assert run.restore(saved, policy, stepped(policy)) == 1
+    assert run.latest_checkpoint() == saved
     run.config = replace(run.config, learning_rate=0.5)
-    with pytest.raises(UserError, match=r"its learning_rate is 0.0001, config.yaml has 0.5"):
-        run.restore(saved, policy, stepped(policy))
+    with pytest.raises(
+        UserError, match=r"another run: its learning_rate is 0.0001, config.yaml has 0.5; none is intact"
+    ):
+        run.adapter()
+    run.config = replace(run.config, learning_rate=1e-4)
+    saved.rename(saved.with_name("step-000002"))
+    with pytest.raises(UserError, match="step-000002 is damaged: it is of step 1"):
+        run.latest_checkpoint()
 
 
 @pytest.mark.parametrize(
