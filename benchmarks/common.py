@@ -152,7 +152,13 @@ def compare(
     Raises:
         RuntimeError: our own case failed.
     """
-    result = Result(name, title, targets=dict(targets or {}), setting=dict(setting or {}), machine=machine(options))
+    result = Result(
+        name,
+        title,
+        targets={} if options.quick else dict(targets or {}),
+        setting=dict(setting or {}),
+        machine=machine(options),
+    )
     workers = _start(cases, options, result)
     rounds = options.repeats or (1 if options.quick else repeats)
     try:

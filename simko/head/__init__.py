@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from simko.head.slow import slow_statistics
-from simko.head.sweep import OneSweep, Tile, tile_for
+from simko.head.sweep import OneSweep, Tile, logits_of, tile_for
 from simko.head.tiers import Tier, fold_of
 
 __all__ = ["LmHead", "Tier", "Tile", "TokenStatistics", "tile_for", "token_statistics"]
@@ -35,7 +35,7 @@ class LmHead:
     @torch.no_grad()
     def logits(self, hidden: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
         """For decoding: all logits, accumulated and returned in float32 (float64 for float64), without a gradient."""
-        z = _product(hidden, self.weight.t())
+        z = logits_of(hidden, self.weight)
         z = z if self.bias is None else z + self.bias
         z = z if self.scale == 1.0 else z * self.scale
         return z if self.soft_cap is None else self.soft_cap * torch.tanh(z / self.soft_cap)
@@ -97,15 +97,6 @@ def token_statistics(
         columns = OneSweep.apply(hidden, weight, bias, sampled_ids, k, scale / temperature, tile, fold)
     logp, topk_logp, topk_ids, entropy = columns
     return TokenStatistics(logp, topk_logp, topk_ids, entropy, topk_ids[:, 0] == sampled_ids)
-
-
-def _product(a: Tensor, b: Tensor) -> Tensor:
-    """`a @ b` accumulated and returned in float32 (float64 for float64): logits rounded to bf16 would bias training."""
-    if a.dtype in (torch.float32, torch.float64):
-        return a @ b.to(a.dtype)
-    if a.is_cuda:
-        return torch.mm(a, b.to(a.dtype), out_dtype=torch.float32)
-    return a.float() @ b.float()
 
 
 def _check(hidden: Tensor, weight: Tensor, sampled_ids: Tensor, k: int, temperature: float) -> None:

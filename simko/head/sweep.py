@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from simko.linear import linear, suits
+
 LOWEST = -3.0e38  # start of a running maximum: finite, so that a first entry of -inf gives no nan
 FAR = -1.0e4  # e^FAR is 0 in every dtype, and 0 * FAR is 0 where 0 * -inf is nan
 
@@ -41,9 +43,10 @@ class Running(NamedTuple):
     shifted: Tensor
 
 
-# fold(z, p, running, factor, k): read raw logits z (c, n), write e^(factor z - m') to p (c, n), update `running`; returns the
-# tile's top min(k, n) scaled logits and their columns, and r (c,) = e^(m - m'). z may be overwritten.
-Fold = Callable[[Tensor, Tensor, Running, float, int], tuple[Tensor, Tensor, Tensor]]
+# fold(z, p, running, factor, top, columns, rescale): read raw logits z (c, n), write e^(factor z - m') to p (c, n), update
+# `running`, write the k largest scaled logits to `top` (c, k), their columns in the tile to `columns` (c, k), and e^(m - m') to
+# `rescale` (c,). z may be overwritten.
+Fold = Callable[[Tensor, Tensor, Running, float, Tensor, Tensor, Tensor], None]
 
 
 def tile_for(rows: int, vocabulary: int, device: torch.device) -> Tile:
@@ -80,13 +83,10 @@ class OneSweep(torch.autograd.Function):
         topk_logp, topk_ids = hidden.new_empty(n, k, dtype=dtype), ids.new_empty(n, k)
         wbar = hidden.new_zeros(n if ctx.needs_input_grad[0] else 0, d, dtype=dtype)
         size = min(tile.rows, n) * min(tile.width, weight.shape[0])
-        z_space = hidden.new_empty(size, dtype=dtype)
         p_space = hidden.new_empty(size, dtype=_operand(hidden, weight, dtype))
         for start in range(0, n, tile.rows):
             part = slice(start, min(start + tile.rows, n))
-            found = _rows(
-                hidden[part], weight, bias, ids[part], k, factor, tile.width, fold, wbar[part], z_space, p_space
-            )
+            found = _rows(hidden[part], weight, bias, ids[part], k, factor, tile.width, fold, wbar[part], p_space)
             logp[part], topk_logp[part], topk_ids[part], entropy[part] = found
         ctx.save_for_backward(weight, ids, topk_ids, wbar)
         ctx.factor, ctx.hidden_dtype = factor, hidden.dtype
@@ -115,31 +115,31 @@ def _rows(
     width: int,
     fold: Fold,
     wbar: Tensor,
-    z_space: Tensor,
     p_space: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """All tiles of c rows; fills `wbar` (c, D) unless it is empty (no gradient wanted)."""
     c, vocabulary = len(hidden), weight.shape[0]
-    running = Running(*(z_space.new_full((c,), value) for value in (LOWEST, 0.0, 0.0)))
-    sampled = z_space.new_empty(c)
-    tops, columns = [], []
-    for start in range(0, vocabulary, width):
+    running = Running(*(wbar.new_full((c,), value) for value in (LOWEST, 0.0, 0.0)))
+    starts = range(0, vocabulary, width)
+    # all that is kept is allocated before the loop: what lands in the hole of a freed tile would make the heap grow by a tile
+    sampled, rescale = wbar.new_empty(c), wbar.new_empty(c)
+    tops, columns = wbar.new_full((c, len(starts) * k), -torch.inf), ids.new_zeros(c, len(starts) * k)
+    for index, start in enumerate(starts):
         block = weight[start : start + width]
         n = len(block)
-        z, p = z_space[: c * n].view(c, n), p_space[: c * n].view(c, n)
-        _product_into(z, hidden, block.t())
+        z, p = logits_of(hidden, block), p_space[: c * n].view(c, n)
         if bias is not None:
             z += bias[start : start + width].to(z.dtype)
         local = ids - start
         inside = (local >= 0) & (local < n)
-        found = z.gather(1, local.clamp(0, n - 1)[:, None])[:, 0] * factor
-        sampled = torch.where(inside, found, sampled)
-        top, column, rescale = fold(z, p, running, factor, min(k, n))
-        tops.append(top)
-        columns.append(column + start)
+        sampled.copy_(torch.where(inside, z.gather(1, local.clamp(0, n - 1)[:, None])[:, 0] * factor, sampled))
+        found = slice(index * k, index * k + min(k, n))
+        fold(z, p, running, factor, tops[:, found], columns[:, found], rescale)
+        columns[:, found] += start
         if len(wbar):
             _add_product_into(wbar, p, block, rescale if start else None)
-    top, order = torch.cat(tops, 1).topk(k, dim=1)
+        del z
+    top, order = tops.topk(k, dim=1)
     log_mass = running.mass.log()
     if len(wbar):
         wbar /= running.mass[:, None]
@@ -147,7 +147,7 @@ def _rows(
     return (
         (sampled - running.top - log_mass).clamp_(max=0),
         (top - running.top[:, None] - log_mass[:, None]).clamp_(max=0),
-        torch.cat(columns, 1).gather(1, order),
+        columns.gather(1, order),
         (log_mass - running.shifted / running.mass).clamp_(min=0),
     )
 
@@ -158,19 +158,22 @@ def _operand(hidden: Tensor, weight: Tensor, dtype: torch.dtype) -> torch.dtype:
     return weight.dtype if half and hidden.is_cuda else dtype
 
 
-def _product_into(out: Tensor, a: Tensor, b: Tensor) -> None:
-    """`out = a @ b`, never rounded below the dtype of `out`."""
-    if a.dtype != out.dtype and a.is_cuda:
-        torch.mm(a, b.to(a.dtype), out_dtype=out.dtype, out=out)
-    else:
-        torch.mm(a.to(out.dtype), b.to(out.dtype), out=out)
+def logits_of(hidden: Tensor, weight: Tensor) -> Tensor:
+    """`hidden @ weight^T` in float32 (float64 for float64), never rounded below it: bf16 logits would bias training."""
+    if hidden.is_cuda and hidden.dtype in (torch.bfloat16, torch.float16):
+        return torch.mm(hidden, weight.to(hidden.dtype).t(), out_dtype=torch.float32)
+    dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
+    return linear(hidden.to(dtype), weight.to(dtype))
 
 
 def _add_product_into(out: Tensor, p: Tensor, block: Tensor, rescale: Tensor | None) -> None:
     """`out = rescale * out + p @ block`, never rounded below the dtype of `out`."""
     if rescale is not None:
         out *= rescale[:, None]
+    block = block.to(p.dtype)
     if p.dtype != out.dtype:
-        torch.addmm(out, p, block.to(p.dtype), out_dtype=out.dtype, out=out)
+        torch.addmm(out, p, block, out_dtype=out.dtype, out=out)
+    elif suits(p, block):
+        out += linear(p, block.t())
     else:
-        out.addmm_(p, block.to(out.dtype))
+        out.addmm_(p, block)

@@ -49,14 +49,16 @@ def fold_of(tier: Tier, device: torch.device) -> Fold:
     return fold
 
 
-def fold(z: Tensor, p: Tensor, running: Running, factor: float, k: int) -> tuple[Tensor, Tensor, Tensor]:
+def fold(z: Tensor, p: Tensor, running: Running, factor: float, top: Tensor, columns: Tensor, rescale: Tensor) -> None:
     """Plain torch; the contract is in `simko.head.sweep.Fold`."""
     if factor != 1.0:
         z.mul_(factor)
-    top, columns = top_of(z, _lane_maxima(z), k)
-    new = torch.maximum(running.top, top[:, 0])
+    largest, where = top_of(z, _lane_maxima(z), top.shape[1])
+    top.copy_(largest)
+    columns.copy_(where)
+    new = torch.maximum(running.top, largest[:, 0])
     shift = (running.top - new).clamp_(min=FAR)
-    rescale = shift.exp()
+    rescale.copy_(shift.exp())
     z.sub_(new[:, None]).clamp_(min=FAR)
     e = torch.exp(z, out=p) if p.dtype == z.dtype else z.exp()
     running.shifted.add_(shift * running.mass).mul_(rescale).add_(torch.linalg.vecdot(e, z))
@@ -64,7 +66,6 @@ def fold(z: Tensor, p: Tensor, running: Running, factor: float, k: int) -> tuple
     running.top.copy_(new)
     if e is not p:
         p.copy_(e)
-    return top, columns, rescale
 
 
 def top_of(z: Tensor, lane_maxima: Tensor | None, k: int) -> tuple[Tensor, Tensor]:
@@ -111,12 +112,15 @@ def _compiled() -> Fold:
 _compiler_works = True
 
 
-def _compiled_fold(z: Tensor, p: Tensor, running: Running, factor: float, k: int) -> tuple[Tensor, Tensor, Tensor]:
+def _compiled_fold(
+    z: Tensor, p: Tensor, running: Running, factor: float, top: Tensor, columns: Tensor, rescale: Tensor
+) -> None:
     global _compiler_works
     if _compiler_works:
         try:
-            return _compiled()(z, p, running, factor, k)
+            _compiled()(z, p, running, factor, top, columns, rescale)
+            return
         except Exception as error:  # a compiler fails in as many ways as there are machines; it has written nothing yet
             _compiler_works = False
             _LOG.info("torch.compile does not work here, going on without: %s", str(error).splitlines()[:1])
-    return fold(z, p, running, factor, k)
+    fold(z, p, running, factor, top, columns, rescale)

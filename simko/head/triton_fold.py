@@ -52,13 +52,16 @@ def _fold_rows(z_ptr, p_ptr, lanes_ptr, top_ptr, mass_ptr, shifted_ptr, rescale_
     tl.store(rescale_ptr + row, rescale)
 
 
-def triton_fold(z: Tensor, p: Tensor, running: Running, factor: float, k: int) -> tuple[Tensor, Tensor, Tensor]:
+def triton_fold(
+    z: Tensor, p: Tensor, running: Running, factor: float, top: Tensor, columns: Tensor, rescale: Tensor
+) -> None:
     """One program a row. The contract is in `simko.head.sweep.Fold`."""
     if z.dtype == torch.float64:  # a scalar reaches a kernel as float32
         z.mul_(factor)
         factor = 1.0
     c, n = z.shape
-    lanes, rescale = z.new_empty(c, _BLOCK), z.new_empty(c)
+    lanes = z.new_empty(c, _BLOCK)
     _fold_rows[(c,)](z, p, lanes, *running, rescale, n, factor, BLOCK=_BLOCK)
-    top, columns = top_of(z, lanes[:, :n], k)
-    return top * factor, columns, rescale
+    largest, where = top_of(z, lanes[:, :n], top.shape[1])
+    top.copy_(largest * factor)
+    columns.copy_(where)
