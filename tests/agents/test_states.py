@@ -233,3 +233,15 @@ def test_blocks_cover_every_token_once_and_waste_little(lengths: list[int]) -> N
     assert kept.tolist() == list(range(11 + sum(lengths)))
     for block in blocks:
         assert len(block.queries) <= 1.25 * len(block.kept)
+
+
+def test_a_row_that_spoils_spoils_no_other() -> None:
+    model = random_model("qwen2").double()
+    with torch.no_grad():
+        model.model.embed_tokens.weight[7] = torch.nan
+    rows = [replace(c, ids=np.where(c.ids == 7, 8, c.ids), prompt_ids=c.prompt_ids % 7 + 10) for c in completions(5)]
+    rows[4].ids[0] = 7
+    packed_rows, places = pack(rows)
+    states = HiddenStates(model).packed(packed_rows)
+    finite = [bool(torch.isfinite(states[at]).all()) for at in places]
+    assert finite == [i != 4 or len(rows[4].ids) == 1 for i in range(len(rows))]
