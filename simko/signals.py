@@ -74,7 +74,8 @@ class StopSignals:
 
 
 def leave_quietly() -> None:
-    """From here on, while the interpreter shuts down, a signal ends the process with its exit code and no traceback."""
+    """From here on, while the interpreter loads or shuts down, a signal ends the process with its exit code and no traceback."""
     if threading.current_thread() is threading.main_thread():
         for number in STOPPING:
-            signal.signal(number, lambda number, _frame: os._exit(128 + number))
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, lambda number, _frame: os._exit(128 + number))

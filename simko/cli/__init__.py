@@ -22,6 +22,9 @@ def main() -> None:
 
         sys.stdout.write(HELP)
         return
+    from simko.signals import leave_quietly
+
+    leave_quietly()  # a signal while the commands load
     from simko.cli import commands
 
     commands.main()

@@ -6,8 +6,10 @@ Exit codes: 0 done, 1 a check failed or simko itself did, 2 the user's mistake (
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -39,8 +41,14 @@ _GrammarError: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ ==
 
 def main() -> None:
     """The `simko` command."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     code = run(sys.argv[1:])
     leave_quietly()
+    if code > 128:  # at once: after a KeyboardInterrupt in an `exec`, Python would change the exit code
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code)
     sys.exit(code)
 
 
