@@ -138,6 +138,6 @@ def _invert(p: Tensor, uniform: Tensor) -> Tensor:
     # a parallel scan on a GPU need not be monotone in its last bits; asking whether it was would wait for the GPU
     possible = p > 0
     after = possible & (cumulative > target)
-    last = possible.shape[-1] - 1 - possible.flip(-1).int().argmax(-1, keepdim=True)
-    mended = torch.where(after.any(-1, keepdim=True), after.int().argmax(-1, keepdim=True), last)
+    last = possible.shape[-1] - 1 - possible.flip(-1).byte().argmax(-1, keepdim=True)
+    mended = torch.where(after.any(-1, keepdim=True), after.byte().argmax(-1, keepdim=True), last)
     return torch.where(impossible, mended, ids)[:, 0]
