@@ -80,7 +80,10 @@ def burn_in(
     Raises:
         UserError: the device ran out of memory.
     """
-    shape, work = _as_loaded(config, policy, env)
+    try:
+        shape, work = _as_loaded(config, policy, env)
+    except UserError:  # `planned` has said so
+        return {}
     settings = Settings(
         config.micro_batch_tokens or MICRO_BATCH_TOKENS,
         bool(config.gradient_checkpointing),

@@ -57,6 +57,11 @@ class Job:
         return self.longest_prompt + self.max_new_tokens
 
     @property
+    def slot_tokens(self) -> int:
+        """Tokens of a slot of the engine: on CUDA it looks every fourth step, and slots run on until then."""
+        return self.capacity + (3 if self.device == "cuda" else 0)
+
+    @property
     def item(self) -> int:
         """Bytes of a number of the computation: float32 on CPU, 16 bits on CUDA."""
         return 4 if self.device == "cpu" else 2
@@ -148,7 +153,7 @@ def kv_bytes(shape: Shape, item: int) -> int:
 
 def slot_bytes(shape: Shape, job: Job) -> int:
     """What the engine counts for one slot: its cache, and its share of logits and sampling."""
-    return job.capacity * kv_bytes(shape, job.item) + LOGIT_BYTES * shape.vocabulary
+    return job.slot_tokens * kv_bytes(shape, job.item) + LOGIT_BYTES * shape.vocabulary
 
 
 def key_share(job: Job) -> float:
@@ -227,9 +232,9 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
         ),
         Item(
             "cache of keys and values",
-            slots * job.capacity * kv_bytes(shape, item),
+            slots * job.slot_tokens * kv_bytes(shape, item),
             "rollout",
-            f"{slots} slots x {job.capacity:,} tokens",
+            f"{slots} slots x {job.slot_tokens:,} tokens",
         ),
         Item(
             "logits and sampling",

@@ -73,6 +73,8 @@ def test_what_cannot_be_planned_is_trained_with_defaults(tmp_path: Path) -> None
     found = fit.planned(train_config({"model": str(tmp_path), "device": "cpu"}), Console(file=out, width=300))
     assert (found.micro_batch_tokens, found.gradient_checkpointing) == (8192, False)
     assert "not planned" in out.getvalue()
+    policy, env, method, optimizer = made(fit.planned(config_of(burn_in=True)))
+    assert fit.burn_in(replace(found, burn_in=True), policy, env, method, optimizer, Console(quiet=True)) == {}
 
 
 # The burn-in
