@@ -8,13 +8,11 @@ problems.txt     hashes of the training prompts    eval/           pass@K result
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ import torch
 from simko import snapshot
 from simko.config import TrainConfig, read_yaml, write_yaml
 from simko.errors import UserError
-from simko.files import clear_scratch, remove, write_atomically
+from simko.files import clear_scratch, locked, remove, write_atomically
 from simko.records import Records, problem_key
 from simko.resume import refuse_other_data
 
@@ -77,48 +75,45 @@ class RunFolder(Records):
     def opened(self, config: TrainConfig, step: int | None = None, new: bool = False) -> Iterator[None]:
         """Make the folders and keep other processes out; forget what was recorded after `step`, where that is given.
 
-        A `new` run that fails before anything was recorded leaves no folder. The lock is on the folder itself, and the
-        kernel gives it back however the process ends.
+        A `new` run that fails before anything was recorded leaves no folder. The lock goes with the process, however it
+        ends.
 
         Raises:
             UserError: the folder cannot be written, another process holds it, or it should be new and is not.
         """
         there = self.path.exists()
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path, os.O_RDONLY)
-        except OSError as error:
-            raise self._refusal(error) from error
-        try:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+                self.path.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(self.path))
+            except BlockingIOError as error:
                 raise UserError(
                     f"run folder {self.path} is in use by another process; wait for it or stop it"
                 ) from error
+            except OSError as error:
+                raise self._refusal(error) from error
             if new:
                 self.refuse_used()
             try:
-                for folder in (self.rollouts_path, self.verdicts_path, self.eval_path, self.checkpoints_path):
-                    folder.mkdir(exist_ok=True)
-                for folder in (self.path, self.rollouts_path, self.verdicts_path, self.checkpoints_path):
-                    clear_scratch(folder)
-                write_atomically(self.path / "config.yaml", sealed(write_yaml(config)))
-            except OSError as error:
-                if new:
-                    self._discard(there)
-                raise self._refusal(error) from error
-            self.config = config
-            if step is not None:
-                self.rewind(step)
-            try:
+                self._make(config)
+                if step is not None:
+                    self.rewind(step)
                 yield
             except UserError:
                 if new and not self.metrics_path.exists() and not self.checkpoints():
                     self._discard(there)
                 raise
-        finally:
-            os.close(handle)
+
+    def _make(self, config: TrainConfig) -> None:
+        try:
+            for folder in (self.rollouts_path, self.verdicts_path, self.eval_path, self.checkpoints_path):
+                folder.mkdir(exist_ok=True)
+            for folder in (self.path, self.rollouts_path, self.verdicts_path, self.checkpoints_path):
+                clear_scratch(folder)
+            write_atomically(self.path / "config.yaml", sealed(write_yaml(config)))
+        except OSError as error:
+            raise self._refusal(error) from error
+        self.config = config
 
     def manifest(self) -> dict[str, Any]:
         """manifest.json; empty where there is none, or a damaged one."""

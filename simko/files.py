@@ -5,6 +5,7 @@ Every `OSError` that leaves this module names the file.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -95,6 +96,28 @@ def clear_scratch(folder: Path) -> None:
         else:
             with suppress(OSError):
                 path.unlink()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes that ask out of a folder; the kernel gives the lock back however the process ends.
+
+    Raises `BlockingIOError` where another process has it. The lock is on the folder, so that it leaves no file behind; network
+    file systems, which lock nothing but files open for writing, get a file `.lock`.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            os.close(handle)
+            handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 def sync_tree(folder: Path) -> None:

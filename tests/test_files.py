@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from simko.files import append, clear_scratch, remove, replace_folder, write, write_atomically
+from simko.files import append, clear_scratch, locked, remove, replace_folder, write, write_atomically
 
 
 def full(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,3 +86,19 @@ def test_clearing_takes_scratch_alone(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     clear_scratch(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"b", ".c"}
+
+
+@pytest.mark.parametrize("network", [False, True])
+def test_a_folder_is_locked_by_one_at_a_time(tmp_path: Path, network: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = fcntl.flock
+
+    def flock(handle: int, how: int) -> None:
+        if network and stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        real(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for _ in range(2):
+        with locked(tmp_path), pytest.raises(BlockingIOError), locked(tmp_path):
+            raise AssertionError("not reached")
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"] * network
