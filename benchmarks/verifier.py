@@ -27,7 +27,8 @@ _POLICY = (
     "a base in parentheses", "half a bracket", "words around", "words in front", "x + 1 is it", "twice x is it", "thousand",
     "minus x is it", "x squared is it", "an interval about it", "a tuple with it", "base dropped", "plus or minus",
     "the logarithm", "upper case", "other unit", "radians", "euro", "nearly", "three decimals", "six decimals, wrong",
-    "squared unit", "seven digits, wrong", "percent of it", "other equation", "hexadecimal", "digits apart", "in cents", "complement",
+    "squared unit", "seven digits, wrong", "percent of it", "other equation", "hexadecimal", "digits apart", "in cents",
+    "complement",
 )  # fmt: skip
 """Changes that a policy may see as it likes: they are compared, but not in the fixed mix."""
 _SHAPES: tuple[tuple[str, str], ...] = (

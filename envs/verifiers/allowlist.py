@@ -33,6 +33,7 @@ COMMANDS = GREEK | FUNCTIONS | CONSTANTS | STRUCTURE | RELATIONS
 SIGNS = frozenset("+-*/^_(){}[]|!")
 RELATION_SIGNS = frozenset("=<>")
 
+_NOT_IN_BINOMIAL = frozenset(("^", "!", "\\binom", "\\exp", "*", "\\cdot", "\\times"))
 _RAISERS = frozenset(("^", "\\exp", "\\sinh", "\\cosh"))
 
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{4}")  # a word is no product: east is not seat
@@ -136,8 +137,10 @@ def _sizes_ok(tokens: list[str]) -> bool:
             if not (before.isalpha() or (before.isdigit() and int(before) <= MAX_FACTORIAL)):
                 return False
         elif token == "\\binom":
-            group = tokens[i + 1 : i + 12]
-            if any(t.isdigit() and int(t) > MAX_BINOMIAL for t in group) or "^" in group:
+            _, above = _argument(tokens, i + 1)
+            _, below = _argument(tokens, above + 1)
+            group = tokens[i + 1 : below]
+            if any(t.isdigit() and int(t) > MAX_BINOMIAL for t in group) or not _NOT_IN_BINOMIAL.isdisjoint(group):
                 return False
     return budget <= MAX_EXPONENT
 

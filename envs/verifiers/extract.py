@@ -163,6 +163,12 @@ def is_bare(text: str) -> bool:
     return len(re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", text)) <= 6
 
 
+def boxes(text: str) -> list[str]:
+    """What all boxes hold, each content once; none where one of them is cut off, negated or bound."""
+    found = _boxes(text)
+    return [] if isinstance(found, Found) else found
+
+
 def _boxes(text: str) -> list[str] | Found:
     """What the boxes hold, each content once; or the conflict, where one is cut off, negated or bound to its outside."""
     contents: dict[str, None] = {}

@@ -40,6 +40,9 @@ _DROPPED = words(
 )
 _SPACES = frozenset(("quad", "qquad", "enspace", "thinspace", "space"))
 _ROW = "\x00"
+_LOST_BLANK = re.compile(
+    r"\\(q?quad|[lg]eq|neq)(?!q|slant)([a-zA-Z])(?![a-zA-Z])"
+)  # \quadx, \leqg(x): as sets have them
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _FUNCTIONS = "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|pi|theta|alpha|beta|phi"
 _PLAIN = re.compile(rf"(?<![\\A-Za-z])({_FUNCTIONS})(?![A-Za-z])")
@@ -72,7 +75,7 @@ def clean(text: str) -> str:
     text = text.strip("*` ").replace(r"\$", " \\usd ").replace("$", "")
     text = re.sub(r"\\[()\[\]]", lambda m: "" if m.start() == 0 or m.end() == len(text) else m[0], text)
     text = re.sub(r"\\phantom\s*\{[^{}]*\}|\\hspace\s*\{[^{}]*\}", " ", text)
-    text = _COMMAND.sub(_command, text)
+    text = _COMMAND.sub(_command, _LOST_BLANK.sub(r"\\\1 \2", text))
     text = _TEXT_FUNCTION.sub(r"\\\1 ", text)
     if _ROW in text or "matrix" in text or "array" in text:
         text = _pmatrix(text)
@@ -144,6 +147,7 @@ _TEXT_RATIO = re.compile(
 
 def _spelled(text: str) -> str:
     """What has several spellings and a LaTeX one: relations, e and i, repeating digits, bases, moduli, times, the reals."""
+    text = text.removesuffix(".") if text.endswith("}.") else text
     for pattern, command in _ASCII_RELATIONS:
         text = pattern.sub(command, text)
     text = _COLON.sub(":", _UPRIGHT.sub(r"\1", text))

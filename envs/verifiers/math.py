@@ -26,7 +26,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from simko.envs.verifiers import algebra, allowlist, pool
-from simko.envs.verifiers.extract import final_answer, narrowed
+from simko.envs.verifiers.extract import boxes, final_answer, narrowed
 from simko.envs.verifiers.latex import MAX_ANSWER, clean, key, same_string
 from simko.envs.verifiers.letters import one_case
 from simko.envs.verifiers.numbers import Number, equal, evaluate, parse_number, significant_digits
@@ -76,11 +76,12 @@ def math(response: str, gold: str) -> Verdict:
 
 
 def bare_gold(gold: str) -> str:
-    """The gold answer itself, where a data set hands it over in a `\\boxed{}` or with text around it."""
+    """The gold answer itself, where a data set hands it over in a `\\boxed{}` or with text around it; of several, all."""
     if "\\boxed" not in gold and "\\fbox" not in gold:
         return gold
     with narrowed("boxed"):
-        return final_answer(gold, same=quick_equal).text or ""
+        found = final_answer(gold, same=quick_equal)
+    return found.text or (", ".join(boxes(gold)) if found.conflict else "")
 
 
 @lru_cache(maxsize=4096)

@@ -30,6 +30,9 @@ SAME = [
     ("1011_2", "(1011)_2"), ("1011_2", "1011_{\\text{two}}"), ("3 \\pmod 7", "3 (mod 7)"), ("B", "b"), ("\\text{(C)}", "c"),
     ("\\boxed{42}", "42"), ("So it is $\\boxed{\\frac12}$.", "0.5"), ("\\text{A, B}", "B, A"), ("\\text{A, B}", "{A,B}"),
     ("\\pi(R^2-r^2)", "\\pi R^2-\\pi r^2"), ("V=IR", "V = RI"), ("\\$5", "5 \\text{ dollars}"),
+    ("x_{1}=2,\\quadx_{2}=3", "2, 3"), ("-8 \\leqg(x) \\leq 2", "-8 \\le g(x) \\le 2"),
+    ("\\text{4:30 p.m.}", "\\text{4:30 p.m.}."),
+    ("\\boxed{1} papers and \\boxed{2} bins", "1, 2"),
 ]  # fmt: skip
 DIFFERENT = [
     ("x \\le 5", "x >= 5"), ("x \\le 5", "x < 5"), ("x \\ne 3", "x = 3"), ("-2 \\le x \\le 7", "(-2,7]"), ("x>5", "[5,\\infty)"),
