@@ -95,7 +95,7 @@ def test_a_tile_fits_the_problem_and_the_memory(rows: int, vocabulary: int) -> N
     tile = tile_for(rows, vocabulary, torch.device("cpu"))
     assert 1 <= tile.rows <= rows
     assert 1 <= tile.width <= vocabulary
-    assert 4 * tile.rows * tile.width <= 16 * 2**20
+    assert 4 * tile.rows * tile.width <= 8 * 2**20
 
 
 @pytest.mark.gpu
