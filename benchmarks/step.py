@@ -25,7 +25,7 @@ SIZES = {
     "tiny": {"prompts": 16, "group": 16, "prompt_words": 24, "new": 32, "rows": 64},
     "smollm2": {"prompts": 2, "group": 8, "prompt_words": 40, "new": 24, "rows": 8},
 }
-_WORDS = ("the", "cat", "saw", "a", "red", "bird", "under", "some", "old", "tree", "while", "men", "ran", "to", "rain")  # fmt: skip
+_WORDS = ("the", "cat", "saw", "a", "red", "bird", "under", "some", "old", "tree", "while", "men", "ran", "rain")  # fmt: skip
 
 
 def run(options: Options) -> Result:
