@@ -41,6 +41,9 @@ TOLERANCE_DIGITS = 50  # two constants nearer than 1e-50, relative to the smalle
 PACKAGES = ("assumptions", "calculus", "concrete", "functions", "logic", "matrices", "ntheory", "polys", "series", "sets",
             "simplify", "solvers")  # fmt: skip
 """The parts of sympy that are imported whole, since a worker imports nothing later."""
+MODULES = ("physics.units.util", "combinatorics.galois", "combinatorics.permutations", "discrete.recurrences", "abc",
+           "tensor.array.expressions", "integrals.integrals", "strategies.util", "printing.latex")  # fmt: skip
+"""What functions of sympy import besides when they are called."""
 SKIPPED = re.compile(r"\.(?:tests?|benchmarks|.*_doc|smtlib.*|satask|lra_theory)(?:\.|$)")
 HARMLESS = frozenset((
     "object.__getattr__", "object.__setattr__", "object.__delattr__", "sys._getframe", "sys._getframemodulename",
@@ -65,8 +68,17 @@ class Guard:
         """Raise `ForbiddenError` for an event that is not on the list."""
         if event in HARMLESS or (event in ("compile", "exec") and arguments and _is_monomials(arguments[0])):
             return
-        self.event = self.event or f"{event} {arguments!r}"[:200]
+        self.event = self.event or f"{event} {arguments!r}"[:100] + _place()[:200]
         raise ForbiddenError(event)
+
+
+def _place() -> str:
+    """Where it happened: the innermost lines outside this file."""
+    frame, lines = sys._getframe(2), []
+    while frame is not None and len(lines) < 8:
+        lines.append(f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}")
+        frame = frame.f_back  # type: ignore[assignment]
+    return " at " + " ".join(lines)
 
 
 def _is_monomials(source: Any) -> bool:
@@ -126,15 +138,19 @@ def warm_up() -> None:
     warnings.simplefilter("ignore")
     import latex2sympy2_extended.latex2sympy2 as reader  # type: ignore[import-untyped]
     import math_verify.grader  # noqa: F401
-    import sympy
+    import mpmath  # type: ignore[import-untyped]
+    from sympy.parsing import sympy_parser
 
     for package in PACKAGES:
         path = importlib.import_module(f"sympy.{package}").__path__
         for module in pkgutil.walk_packages(path, f"sympy.{package}."):
             if not SKIPPED.search(module.name):
                 importlib.import_module(module.name)
-    # Its own reading of digits is `sympy.Number(text)`, which runs `from sympy import *` and evaluates the text.
-    reader._Latex2Sympy.parse_number = lambda self, text: sympy.Rational(text)
+    for name in MODULES:
+        importlib.import_module(f"sympy.{name}")
+    vars(sympy_parser).update(parse_expr=rational)  # `sympy.Number("2")`, `S("3/2")`: what else is text is not read
+    reader._Latex2Sympy.parse_number = lambda self, text: rational(text)
+    mpmath.identify = lambda *_, **__: None  # it makes text of a number, for `nsimplify` to evaluate
     for gold, answer in _EXERCISES:
         compare(gold, answer, None)
 
@@ -147,6 +163,15 @@ _EXERCISES = (
     ("x < 5", "5 > x"),
     (r"\lfloor x \rfloor + x !", r"\exp ( x ) + \binom { 5 } { 2 } \tan ( x )"),
 )
+
+
+def rational(text: str, *_: Any, **__: Any) -> Any:
+    """The number that a text says, in the place of sympy's `parse_expr`, which evaluates any text as Python."""
+    import sympy
+
+    if not re.fullmatch(r"-?\d{1,300}(?:/\d{1,300})?", text, re.ASCII):
+        raise sympy.SympifyError(text)
+    return sympy.Rational(text)
 
 
 @lru_cache(maxsize=256)

@@ -89,7 +89,7 @@ FORBIDDEN = {
     "eval('1 + 1')": "compile",
     "exec('x = 1')": "compile",
     "compile('print(monomial_mul)', 's', 'exec')": "compile",
-    "import sympy; sympy.sympify('x + 1')": "compile",
+    "import sympy; sympy.parse_expr('1 + 1')": "compile",
     "import sympy; sympy.lambdify(sympy.Symbol('x'), 1)(2)": "compile",
     "type(lambda: 0)((lambda: 1).__code__, {})()": "function.__new__",
     "import sys; sys.settrace(None)": "sys.settrace",
@@ -115,6 +115,9 @@ FREE = {
     "import os; return os.getcwd() == '/' and os.getsid(0) != 0": "equal",
     "import sys; return sys.stdin is None or sys.stdin.buffer.raw.read(1) == b''": "equal",
     "return 'simko' not in __import__('sys').modules": "equal",
+    "import sympy; return sympy.S('3/2') * 2 == 3 and sympy.Number('-4') == -4": "equal",
+    "import sympy; sympy.sympify('__import__(\\'os\\').system(\\'true\\')')": "different",  # it is not read
+    "import sympy; return sympy.nsimplify(1.618033988749895, tolerance=1e-12) is not None": "equal",
     "def f(n): return f(n + 1)\nreturn f(0)": "different",
     "return 1 / 0": "different",
 }
@@ -230,7 +233,7 @@ def test_source_that_may_be_compiled(source: object, allowed: bool) -> None:
             with pytest.raises(worker.ForbiddenError):
                 guard(event, (source, "<string>"))
             assert guard.event.startswith(event)
-            assert len(guard.event) <= 200
+            assert len(guard.event) <= 300
 
 
 def test_the_first_event_is_the_one_reported() -> None:
@@ -238,7 +241,7 @@ def test_the_first_event_is_the_one_reported() -> None:
     for event in ("open", "os.system"):
         with pytest.raises(worker.ForbiddenError):
             guard(event, ("x",))
-    assert guard.event == "open ('x',)"
+    assert guard.event.startswith("open ('x',) at test_verifiers_worker.py:")
 
 
 PAIRS = [
@@ -247,7 +250,10 @@ PAIRS = [
     ("y = 2 x + 3", "2 x - y + 3 = 0", None, True), ("x < 5", "5 > x", None, True), ("x < 5", "x > 5", None, False),
     ("( x + y ) ^ { 3 }", "x ^ { 3 } + 3 x ^ { 2 } y + 3 x y ^ { 2 } + y ^ { 3 }", None, True),
     (r"\frac { x ^ { 2 } - 1 } { x - 1 }", "x + 1", None, True), (r"2 ^ { 1000 }", "2 ^ { 1000 } + 1", None, False),
-    (r"\sin ( 2 x )", r"2 \sin ( x ) \cos ( x )", None, True), ("x", r"\frac", None, False), ("(", "(", None, False),
+    (r"\sin ( 2 x )", r"2 \sin ( x ) \cos ( x )", None, True),
+    (r"\sin ( x ) ^ { 2 } + \sqrt { 3 }", r"\sqrt { 3 } + 1 - \cos ( x ) ^ { 2 }", None, True),
+    (r"\frac { 1 } { \log _ { 2 } ( 3 ) } + | x |", r"\frac { \ln 2 } { \ln 3 } + | - x |", None, True),
+    ("x", r"\frac", None, False), ("(", "(", None, False),
     ("", "", None, False), (r"\log _ { 2 } ( 3 )", r"\frac { \ln ( 3 ) } { \ln ( 2 ) }", None, True),
     ("3 + 2 i", "2 i + 3", None, True), ("3 + 2 i", "3 - 2 i", None, False), (r"\binom { 5 } { 2 }", "10", None, True),
 ]  # fmt: skip
