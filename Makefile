@@ -14,6 +14,8 @@ PIP_FLAGS ?=
 ARGS ?=
 # Passed on to pytest, as in `make test PYTEST_FLAGS="-k countdown"`.
 PYTEST_FLAGS ?=
+# Passed on to the fault suite, as in `make faults FAULTS_FLAGS="--only kills damage"`.
+FAULTS_FLAGS ?=
 
 VENV_PYTHON := .venv/bin/python
 # pip tells a person what it downloads, and a log only what goes wrong.
@@ -30,6 +32,9 @@ train: .venv/.installed ## train the built-in policy on Countdown (minutes on 2 
 
 test: lint types ## lint, types and tests
 	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest $(PYTEST_FLAGS)
+
+faults: .venv/.installed-test ## break runs on purpose, some 900 times (20 minutes): kills, full disks, damaged files, bad data
+	OMP_NUM_THREADS=1 $(VENV_PYTHON) tests/faults $(FAULTS_FLAGS)
 
 check: .venv/.installed ## does this machine have what training needs?
 	$(VENV_PYTHON) -m simko doctor

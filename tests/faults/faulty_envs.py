@@ -29,9 +29,9 @@ def _chance(response: str) -> int:
 
 
 def _slow_grade(response: str, gold: str) -> Verdict:
-    """A comparison that takes a verifier worker: the square root of a square, evaluated."""
+    """A comparison that takes a verifier worker: a trigonometric identity."""
     text = "".join(c for c in response if c in "0123456789+-*/() ")[:40]
-    return grade(f"\\boxed{{\\sqrt{{({text})^2}}}}", f"\\sqrt{{{gold}^2}}")
+    return grade(f"\\boxed{{2\\sin(\\pi/6)*({text})}}", gold)
 
 
 @simko.envs.verifier("faults-raises")

@@ -46,7 +46,7 @@ def files(lab: Lab) -> Result:
             return None  # as it was before: the two files are equal
         return _judge(server.run(COMMANDS[command], cwd), cwd, command, file, expected)
 
-    return lab.each(name, trial, lab.some(items, 6, name))
+    return lab.each(name, trial, lab.some(items, 2, name))
 
 
 def folders(lab: Lab) -> Result:
@@ -93,7 +93,7 @@ def folders(lab: Lab) -> Result:
         return _judge(server.run(COMMANDS[command], cwd), cwd, command, file, expected)
 
     items = [(what, command) for what in changes for command in COMMANDS]
-    return lab.each(name, trial, lab.some(items, 2, name))
+    return lab.each(name, trial, lab.some(items, 1, name))
 
 
 def _commands(file: str, how: str) -> list[str]:

@@ -104,7 +104,7 @@ def read_only(lab: Lab) -> Result:
             return ran.trouble() or (ran.brief() if ran.rc else None)
         return _refused(ran, _READ_ONLY, "")
 
-    return _on_small_disk(lab, name, trial, lambda *_: lab.some(refused + allowed, 2, name))
+    return _on_small_disk(lab, name, trial, lambda *_: lab.some(refused + allowed, 1, name))
 
 
 def every_operation(lab: Lab) -> Result:
@@ -119,7 +119,7 @@ def every_operation(lab: Lab) -> Result:
         ran = server.run([*TINY, *WINDOW, "--out", "run"], cwd, inject=inject)
         return _refused(ran, _SAYS, "run") or _ended(server, cwd, reference)
 
-    return lab.each(name, trial, lab.some(points, 3, name))
+    return lab.each(name, trial, lab.some(points, 1, name))
 
 
 def _ended(server: Server, cwd: Path, reference: Path) -> str | None:

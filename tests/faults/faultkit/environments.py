@@ -48,7 +48,7 @@ def authors(lab: Lab) -> Result:
 def killed_workers(lab: Lab) -> Result:
     """Verifier workers killed a hundred times and more during one run: it goes on, with the verdicts of a run without."""
     name = "verifier workers killed a hundred times during a run"
-    steps = ("--steps", "4" if lab.quick else "20")
+    steps = ("--steps", "4" if lab.quick else "30")
     calm = _finished(lab, "faulty_envs:faults/Worker-v0", steps)
 
     def trial(server: Server, cwd: Path, _: int) -> str | None:

@@ -40,7 +40,7 @@ def random_kills(lab: Lab) -> Result:
 
     items = [
         (n, round(draws.random(), 3), round(draws.random(), 3) if n % 2 else 0.0, n % 10 == 9)
-        for n in range(3 if lab.quick else 50)
+        for n in range(2 if lab.quick else 50)
     ]
     return lab.each("kill -9 at a random moment, then --resume", trial, items)
 
@@ -79,7 +79,7 @@ def resume_points(lab: Lab) -> Result:
         return finished_as(finish(server, cwd, WINDOW), cwd, reference)
 
     name = "kill -9 at every file operation of a resume"
-    return lab.each(name, trial, lab.some(points, 2, name))
+    return lab.each(name, trial, lab.some(points, 1, name))
 
 
 def _points(lab: Lab, name: str, late: bool) -> Result:
@@ -94,7 +94,7 @@ def _points(lab: Lab, name: str, late: bool) -> Result:
             return f"not killed: {ran.brief()}"
         return finished_as(finish(server, cwd, WINDOW), cwd, reference)
 
-    return lab.each(name, trial, lab.some(points, 4, name))
+    return lab.each(name, trial, lab.some(points, 2, name))
 
 
 def _every(operations: list[str]) -> list[tuple[int, str, bool]]:

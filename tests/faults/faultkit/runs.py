@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[3]
 LIMIT_SECONDS = 120.0
 TINY = (
     *("train", "--prompts-per-step", "2", "--group-size", "4", "--max-new-tokens", "16", "--level", "1"),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from faultkit import damage, disk, environments, growth, kills, rows, stops
+from faultkit import answers, damage, disk, environments, folders, growth, kills, rows, stops
 from faultkit.lab import Lab, Result
 
 SCENARIOS: dict[str, Callable[[Lab], Result]] = {
@@ -23,6 +26,10 @@ SCENARIOS: dict[str, Callable[[Lab], Result]] = {
     "readonly": disk.read_only,
     "damage": damage.files,
     "folders": damage.folders,
+    "occupied": folders.occupied,
+    "configs": folders.other_configs,
+    "models": folders.other_models,
+    "adapters": folders.adapters,
     "stops": stops.at_random_moments,
     "inside": stops.inside_operations,
     "twice": stops.twice,
@@ -33,6 +40,7 @@ SCENARIOS: dict[str, Callable[[Lab], Result]] = {
     "growth": growth.nothing_grows,
     "rows": rows.malformed,
     "odd": rows.harmless,
+    "answers": answers.mutated,
 }
 """By the name that `--only` takes, in the order of the table."""
 
@@ -53,8 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--in", dest="folder", metavar="DIR", help="where scratch folders go; the system's place if empty"
     )
+    parser.add_argument("--keep", metavar="FILE", help="JSON of results: those in it are shown too, and these added")
     given = parser.parse_args(arguments)
-    results = []
+    kept = Kept(given.keep)
     began = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="simko-faults-", dir=given.folder) as base,
@@ -63,10 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in given.only:
             started = time.monotonic()
             try:
-                results.append(SCENARIOS[name](lab))
+                result = SCENARIOS[name](lab)
             except Exception as error:  # a scenario that cannot even begin is a row that failed
-                results.append(Result(name, 1, [f"cannot be tried: {type(error).__name__}: {error}"]))
-            tell(name, results[-1], time.monotonic() - started)
+                result = Result(name, 1, [f"cannot be tried: {type(error).__name__}: {error}"])
+            kept.add(name, given.share, result)
+            tell(name, result, time.monotonic() - started)
+    results = kept.results()
     print(markdown(results) if given.markdown else text(results))
     for result in results:
         for failure in result.failures[:SHOWN]:
@@ -75,6 +86,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"FAILED  {result.name}: and {len(result.failures) - SHOWN} more")
     print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
     return int(any(result.failures for result in results))
+
+
+class Kept:
+    """Results by scenario and share, in a file where one is given: a table may take several commands."""
+
+    def __init__(self, file: str | None) -> None:
+        self._path = Path(file) if file else None
+        there = self._path is not None and self._path.exists()
+        self._found: dict[str, dict[str, Any]] = json.loads(self._path.read_text()) if self._path and there else {}
+
+    def add(self, name: str, share: str, result: Result) -> None:
+        """Take a result, in the place of an earlier one of the same scenario and share."""
+        self._found[f"{name} {share}"] = asdict(result)
+        if self._path:
+            self._path.write_text(json.dumps(self._found, indent=1))
+
+    def results(self) -> list[Result]:
+        """A row for each scenario, in the table's order, its shares added."""
+        rows = []
+        for name in SCENARIOS:
+            parts = [Result(**entry) for key, entry in self._found.items() if key.split()[0] == name]
+            if parts:
+                tried, failures = sum(p.tried for p in parts), [f for p in parts for f in p.failures]
+                rows.append(Result(parts[0].name, tried, failures, parts[0].skipped, parts[0].note))
+        return rows
 
 
 def tell(name: str, result: Result, seconds: float) -> None:
