@@ -28,7 +28,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, NoReturn
 
 MEMORY_BYTES = 1 << 30
@@ -74,10 +74,11 @@ class Guard:
 
 def _place() -> str:
     """Where it happened: the innermost lines outside this file."""
-    frame, lines = sys._getframe(2), []
+    frame: FrameType | None = sys._getframe(2)
+    lines: list[str] = []
     while frame is not None and len(lines) < 8:
         lines.append(f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}")
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return " at " + " ".join(lines)
 
 
