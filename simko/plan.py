@@ -25,7 +25,7 @@ LOGIT_BYTES = 32  # of simko.agents.engine: what a slot is counted for, an id of
 SAMPLING_BYTES = (
     20  # what a slot's sampling holds, an id: logits, shifted, probabilities in float32, cumulated in float64
 )
-HEAD_TILE_BYTES = {"cpu": 32 * 2**20, "cuda": 256 * 2**20}  # of simko.head
+HEAD_TILE_BYTES = {"cpu": 24 * 2**20, "cuda": 256 * 2**20}  # of simko.head
 # Interpreter and libraries, measured on CPU with torch 2.13 and transformers 5.23; CUDA's context is an assumption.
 RUNTIME_BYTES = {"cpu": 0.48e9, "cuda": 0.60e9}
 USABLE = {"cpu": 0.90, "cuda": 0.97}
