@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from simko.agents.memory import release
 from simko.errors import UserError
 from simko.head import TokenStatistics, token_statistics
 from simko.packing import PackedRows, Packer, needed, pack
@@ -130,7 +131,8 @@ def run(
                     f"out of memory on one sequence of {tokens} tokens alone; set gradient_checkpointing to true, "
                     "or lower max_new_tokens, max_prompt_tokens or lora_rank"
                 )
-            _free()
+            gc.collect()
+            release(torch.device(policy.device))
             budget.halve(forward_tokens(batch, chosen, packed))
             later = [row for part in pending for row in part]
             plans = (plan_micro_batches(batch, budget.tokens, packed, rows) for rows in (chosen, later))
@@ -202,9 +204,3 @@ def _plan_packed(batch: Batch, max_tokens: int, rows: Sequence[int]) -> list[lis
             plan[-1].append(row)
             left -= cost
     return plan
-
-
-def _free() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
