@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from simko.errors import UserError
+from simko.files import digest, write
 
-BASE_FILE = "simko_base.json"
+BASE_FILE, ADAPTER_FILE = "simko_base.json", "adapter_model.safetensors"
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _SAMPLE = 4096  # bytes at the head, the middle and the tail of each tensor
 
@@ -36,22 +37,33 @@ def of_model(location: str) -> str | None:
 
 
 def record(folder: str | os.PathLike[str], base: str, fingerprint: str | None) -> None:
-    """Write the fingerprint of the model called `base` beside an adapter; nothing where there is none."""
+    """Write the fingerprint of the model called `base` beside an adapter, and a hash of it; nothing where there is none."""
     if fingerprint is not None:
         content = {"base_model": base, "weights_sha256": fingerprint}
-        (Path(folder) / BASE_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        if (Path(folder) / ADAPTER_FILE).is_file():
+            content["adapter_sha256"] = digest(Path(folder) / ADAPTER_FILE)
+        write(Path(folder) / BASE_FILE, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def check(folder: str | os.PathLike[str], name: str, fingerprint: str | None) -> None:
-    """Raise `UserError` where the adapter in `folder` was trained on other weights than those of the model `name`."""
+    """Raise `UserError` where the adapter in `folder` was trained on other weights than those of the model `name`, or is not
+    the one that was saved there.
+    """
     path = Path(folder) / BASE_FILE
     if fingerprint is None or not path.is_file():
         return
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        base, weights = str(stored["base_model"]), str(stored["weights_sha256"])
+        base, weights, own = str(stored["base_model"]), str(stored["weights_sha256"]), stored.get("adapter_sha256")
+        file = Path(folder) / ADAPTER_FILE
+        changed = own is not None and file.is_file() and digest(file) != own
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: cannot be read ({error}); delete it to load the adapter unchecked") from error
+    if changed:
+        raise UserError(
+            f"adapter '{folder}': {ADAPTER_FILE} is not what was saved: damaged or swapped; put the old one back, or delete "
+            f"{path} to load it all the same"
+        )
     if weights != fingerprint:
         other = f"on '{base}'" if base != name else "on an earlier state of it"
         raise UserError(

@@ -510,6 +510,10 @@ def test_damaged_adapters_are_refused_and_change_nothing(model_folder: Folder, t
         weights.write_bytes(broken)
         with pytest.raises(UserError, match="damaged"):
             policy.load_adapter(tmp_path / "a")
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))  # a bit, which safetensors cannot see
+    with pytest.raises(UserError, match="not what was saved: damaged or swapped"):
+        policy.load_adapter(tmp_path / "a")
+    (tmp_path / "a" / "simko_base.json").unlink()
     tensors = {name: p.clone() for name, p in before.items()}
     next(iter(tensors.values()))[0, 0] = float("nan")
     save_file(tensors, weights)
