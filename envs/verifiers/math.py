@@ -58,7 +58,14 @@ class _UndecidedError(Exception):
         self.outcome: Outcome = outcome
 
 
-def math(response: str, gold: str) -> Verdict:
+class Allowance:
+    """What one response may still take of the workers' CPU time, in seconds, whatever it is compared with."""
+
+    def __init__(self, seconds: float = pool.CPU_SECONDS) -> None:
+        self.left = seconds
+
+
+def math(response: str, gold: str, allowance: Allowance | None = None) -> Verdict:
     """Grade a response against a gold answer in LaTeX or plain text. A blank gold answer is an `error`."""
     gold = bare_gold(gold)
     if not gold.strip():
@@ -69,7 +76,7 @@ def math(response: str, gold: str) -> Verdict:
     if len(found.text) > MAX_ANSWER:
         return Verdict("incorrect", 0.0, found.shown)
     try:
-        correct = answers_equal(gold, found.text)
+        correct = answers_equal(gold, found.text, allowance)
     except _UndecidedError as undecided:
         return Verdict(undecided.outcome, 0.0, found.shown)
     return Verdict("correct" if correct else "incorrect", float(correct), found.shown)
@@ -98,20 +105,20 @@ def quick_equal(a: str, b: str) -> bool:
     return x is not None and y is not None and equal(x, y)
 
 
-def answers_equal(gold: str, answer: str) -> bool:
+def answers_equal(gold: str, answer: str, allowance: Allowance | None = None) -> bool:
     """Whether the two bare answers are equal by the policy above."""
     gold_text, answer_text = _cleaned(gold), _cleaned(answer)
     if not answer_text:
         return False
-    return _Comparison().equal(gold_text, answer_text, 0)
+    return _Comparison(allowance).equal(gold_text, answer_text, 0)
 
 
 class _Comparison:
     """One gold answer against one answer; all its questions to the worker share one limit."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowance: Allowance | None = None) -> None:
         self.questions = 0
-        self.seconds_left = pool.CPU_SECONDS
+        self.allowance = allowance or Allowance()
 
     def equal(self, gold: str, answer: str, depth: int) -> bool:
         if same_string(gold, answer):
@@ -222,11 +229,11 @@ class _Comparison:
         if pair is None:
             return False
         ours, theirs = pair
-        if self.questions >= _MAX_QUESTIONS:
+        if self.questions >= _MAX_QUESTIONS or self.allowance.left <= 0:
             raise _UndecidedError("timeout")
         self.questions += 1
-        said, used = pool.shared.ask(ours, theirs, digits, limit=max(self.seconds_left, 0.05))
-        self.seconds_left -= used
+        said, used = pool.shared.ask(ours, theirs, digits, limit=self.allowance.left)
+        self.allowance.left -= used
         if said in ("timeout", "error"):
             raise _UndecidedError("timeout" if said == "timeout" else "error")
         return said == "equal"

@@ -13,7 +13,7 @@ from typing import Any
 
 from simko.envs.verifiers.extract import final_answer
 from simko.envs.verifiers.latex import MAX_ANSWER, clean
-from simko.envs.verifiers.math import math, quick_equal
+from simko.envs.verifiers.math import Allowance, math, quick_equal
 from simko.envs.verifiers.numbers import Number, parse_number
 from simko.envs.verifiers.structure import is_name, sides
 from simko.envs.verifiers.units import same_unit, split_unit
@@ -28,11 +28,12 @@ def math_row(response: str, gold: str) -> Verdict:
     if parts is None:
         return Verdict("error", 0.0)
     answer, accepted, tolerance = parts
-    verdict = math(response, answer)
+    allowance = Allowance()
+    verdict = math(response, answer, allowance)
     if verdict.correct:
         return verdict
     for other in accepted:
-        said = math(response, other)
+        said = math(response, other, allowance)
         if said.correct:
             return said
         verdict = verdict if not verdict.valid else said if not said.valid else verdict

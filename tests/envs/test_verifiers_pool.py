@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -386,6 +387,11 @@ def test_all_questions_of_one_answer_share_one_limit(monkeypatch: pytest.MonkeyP
     hard = [f"\\log({c}) + x" for c in "abcdef"]
     assert not math_verifier.answers_equal(",".join(hard[:3]), ",".join(hard[3:]))
     assert fake.limits == pytest.approx([0.8, 0.5, 0.2])
+    fake = Fake("different", 0.9)
+    monkeypatch.setattr(pool, "shared", fake)
+    row = json.dumps({"answer": "\\log(p)", "accepted": ["\\log(q)", "\\log(r)", "\\log(s)"]})
+    assert grade("\\boxed{\\log(t)}", row, "math_row").outcome == "timeout"
+    assert fake.limits == [0.8]
     fake = Fake("equal")
     monkeypatch.setattr(pool, "shared", fake)
     assert math_verifier.answers_equal("(\\log(a),\\log(b))", "(\\log(c),\\log(d))")
