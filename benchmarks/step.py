@@ -150,7 +150,7 @@ def ours(
     )
     optimizer = torch.optim.AdamW([p for _, p in policy.trainable_parameters()], lr=1e-5)
     method, step = algorithms.get("grpo"), 0
-    env = _Environment(policy.tokenizer, new, policy.lm_head().weight.shape[0] - 1)
+    env = _Environment(policy.tokenizer, new, policy.lm_head().weight.shape[0])  # no such token
     tasks = [Task(str(i), question, "") for i, question in enumerate(questions(prompts, prompt_words))]
     longest = max(len(policy.tokenizer.encode(task.problem)) for task in tasks) + new
     budget = TokenBudget(tokens or rows * longest)
