@@ -18,6 +18,7 @@ from simko.agents.loading import pick_device
 from simko.agents.memory import Peak, cuda_bytes, release
 from simko.config import TrainConfig
 from simko.errors import UserError
+from simko.micro_batch import TokenBudget
 from simko.plan import CPU_CACHE_BYTES, GB, MICRO_BATCH_TOKENS, Forecast, Job, Plan, Settings, choose, forecast, verdict
 from simko.shapes import Shape
 from simko.types import Batch, Completion, Sampling, Verdict
@@ -36,8 +37,9 @@ def planned(config: TrainConfig, console: Console | None = None) -> TrainConfig:
     if None not in given and config.decode_weights != "auto":
         return config
     device = pick_device(config.device)
+    memory = memory_of(config, device)
     try:
-        plan = plan_of(config, device)
+        plan = plan_of(config, device, memory)
     except UserError as error:  # an unknown kind of model or environment: that it cannot be planned stops nobody
         _say(console, f"memory: not planned: {error}")
         return _filled(config, Settings(MICRO_BATCH_TOKENS, False, "live", CPU_CACHE_BYTES), config.decode_weights)
@@ -47,11 +49,10 @@ def planned(config: TrainConfig, console: Console | None = None) -> TrainConfig:
     return _filled(config, plan.settings, plan.settings.decode_weights)
 
 
-def plan_of(config: TrainConfig, device: torch.device) -> Plan:
-    """The plan of a config on a device that is here; raises `UserError` where there is nothing to plan from."""
+def plan_of(config: TrainConfig, device: torch.device, memory: float) -> Plan:
+    """The plan of a config for `memory` bytes of a device; raises `UserError` where there is nothing to plan from."""
     found = lookup.facts(config.model)
     work = lookup.job(config, "cuda" if device.type == "cuda" else "cpu", found)
-    memory = memory_of(config, device)
     return choose(
         found.shape,
         work,
@@ -99,20 +100,29 @@ def burn_in(
     if not wanted:
         return {"memory": kept}
     began = time.monotonic()
+    fitting: list[int] = []
     try:
-        kept |= {
-            "measured_rollout": measured(
-                policy.device, lambda: try_rollout(policy, work, expected, config.temperature)
-            ),
-            "measured_update": measured(
-                policy.device, lambda: try_update(config, policy, method, optimizer, work, settings)
-            ),
-        }
+        kept["measured_rollout"] = measured(
+            policy.device, lambda: try_rollout(policy, work, expected, config.temperature)
+        )
+        kept["measured_update"] = measured(
+            policy.device, lambda: fitting.append(try_update(config, policy, method, optimizer, work, settings))
+        )
+    except FloatingPointError as error:  # training counts such steps, and says so
+        _say(console, f"memory: no burn-in: {error}")
+        return {"memory": kept}
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"burn-in: out of memory at {settings.micro_batch_tokens} tokens a micro-batch and {expected.slots} slots "
             f"(forecast {expected.peak / GB:.2f} GB): lower --memory, or close what else uses the device"
         ) from error
+    if fitting[0] < settings.micro_batch_tokens:  # training halves, too, and goes on
+        kept["micro_batch_tokens_that_fit"] = fitting[0]
+        _say(
+            console,
+            f"warning: micro-batches of {settings.micro_batch_tokens} tokens did not fit, {fitting[0]} did; the forecast was "
+            f"{expected.peak / GB:.2f} GB: lower --memory, or close what else uses the device",
+        )
     peaks = [kept[f"measured_{phase}"] for phase in ("rollout", "update")]
     if None not in peaks:
         kept["error"] = round(expected.peak / max(peaks) - 1, 4)
@@ -148,21 +158,27 @@ def try_rollout(policy: Any, work: Job, expected: Forecast, temperature: float) 
 
 def try_update(
     config: TrainConfig, policy: Any, method: Any, optimizer: torch.optim.Optimizer, work: Job, settings: Settings
-) -> None:
-    """Forward and backward of one full micro-batch of the longest rows; the gradients are thrown away."""
+) -> int:
+    """Forward and backward of one full micro-batch of the longest rows; the gradients are thrown away.
+
+    Returns the micro-batch budget in tokens, which is halved where the device has no memory for it.
+    """
     parameters = [parameter for _, parameter in policy.trainable_parameters()]
     before = [parameter.grad for parameter in parameters]
     moments = [torch.zeros_like(p) for p in parameters for _ in range(2) if not optimizer.state.get(p)]
     batch = _dull_batch(policy, settings.micro_batch_tokens, work)
+    full = max(settings.micro_batch_tokens, work.capacity)
+    budget = TokenBudget(full)
     try:
         accumulate_gradients(
             policy, copy.deepcopy(method), batch, temperature=config.temperature,
-            micro_batch_tokens=max(settings.micro_batch_tokens, work.capacity), max_new_tokens=work.max_new_tokens,
+            micro_batch_tokens=budget, max_new_tokens=work.max_new_tokens,
         )  # fmt: skip
     finally:
         for parameter, gradient in zip(parameters, before, strict=True):
             parameter.grad = gradient
         del moments
+    return budget.tokens
 
 
 def _dull_batch(policy: Any, tokens: int, work: Job) -> Batch:

@@ -85,6 +85,8 @@ def job(config: TrainConfig, device: Literal["cpu", "cuda"], found: Facts | None
     if config.max_new_tokens is None and config.attempts > 1:
         new = with_attempts(new, config.attempts)
     longest = config.max_prompt_tokens or own.get("max_prompt_tokens") or 512
+    if found is not None and found.shape.context:
+        longest = max(1, min(longest, found.shape.context - new))
     drawn = _longest_prompt(own, config, given.get("data"), found)
     return Job(
         device=device,

@@ -125,6 +125,29 @@ def test_no_device_memory_in_the_burn_in_is_one_line(monkeypatch: pytest.MonkeyP
         fit.burn_in(config, policy, env, method, optimizer, Console(quiet=True))
 
 
+def test_a_micro_batch_that_had_to_be_halved_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = fit.planned(config_of(burn_in=True))
+    policy, env, method, optimizer = made(config)
+    real = policy.hidden_packed
+
+    def small(rows: Any) -> Any:
+        if len(rows.ids) > 150:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(rows)
+
+    monkeypatch.setattr(policy, "hidden_packed", small)
+    out = io.StringIO()
+    found = fit.burn_in(config, policy, env, method, optimizer, Console(file=out, width=300))["memory"]
+    assert found["micro_batch_tokens_that_fit"] <= 150
+    assert "warning: micro-batches of 512 tokens did not fit" in out.getvalue()
+    assert all(p.grad is None for _, p in policy.trainable_parameters())
+
+
+def test_a_size_that_is_none_is_refused_before_anything_is_loaded() -> None:
+    with pytest.raises(UserError, match="--memory is 'much'"):
+        fit.planned(config_of(memory="much"))
+
+
 def test_a_run_is_the_same_with_and_without_burn_in(tmp_path: Path) -> None:
     weights, manifests = [], []
     for burn in (False, True):

@@ -256,6 +256,8 @@ def test_prompts_are_as_long_as_those_drawn() -> None:
     assert lookup.job(replace(tiny, max_prompt_tokens=20), "cpu").longest_prompt == 20
     unread = lookup.job(TrainConfig(env="simko/GSM8K-v0", model="tiny"), "cpu")
     assert (unread.longest_prompt, unread.max_new_tokens) == (1536, 512)
+    context = lookup.job(replace(tiny, env="simko/JSONL-v0", max_new_tokens=2000), "cpu", lookup.facts("tiny"))
+    assert context.capacity == 2048  # the model's own
     again = lookup.job(replace(tiny, attempts=2), "cpu")
     assert again.max_new_tokens > 2 * drawn.max_new_tokens
     with pytest.raises(UserError, match="Countdown"):
