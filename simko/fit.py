@@ -19,7 +19,8 @@ from simko.agents.memory import Peak, cuda_bytes, release
 from simko.config import TrainConfig
 from simko.errors import UserError
 from simko.micro_batch import TokenBudget
-from simko.plan import CPU_CACHE_BYTES, GB, MICRO_BATCH_TOKENS, Forecast, Job, Plan, Settings, choose, forecast, verdict
+from simko.plan import CPU_CACHE_BYTES, GB, MICRO_BATCH_TOKENS, Forecast, Job, Plan, Settings, forecast, verdict
+from simko.planner import choose
 from simko.shapes import Shape
 from simko.types import Batch, Completion, Sampling, Verdict
 from simko.update import accumulate_gradients

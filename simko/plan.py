@@ -7,8 +7,7 @@ micro-batch and the head's chunk. docs/memory.md says which of these numbers wer
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from simko.shapes import Shape
@@ -16,9 +15,6 @@ from simko.shapes import Shape
 Phase = Literal["both", "rollout", "update"]
 GB = 1e9
 MICRO_BATCH_TOKENS = 8192  # where memory allows; halved down to the longest row where it does not
-# Micro-batches below this cost more time than recomputation does: a third of the update on CUDA, measured on neither.
-LEAST_KEPT_TOKENS = {"cpu": 512, "cuda": 2048}
-CPU_COMFORT_BYTES = 4e9  # small micro-batches cost a CPU little, and its memory is shared with other programs
 CPU_CACHE_BYTES = 2 * 2**30
 PREFILL_TOKENS = 4096  # of simko.agents.engine
 LOGIT_BYTES = 32  # of simko.agents.engine: what a slot is counted for, an id of the vocabulary
@@ -266,97 +262,3 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
         detail = f"{spare:.0%} of the phase" + (f" and {least / GB:.2f} GB" if least else "")
         items.append(Item("fragments", spare * (bytes_ - RUNTIME_BYTES[job.device]) + least, phase, detail))
     return Forecast(tuple(entry for entry in items if entry.bytes), int(slots))
-
-
-def choose(
-    shape: Shape,
-    job: Job,
-    memory: float,
-    *,
-    micro_batch_tokens: int | None = None,
-    gradient_checkpointing: bool | None = None,
-    decode_weights: str = "auto",
-    cache_bytes: int | None = None,
-) -> Plan:
-    """The fastest settings that fit into `memory` bytes; what is given is kept as it is, and the rest is chosen.
-
-    Update: large micro-batches without recomputation first, then recomputation, then small ones. Rollout: merged weights and
-    all of a step's sequences at once, then fewer slots, then the live adapter. The two phases are chosen apart.
-    """
-    usable = memory * USABLE[job.device]
-    updates = list(_updates(job, micro_batch_tokens, gradient_checkpointing))
-    rollouts = list(_rollouts(shape, job, decode_weights, cache_bytes))
-
-    def made(update: tuple[int, bool], rollout: tuple[Literal["live", "merged"], int]) -> Settings:
-        return Settings(update[0], update[1], rollout[0], rollout[1])
-
-    def least(phase: Phase, settings: list[Settings]) -> Settings:
-        comfort = min(usable, CPU_COMFORT_BYTES) if job.device == "cpu" and phase == "update" else usable
-        held = [forecast(shape, job, s).phase(phase) for s in settings]
-        fitting = (s for limit in (comfort, usable) for s, b in zip(settings, held, strict=True) if b <= limit)
-        return next(fitting, min(settings, key=lambda s: forecast(shape, job, s).phase(phase)))
-
-    update = least("update", [made(entry, rollouts[0]) for entry in updates])
-    rollout = least("rollout", [made(updates[0], entry) for entry in rollouts])
-    chosen = replace(update, decode_weights=rollout.decode_weights, cache_bytes=rollout.cache_bytes)
-    plan = Plan(shape, job, chosen, forecast(shape, job, chosen), memory)
-    if plan.fits:
-        return plan
-    fixed = {
-        "micro_batch_tokens": micro_batch_tokens,
-        "gradient_checkpointing": gradient_checkpointing,
-        "decode_weights": None if decode_weights == "auto" else decode_weights,
-        "cache_bytes": cache_bytes,
-    }
-    return replace(plan, advice=tuple(_advice(plan, [name for name, value in fixed.items() if value is not None])))
-
-
-def _updates(job: Job, tokens: int | None, checkpointing: bool | None) -> Iterator[tuple[int, bool]]:
-    """(micro_batch_tokens, gradient_checkpointing), fastest first."""
-    sizes = [tokens] if tokens else [MICRO_BATCH_TOKENS >> i for i in range(6)]
-    for recompute in (False, True) if checkpointing is None else (checkpointing,):
-        for size in sizes:
-            if recompute or size >= LEAST_KEPT_TOKENS[job.device] or checkpointing is not None or tokens:
-                yield size, recompute
-
-
-def _rollouts(
-    shape: Shape, job: Job, weights: str, cache: int | None
-) -> Iterator[tuple[Literal["live", "merged"], int]]:
-    """(decode_weights, cache_bytes), fastest first."""
-    slot = slot_bytes(shape, job)
-    full = CPU_CACHE_BYTES if job.device == "cpu" else job.rows * slot
-    budgets = [cache] if cache else [b for i in range(12) if (b := full >> i) >= slot or i == 0]
-    if not cache and budgets[-1] > slot:
-        budgets.append(slot)
-    merged: list[Literal["live", "merged"]] = ["merged", "live"]
-    kinds = [kind for kind in merged if weights in ("auto", kind)]
-    enough = [b for b in budgets if b >= min(32, job.rows) * slot] or budgets[:1]  # worth a merged copy
-    if len(kinds) == 2:
-        yield from (("merged", b) for b in enough)
-        yield from (("live", b) for b in budgets)
-    else:
-        yield from ((kinds[0], b) for b in budgets)
-
-
-def _advice(plan: Plan, fixed: list[str]) -> Iterator[str]:
-    """What would make it fit, mildest first."""
-    shape, job = plan.shape, plan.job
-    if fixed:
-        free = choose(shape, job, plan.memory)
-        if free.fits:
-            flags = ", ".join("--" + name.replace("_", "-") for name in fixed)
-            yield f"leave out {flags}: the planner's own choice fits"
-    tokens = job.max_new_tokens
-    while (tokens := tokens // 2) >= 64:
-        if choose(shape, replace(job, max_new_tokens=tokens), plan.memory).fits:
-            yield f"--max-new-tokens {tokens}"
-            break
-    if job.quantization != "nf4" and choose(shape, replace(job, quantization="nf4"), plan.memory).fits:
-        yield "--quantization nf4"
-    rank = job.lora_rank
-    while (rank := rank // 2) >= 4:
-        if choose(shape, replace(job, lora_rank=rank), plan.memory).fits:
-            yield f"--lora-rank {rank}"
-            break
-    yield f"--memory {plan.forecast.peak / USABLE[job.device] / GB * 1.005:.1f}GB or more"

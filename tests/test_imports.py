@@ -23,7 +23,7 @@ STAGES: list[set[str]] = [
     | {"simko.linear"},
     {"simko.envs", "simko.agents"},
     {"simko.rollout", "simko.advantages", "simko.algorithms", "simko.update", "simko.settings"}
-    | {"simko.plan", "simko.shapes", "simko.lookup"}
+    | {"simko.plan", "simko.planner", "simko.shapes", "simko.lookup"}
     | {"simko.micro_batch", "simko.matrices", "simko.finite", "simko.metrics", "simko.schedule", "simko.grading"},
     {"simko.step", "simko.faults", "simko.verdicts", "simko.resume", "simko.records", "simko.snapshot", "simko.leaving"}
     | {"simko.checkpoint", "simko.build", "simko.fit", "simko.preflight", "simko.journal"}

@@ -19,7 +19,8 @@ from simko.agents.engine import cache_bytes_per_token
 from simko.config import TrainConfig
 from simko.errors import UserError
 from simko.packing import pack
-from simko.plan import Job, Settings, choose, forecast
+from simko.plan import Job, Settings, forecast
+from simko.planner import choose
 from simko.settings import train_config
 from simko.shapes import BUILT_IN, Shape, built_in
 from simko.types import Completion, Verdict

@@ -54,7 +54,7 @@ def plan(
         return
     found = lookup.facts(resolved.model)
     device, memory, where = _machine(resolved)
-    from simko.plan import choose
+    from simko.planner import choose
 
     chosen = choose(
         found.shape,
@@ -153,7 +153,8 @@ def _object(chosen: Plan, found: Facts, where: str) -> dict[str, Any]:
 
 def _table(config: TrainConfig) -> list[dict[str, Any]]:
     """Every built-in shape at 64 answers of 1,024 tokens on each card; prompts of 256 tokens."""
-    from simko.plan import Job, choose
+    from simko.plan import Job
+    from simko.planner import choose
     from simko.shapes import BUILT_IN
 
     rows = []
