@@ -64,13 +64,15 @@ _HASHES = re.compile(r"^\s{0,8}####\s?(?P<answer>\S.*)$")
 _TAG = re.compile(r"<answer>((?:(?!</?answer>).){0,1000})</answer>", re.DOTALL | re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\[(])")
 _NEGATION = re.compile(
-    r"(?:\bnot|n't|\bcannot|\bnever|\bneither|\bnor|\bthan|\bbut|\bexcept|\brul(?:e|es|ed|ing) out|\\neq?|\\not\s?=|≠|\s!=)"
+    r"(?:\bnot|n't|\bcannot|\bnever|\bneither|\bnor|\bthan|\b(?:any|every)(?:thing)?\s(?:but|except)"
+    r"|\brul(?:e|es|ed|ing) out|\\neq?|\\not\s?=|≠|\s!=)"
     r"(?:\s(?:equal\sto|equal|simply|just|be|the|answer|exactly))*[\s:$({\[\\,]*$",
     re.IGNORECASE,
 )
 _TAKEN_BACK = re.compile(
-    r"[\s$.)\]\\]{0,8}(?:(?:is|was|are|would be|can|could)(?:\s(?:clearly|certainly|definitely|surely|simply))?\s?"
-    r"(?:n't|not|wrong|incorrect|impossible)|cannot|does(?:n't| not)|(?:seems|looks) wrong)\b",
+    r"[\s$.)\]\\]{0,8}(?:(?:is|was|are|would be|seems|looks)(?:\s(?:clearly|certainly|definitely|surely|simply))?\s?"
+    r"(?:wrong|incorrect|impossible|(?:n't|not)\s(?:(?:the|our|my|a|an)\s)?(?:correct|right|final|true|answer|solution))"
+    r"|cannot be (?:right|correct|it|the))\b",
     re.IGNORECASE,
 )
 _MINUS = re.compile(r"(?:\S\s*|\$|^)[-−]\$?$")

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from simko.envs.verifiers.styles import plainer, undressed
+
 
 def words(text: str) -> frozenset[str]:
     """The set of the words of a text: for the tables of this folder."""
@@ -72,7 +74,7 @@ def clean(text: str) -> str:
         text = text.replace("\\\\", _ROW)  # the end of a row
     else:
         text = re.sub(r"\\\\(?=[A-Za-z])", r"\\", text)  # a command whose backslash was escaped
-    text = text.strip("*` ").replace(r"\$", " \\usd ").replace("$", "")
+    text = undressed(text.strip("*` ")).replace(r"\$", " \\usd ").replace("$", "")
     text = re.sub(r"\\[()\[\]]", lambda m: "" if m.start() == 0 or m.end() == len(text) else m[0], text)
     text = re.sub(r"\\phantom\s*\{[^{}]*\}|\\hspace\s*\{[^{}]*\}", " ", text)
     text = _COMMAND.sub(_command, _LOST_BLANK.sub(r"\\\1 \2", text))
@@ -102,7 +104,7 @@ def clean(text: str) -> str:
     text = re.sub(r" +", " ", text).replace(_ROW, r"\\").strip()
     while text and text[-1] in ".,;:" and not text.endswith("\\,"):
         text = text[:-1].rstrip()
-    return text
+    return plainer(text)
 
 
 _ASCII_RELATIONS = (

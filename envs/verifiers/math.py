@@ -42,6 +42,7 @@ from simko.envs.verifiers.structure import (
     shape,
     sides,
 )
+from simko.envs.verifiers.styles import unlabelled
 from simko.envs.verifiers.units import same_unit, split_unit
 from simko.types import Outcome, Verdict
 
@@ -110,7 +111,7 @@ def answers_equal(gold: str, answer: str, allowance: Allowance | None = None) ->
     gold_text, answer_text = _cleaned(gold), _cleaned(answer)
     if not answer_text:
         return False
-    return _Comparison(allowance).equal(gold_text, answer_text, 0)
+    return _Comparison(allowance).equal(gold_text, unlabelled(gold_text, answer_text), 0)
 
 
 class _Comparison:

@@ -32,12 +32,14 @@ _NAME = re.compile(
     | \|\s?(?:{_FIGURE}|{_LETTER})\s?\|
     | (?:{_FIGURE}|[A-Z]{_SUBSCRIPT})\s?[:/]\s?(?:{_FIGURE}|[A-Z]{_SUBSCRIPT})
     | \\frac\s?\{{\s?{_FIGURE}\s?\}}\s?\{{\s?{_FIGURE}\s?\}}
+    | \[{_FIGURE}\] | \\(?:triangle|square|Delta)\s?{_FIGURE} | {_FIGURE}\s?\^\s?\{{2\}} | \\?\#\s?[A-Z]
+    | \\(?:max|min) | \\gcd\s?\([\d,\s]{{1,40}}\) | \\text\s?\{{lcm\}}\s?\([\d,\s]{{1,40}}\) | \\lfloor\s?{_LETTER}\s?\\rfloor
     | \\(?:sin|cos|tan|cot|sec|csc)\s?(?:\(\s?{_LETTER}\s?\)|{_LETTER}|\\angle\s?[A-Z]{{1,3}})
     | \(\s*[A-Za-z](?:\s*,\s*[A-Za-z]){{1,4}}\s*\)
     | \\text\s*\{{(?P<words>[A-Za-z .]{{1,40}})\}}
     """
 )
-_SUM = re.compile(r"[a-zA-Z](?:\s?[+-]\s?[a-zA-Z]){1,5}|[a-z]{2}")
+_SUM = re.compile(r"[a-zA-Z](?:\^\{2\})?(?:\s?[+-]\s?[a-zA-Z](?:\^\{2\})?){1,5}|[a-z]{2}")
 _ORDER = re.compile(r"<|>|\\[lg]e(?![A-Za-z])")
 _TURNED = {"<": "<", "\\le": "<=", ">": ">", "\\ge": ">="}
 _RATIO = re.compile(r"(\d{1,12})\s?:\s?(\d{1,12})")
@@ -138,8 +140,8 @@ def is_name(text: str) -> bool:
 
 
 def is_inequality(text: str) -> bool:
-    r"""Whether `<`, `>`, `\le` or `\ge` occurs."""
-    return re.search(r"[<>]|\\[lg]e(?![A-Za-z])", text) is not None
+    r"""Whether `<`, `>`, `\le`, `\ge` or `\ne` occurs."""
+    return re.search(r"[<>]|\\(?:[lgn]e)(?![A-Za-z])", text) is not None
 
 
 def is_sum_of_names(text: str) -> bool:
@@ -161,6 +163,9 @@ def as_interval(text: str) -> str | None:
 
 def _interval(text: str) -> tuple[str, str] | None:
     """The name and the interval of one inequality."""
+    if match := re.fullmatch(r"([^<>=]{1,60})\\ne(?![A-Za-z])([^<>=]{1,60})", text):
+        name, point = match[1].strip(), match[2].strip()
+        return (name, f"(-\\infty, {point}) \\cup ({point}, \\infty)") if is_name(name) and point else None
     signs = [_TURNED[sign] for sign in _ORDER.findall(text)]
     terms = [term.strip() for term in _ORDER.split(text)]
     if not all(terms) or any("=" in term or "\\ne" in term for term in terms):

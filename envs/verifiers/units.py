@@ -93,8 +93,12 @@ def changes_value(words: str) -> bool:
 
 def _is_unit(words: str, in_text: bool) -> bool:
     found = _WORD.findall(words.lower())
+    if re.fullmatch(r"\s*\([A-H]\)\s*", words):  # the letter of an option
+        return False
     if not found or len(found) > 5 or changes_value(words):
         return not found and not words.strip(" .")
+    if "/" in words and all(word in _CANONICAL for word in found):
+        return True
     return in_text or any(len(word) > 2 or word in _SHORT for word in found)
 
 

@@ -102,3 +102,33 @@ def test_units_are_products_of_powers() -> None:
     assert not same_unit("usd", "eur")
     assert same_unit("degc", "deg")
     assert not same_unit("degc", "degf")
+
+
+DRESSED = [
+    ("12\\text{ cm}^2", "12\\;\\mathrm{cm^2}"), ("9.8\\text{ m/s}^2", "9.8\\,\\mathrm{m/s^2}"), ("5", "5\\,\\Omega"),
+    ("3\\times10^8", "3 \\times 10^8 m/s"), ("1500000", "1.5 million"), ("5000000", "\\$5\\text{ million}"),
+    ("5000000", "5 \\text{ million dollars}"), ("(-\\infty,2)\\cup(2,\\infty)", "\\mathbb{R}\\setminus\\{2\\}"),
+    ("(-\\infty,2)\\cup(2,\\infty)", "x \\ne 2"), ("42", "\"42\""), ("42", "\\underline{42}"), ("42", "\\textcolor{red}{42}"),
+    ("42", "\\color{blue}{42}"), ("42", "\\Large 42"), ("42", "42 \\checkmark"), ("42", "\\text{The answer is }42"),
+    ("42", "\\gcd(84,126)=42"), ("42", "[ABC] = 42"), ("42", "\\triangle ABC = 42"), ("42", "a^2+b^2 = 42"), ("42", "AB^2 = 42"),
+    ("\\frac34", "{3\\over 4}"), ("\\frac34", "3\\over4"), ("\\frac{3}{4}", "\\nicefrac{3}{4}"), ("\\sqrt[3]{2}", "\\sqrt[3]2"),
+    ("\\{x \\mid x > 2\\}", "(2,\\infty)"), ("3\\mathbf{i}+4\\mathbf{j}", "4\\mathbf{j}+3\\mathbf{i}"),
+    ("\\text{(A) and (C)}", "\\text{A, C}"), ("B", "\\textbf{(B) }12"), ("12", "\\textbf{(B)}\\ 12"), ("\\text{(B)}", "(B) 12"),
+]  # fmt: skip
+UNDRESSED = [
+    ("1.5", "1.5 million"), ("42", "42 thousand"), ("(-\\infty,2)\\cup(2,\\infty)", "x \\ne 3"), ("42", "\\underline{43}"),
+    ("42", "\\textcolor{42}{43}"), ("42", "\\text{The answer is not }42"), ("\\frac34", "{4\\over 3}"), ("2", "x \\ne 2"),
+    ("\\{x \\mid x > 2\\}", "[2,\\infty)"), ("B", "\\textbf{(C) }12"), ("12", "\\textbf{(B) }13"), ("B", "\\textbf{(B) or (C)}"),
+    ("B", "(B), (C)"), ("B", "\\text{(B)} \\text{ or (C)}"), ("B", "\\text{(B)} \\text{(C)}"), ("B", "(B) is wrong"),
+    ("12", "(B) 12 or 13"), ("42", "x^2 = 42"), ("42", "\\cancel{42}"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("gold", "answer"), DRESSED)
+def test_what_only_dresses_an_answer(gold: str, answer: str) -> None:
+    assert grade(f"So it is $\\boxed{{{answer}}}$.", gold).outcome == "correct"
+
+
+@pytest.mark.parametrize(("gold", "answer"), UNDRESSED)
+def test_what_is_more_than_dress(gold: str, answer: str) -> None:
+    assert grade(f"So it is $\\boxed{{{answer}}}$.", gold).outcome == "incorrect"

@@ -148,7 +148,10 @@ def _fraction(gold: Gold, rng: Random) -> Forms:
     if rest != 1:
         scaled = int(abs(value) * 1000)
         yield "three decimals", ("-" if value < 0 else "") + decimal(Fraction(scaled, 1000) or Fraction(1, 1000))
-        yield "six decimals, wrong", decimal(Fraction(round(value * 10**6) + 3, 10**6))
+        yield (
+            "seven decimals, wrong",
+            next(t for t in (decimal(Fraction(round(value * 10**7) + k, 10**7)) for k in (31, 32)) if t[-8] == "."),
+        )
     else:
         yield "nearly", decimal(value) + "000001"
 
