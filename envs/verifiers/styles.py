@@ -39,6 +39,7 @@ _CHOICES = re.compile(r"\\text\s?\{\s?(\([A-H]\)(?:[,; ]|and|or|\([A-H]\)){1,30}
 _LABEL = re.compile(r"(?:\\text\s?\{\s?\(?([A-E])\)\s?\}|\(([A-E])\))(?:\\[,; ]|[\s:.~])*([^\s,;)\]].*)")
 _ANOTHER = re.compile(
     r"^(?:\\text\s?\{\s?)?(?:or|and|nor|unless|except|but|is|was|not|maybe)\b|\([A-H]\)|\?|\\text\s?\{\(?[A-H]\)?\}"
+    r"|^[=<>+*/^_&|!]|^\\(?:to|ne|le|ge|approx|sim|equiv|\w*arrow|implies|in|notin|pm|mp|times|cdot|cup|cap|div)(?![A-Za-z])"
 )
 
 

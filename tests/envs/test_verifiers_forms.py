@@ -120,6 +120,7 @@ UNDRESSED = [
     ("42", "\\textcolor{42}{43}"), ("42", "\\text{The answer is not }42"), ("\\frac34", "{4\\over 3}"), ("2", "x \\ne 2"),
     ("\\{x \\mid x > 2\\}", "[2,\\infty)"), ("B", "\\textbf{(C) }12"), ("12", "\\textbf{(B) }13"), ("B", "\\textbf{(B) or (C)}"),
     ("B", "(B), (C)"), ("B", "\\text{(B)} \\text{ or (C)}"), ("B", "\\text{(B)} \\text{(C)}"), ("B", "(B) is wrong"),
+    ("B", "\\text{(B)} = 987"), ("B", "(B) \\to 3"),
     ("12", "(B) 12 or 13"), ("42", "x^2 = 42"), ("42", "\\cancel{42}"),
 ]  # fmt: skip
 
