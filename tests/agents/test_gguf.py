@@ -224,3 +224,14 @@ def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_
     assert ours.cache_folder() == tmp_path / "xdg" / "simko"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert ours.cache_folder() == Path.home() / ".cache" / "simko"
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_plan_reads_the_header_alone(tmp_path: Path, cache: Path, tied: bool) -> None:
+    from simko import lookup
+
+    model = random_model("qwen2", tie_word_embeddings=tied)
+    found = lookup.facts(str(write_gguf(tmp_path / "m.gguf", model, leave_out="lm_head" if tied else "")))
+    assert found.shape.parameters == sum(p.numel() for p in model.parameters())
+    assert (found.shape.layers, found.shape.kv_width, found.shape.tied) == (2, 24, tied)
+    assert not list(cache.rglob("config.json"))
