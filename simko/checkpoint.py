@@ -166,6 +166,8 @@ class RunFolder(Records):
                 remove(aside)
                 path.rename(aside)
         self.rewind(step)
+        if missing := set(range(1, step + 1)) - {line["step"] for line in self.metrics()}:
+            _say(f"{self.metrics_path}: the lines of {len(missing)} steps are gone, the first of step {min(missing)}")
         self._tidy()
         self.write_manifest(manifest)
 

@@ -18,7 +18,7 @@ MINUTES_ALONE = {"growth", "twice", "inside", "odd", "results", "readonly", "mod
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with Lab(tmp_path_factory.mktemp("faults"), jobs=1, quick=True) as made:
+    with Lab(tmp_path_factory.mktemp("faults"), jobs=2, quick=True) as made:
         yield made
 
 

@@ -11,21 +11,21 @@ TIMES = ("seconds", "started", "ended", "finished", "time")
 TIMELESS = (".lock",)
 
 
-def content(run: Path) -> dict[str, Any]:
-    """Every file of a run folder by its relative name: its bytes, or for JSON its values without times."""
+def content(run: Path, ignore: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Every file of a run folder by its relative name: its bytes, or for JSON its values without times.
+
+    Names that begin with one of `ignore` are left out.
+    """
+    names = {str(path.relative_to(run)): path for path in sorted(run.rglob("*")) if path.is_file()}
     return {
-        str(path.relative_to(run)): _of(path)
-        for path in sorted(run.rglob("*"))
-        if path.is_file() and path.name not in TIMELESS
+        name: _of(path) for name, path in names.items() if path.name not in TIMELESS and not name.startswith(ignore)
     }
 
 
 def difference(run: Path, reference: Path, ignore: tuple[str, ...] = ()) -> str | None:
     """The first thing in which a run differs from the reference; None where they are the same."""
-    mine, theirs = content(run), content(reference)
+    mine, theirs = content(run, ignore), content(reference, ignore)
     for name in sorted(set(mine) | set(theirs)):
-        if name.startswith(ignore):
-            continue
         if name not in mine:
             return f"{name} is missing"
         if name not in theirs:

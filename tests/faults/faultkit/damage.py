@@ -152,7 +152,8 @@ def _judge(ran: Ran, cwd: Path, command: str, file: str, expected: dict[str, Any
     if ran.rc:
         return f"neither refused nor done: {ran.brief()}"
     if command == RESUME:
-        return difference(cwd / "run", expected[RESUME], _beside_the_point(cwd / "run", file))
+        said = ("checkpoints/best",) if Path(file).name in ran.err else ()  # lines that are gone, and said to be
+        return difference(cwd / "run", expected[RESUME], (*said, *_beside_the_point(cwd / "run", file)))
     result = _result(ran, cwd, command)
     if result == expected[f"{command} newest"]:
         return None
