@@ -6,7 +6,7 @@ is the worker's own CPU time, so that a busy machine does not turn right answers
 backstop. No signal is used but the kill: this works from any thread, and leaves the caller's alarm alone.
 
 Any number of threads may ask at once; `workers` of them are served at a time. A question that finds all of them busy for
-`PATIENCE` seconds gets one more, so that one slow answer delays nobody else even with one worker.
+`PATIENCE` seconds gets one more, so that one slow answer delays nobody else even with one worker. That one is kept.
 """
 
 from __future__ import annotations
@@ -249,28 +249,29 @@ class Pool:
     def _take(self) -> Worker:
         """An idle worker, or a new one, or after `PATIENCE` seconds one more."""
         with self._lock:
-            patience = PATIENCE
+            allowed = self.workers
             while True:
-                while self._idle:
-                    worker = self._idle.pop()
-                    if worker.pid is None or _is_open(worker):
-                        return worker
-                    self._alive -= 1
-                    worker.end()
-                if self._alive < self.workers + (patience <= 0):
+                if self._alive - len(self._idle) < allowed:
+                    while self._idle:
+                        worker = self._idle.pop()
+                        if worker.pid is None or _is_open(worker):
+                            return worker
+                        self._alive -= 1
+                        worker.end()
                     return self._fork()
-                patience = 0.0 if not self._lock.wait(PATIENCE) else patience
+                if not self._lock.wait(PATIENCE):
+                    allowed = self.workers + 1
 
     def _give_back(self, worker: Worker, sound: bool) -> None:
+        keep = sound and worker.asked < RECYCLED_AFTER
         with self._lock:
-            keep = sound and worker.asked < RECYCLED_AFTER and self._alive <= self.workers
             if keep:
                 self._idle.append(worker)
             else:
                 self._alive -= 1
                 if self._alive < self.workers and self._server is not None:
                     with contextlib.suppress(OSError, ValueError):
-                        self._idle.append(self._fork())  # comes up while nobody waits for it
+                        self._idle.insert(0, self._fork())  # comes up while nobody waits for it
             self._lock.notify()
         if not keep:
             worker.end()
