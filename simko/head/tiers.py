@@ -3,7 +3,7 @@
 - `torch`: plain operations, anywhere.
 - `compiled`: the same function through `torch.compile`; where no compiler works, it goes on as `torch`.
 - `triton`: one kernel a tile, on CUDA, or on a CPU under Triton's interpreter (`TRITON_INTERPRET=1`, for tests).
-- `auto`: triton on CUDA where it is installed, else torch: on a CPU the fold is 5 % of a sweep, too little for a compiler to pay.
+- `auto`: triton on CUDA where it is installed, else torch: on a CPU the fold is a fifth of a sweep, and a compiler did not pay.
 
 The products with W are the vendor's GEMM in every tier.
 """
