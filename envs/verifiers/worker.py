@@ -139,7 +139,6 @@ def warm_up() -> None:
     warnings.simplefilter("ignore")
     import latex2sympy2_extended.latex2sympy2 as reader  # type: ignore[import-untyped]
     import math_verify.grader  # noqa: F401
-    import mpmath  # type: ignore[import-untyped]
     from sympy.parsing import sympy_parser
 
     for package in PACKAGES:
@@ -151,7 +150,9 @@ def warm_up() -> None:
         importlib.import_module(f"sympy.{name}")
     vars(sympy_parser).update(parse_expr=rational)  # `sympy.Number("2")`, `S("3/2")`: what else is text is not read
     reader._Latex2Sympy.parse_number = lambda self, text: rational(text)
-    mpmath.identify = lambda *_, **__: None  # it makes text of a number, for `nsimplify` to evaluate
+    vars(sys.modules["mpmath"]).update(
+        identify=lambda *_, **__: None
+    )  # it makes text of a number, for `nsimplify` to evaluate
     for gold, answer in _EXERCISES:
         compare(gold, answer, None)
 
