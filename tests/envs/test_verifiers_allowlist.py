@@ -114,7 +114,9 @@ def test_no_name_but_the_listed_reaches_the_parser(text: str) -> None:
     assert admit(out, relation=True) is not None
 
 
-@pytest.mark.parametrize("inside", ["\\binom{9}{2}", "9!", "2^9", "9 \\cdot 999", "a+b+c+d+e+f+g+h+\\binom{9}{2}", "1001"])
+@pytest.mark.parametrize(
+    "inside", ["\\binom{9}{2}", "9!", "2^9", "9 \\cdot 999", "a+b+c+d+e+f+g+h+\\binom{9}{2}", "1001"]
+)
 def test_binomials_stay_small(inside: str) -> None:
     assert admit("\\binom{9}{2}") is not None
     assert admit(f"\\binom{{{inside}}}{{2}}") is None
