@@ -285,7 +285,7 @@ def _trimmed(answer: str) -> str:
     """The first sentence of what follows "the answer is", without closing marks."""
     answer = _REASON.sub("", _SENTENCE_END.split(answer)[0]).strip()
     answer = re.sub(r"^[:*_`\s]+|[*_`\s]+$", "", answer)
-    if answer[-1:] in (".", "!") and answer[-2:] not in ("..", "!!"):
+    if (answer[-1:] == "." and answer[-2:] != "..") or answer[-2:] in ("$!", "*!"):  # 42! may be a factorial
         answer = answer[:-1]
     return answer.strip().strip('"').strip()
 
