@@ -82,7 +82,7 @@ class TrainConfig:
     micro_batch_tokens: int | None = setting(
         None, "tokens a forward; planned where empty; does not change the update", minimum=1
     )
-    learning_rate: float = setting(1e-4, "AdamW, constant after warm-up, for LoRA", above=0.0)
+    learning_rate: float = setting(1e-4, "AdamW, constant after warm-up, for LoRA", above=0.0, maximum=1e6)
     warmup_steps: int = setting(0, "linear learning-rate warm-up", minimum=0)
     weight_decay: float = setting(0.0, "AdamW", minimum=0.0)
     max_grad_norm: float = setting(1.0, "gradient clipping", above=0.0)

@@ -90,6 +90,7 @@ def folders(lab: Lab) -> Result:
         what, command = item
         changes[what](run)
         file = "checkpoints" if "step-" in what else what.split()[0]
+        file = "run" if what == "checkpoints is gone" else file  # no run without it
         return _judge(server.run(COMMANDS[command], cwd), cwd, command, file, expected)
 
     items = [(what, command) for what in changes for command in COMMANDS]
