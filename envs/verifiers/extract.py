@@ -26,6 +26,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from simko.envs.verifiers.context import is_disowned
 from simko.envs.verifiers.numbers import equal, parse_number
 
 EXTRACTS = ("any", "boxed", "final", "whole")
@@ -63,21 +64,6 @@ _REASON = re.compile(r",?\s(?:because|since)\s.*$")
 _HASHES = re.compile(r"^\s{0,8}####\s?(?P<answer>\S.*)$")
 _TAG = re.compile(r"<answer>((?:(?!</?answer>).){0,1000})</answer>", re.DOTALL | re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\[(])")
-_NEGATION = re.compile(
-    r"(?:\bnot|n't|\bcannot|\bnever|\bneither|\bnor|\bthan|\b(?:any|every)(?:thing)?\s(?:but|except)"
-    r"|\brul(?:e|es|ed|ing) out|\\neq?|\\not\s?=|≠|\s!=)"
-    r"(?:\s(?:equal\sto|equal|simply|just|be|the|answer|exactly))*[\s:$({\[\\,]*$",
-    re.IGNORECASE,
-)
-_TAKEN_BACK = re.compile(
-    r"[\s$.)\]\\]{0,8}(?:(?:is|was|are|would be|seems|looks)(?:\s(?:clearly|certainly|definitely|surely|simply))?\s?"
-    r"(?:wrong|incorrect|impossible|(?:n't|not)\s(?:(?:the|our|my|a|an)\s)?(?:correct|right|final|true|answer|solution))"
-    r"|cannot be (?:right|correct|it|the))\b",
-    re.IGNORECASE,
-)
-_MINUS = re.compile(r"(?:\S\s*|\$|^)[-−]\$?$")
-_BULLET = re.compile(r"(?:^|\n)\s*[-−]\s+\$?$")
-_BOUND = re.compile(r"\d|\s{0,2}(?:\$\s?)?(?:_|\^(?!\s?\{?\s?\\(?:circ|prime)|\s?°)|\\times|\\cdot|\\neq?\b|≠)")
 _CALCULATED = re.compile(r"<<[^<>\n]{1,200}>>")  # GSM8K's marks, as in 2 + 3 = <<2+3=5>>5
 _BETWEEN = re.compile(
     r"(?:[\s$&]|\\[,;:! ()\[\]]|\\q?quad(?![A-Za-z])|(?P<join>[,;]|\\text\s?\{\s?,?\s?(?:and|or)\s?\}|and|or)){1,20}"
@@ -182,10 +168,9 @@ def _boxes(text: str) -> list[str] | Found:
             return Found(None, text[match.start() :][:MAX_SHOWN], conflict=True)
         if _BLANK.fullmatch(content):  # a box to fill in, quoted from the problem
             continue
-        before = text[max(0, match.start() - 80) : match.start()]
-        sentence = re.split(r"[.!?\n]\s", before)[-1]
-        negative = _MINUS.search(before) and not _BULLET.search(before) and not before.endswith("--")
-        if _NEGATION.search(sentence) or negative or _BOUND.match(text, at) or _TAKEN_BACK.match(text, at):
+        following = _BOX.search(text, at)
+        listed = following is not None and _BETWEEN.fullmatch(text, at, following.start()) is not None
+        if is_disowned(text, match.start(), at, content, last=following is None, listed=listed):
             return Found(None, text[max(0, match.start() - 10) : at + 10][:MAX_SHOWN], conflict=True)
         between = _BETWEEN.fullmatch(text, end, match.start()) if run and match.start() - end <= 60 else None
         if between is not None and between["join"]:

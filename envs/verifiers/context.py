@@ -1,0 +1,156 @@
+r"""What stands around a final answer: whether a `\boxed{}` is bound to it, negated, or taken back by it.
+
+`2\boxed{42}`, `\frac{\boxed{42}}{2}`, `\boxed{42}!`, `x < \boxed{42}`, `\boxed{42} or 43` and `minus \boxed{42}` do not say
+42. What may stand behind a box within its formula is the end of that, punctuation, spacing, a unit, and an equality or
+approximation whose next side, where it is a number, is the same one. What ends in `Wait, that's wrong` or `Actually, it is
+43` has been taken back. Every pattern here is anchored at the box and looks at a bounded piece of text.
+"""
+
+from __future__ import annotations
+
+import re
+
+from simko.envs.verifiers.latex import words
+from simko.envs.verifiers.numbers import parse_number
+
+REACH = 240  # characters on either side that are looked at
+
+_NEGATION = re.compile(
+    r"(?:\bnot|n't|\bcannot|\bnever|\bneither|\bnor|\bthan|\b(?:any|every)(?:thing)?\s(?:but|except)"
+    r"|\brul(?:e|es|ed|ing) out|\\neq?|\\not\s?=?|≠|\s!=)"
+    r"(?:\s(?:equal\sto|equal|simply|just|be|the|answer|exactly))*[\s:$({\[\\,]*$"
+    r"|\b(?:wrong|incorrect|false)\s(?:final\s)?(?:answer|result|solution|value)\b[^.\n]{0,30}$"
+    r"|\b(?:minus|negative|twice"
+    r"|(?:half|double|thrice|(?:square|cube)(?:\sroot)?)(?:\sof)?|opposite of|reciprocal of)[\s$(]{1,4}$",
+    re.IGNORECASE,
+)
+_TAKEN_BACK = re.compile(
+    r"[\s$.)\]\\]{0,8}(?:(?:is|was|are|would be|seems|looks)(?:\s(?:clearly|certainly|definitely|surely|simply))?\s?"
+    r"(?:wrong|incorrect|impossible|false\b|(?:n't|not)\s(?:(?:the|our|my|a|an)\s)?(?:correct|right|final|true|answer|solution))"
+    r"|(?:cannot|can't|can not) be (?:right|correct|it|the|true))\b",
+    re.IGNORECASE,
+)
+_RETRACTED = re.compile(
+    r"[\s$.!?,;:)\]\\*—–-]{0,12}(?:but |or |and |oh,? |hmm,? |oops,? |sorry,? |wait,? |no,? |actually,? |hold on,? ){0,3}"
+    r"(?:scratch that|(?:small )?correction\b|on second thoughts?|ignore (?:that|this)|disregard (?:that|this)|just kidding"
+    r"|i (?:take|took) (?:that|it|this) back|i was wrong|i made an? (?:mistake|error)\b"
+    r"|(?:that|this|it|which)(?:'s| is| was)"
+    r" (?:clearly |actually |obviously )?(?:wrong|incorrect|not (?:right|correct|it|the answer)"
+    r"|a mistake|an error)"
+    r"|no[.!]?\s*$)",
+    re.IGNORECASE,
+)
+_INSTEAD = re.compile(
+    r"[\s$.!?,;:)\]\\*—–-]{0,12}(?:(?:no|wait|actually|hmm|sorry|oops|hold on|rather|or rather|instead)\b[,.:;!]?\s?){1,3}"
+    r"(?:(?:the|it|it's|is|final|correct|real|true|answer|should|must|be|that's|i|mean|meant|get|say)\b[,:]?\s?){0,6}"
+    r"[$(\\]{0,3}(?P<number>-?\d[\d,.]{0,30}(?<=\d))",
+    re.IGNORECASE,
+)
+_MINUS = re.compile(r"(?:\S\s*|\$|^)[-−]\$?$")
+_BULLET = re.compile(r"(?:^|\n)\s*[-−]\s+\$?$")
+_SPACING = r"(?:[\s~&]|\\[,;:! ]|\\\$|\\(?:left|right|displaystyle|textstyle)(?![A-Za-z])\.?)"
+_FACTOR = re.compile(
+    r"(?:[\d+*/^_√±×]|(?<=\S\s)[<>]|\\(?:pm|mp|times|cdot|div|sqrt|pi|log|ln|sin|cos|tan|exp|not|neg|lnot|lt|gt)(?![A-Za-z]))"
+    rf"{_SPACING}{{0,6}}\$?{_SPACING}{{0,2}}$"
+)
+_COUNTED = re.compile(r"(?:^|\n)\s*\d{1,2}[.)]?\s*\$?\s?$|\d\s+\$?$|(?:^|\n)\s*[*+]\s*\$?$")
+_COMMAND = re.compile(r"\\([A-Za-z]+)\s?(?:\[[^\[\]]{0,20}\]|\{[^{}]{0,80}\})?\s?$")
+_HARMLESS = words(
+    "text textbf textit mathbf mathrm boldsymbol bm underline color textcolor colorbox fcolorbox displaystyle large "
+    "Large huge Huge LARGE boxed fbox framebox ensuremath mbox hbox emph mathit Rightarrow center multicolumn"
+)
+_BEHIND = re.compile(
+    rf"(?:{_SPACING}|[.,;:}})\]]|\\\\){{0,12}}(?:\$|$|\n|\\[\])]|\\end(?![A-Za-z])|\\q?quad(?![A-Za-z])|\\[A-Za-z]*mod(?![A-Za-z])"
+    r"|\\(?:tag|equiv|Rightarrow|Longrightarrow|implies|iff|because|therefore|renewcommand|checkmark|blacksquare|square|hfill)"
+    r"|\^\s?\{?\s?\\(?:circ|prime)|\^\s?\{?\s?°|°|\\degree|\\?%|\\(?:math|text)?(?:rm|text|mathrm|mbox|textrm|frac\s?\{\s?\\text)\s?\{(?P<words>[^{}]{0,60})"
+    r"|(?P<sign>=|\\approx|\\simeq|\\doteq|≈)(?P<side>[^=<>$\\&,;\n]{0,40}(?!\\[a-z])))"
+)
+_PLAIN_BEHIND = re.compile(r"[\dA-Za-z+*/^_!]|\.\d|\s?(?:\\times|\\cdot|\\neq?(?![A-Za-z])|≠|_|\^)")
+_SCALED = re.compile(
+    r"[\s$]{0,3}(?:(?:hundred|thousand|million|billion|trillion|dozen)s?\b|squared\b|cubed\b|factorial\b|times two\b"
+    r"|(?:plus|minus) (?:one|two|three|\$?\d)"
+    r"|(?:and|or) (?:more|less|fewer|so)\b|or \$?-?\d|(?:divided|multiplied) by\b|in base\b)",
+    re.IGNORECASE,
+)
+_ALTERNATIVE = re.compile(r"(?<!\S)\$?-?\d+\$?\sor\s\$?$|\beither\s\$?$", re.IGNORECASE)
+_OTHER = re.compile(r"^\s*(?:or|and)\b|\b(?:not|thousand|million|billion|hundred|dozen)s?\b")
+_WITH_ANOTHER = re.compile(r"[\s$]{0,3},\s?-?\d+\s?(?:[$,})\]]|\\\})")
+_COMMENT = re.compile(r"(?:^|\n)[ \t]*%[^\n]*$")
+
+
+def is_disowned(text: str, start: int, end: int, content: str, last: bool, listed: bool = False) -> bool:
+    """Whether the box at `text[start:end]`, with that content, is negated, bound to what is around it, or taken back.
+
+    `last`: no other box follows; what follows then may take it back. `listed`: one does, and is in a list with this one.
+    """
+    before = text[max(0, start - REACH) : start]
+    sentence = re.split(r"[.!?\n]\s", before[-80:])[-1]
+    if _NEGATION.search(sentence) or before.rstrip().endswith("~~") or _ALTERNATIVE.search(before[-12:]):
+        return True
+    if _MINUS.search(before) and not _BULLET.search(before) and not before.endswith("--"):
+        return True
+    if (
+        _TAKEN_BACK.match(text, end)
+        or _SCALED.match(text, end)
+        or _WITH_ANOTHER.match(text, end)
+        or _COMMENT.search(before)
+    ):
+        return True
+    if last and is_taken_back(text[end : end + REACH], content):
+        return True
+    return _is_part(before) or (not listed and _goes_on(text, end, content, _in_formula(text, start)))
+
+
+def is_taken_back(after: str, answer: str) -> bool:
+    """Whether the text after an answer takes it back: `That is wrong.`, or another number behind `Wait,` or `Actually,`."""
+    if _RETRACTED.match(after):
+        return True
+    instead, value = _INSTEAD.match(after), parse_number(answer.strip("$ "))
+    number = None if instead is None else parse_number(instead["number"])
+    return value is not None and number is not None and number.value != value.value
+
+
+def _in_formula(text: str, start: int) -> bool:
+    """Whether a formula is open at `start`."""
+    paragraph = text[max(0, start - 2000) : start].rpartition("\n\n")[2].replace("\\$", "")
+    if paragraph.count("$") % 2:
+        return True
+    pairs = (("\\[", "\\]"), ("\\(", "\\)"), ("\\begin{", "\\end{"))
+    return any(paragraph.rfind(opening) > paragraph.rfind(closing) for opening, closing in pairs)
+
+
+def _is_part(before: str) -> bool:
+    """Whether the box is an argument (of a root, a fraction, an exponent), or a sign or factor stands left of it."""
+    before = before.rpartition("\n\n")[2]
+    if _FACTOR.search(before) and not _COUNTED.search(before) and not before.rstrip(" $").endswith("**"):
+        return True
+    depth = 0
+    for at in range(len(before) - 1, -1, -1):
+        if before[at] not in "{}" or before[at - 1 : at] == "\\":
+            continue
+        depth += 1 if before[at] == "}" else -1
+        if depth < 0:
+            outside = before[:at].rstrip()
+            command = _COMMAND.search(outside)
+            if outside[-1:] in ("^", "_") or (command is not None and command[1] not in _HARMLESS):
+                return True
+            depth = 0
+    return False
+
+
+def _goes_on(text: str, end: int, content: str, formula: bool) -> bool:
+    """Whether the formula goes on behind the box with anything that makes another value of it."""
+    if not formula:
+        return _PLAIN_BEHIND.match(text, end) is not None and not re.match(
+            r"!(?:\s|$)|\*|[A-Za-z]{2}|_(?:\s|$)", text[end : end + 4]
+        )
+    match = _BEHIND.match(text[end : end + REACH])
+    if match is None:
+        return True
+    if match["words"] is not None:
+        return _OTHER.search(match["words"]) is not None
+    side, value = parse_number((match["side"] or "").strip(" .")), parse_number(content)
+    if match["sign"] is None or side is None or value is None:
+        return False
+    apart = abs(side.value - value.value)
+    return apart != 0 if match["sign"] == "=" else apart * 100 > abs(value.value)
