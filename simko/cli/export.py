@@ -141,6 +141,8 @@ def _source(target: str, adapter: str | None, given: Mapping[str, Any]) -> Targe
     from simko.checkpoint import RunFolder
     from simko.target import resolve
 
+    if not RunFolder.is_run(target) and Path(target, "config.yaml").is_file():
+        raise UserError(f"export: run folder {target} has no checkpoints/; put that back")
     if not RunFolder.is_run(target) and adapter is None:
         raise UserError(f"export: {target} is not a run folder; give one, or a model with --adapter DIR")
     if adapter is not None and not (Path(adapter) / "adapter_config.json").is_file():

@@ -168,7 +168,7 @@ def _judge(ran: Ran, cwd: Path, command: str, file: str, expected: dict[str, Any
 def _beside_the_point(run: Path, file: str) -> tuple[str, ...]:
     """What may differ after a resume: the damaged file, evaluations of before, what was put aside as damaged."""
     aside = [str(p.relative_to(run)) for p in (run / "checkpoints").glob("*.damaged*")]
-    return (file, "eval", *aside)
+    return (file, "eval", "nowhere", *aside)  # "nowhere": what a dangling link leads to is written
 
 
 def _one_bit(path: Path, draws: random.Random) -> None:
