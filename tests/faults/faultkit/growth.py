@@ -12,12 +12,12 @@ from faultkit.environments import _flags
 from faultkit.lab import Lab, Result
 from faultkit.runs import Server
 
-MAY_GROW = 8 << 20  # bytes between the third fifth of the steps and the last; the allocator's pools fill until then
+MAY_GROW = 8 << 20  # bytes between the fourth fifth of the steps and the last; the allocator's pools fill until then
 
 
 def nothing_grows(lab: Lab) -> Result:
     """Resident memory, descriptors, threads and children stay as they are over hundreds of steps."""
-    steps = 60 if lab.quick else 500
+    steps = 60 if lab.quick else 1000
 
     def trial(server: Server, cwd: Path, _: int) -> str | None:
         seen: list[tuple[int, dict[str, int]]] = []
@@ -38,7 +38,7 @@ def nothing_grows(lab: Lab) -> Result:
         over.set()
         if ran.rc or ran.trouble():
             return ran.trouble() or ran.brief()
-        early = [found for done, found in seen if 2 * steps // 5 < done <= 3 * steps // 5]
+        early = [found for done, found in seen if 3 * steps // 5 < done <= 4 * steps // 5]
         late = [found for done, found in seen if 4 * steps // 5 < done < steps]
         if not early or not late:
             return f"not enough was seen: {len(seen)} looks"
