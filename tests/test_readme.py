@@ -15,8 +15,8 @@ PATH = ("types", "rollout", "advantages", "algorithms/simko", "update", "train")
 
 
 def test_the_tree_names_every_file() -> None:
-    rewritten = runpy.run_path(str(ROOT / "studies" / "readme_tree.py"))["rewritten"]
-    assert rewritten(README) == README, "run `python -m studies.readme_tree`"
+    page = runpy.run_path(str(ROOT / "studies" / "tree.py"))["page"]
+    assert page() == (ROOT / "docs" / "tree.md").read_text(encoding="utf-8"), "run `python -m studies.tree`"
 
 
 def test_the_training_path_reads_in_one_sitting() -> None:

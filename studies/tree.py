@@ -1,4 +1,4 @@
-"""The README's tree, from the first sentence of each module: `python -m studies.readme_tree` rewrites it in place."""
+"""docs/tree.md, from the first sentence of each module: `python -m studies.tree` writes it."""
 
 from __future__ import annotations
 
@@ -32,15 +32,14 @@ def tree(root: Path = ROOT) -> str:
     return "\n".join(lines)
 
 
-def rewritten(readme: str, root: Path = ROOT) -> str:
-    """The README with today's tree."""
-    return re.sub(r"(## The tree\n\n```\n).*?(\n```)", lambda m: m[1] + tree(root) + m[2], readme, flags=re.DOTALL)
+def page(root: Path = ROOT) -> str:
+    """docs/tree.md as it should be."""
+    return f"# The tree, file by file\n\nWritten by `python -m studies.tree`.\n\n```\n{tree(root)}\n```\n"
 
 
 def main() -> None:
-    """Rewrite README.md."""
-    path = ROOT / "README.md"
-    path.write_text(rewritten(path.read_text(encoding="utf-8")), encoding="utf-8")
+    """Write docs/tree.md."""
+    (ROOT / "docs" / "tree.md").write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":
