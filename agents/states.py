@@ -45,9 +45,11 @@ class HiddenStates:
     def checkpointing(self, on: bool) -> None:
         if on and not self._layers:
             options = {"use_reentrant": False, "context_fn": self._contexts}
-            with quiet():
+            with quiet(), contextlib.suppress(ValueError):  # it says that it cannot
                 self._causal_lm.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
-            self._layers = [m for m in self._causal_lm.modules() if isinstance(m, GradientCheckpointingLayer)]
+                self._layers = [m for m in self._causal_lm.modules() if isinstance(m, GradientCheckpointingLayer)]
+            for layer in self._layers:
+                _without_dropout(layer)
             if not self._layers:
                 kind = type(self._causal_lm).__name__
                 raise UserError(f"{kind} cannot recompute activations; set gradient_checkpointing to false")
@@ -141,3 +143,10 @@ class HiddenStates:
             if not torch.linalg.norm(found.float() - alone) <= (1e-3 if exact else 0.1) * torch.linalg.norm(alone):
                 return False
         return True
+
+
+def _without_dropout(layer: nn.Module) -> None:
+    """Some layers (OPT, XGLM, BioGPT) drop out by their own training flag, which checkpointing needs to be on."""
+    for name, value in list(vars(layer).items()):
+        if "drop" in name and isinstance(value, float):
+            setattr(layer, name, 0.0)

@@ -18,16 +18,21 @@ from transformers import (
     BloomForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
+    JetMoeConfig,
+    JetMoeForCausalLM,
     Lfm2Config,
     Lfm2ForCausalLM,
     MambaConfig,
     MambaForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
 )
 
 from simko import algorithms
 from simko.agents import LoraPolicy, packed, states
 from simko.agents.loading import quiet
 from simko.agents.states import HiddenStates
+from simko.errors import UserError
 from simko.packing import PackedRows, pack
 from simko.types import Batch, Completion, Verdict
 from simko.update import accumulate_gradients
@@ -245,3 +250,24 @@ def test_a_row_that_spoils_spoils_no_other() -> None:
     states = HiddenStates(model).packed(packed_rows)
     finite = [bool(torch.isfinite(states[at]).all()) for at in places]
     assert finite == [i != 4 or len(rows[4].ids) == 1 for i in range(len(rows))]
+
+
+def test_a_layer_that_drops_out_by_its_own_flag_does_not_while_it_is_recomputed() -> None:
+    with torch.random.fork_rng(devices=[]), quiet():
+        sizes = {"hidden_size": 32, "num_hidden_layers": 2, "ffn_dim": 48, "num_attention_heads": 4}
+        model = OPTForCausalLM(OPTConfig(vocab_size=VOCABULARY, dropout=0.5, **sizes, word_embed_proj_dim=32)).double()
+    hidden, ids = HiddenStates(model.eval()), torch.arange(3, 20)[None]
+    found = []
+    for checkpointing in (False, True):
+        hidden.checkpointing = checkpointing
+        (hidden.padded(ids) ** 2).sum().backward()
+        found.append(gradients(list(model.model.parameters())))
+    assert torch.allclose(*found, atol=1e-9)
+
+
+def test_a_model_that_cannot_recompute_says_so() -> None:
+    with torch.random.fork_rng(devices=[]), quiet():
+        sizes = {"hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 32, "num_key_value_heads": 2}
+        model = JetMoeForCausalLM(JetMoeConfig(vocab_size=VOCABULARY, kv_channels=8, num_local_experts=2, **sizes))
+    with pytest.raises(UserError, match="JetMoeForCausalLM cannot recompute activations; set gradient_checkpointing"):
+        HiddenStates(model, checkpointing=True)
