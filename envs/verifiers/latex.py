@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from simko.envs.verifiers.signs import plain_signs
+from simko.envs.verifiers.spellings import early, late
 from simko.envs.verifiers.styles import plainer, undressed
 
 
@@ -19,15 +21,6 @@ def words(text: str) -> frozenset[str]:
 
 MAX_ANSWER = 1000  # characters of an answer that are looked at: a longer one is no answer
 
-_UNICODE = {
-    "−": "-", "–": "-", "—": "-", "×": r"\times ", "÷": r"\div ", "·": r"\cdot ", "⋅": r"\cdot ", "∗": "*",
-    "π": r"\pi ", "√": r"\sqrt ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ",
-    "°": r"^\circ ", "²": "^{2}", "³": "^{3}", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}",
-    "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ",
-    "±": r"\pm ", "⟨": r"\langle ", "⟩": r"\rangle ", "，": ",", "。": ".", "（": "(", "）": ")", "：": ":", "％": "%",
-    "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u200b": "", "\x00": "\ufffd", "“": "", "”": "", "‘": "'", "’": "'", "|": "|",
-}  # fmt: skip
-_TABLE = str.maketrans(_UNICODE)
 _RENAMED = {
     "dfrac": r"\frac", "tfrac": r"\frac", "cfrac": r"\frac", "leq": r"\le", "geq": r"\ge", "leqslant": r"\le",
     "geqslant": r"\ge", "neq": r"\ne", "lbrace": r"\{", "rbrace": r"\}", "varnothing": r"\emptyset", "degree": r"^\circ",
@@ -41,11 +34,13 @@ _DROPPED = words(
     "middle mleft mright hfill noindent"
 )
 _SPACES = frozenset(("quad", "qquad", "enspace", "thinspace", "space"))
+_WHITE = str.maketrans("\r\n\t", "   ")
 _ROW = "\x00"
 _LOST_BLANK = re.compile(
     r"\\(q?quad|[lg]eq|neq)(?!q|slant)([a-zA-Z])(?![a-zA-Z])"
 )  # \quadx, \leqg(x): as sets have them
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
+_GROUPED = re.compile(r"(?<![\d,.])\d{1,3}(?:(?:\{,\}|,?\\!|\\,|,)\d{3}(?!\d)){1,20}(?![\d,])")
 _FUNCTIONS = "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|pi|theta|alpha|beta|phi"
 _PLAIN = re.compile(rf"(?<![\\A-Za-z])({_FUNCTIONS})(?![A-Za-z])")
 _WORDS = re.compile(r"[A-Za-z]{3}")
@@ -67,21 +62,22 @@ def _primes(match: re.Match[str]) -> str:
 
 def clean(text: str) -> str:
     r"""One spelling: delimiters, spacing and styling gone, variants of a command made one, Unicode and words made LaTeX."""
-    text = text[: MAX_ANSWER + 1].translate(_TABLE).replace("\r", " ").replace("\n", " ").replace("\t", " ").strip()
-    if not text.isascii():
-        text = "".join("\ufffd" if c.isdigit() and not c.isascii() else c for c in text)  # \d and int() would read them
+    text = re.sub(r" {2,}", " ", plain_signs(text[: MAX_ANSWER + 1]).translate(_WHITE)).strip()
+    text = early(text)
     if "matrix" in text or "array" in text:  # noqa: SIM108
         text = text.replace("\\\\", _ROW)  # the end of a row
     else:
         text = re.sub(r"\\\\(?=[A-Za-z])", r"\\", text)  # a command whose backslash was escaped
-    text = undressed(text.strip("*` ")).replace(r"\$", " \\usd ").replace("$", "")
+    text = undressed(text).replace(r"\$", " \\usd ").replace("$", "")
+    text = re.sub(r"^~\s*(?=[\d\\.])", r"\\sim ", text)  # about
     text = re.sub(r"\\[()\[\]]", lambda m: "" if m.start() == 0 or m.end() == len(text) else m[0], text)
     text = re.sub(r"\\phantom\s*\{[^{}]*\}|\\hspace\s*\{[^{}]*\}", " ", text)
     text = _COMMAND.sub(_command, _LOST_BLANK.sub(r"\\\1 \2", text))
     text = _TEXT_FUNCTION.sub(r"\\\1 ", text)
     if _ROW in text or "matrix" in text or "array" in text:
         text = _pmatrix(text)
-    text = re.sub(r"(?<=\d)(?:\{,\}|,?\\!|\\,|,\\ )\s*(?=\d{3}(?!\d))", "", text)  # thousands
+    text = _GROUPED.sub(_ungrouped, text)
+    text = re.sub(r"(?<=\d)(?:\{,\}|,?\\!|\\,)\s*(?=\d{3}(?!\d))", "", text)  # thousands
     text = re.sub(r"\\!|\{,\}", lambda m: "," if m[0] == "{,}" else "", text)
     text = re.sub(r"\\[,;: ](?![A-Za-z]*\{)|(?<!\\)\\(?=\s)|~", " ", text)
     text = text.replace(r"\%", "%").replace("**", "^")
@@ -92,19 +88,30 @@ def clean(text: str) -> str:
     text = re.sub(r"(?<![\w\\])(?:np|math)\.(?=[a-z])", "", text)
     text = re.sub(r"(?<=\d)[eE]([+-]?\d{1,4})(?![\w.])", r" \\times 10^{\1}", text)
     text = re.sub(r"\^\s*(?:\{\s*((?:\\prime\s*){1,3})\}|\\prime(?![A-Za-z]))", _primes, text)
-    text = re.sub(r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ", r"^\\circ", text)
+    text = late(re.sub(r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ", r"^\\circ", text))
     text = re.sub(r"(?<=[\d}])\s*(?:\\text\s*\{\s*(?:percent|%)\s*\}|percent)(?![A-Za-z])", "%", text)
     text = re.sub(r"(?<![\\A-Za-z])(?:infinity|inf)(?![A-Za-z])", r"\\infty", text)
     if not _WORDS.search(_PLAIN.sub("", _COMMAND.sub("", text))):  # words make it prose: leave it as it is
         text = _PLAIN.sub(r"\\\1 ", text)
     text = _braced_call(_braced_call(text, "\\sqrt"), "^")
     text = re.sub(r"\\sqrt\s*(\d+|[a-zA-Z](?![a-zA-Z]))", r"\\sqrt{\1}", text)
-    text = _braced_fractions(text)
+    text = _braced_pairs(_braced_pairs(text, "\\frac"), "\\binom")
     text = re.sub(r"([\^_])\s*(-?\d+|[a-zA-Z](?![a-zA-Z]))", r"\1{\2}", text)
     text = re.sub(r" +", " ", text).replace(_ROW, r"\\").strip()
-    while text and text[-1] in ".,;:" and not text.endswith("\\,"):
+    return plainer(_unpunctuated(text))
+
+
+def _unpunctuated(text: str) -> str:
+    """Without the punctuation of a sentence at its end; an ellipsis is none, since it says that more follows."""
+    while text and text[-1] in ".,;" and not text.endswith(("..", "\\,")):
         text = text[:-1].rstrip()
-    return plainer(text)
+    return text
+
+
+def _ungrouped(match: re.Match[str]) -> str:
+    """A number whose groups of three are marked in more than one way, one of them unmistakable, without the marks."""
+    plain = re.sub(r"\{,\}|,?\\!|\\,|,", "", match[0])
+    return plain if "{" in match[0] or "\\" in match[0] else match[0]
 
 
 _ASCII_RELATIONS = (
@@ -206,14 +213,14 @@ def _braced_call(text: str, before: str) -> str:
     return text
 
 
-def _braced_fractions(text: str) -> str:
-    r"""`\frac12`, `\frac ab`, `\frac{\sqrt{6}}2` with braces round both arguments."""
+def _braced_pairs(text: str, command: str) -> str:
+    r"""`\frac12`, `\frac ab`, `\frac{\sqrt{6}}2`, `\binom52` with braces round both arguments."""
     at = 0
     for _ in range(30):
-        at = text.find("\\frac", at)
+        at = text.find(command, at)
         if at < 0:
             break
-        at = end = at + len("\\frac")
+        at = end = at + len(command)
         arguments = []
         for _ in range(2):
             start = end + len(text[end:]) - len(text[end:].lstrip(" "))
@@ -248,11 +255,11 @@ def key(cleaned: str) -> str:
     """
     text = _TEXT.sub(lambda m: m[1], cleaned)
     text = re.sub(r"\\+", r"\\", re.sub(r"\s+(?!(?<=\d\s)\d)", "", re.sub(r"\s+", " ", text))).replace("\\usd", "")
-    if letter := re.fullmatch(r"\{?\(?([A-Za-z])\)?,?\}?", text):
+    if letter := re.fullmatch(r"(?:[Oo]ption|[Cc]hoice)?\{?\(?([A-Za-z])\)?,?\}?", text):
         return letter[1]
     while len(text) > 2 and text[0] == "{" and text[-1] == "}" and "{" not in text[1:-1] and "}" not in text[1:-1]:
         text = text[1:-1]
-    return text.rstrip(".,;")
+    return _unpunctuated(text)
 
 
 def same_string(a: str, b: str) -> bool:
