@@ -27,6 +27,7 @@ from simko.types import Finish, Generation, Sampling
 _CPU_CACHE_BYTES = 2 * 2**30
 _LOGIT_BYTES = 32  # a row's share of logits, probabilities and cumulative sums, for each id of the vocabulary
 _CUDA_SYNC_EVERY = 4
+_CHECKED = 3  # steps that `check` decodes
 
 Ended = Callable[[int, Sequence[int]], bool]
 
@@ -179,30 +180,41 @@ class LocalEngine:
     def check(self) -> None:
         """Raise `UserError` where prefill, cache and head of this engine do not reproduce the model's own logits."""
         model, head = self._weights(), self._head()
-        kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ())
-        if unknown := kinds - {"full_attention", "sliding_attention"}:
-            raise UserError(f"model '{model.config.name_or_path}' has layers of kind {sorted(unknown)}: not supported")
-        tokens = [(7 * i + 3) % min(head.weight.shape[0], 997) for i in range(8)]
+        config, name = model.config.get_text_config(), model.config.name_or_path
+        kinds = {*(getattr(config, "layer_types", None) or ()), *(getattr(config, "attention_layers", None) or ())}
+        if unknown := kinds - {"full_attention", "sliding_attention", "global"}:
+            raise UserError(f"model '{name}' has layers of kind {sorted(unknown)}: not supported")
+        limit = min(head.weight.shape[0], 997)
+        rows = [[(7 * i + start) % limit for i in range(length)] for start, length in ((3, 20), (5, 8))]
+        prompts = [tuple(row[:-_CHECKED]) for row in rows]
         try:
             with torch.no_grad():
-                theirs = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0, -1]
-                slots = Slots(model, 1, len(tokens))
-                slots.start([tuple(tokens[:5])])
-                for token in tokens[5:]:
-                    hidden = slots.step(torch.tensor([token], device=model.device))
-                ours = head.logits(hidden)[0]
+                theirs = [
+                    model(input_ids=torch.tensor([row], device=model.device), use_cache=False).logits[0, -_CHECKED:]
+                    for row in rows
+                ]
+                slots = Slots(model, len(rows), len(rows[0]) + _CHECKED)
+                slots.start(prompts)
+                states = [
+                    slots.step(torch.tensor([row[i - _CHECKED] for row in rows], device=model.device))
+                    for i in range(_CHECKED)
+                ]
+                ours = [head.logits(state) for state in torch.stack(states, 1)]
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, IndexError) as cause:
             raise UserError(
-                f"model '{model.config.name_or_path}' ({type(model).__name__}) fails in the decode engine "
+                f"model '{name}' ({type(model).__name__}) fails in the decode engine "
                 f"({' '.join(str(cause).split())[:150]}); this architecture is not supported"
             ) from cause
-        error = float((ours - theirs.to(ours.dtype)).abs().max() / theirs.float().abs().max().clamp_min(1e-6))
+        error = max(
+            float((mine - other.to(mine.dtype)).abs().max() / other.float().abs().max().clamp_min(1e-6))
+            for mine, other in zip(ours, theirs, strict=True)
+        )
         tolerance = 1e-3 if model.dtype in (torch.float32, torch.float64) else 0.1
         if not error < tolerance:
             raise UserError(
-                f"model '{model.config.name_or_path}' ({type(model).__name__}): the decode engine's logits differ from the "
+                f"model '{name}' ({type(model).__name__}): the decode engine's logits differ from the "
                 f"model's by {error:.2g} of their size; this architecture is not supported"
             )
 

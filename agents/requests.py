@@ -52,6 +52,20 @@ def requests(
     return [Request(row, ids[row // n], budget[row // n], seed) for row, seed in enumerate(seeds)]
 
 
+def context_of(config: Any) -> int | None:
+    """Tokens that a model of this text config takes, prompt and answer together; None where it does not say.
+
+    LongRoPE changes all of a row's positions once one row of the batch is longer than the original context, and keys that
+    are cached by then do not follow: such a model ends where its short positions do.
+    """
+    known = [getattr(config, "max_position_embeddings", None)]
+    rope = getattr(config, "rope_parameters", None) or {}
+    for part in (rope, *(value for value in rope.values() if isinstance(value, dict))):
+        if part.get("rope_type") == "longrope":
+            known.append(part.get("original_max_position_embeddings"))
+    return min((int(tokens) for tokens in known if tokens), default=None)
+
+
 class Answers:
     """Collects sequences as they end, and hands each on at once; those without a budget have ended already."""
 
@@ -79,7 +93,7 @@ class Answers:
 
 
 def _check_prompts(prompts: Sequence[Sequence[int]], budget: Sequence[int], config: Any, vocabulary: int) -> None:
-    context = getattr(config, "max_position_embeddings", None)
+    context = context_of(config)
     for i, (prompt, new) in enumerate(zip(prompts, budget, strict=True)):
         if not len(prompt):
             raise UserError(f"prompt {i} has no tokens; a model needs at least one to continue")

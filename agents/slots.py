@@ -13,7 +13,7 @@ from torch import Tensor
 
 from simko.agents.cache import SlotCache, decode_mask
 from simko.agents.graphs import Replay, StepGraphs
-from simko.agents.requests import Prompt
+from simko.agents.requests import Prompt, context_of
 
 _BUCKET = 16  # the attended length grows in steps, which keeps kernels and allocations alike
 _PREFILL_TOKENS = 4096  # padded prompt tokens a prefill forward
@@ -47,7 +47,7 @@ class Slots:
         self._kept: tuple[Prompt, Tensor, list[tuple[Tensor, Tensor]]] | None = None
         self._graphs = StepGraphs(rows, capacity, self._device, record) if graphs else None
         self._capacity = capacity
-        self._last_position = (getattr(self._config, "max_position_embeddings", None) or capacity) - 1
+        self._last_position = (context_of(self._config) or capacity) - 1
 
     def __len__(self) -> int:
         return len(self._position)

@@ -146,6 +146,12 @@ def introduce(
     for said in data_notes(env):
         console.print(f"data: {said}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"a prompt: {prompt!r}", markup=False, highlight=False, soft_wrap=True)
+    if not getattr(policy, "packs", False):
+        console.print(
+            "updates compute padded rows, each with its prompt: this model's attention cannot be computed packed",
+            highlight=False,
+            soft_wrap=True,
+        )
     if inert := method.inert(config.updates_per_batch):
         console.print(
             f"inert at {config.updates_per_batch} update a rollout batch: {', '.join(inert)}", highlight=False

@@ -110,8 +110,17 @@ class Shape:
             gated=kind not in _UNGATED,
             qkv_bias=kind == "qwen2" or bool(config.get("attention_bias")),
             qk_norm=kind in ("qwen3", "gemma3_text"),
-            context=config.get("max_position_embeddings") or config.get("n_positions"),
+            context=_context(config),
         )
+
+
+def _context(config: Mapping[str, Any]) -> int | None:
+    """As `simko.agents.requests.context_of`, of a config.json of any version of transformers."""
+    known = [config.get("max_position_embeddings") or config.get("n_positions")]
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if "longrope" in (rope.get("rope_type"), rope.get("type")):
+        known += [rope.get("original_max_position_embeddings"), config.get("original_max_position_embeddings")]
+    return min((int(tokens) for tokens in known if tokens), default=None)
 
 
 _QWEN2: dict[str, Any] = {"qkv_bias": True, "context": 32_768}

@@ -9,9 +9,12 @@ import pytest
 import torch
 from rich.console import Console
 
+from simko import algorithms
+from simko.build import make_env, make_policy
 from simko.errors import UserError
-from simko.journal import Progress, Tracker, duration
+from simko.journal import Progress, Tracker, duration, introduce
 from simko.metrics import gap_limit
+from simko.settings import train_config
 
 
 def test_tensorboard_holds_the_scalars(tmp_path: Path) -> None:
@@ -67,3 +70,16 @@ def test_a_sampler_that_is_not_the_trainer_is_said_once() -> None:
 
 def test_durations() -> None:
     assert [duration(s) for s in (4.4, 75, 7500)] == ["4 s", "1 min 15 s", "2 h 05 min"]
+
+
+def test_a_model_that_does_not_pack_is_said() -> None:
+    config = train_config({"quantization": "none"})
+    policy = make_policy(config)
+    env, method = make_env(config, policy, "train"), algorithms.get(config.algorithm)
+    said = []
+    for packs in (True, False):
+        policy._states._packs = packs
+        console = Console(file=(out := io.StringIO()))
+        introduce(config, policy, env, method, 0, console)
+        said.append("padded rows" in out.getvalue())
+    assert said == [False, True]

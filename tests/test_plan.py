@@ -250,6 +250,14 @@ def test_out_of_reach_of_the_hub_the_table_answers() -> None:
     assert found.download == pytest.approx(3.09e9, rel=0.01)
 
 
+def test_longrope_counts_with_its_original_context() -> None:
+    config = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 99}
+    config |= {"max_position_embeddings": 131_072, "original_max_position_embeddings": 4096}
+    for rope in ({"rope_scaling": {"type": "longrope"}}, {"rope_parameters": {"rope_type": "longrope"}}):
+        assert Shape.from_config("phi3", config | rope).context == 4096
+    assert Shape.from_config("phi3", config | {"rope_scaling": None}).context == 131_072
+
+
 def test_prompts_are_as_long_as_those_drawn() -> None:
     tiny = train_config({})
     drawn = lookup.job(tiny, "cpu", lookup.facts("tiny"))

@@ -95,6 +95,7 @@ def chat(given: Mapping[str, Any], target: str = TARGET) -> None:
     """
     config = EvalConfig(**{"target": target, "n": 1, **given})
     found = find(config, any_model=True)
+    from simko.agents.requests import context_of
     from simko.build import make_policy
     from simko.envs import PromptFormat
     from simko.target import sampling_settings
@@ -105,7 +106,7 @@ def chat(given: Mapping[str, Any], target: str = TARGET) -> None:
     budget = config.max_new_tokens or CHAT_TOKENS
     temperature, top_p = sampling_settings(config, found.settings)
     sampling = Sampling(temperature, top_p, 0, budget, (), tuple(sorted(words.stop_ids)))
-    room = getattr(policy.model.config, "max_position_embeddings", None)
+    room = context_of(policy.model.config.get_text_config())
     ids: list[int] = []
     closed, turn = True, 0
     typer.echo(f"{target}, temperature {temperature:g}, top-p {top_p:g}. /new starts over; Ctrl-D ends.")

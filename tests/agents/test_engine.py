@@ -13,9 +13,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_models import EOS, FAMILIES, character_tokenizer, random_model
+from transformers import GPTNeoConfig, GPTNeoForCausalLM
 
+from simko.agents import slots
 from simko.agents.cache import SlotCache
 from simko.agents.engine import LocalEngine, cache_bytes_per_token
+from simko.agents.loading import quiet
 from simko.agents.stops import StopStrings, cut
 from simko.errors import UserError
 from simko.head import LmHead, token_statistics
@@ -310,3 +313,34 @@ def test_check_refuses_what_fails_in_the_engine(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(SlotCache, "decode", odd)
     with pytest.raises(UserError, match=r"LlamaForCausalLM\) fails in the decode engine \(shapes do not fit\)"):
         engine.check()
+
+
+def test_check_refuses_a_mask_that_is_not_each_rows_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = slots.decode_mask
+    monkeypatch.setattr(slots, "decode_mask", lambda at, *given: real(at.amax().expand_as(at), *given))
+    with pytest.raises(UserError, match="logits differ from the model's"):
+        engine_of(random_model("llama")).check()
+
+
+def test_check_refuses_local_attention_that_no_mask_tells_of() -> None:
+    sizes = {"hidden_size": 32, "num_layers": 2, "num_heads": 4, "window_size": 200, "max_position_embeddings": 300}
+    with torch.random.fork_rng(devices=[]), quiet():
+        config = GPTNeoConfig(vocab_size=110, attention_types=[[["global", "local"], 1]], **sizes)
+        model = GPTNeoForCausalLM(config).eval()
+    with pytest.raises(UserError, match=r"layers of kind \['local'\]: not supported"):
+        engine_of(model).check()
+
+
+def test_longrope_ends_where_its_short_positions_do() -> None:
+    """Beyond, one long row would change the positions of all rows of its batch."""
+    rope = {"rope_type": "longrope", "short_factor": [1.0] * 6, "long_factor": [9.0] * 6, "rope_theta": 1e4}
+    model = random_model("llama", rope_parameters={**rope, "original_max_position_embeddings": 40}).double()
+    engine = engine_of(model, eos=(), sync_every=4)
+    engine.check()
+    sampling, prompts, budgets = Sampling(max_new_tokens=33), [[3] * 10, [4]], [30, 33]  # the host looks after 32
+    groups = engine.generate(prompts, 1, sampling, [0, 1], budgets)
+    alone = [engine.generate([prompts[i]], 1, sampling, [i], [budgets[i]])[0] for i in range(2)]
+    assert tokens(groups) == tokens(alone)
+    assert all(np.allclose(a.logprobs, b.logprobs, atol=1e-6) for (a,), (b,) in zip(groups, alone, strict=True))
+    with pytest.raises(UserError, match="exceed the model's context of 40"):
+        engine.generate([[3] * 8], 1, sampling, [0])
