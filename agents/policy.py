@@ -39,7 +39,7 @@ from simko.head import LmHead
 from simko.packing import PackedRows
 from simko.types import Finish, Sampling, Task
 
-DecodeWeights = Literal["auto", "live", "merged"]
+DecodeWeights = Literal["auto", "live", "merged", "measured"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class LoraPolicy:
         model: the `peft.PeftModel`.
         engine: the `simko.types.Engine` that decodes with the current adapter.
         eos_ids: every id that ends an answer: the tokenizer's EOS and those of the model's generation config.
+        decode_weights: what `engine` decodes with (see `from_pretrained`); may be set at any time.
         device, dtype: where the model computes, and in what.
         fingerprint: of the base model's weights (see `simko.agents.fingerprint`), saved with the adapter.
     """
@@ -83,7 +84,7 @@ class LoraPolicy:
         self._causal_lm = model.get_base_model()
         self.device: torch.device = self._causal_lm.device
         self.dtype: torch.dtype = self._causal_lm.dtype
-        self._decode_weights = decode_weights
+        self.decode_weights = decode_weights
         _check_layers(self._causal_lm)
         make_trainable(self._causal_lm)
         self._states = HiddenStates(self._causal_lm, gradient_checkpointing)
@@ -323,8 +324,8 @@ class LoraPolicy:
 
     def _decoding_model(self) -> Any:
         assert_trainable(self._causal_lm)
-        merge = self._decode_weights == "merged"
-        if self._decode_weights == "auto" and self.device.type == "cpu":
+        merge = self.decode_weights in ("merged", "measured")  # not measured yet: memory was planned for it
+        if self.decode_weights == "auto" and self.device.type == "cpu":
             weights = sum(layer.in_features * layer.out_features for _, layer in lora_layers(self._causal_lm))
             merge = 2 * weights * self.dtype.itemsize < psutil.virtual_memory().available
         return plain_copy(self._causal_lm, finish=packed) if merge else self._causal_lm

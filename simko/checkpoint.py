@@ -110,9 +110,13 @@ class RunFolder(Records):
                 folder.mkdir(exist_ok=True)
             for folder in (self.path, self.rollouts_path, self.verdicts_path, self.checkpoints_path):
                 clear_scratch(folder)
-            write_atomically(self.path / "config.yaml", sealed(write_yaml(config)))
+            self.keep(config)
         except OSError as error:
             raise self._refusal(error) from error
+
+    def keep(self, config: TrainConfig) -> None:
+        """Make `config` that of the run."""
+        write_atomically(self.path / "config.yaml", sealed(write_yaml(config)))
         self.config = config
 
     def manifest(self) -> dict[str, Any]:

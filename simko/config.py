@@ -19,7 +19,7 @@ import yaml
 from simko.errors import UserError, nearest
 
 Quantization = Literal["nf4", "int8", "none"]
-DecodeWeights = Literal["auto", "live", "merged"]
+DecodeWeights = Literal["auto", "live", "merged", "measured"]
 EngineName = Literal["local", "generate_batch", "vllm"]
 Logger = Literal["tensorboard", "wandb", "trackio", "none"]
 
@@ -68,7 +68,9 @@ class TrainConfig:
     gradient_checkpointing: bool | None = setting(
         None, "recompute activations in the backward: less memory, more time; planned where empty"
     )
-    decode_weights: DecodeWeights = setting("auto", "live quantised layers, or a merged copy: faster, more memory")
+    decode_weights: DecodeWeights = setting(
+        "auto", "live quantised layers, or a merged copy (more memory), or the faster of both, measured before step 1"
+    )
     engine: EngineName = setting("local", "what decodes: local, transformers' generate_batch, or vllm (an extra)")
     cache_bytes: int | None = setting(None, "decode engine's keys, values, logits; planned where empty", minimum=1)
     burn_in: bool | None = setting(

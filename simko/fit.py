@@ -18,6 +18,7 @@ from simko.agents.loading import pick_device
 from simko.agents.memory import Peak, cuda_bytes, release
 from simko.config import TrainConfig
 from simko.errors import UserError
+from simko.fastest import fastest
 from simko.micro_batch import TokenBudget
 from simko.plan import CPU_CACHE_BYTES, GB, MICRO_BATCH_TOKENS, Forecast, Job, Plan, Settings, forecast, verdict
 from simko.planner import choose
@@ -47,7 +48,7 @@ def planned(config: TrainConfig, console: Console | None = None) -> TrainConfig:
     if not plan.fits and not config.force:
         raise UserError(f"{verdict(plan)}; fits with {' or '.join(plan.advice)}; or train all the same with --force")
     _say(console, f"memory: {verdict(plan)}")
-    return _filled(config, plan.settings, plan.settings.decode_weights)
+    return _filled(config, plan.settings, _weights(config, plan, device))
 
 
 def plan_of(config: TrainConfig, device: torch.device, memory: float) -> Plan:
@@ -73,11 +74,14 @@ def memory_of(config: TrainConfig, device: torch.device) -> float:
 
 
 def burn_in(
-    config: TrainConfig, policy: Any, env: Any, method: Any, optimizer: torch.optim.Optimizer, console: Console
-) -> dict[str, Any]:
+    config: TrainConfig, policy: Any, env: Any, method: Any, optimizer: torch.optim.Optimizer, console: Console,
+    run: Any = None,
+) -> dict[str, Any]:  # fmt: skip
     """Try the worst case that was planned: all slots at their longest, a full micro-batch with the optimizer's moments held.
 
     Weights, optimizer, gradients, random streams and what the method remembers are as before. Returns what the manifest keeps.
+    Before that, where `decode_weights` is `measured`, live and merged weights are timed, and the config of `run` says which of
+    them it is from then on, so that a resumed run decodes as this one.
 
     Raises:
         UserError: the device ran out of memory.
@@ -86,12 +90,10 @@ def burn_in(
         shape, work = _as_loaded(config, policy, env)
     except UserError:  # `planned` has said so
         return {}
-    settings = Settings(
-        config.micro_batch_tokens or MICRO_BATCH_TOKENS,
-        bool(config.gradient_checkpointing),
-        "merged" if config.decode_weights == "merged" else "live",
-        config.cache_bytes or CPU_CACHE_BYTES,
-    )
+    chosen, told = _measured_weights(config, policy, shape, work, console)
+    if run is not None and chosen is not config:
+        run.keep(chosen)
+    config, settings = chosen, _settings(chosen)
     expected = forecast(shape, work, settings)
     kept: dict[str, Any] = {"forecast_rollout": int(expected.rollout), "forecast_update": int(expected.update)}
     memory = memory_of(config, policy.device)
@@ -99,7 +101,7 @@ def burn_in(
     if wanted is None:
         wanted = policy.device.type == "cuda" or expected.peak > memory / 2
     if not wanted:
-        return {"memory": kept}
+        return told | {"memory": kept}
     began = time.monotonic()
     fitting: list[int] = []
     try:
@@ -111,7 +113,7 @@ def burn_in(
         )
     except FloatingPointError as error:  # training counts such steps, and says so
         _say(console, f"memory: no burn-in: {error}")
-        return {"memory": kept}
+        return told | {"memory": kept}
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"burn-in: out of memory at {settings.micro_batch_tokens} tokens a micro-batch and {expected.slots} slots "
@@ -132,7 +134,7 @@ def burn_in(
             f"memory: burn-in measured {max(peaks) / GB:.2f} GB (rollout {peaks[0] / GB:.2f}, update {peaks[1] / GB:.2f}), "
             f"forecast {expected.peak / GB:.2f} GB: {kept['error']:+.1%}, in {time.monotonic() - began:.1f} s",
         )
-    return {"memory": kept}
+    return told | {"memory": kept}
 
 
 def measured(device: torch.device, work: Callable[[], None]) -> int | None:
@@ -220,11 +222,43 @@ def _as_loaded(config: TrainConfig, policy: Any, env: Any) -> tuple[Shape, Job]:
     return Shape.from_config(config.model, described), replace(work, max_new_tokens=env.max_new_tokens)
 
 
+def _weights(config: TrainConfig, plan: Plan, device: torch.device) -> str:
+    """Merged where memory allows it, and on CUDA what is then measured to be faster."""
+    asked = config.decode_weights == "measured"
+    by_itself = device.type == "cuda" and config.decode_weights == "auto" and config.engine == "local"
+    if plan.settings.decode_weights == "merged" and (asked or (by_itself and config.burn_in is not False)):
+        return "measured"
+    return plan.settings.decode_weights
+
+
+def _measured_weights(
+    config: TrainConfig, policy: Any, shape: Shape, work: Job, console: Console
+) -> tuple[TrainConfig, dict[str, Any]]:
+    """The config with the faster weights, and what the manifest keeps of the measurement."""
+    if config.decode_weights != "measured":
+        return config, {}
+    expected = forecast(shape, work, _settings(config))
+    weights, seconds = fastest(policy, work, expected.slots, lambda count: _dull_ids(policy, count), config.temperature)
+    shown = ", ".join(f"{kind} {'out of memory' if s is None else f'{s:.1f} s'}" for kind, s in seconds.items())
+    _say(console, f"decoding: a rollout of the longest answers would take: {shown}; {weights} it is")
+    return replace(config, decode_weights=weights), {"decode_weights": {"chosen": weights, "seconds": seconds}}
+
+
+def _settings(config: TrainConfig) -> Settings:
+    return Settings(
+        config.micro_batch_tokens or MICRO_BATCH_TOKENS,
+        bool(config.gradient_checkpointing),
+        "merged" if config.decode_weights in ("merged", "measured") else "live",
+        config.cache_bytes or CPU_CACHE_BYTES,
+    )
+
+
 def _filled(config: TrainConfig, settings: Settings, decode_weights: Any) -> TrainConfig:
     found = asdict(settings) | {"decode_weights": decode_weights}
     own = {name: getattr(config, name) for name in found}
     return replace(
-        config, **{name: value if own[name] in (None, "auto") else own[name] for name, value in found.items()}
+        config,
+        **{name: value if own[name] in (None, "auto", "measured") else own[name] for name, value in found.items()},
     )
 
 

@@ -40,6 +40,7 @@ def choose(
     Update: large micro-batches without recomputation first, then recomputation, then small ones. Rollout: merged weights and
     all of a step's sequences at once, then fewer slots, then the live adapter. The two phases are chosen apart.
     """
+    decode_weights = "auto" if decode_weights == "measured" else decode_weights
     usable = memory * USABLE[job.device]
     updates = list(_updates(job, micro_batch_tokens, gradient_checkpointing))
     rollouts = list(_rollouts(shape, job, decode_weights, cache_bytes))

@@ -59,7 +59,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
         manifest = introduce(config, policy, env, method, start, console)
         if not start and config.steps and config.preflight_prompts:
             preflight(config, policy, env, console)
-        manifest |= fit.burn_in(config, policy, env, method, optimizer, console)
+        manifest |= fit.burn_in(config, policy, env, method, optimizer, console, run)
         run.begin(start, manifest)
 
         budget = TokenBudget(config.micro_batch_tokens or MICRO_BATCH_TOKENS)
