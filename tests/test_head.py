@@ -91,6 +91,20 @@ def test_any_number_of_candidates(k: int) -> None:
     agree(token_statistics(hidden, weight, ids, k, tile=Tile(2, 590)), naive(hidden, weight, ids, k, 1.0))
 
 
+def test_candidates_of_a_ragged_tile_whose_logits_are_all_negative() -> None:
+    """Lanes beyond its end hold no logit of 0."""
+    hidden, weight, ids = problem(5, 4, 611)
+    bias = torch.full((611,), -100.0, dtype=torch.float64)
+    agree(token_statistics(hidden, weight, ids, 40, bias=bias), naive(hidden, weight, ids, 40, 1.0, bias))
+
+
+@pytest.mark.parametrize("cap", [None, 9.0])
+def test_entropy_has_no_gradient_rather_than_a_wrong_one(cap: float | None) -> None:
+    hidden, weight, ids = problem(3, 4, 20)
+    out = token_statistics(hidden.requires_grad_(), weight, ids, soft_cap=cap)
+    assert [t.requires_grad for t in out] == [True, True, False, False, False]
+
+
 def test_gradcheck() -> None:
     hidden, weight, ids = problem(4, 5, 11)
     assert torch.autograd.gradcheck(
