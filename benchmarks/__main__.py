@@ -7,6 +7,7 @@ import ast
 import importlib
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -62,6 +63,12 @@ def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number of at least 1")
+    return int(text)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -69,8 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="name the benchmarks and stop")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, gives no figures")
-    parser.add_argument("--repeats", type=int, help="measured repetitions of each case")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of each case (default 1)")
+    parser.add_argument("--repeats", type=_at_least_one, help="measured repetitions of each case")
+    parser.add_argument("--threads", type=_at_least_one, default=1, help="CPU threads of each case (default 1)")
     parser.add_argument(
         "--peer-python", action="append", default=[], metavar="PATH",
         help="an interpreter that has peers installed; may be given again (default: $SIMKO_PEER_PYTHON, split at ':')",
@@ -86,6 +93,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"no benchmark named {unknown[0]}; there are: {', '.join(known)}", file=sys.stderr)
         return 2
     pythons = given.peer_python or [p for p in os.environ.get("SIMKO_PEER_PYTHON", "").split(os.pathsep) if p]
+    if absent := [python for python in pythons if shutil.which(python) is None]:
+        print(f"--peer-python {absent[0]}: no such interpreter", file=sys.stderr)
+        return 2
     options = Options(given.quick, given.repeats, given.threads, tuple(pythons))
     results, broken = {}, False
     for name in chosen:

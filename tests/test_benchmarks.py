@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import names, table, title
+from benchmarks.__main__ import main, names, table, title
 from benchmarks.common import Case, Options, Result, Sample, compare, ratios
 
 HERE = f"tests.{Path(__file__).stem}"
@@ -102,3 +102,24 @@ def test_every_benchmark_has_a_title_and_the_list_names_it() -> None:
     wrong = subprocess.run([sys.executable, "-m", "benchmarks", "hed"], cwd=root, capture_output=True, text=True)
     assert wrong.returncode == 2
     assert "no benchmark named hed" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["heads"], "no benchmark named heads; there are: "),
+        (["imports", "--peer-python", "/nowhere/python"], "--peer-python /nowhere/python: no such interpreter"),
+        (["imports", "--repeats", "0"], "argument --repeats: '0' is no whole number of at least 1"),
+        (["imports", "--threads", "-1"], "argument --threads: "),
+    ],
+)
+def test_mistakes_are_said_before_anything_runs(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        status = main(arguments)
+    except SystemExit as ended:
+        status = ended.code
+    out, err = capsys.readouterr()
+    assert (status, out) == (2, "")
+    assert said in err.splitlines()[-1]

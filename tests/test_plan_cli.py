@@ -42,6 +42,17 @@ def test_json_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["download_bytes"] == pytest.approx(2 * found["shape"]["parameters"])
 
 
+def test_an_engine_that_is_not_planned_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    for engine, said in (("local", False), ("vllm", True)):
+        given = ["plan", *MODEL, "--memory", "6GB", "--engine", engine]
+        assert run(given) == 0
+        out = capsys.readouterr().out
+        assert ("engine vllm: what it takes" in out) is said
+        assert max(map(len, out.splitlines())) <= 80
+        assert run([*given, "--json"]) == 0
+        assert (json.loads(capsys.readouterr().out)["note"] is not None) is said
+
+
 def test_settings_that_are_given_are_planned_with(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["--micro-batch-tokens", "2048", "--no-gradient-checkpointing", "--alpha", "0.3"]
     assert run(["plan", *MODEL, "--memory", "8GB", *given, "--json"]) == 1

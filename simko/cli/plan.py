@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from simko.plan import Plan
 
 CARDS = (6, 8, 12, 16, 24)
+_OTHER_ENGINE = "engine {}: what it takes in the rollout is its own affair; the lines above\nare those of engine local"
 EPILOG = (
     "Takes the flags of `simko train`, of which --model, --env and --memory matter most. With --memory, or where a GPU is, the "
     "plan is for a GPU (--device cpu: for the CPU). Exits 0 where it fits and 1 where it does not."
@@ -65,7 +66,10 @@ def plan(
         decode_weights=resolved.decode_weights,
         cache_bytes=resolved.cache_bytes,
     )
-    print_json(_object(chosen, found, where)) if as_json else _print(chosen, found, where)
+    note = None if resolved.engine == "local" else _OTHER_ENGINE.format(resolved.engine)
+    print_json(_object(chosen, found, where) | {"note": note}) if as_json else _print(chosen, found, where)
+    if note and not as_json:
+        typer.echo(f"\n{note}")
     if not chosen.fits:
         raise typer.Exit(1)
 
