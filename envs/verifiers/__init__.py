@@ -7,6 +7,7 @@ they are first used; only `math` ever needs sympy, and that in another process.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import math as _math
 import threading
@@ -75,18 +76,21 @@ def grade(response: str, gold: str, verifier: str = "math", extract: str = "any"
     return get_verifier(verifier if extract == "any" else f"{verifier}:{extract}")(response, gold)
 
 
-async def grade_async(response: str, gold: str, verifier: str = "math") -> Verdict:
+async def grade_async(response: str, gold: str, verifier: str = "math", extract: str = "any") -> Verdict:
     """`grade` for asyncio: the loop goes on while the answer is graded in a thread."""
     import asyncio
 
-    return await asyncio.to_thread(grade, response, gold, verifier)
+    return await asyncio.to_thread(grade, response, gold, verifier, extract)
 
 
 def get_verifier(name: str) -> NamedVerifier:
     """The verifier of that name; raises `UserError` with the nearest name for an unknown one."""
     base, _, place = name.rpartition(":")
-    _lookup(base if place in EXTRACTS and base else name)
-    _lookup(name)
+    with contextlib.suppress(
+        OSError, MemoryError
+    ):  # of its module, which may be read the next time: an `error` until then
+        _lookup(base if place in EXTRACTS and base else name)
+        _lookup(name)
     return NamedVerifier(name)
 
 

@@ -7,141 +7,37 @@ backstop. No signal is used but the kill: this works from any thread, and leaves
 
 Any number of threads may ask at once; `workers` of them are served at a time. A question that finds all of them busy for
 `PATIENCE` seconds gets one more, so that one slow answer delays nobody else even with one worker. That one is kept.
+A caller may be interrupted anywhere (Ctrl-C, an alarm of its own that raises): whom nobody refers to any more is no
+longer counted, and ends. A forked copy of the process gets workers of its own.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import json
+import math
 import os
-import select
-import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
+import weakref
 from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Any, Literal
 
+from simko.envs.verifiers.channel import LostError, Worker
+from simko.envs.verifiers.fork_server import ForkServer
 from simko.errors import UserError
 
 Answer = Literal["equal", "different", "timeout", "error"]
 CPU_SECONDS = 0.8
-WALL_FACTOR = 10.0  # the backstop, in CPU limits: for a worker that does not get the processor, or sleeps
+MAX_SECONDS = 3_600.0
 START_SECONDS = 120.0  # wall clock, for importing sympy on a busy machine
+FORK_SECONDS = 10.0  # the same, for a worker of a server that has imported it
 PATIENCE = 0.05
 RECYCLED_AFTER = 2_000  # questions: a worker that has had so many is replaced
 MAX_WORKERS = 64
 REMEMBERED = 4_096  # answers
-_POLL = 0.02
-_KEPT = (
-    "PATH",
-    "LD_LIBRARY_PATH",
-    "DYLD_LIBRARY_PATH",
-    "PYTHONHOME",
-    "VIRTUAL_ENV",
-    "SYSTEMROOT",
-)  # of the environment
-
-
-class _LostError(Exception):
-    """The worker is gone: killed, out of memory, or it cannot be started."""
-
-
-class Worker:
-    """One worker process, at the other end of `channel`. Used by one thread at a time."""
-
-    def __init__(self, channel: socket.socket) -> None:
-        self._channel: socket.socket | None = channel
-        self._pending = b""
-        self._handle: int | None = None
-        self.pid: int | None = None
-        """Its process id; None until it has said so."""
-        self.asked = 0
-        """How many questions it has had."""
-
-    def ask(self, request: dict[str, Any], limit: float) -> tuple[dict[str, Any] | None, float]:
-        """The reply and the CPU seconds it took; None for the reply once the limit is reached.
-
-        Raises `_LostError` where the worker is gone.
-        """
-        if self.pid is None:
-            self._meet()
-        self.asked += 1
-        begun = self._cpu_seconds()
-        try:
-            assert self._channel is not None
-            self._channel.sendall(json.dumps(request).encode() + b"\n")
-        except OSError as lost:
-            raise _LostError from lost
-        line = self._read(limit, limit * WALL_FACTOR)
-        if line is None:
-            return None, limit
-        now = self._cpu_seconds()
-        used = 0.0 if now is None or begun is None else now - begun
-        reply = _parsed(line)
-        return reply, used
-
-    def end(self, kill: bool = True) -> None:
-        """Close the socket, which ends an idle worker; `kill` ends a busy one, too."""
-        channel, self._channel = self._channel, None
-        handle, self._handle = self._handle, None
-        if channel is None:
-            return
-        with contextlib.suppress(OSError):
-            if kill and handle is not None:
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-            elif kill and self.pid is not None:
-                os.kill(self.pid, signal.SIGKILL)
-        if handle is not None:
-            os.close(handle)
-        channel.close()
-
-    def _meet(self) -> None:
-        line = self._read(START_SECONDS, START_SECONDS)
-        if line is None:
-            raise _LostError
-        self.pid = int(_parsed(line)["pid"])
-        if hasattr(os, "pidfd_open"):
-            with contextlib.suppress(OSError):
-                self._handle = os.pidfd_open(self.pid)  # a process id may be somebody else's by the time of the kill
-
-    def _read(self, cpu_limit: float, wall_limit: float) -> bytes | None:
-        """The next line; None once a limit is reached. Raises `_LostError` where the worker is gone."""
-        assert self._channel is not None
-        begun, cpu_begun = time.monotonic(), self._cpu_seconds()
-        poll = select.poll()
-        poll.register(self._channel, select.POLLIN)
-        wait = cpu_limit
-        while b"\n" not in self._pending:
-            if poll.poll(1000 * min(_POLL, max(wait, 0.001))):
-                try:
-                    chunk = self._channel.recv(65536)
-                except OSError as lost:
-                    raise _LostError from lost
-                if not chunk:
-                    raise _LostError
-                self._pending += chunk
-                continue
-            elapsed, now = time.monotonic() - begun, self._cpu_seconds()
-            used = elapsed if now is None or cpu_begun is None else now - cpu_begun
-            if used > cpu_limit or elapsed > wall_limit:
-                return None
-            wait = cpu_limit - used
-        line, _, self._pending = self._pending.partition(b"\n")
-        return line
-
-    def _cpu_seconds(self) -> float | None:
-        """CPU time of the worker; None where the platform does not tell (then wall-clock time is the limit)."""
-        if self.pid is None or not sys.platform.startswith("linux"):
-            return None
-        try:
-            return time.clock_gettime((~self.pid << 3) | 2)  # the kernel's number for the CPU clock of a process
-        except OSError:
-            return None
+_REFUSED = (LostError, OSError, ValueError, TypeError, MemoryError, RuntimeError)
+"""Why there is no worker or no reply; `RuntimeError` comes of an interpreter that is ending."""
 
 
 class Pool:
@@ -152,7 +48,11 @@ class Pool:
 
     def __init__(self, workers: int = 1, script: Path | None = None) -> None:
         self.workers = workers
-        self.script = script or Path(__file__).with_name("worker.py")
+        self.script = script or Path(__file__).absolute().with_name("worker.py")
+        self._begin()
+        _pools.add(self)
+
+    def _begin(self) -> None:
         self.starts = 0
         """How many workers there have been."""
         self.counts: Counter[str] = Counter()
@@ -160,11 +60,10 @@ class Pool:
         """What answers made a worker try that is not arithmetic: the first hundred."""
         self._answers: OrderedDict[tuple[str, str, int | None], tuple[Answer, float]] = OrderedDict()
         self._lock = threading.Condition()
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()  # held while sockets are made, so that no fork copies them half way
         self._idle: list[Worker] = []
-        self._alive = 0
-        self._server: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
+        self._busy: weakref.WeakSet[Worker] = weakref.WeakSet()
+        self._server = ForkServer(self.script)
 
     def ask(
         self, gold: str, answer: str, digits: int | None = None, limit: float = CPU_SECONDS
@@ -189,17 +88,21 @@ class Pool:
     ) -> tuple[Answer, float]:
         """Whether the two admitted texts are equal, and the CPU seconds it took the worker. Never raises.
 
-        `limit` is in seconds of the worker's CPU time. `digits`: see `worker.compare`.
+        `limit` is in seconds of the worker's CPU time, fractions included: none at all is a `timeout`, and so is what is
+        no number; more than `MAX_SECONDS` is that. `digits`: see `comparison.compare`.
         """
+        limit = _seconds(limit)
+        if limit <= 0:
+            return self._counted("timeout"), 0.0
         request = {"gold": gold, "answer": answer, "digits": digits, "seconds": limit}
         try:
-            worker = self._take()
-        except (OSError, ValueError, _LostError):
+            worker = self._met()
+        except _REFUSED:
             return self._counted("error"), 0.0
         reply: dict[str, Any] | None = None
         try:
             reply, used = worker.ask(request, limit)
-        except (OSError, ValueError, KeyError, TypeError, _LostError):
+        except (*_REFUSED, KeyError):
             return self._counted("error"), 0.0
         finally:
             self._give_back(worker, sound=reply is not None and isinstance(reply.get("equal"), bool))
@@ -217,61 +120,87 @@ class Pool:
         with self._lock:
             return [worker.pid for worker in self._idle if worker.pid is not None]
 
+    @property
+    def alive(self) -> int:
+        """How many workers there are, busy or not."""
+        return len(self._idle) + len(self._busy)
+
     def start(self) -> None:
         """Start the fork server and the workers, without waiting for them: the first question then waits less."""
-        with contextlib.suppress(OSError, ValueError), self._lock:
-            while self._alive < self.workers:
+        with contextlib.suppress(*_REFUSED), self._lock:
+            while self.alive < self.workers:
                 self._idle.append(self._fork())
 
     def close(self) -> None:
-        """End all idle workers and the fork server; a question in progress ends its own worker."""
+        """End the fork server and its workers: a question in progress is an `error`. The next one starts them again."""
         with self._lock:
             idle, self._idle = self._idle, []
-            self._alive -= len(idle)
         for worker in idle:
             worker.end()
         with self._starting:
-            self._end_server()
+            self._server.end()
 
     def forget(self) -> None:
-        """Let go of everything without ending it: for a forked copy of the process, whose parent goes on using it."""
-        for worker in self._idle:
+        """Begin anew without ending anything: in a forked copy of the process, whose parent goes on using it."""
+        for worker in [*self._idle, *self._busy]:
             worker.end(kill=False)
-        if self._control is not None:
-            self._control.close()
-        if self._server is not None:
-            self._server.returncode = 0  # not our child: nothing to wait for
+        self._server.forget()
+        self._begin()  # the old locks may be held by a thread that does not exist here
 
     def _counted(self, what: Answer) -> Answer:
         self.counts[what] += 1
         return what
+
+    def _met(self) -> Worker:
+        """A worker that has come up. One that is lost before it was asked anything has a second try.
+
+        Raises `LostError`, or `OSError` where the fork server does not start.
+        """
+        for attempt in (1, 2):
+            worker = self._take()
+            server, met = self._server, False
+            try:
+                worker.meet(FORK_SECONDS if server.is_warm else START_SECONDS, hopeless=server.is_stopped)
+                met = server.is_warm = True
+                return worker
+            except LostError:
+                if server.is_stopped():
+                    with self._starting:
+                        server.end()
+                if attempt == 2:
+                    raise
+            finally:
+                if not met:
+                    self._give_back(worker, sound=False)
+        raise AssertionError("unreachable")
 
     def _take(self) -> Worker:
         """An idle worker, or a new one, or after `PATIENCE` seconds one more."""
         with self._lock:
             allowed = self.workers
             while True:
-                if self._alive - len(self._idle) < allowed:
+                if len(self._busy) < allowed:
                     while self._idle:
                         worker = self._idle.pop()
-                        if worker.pid is None or _is_open(worker):
+                        if worker.pid is None or worker.is_open():
+                            self._busy.add(worker)
                             return worker
-                        self._alive -= 1
                         worker.end()
-                    return self._fork()
+                    worker = self._fork()
+                    self._busy.add(worker)
+                    return worker
                 if not self._lock.wait(PATIENCE):
                     allowed = self.workers + 1
 
     def _give_back(self, worker: Worker, sound: bool) -> None:
         keep = sound and worker.asked < RECYCLED_AFTER
         with self._lock:
+            self._busy.discard(worker)
             if keep:
                 self._idle.append(worker)
-            else:
-                self._alive -= 1
-                if self._alive < self.workers and self._server is not None:
-                    with contextlib.suppress(OSError, ValueError):
-                        self._idle.insert(0, self._fork())  # comes up while nobody waits for it
+            elif worker.pid is not None and self.alive < self.workers and self._server.pid is not None:
+                with contextlib.suppress(*_REFUSED):
+                    self._idle.insert(0, self._fork())  # comes up while nobody waits for it
             self._lock.notify()
         if not keep:
             worker.end()
@@ -279,74 +208,20 @@ class Pool:
     def _fork(self) -> Worker:
         """A new worker, which may still be coming up. Raises `OSError` where the fork server does not start."""
         with self._starting:
-            for attempt in (1, 2):
-                ours, theirs = socket.socketpair()
-                try:
-                    socket.send_fds(self._serving(), [b"w"], [theirs.fileno()])
-                    break
-                except OSError:
-                    ours.close()
-                    self._end_server()
-                    if attempt == 2:
-                        raise
-                finally:
-                    theirs.close()
-            self._alive += 1
+            worker = self._server.fork()
             self.starts += 1
-            return Worker(ours)
-
-    def _serving(self) -> socket.socket:
-        """The socket to the running fork server, started where there is none."""
-        if self._control is not None and self._server is not None and self._server.poll() is None:
-            return self._control
-        self._end_server()
-        environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        folders = [os.path.abspath(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
-        environment |= {"PYTHONPATH": os.pathsep.join(folders)} if folders else {}
-        ours, theirs = socket.socketpair()
-        try:
-            self._server = subprocess.Popen(
-                [sys.executable, "-P", "-B", "-s", str(self.script)],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={**environment, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"},
-                cwd=os.path.abspath(os.sep),
-                start_new_session=True,  # Ctrl-C at the terminal is for the parent
-            )
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        self._control = ours
-        return ours
-
-    def _end_server(self) -> None:
-        server, self._server = self._server, None
-        control, self._control = self._control, None
-        if control is not None:
-            control.close()
-        if server is not None:
-            server.kill()
-            server.wait()
+            return worker
 
 
-def _is_open(worker: Worker) -> bool:
-    """Whether an idle worker still is at the other end: nothing is to be read, not even an end."""
-    channel = worker._channel
-    if channel is None:
-        return False
-    poll = select.poll()
-    poll.register(channel, select.POLLIN)
-    return not poll.poll(0)
-
-
-def _parsed(line: bytes) -> dict[str, Any]:
-    reply = json.loads(line)
-    if not isinstance(reply, dict):
-        raise ValueError("a reply is a JSON object")
-    return reply
+def _seconds(limit: Any) -> float:
+    """A limit from 0 to `MAX_SECONDS`; 0 for what is no number."""
+    try:
+        seconds = float(limit)
+    except OverflowError:
+        return MAX_SECONDS if limit > 0 else 0.0
+    except (TypeError, ValueError):
+        return 0.0
+    return 0.0 if math.isnan(seconds) else min(max(seconds, 0.0), MAX_SECONDS)
 
 
 def configure(workers: int) -> None:
@@ -356,16 +231,28 @@ def configure(workers: int) -> None:
     shared.workers = workers
 
 
+_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+_held = threading.local()
+
+
+def _before_fork() -> None:
+    _held.locks = [lock for lock in [pool._starting for pool in list(_pools)] if lock.acquire(timeout=FORK_SECONDS)]
+
+
+def _after_fork_in_parent() -> None:
+    for lock in _held.__dict__.pop("locks", ()):
+        lock.release()
+
+
+def _after_fork_in_child() -> None:
+    _held.__dict__.clear()
+    for pool in list(_pools):
+        pool.forget()
+
+
 shared = Pool()
 """The workers of this process."""
 
-
-def _after_fork() -> None:
-    global shared
-    old, shared = shared, Pool(shared.workers)  # the old one's locks may be held by a thread that does not exist here
-    old.forget()
-
-
 atexit.register(lambda: shared.close())
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -121,7 +121,7 @@ def test_killed_from_outside_is_an_error_at_most_once(workers: Pool) -> None:
 
 def test_a_fork_server_that_was_killed_is_started_again(workers: Pool) -> None:
     workers.compare("x", "x")
-    assert workers._server is not None
+    assert workers._server.pid is not None
     for pid in (workers._server.pid, *workers.pids):
         os.kill(pid, signal.SIGKILL)
     time.sleep(0.1)
@@ -160,7 +160,7 @@ def test_a_slow_answer_delays_nobody_else(quick: Pool) -> None:
     assert slow.is_alive()
     assert time.monotonic() - begun < 1.5
     slow.join()
-    assert quick._alive == len(quick._idle) <= 2
+    assert quick.alive == len(quick._idle) <= 2
 
 
 def test_workers_are_kept_under_load(quick: Pool) -> None:
@@ -168,7 +168,7 @@ def test_workers_are_kept_under_load(quick: Pool) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda i: quick.compare("x", str(i)), range(400)))
     assert quick.starts - starts <= 2
-    assert quick._alive == len(quick._idle) <= 2
+    assert quick.alive == len(quick._idle) <= 2
 
 
 def test_the_callers_alarm_is_left_alone(workers: Pool) -> None:
@@ -222,7 +222,7 @@ def test_a_hundred_kills_leave_nothing_behind(quick: Pool) -> None:
     assert quick.compare("x", "x")[0] == "equal"
     assert (len(os.listdir("/proc/self/fd")), len(children())) == (files, processes)
     assert quick.starts == starts + 105
-    assert len(quick._idle) == quick._alive <= 2
+    assert len(quick._idle) == quick.alive <= 2
 
 
 def test_a_worker_is_replaced_after_many_questions(quick: Pool, monkeypatch: pytest.MonkeyPatch) -> None:

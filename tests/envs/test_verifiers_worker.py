@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 from simko.envs.verifiers import pool
+from simko.envs.verifiers.channel import LostError
 from simko.envs.verifiers.pool import Pool
 
 WORKER = Path(pool.__file__).with_name("worker.py")
@@ -164,8 +165,8 @@ def test_random_numbers_start_anew_for_each_answer(hostile: Pool) -> None:
 
 
 def test_the_kernel_ends_a_worker_whose_parent_does_not(workers: Pool) -> None:
-    one = workers._take()
-    with pytest.raises(pool._LostError):
+    one = workers._met()
+    with pytest.raises(LostError):
         one.ask({"gold": "5", "answer": "99999999 !", "digits": None, "seconds": 0.1}, limit=60)
     workers._give_back(one, sound=False)
     assert workers.compare("x + 1", "1 + x")[0] == "equal"
@@ -225,21 +226,21 @@ def test_no_network_where_the_kernel_allows_it(workers: Pool) -> None:
 )
 def test_source_that_may_be_compiled(source: object, allowed: bool) -> None:
     for event in ("compile", "exec"):
-        guard = worker.Guard()
+        guard = worker.guard.Guard()
         if allowed:
             guard(event, (source, "<string>"))
             assert guard.event is None
         else:
-            with pytest.raises(worker.ForbiddenError):
+            with pytest.raises(worker.guard.ForbiddenError):
                 guard(event, (source, "<string>"))
             assert guard.event.startswith(event)
             assert len(guard.event) <= 300
 
 
 def test_the_first_event_is_the_one_reported() -> None:
-    guard = worker.Guard()
+    guard = worker.guard.Guard()
     for event in ("open", "os.system"):
-        with pytest.raises(worker.ForbiddenError):
+        with pytest.raises(worker.guard.ForbiddenError):
             guard(event, ("x",))
     assert guard.event.startswith("open ('x',) at test_verifiers_worker.py:")
 

@@ -1,0 +1,146 @@
+"""One worker process as its parent sees it: the other end of a socket, a question and a limit, and the kill."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+WALL_FACTOR = 10.0  # the backstop, in CPU limits: for a worker that does not get the processor, or is stopped
+_POLL = 0.02
+_LOOK = 0.25  # seconds between looks at a worker that is coming up
+
+
+class LostError(Exception):
+    """The worker is gone: killed, out of memory, or it cannot be started."""
+
+
+class Worker:
+    """One worker process, at the other end of `channel`. Used by one thread at a time; ends when nobody refers to it."""
+
+    _channel: socket.socket | None = None  # of the class: a caller may be interrupted in the midst of `__init__`
+    _handle: int | None = None
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._pending = b""
+        self._owner = os.getpid()
+        self.pid: int | None = None
+        """Its process id; None until it has said so."""
+        self.asked = 0
+        """How many questions it has had."""
+        self._channel = channel
+
+    def meet(self, limit: float, hopeless: Callable[[], bool] = lambda: False) -> None:
+        """Wait until it has come up, for at most `limit` seconds, or until `hopeless` says that it will not.
+
+        Raises `LostError` where it does not come.
+        """
+        until = time.monotonic() + limit
+        while self.pid is None:
+            left = until - time.monotonic()
+            if left <= 0 or hopeless():
+                raise LostError
+            if (line := self._read(_LOOK, min(left, _LOOK))) is None:
+                continue
+            self.pid = int(parsed(line)["pid"])
+            if hasattr(os, "pidfd_open"):
+                with contextlib.suppress(OSError):
+                    self._handle = os.pidfd_open(
+                        self.pid
+                    )  # a process id may be somebody else's by the time of the kill
+
+    def ask(self, request: dict[str, Any], limit: float) -> tuple[dict[str, Any] | None, float]:
+        """The reply and the CPU seconds it took; None for the reply once the limit is reached.
+
+        Raises `LostError` where the worker is gone.
+        """
+        self.asked += 1
+        begun = self._cpu_seconds()
+        try:
+            assert self._channel is not None
+            self._channel.sendall(json.dumps(request).encode() + b"\n")
+        except OSError as lost:
+            raise LostError from lost
+        line = self._read(limit, limit * WALL_FACTOR)
+        if line is None:
+            return None, limit
+        now = self._cpu_seconds()
+        used = 0.0 if now is None or begun is None else now - begun
+        return parsed(line), used
+
+    def is_open(self) -> bool:
+        """Whether it still is at the other end while it is idle: nothing is to be read, not even an end."""
+        if self._channel is None:
+            return False
+        poll = select.poll()
+        poll.register(self._channel, select.POLLIN)
+        return not poll.poll(0)
+
+    def end(self, kill: bool = True) -> None:
+        """Close the socket, which ends an idle worker; `kill` ends a busy one, too, unless it is another process's."""
+        channel, self._channel = self._channel, None
+        handle, self._handle = self._handle, None
+        if channel is None:
+            return
+        with contextlib.suppress(OSError):
+            if not kill or os.getpid() != self._owner:
+                pass
+            elif handle is not None:
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            elif self.pid is not None:
+                os.kill(self.pid, signal.SIGKILL)
+        if handle is not None:
+            os.close(handle)
+        channel.close()
+
+    def __del__(self) -> None:
+        self.end()
+
+    def _read(self, cpu_limit: float, wall_limit: float) -> bytes | None:
+        """The next line; None once a limit is reached. Raises `LostError` where the worker is gone."""
+        assert self._channel is not None
+        begun, cpu_begun = time.monotonic(), self._cpu_seconds()
+        poll = select.poll()
+        poll.register(self._channel, select.POLLIN)
+        wait = cpu_limit
+        while b"\n" not in self._pending:
+            if poll.poll(1000 * min(_POLL, max(wait, 0.001))):
+                try:
+                    chunk = self._channel.recv(65536)
+                except OSError as lost:
+                    raise LostError from lost
+                if not chunk:
+                    raise LostError
+                self._pending += chunk
+                continue
+            elapsed, now = time.monotonic() - begun, self._cpu_seconds()
+            used = elapsed if now is None or cpu_begun is None else now - cpu_begun
+            if used > cpu_limit or elapsed > wall_limit:
+                return None
+            wait = cpu_limit - used
+        line, _, self._pending = self._pending.partition(b"\n")
+        return line
+
+    def _cpu_seconds(self) -> float | None:
+        """CPU time of the worker; None where the platform does not tell (then wall-clock time is the limit)."""
+        if self.pid is None or not sys.platform.startswith("linux"):
+            return None
+        try:
+            return time.clock_gettime((~self.pid << 3) | 2)  # the kernel's number for the CPU clock of a process
+        except OSError:
+            return None
+
+
+def parsed(line: bytes) -> dict[str, Any]:
+    """A reply; raises `ValueError` where it is no JSON object."""
+    reply = json.loads(line)
+    if not isinstance(reply, dict):
+        raise ValueError("a reply is a JSON object")
+    return reply
