@@ -26,31 +26,68 @@ _NEGATION = re.compile(
 )
 _TAKEN_BACK = re.compile(
     r"[\s$.)\]\\]{0,8}(?:(?:is|was|are|would be|seems|looks)(?:\s(?:clearly|certainly|definitely|surely|simply))?\s?"
-    r"(?:wrong|incorrect|impossible|false\b|(?:n't|not)\s(?:(?:the|our|my|a|an)\s)?(?:correct|right|final|true|answer|solution))"
+    r"(?:wrong|incorrect|impossible|false\b|(?:n't|not)\s(?:(?:the|our|my|a|an)\s)?(?:correct|right|final|true"
+    r"|answer|solution))"
     r"|(?:cannot|can't|can not) be (?:right|correct|it|the|true))\b",
     re.IGNORECASE,
 )
-_RETRACTED = re.compile(
-    r"[\s$.!?,;:)\]\\*—–-]{0,12}(?:but |or |and |oh,? |hmm,? |oops,? |sorry,? |wait,? |no,? |actually,? |hold on,? ){0,3}"
-    r"(?:scratch that|(?:small )?correction\b|on second thoughts?|ignore (?:that|this)|disregard (?:that|this)|just kidding"
-    r"|i (?:take|took) (?:that|it|this) back|i was wrong|i made an? (?:mistake|error)\b"
-    r"|(?:that|this|it|which)(?:'s| is| was)"
-    r" (?:clearly |actually |obviously )?(?:wrong|incorrect|not (?:right|correct|it|the answer)"
-    r"|a mistake|an error)"
-    r"|no[.!]?\s*$)",
+_SUPPOSED = re.compile(
+    r"^(?:(?:but|and|so|now|or|then|also|first|wait|hmm|even|only),?\s){0,2}(?:if|suppose|supposing|assume|assuming"
+    r"|imagine|pretend|what if|unless|in case"
+    r"|say|let us (?:say|suppose|assume|pretend)|let['’]?s (?:say|suppose|assume|pretend|guess|imagine)|were|had"
+    r"|should|whether|provided)\b"
+    r"(?![^\n]*(?:[,;:]|\b(?:then|get|gets|obtain|have|find|see|arrive|conclude|gives?|yields?|results?|leaves"
+    r"|leads?|becomes?)\b))",
     re.IGNORECASE,
 )
-_INSTEAD = re.compile(
-    r"[\s$.!?,;:)\]\\*—–-]{0,12}(?:(?:no|wait|actually|hmm|sorry|oops|hold on|rather|or rather|instead)\b[,.:;!]?\s?){1,3}"
-    r"(?:(?:the|it|it's|is|final|correct|real|true|answer|should|must|be|that's|i|mean|meant|get|say)\b[,:]?\s?){0,6}"
-    r"[$(\\]{0,3}(?P<number>-?\d[\d,.]{0,30}(?<=\d))",
+_EXAMPLE = re.compile(
+    r"(?:\bfor (?:example|instance)|\be\.\s?g\.|\bsuch as|(?<!looks )(?<!look )(?<!looked )(?<!seems )\blike"
+    r"|\b(?:example|sample|template|dummy|placeholder|format|style)"
+    r"(?:\s(?:answer|output|box|response))?(?:\s(?:is|would be|looks like|being))?|\bas in|\bsimilar to|\binstead of"
+    r"|\brather than|\bof the form|\bformat(?:ted)? as)"
+    r"[\s:,$`\"'“‘({\[\\]*$",
     re.IGNORECASE,
 )
+_QUOTED = re.compile(
+    r"\b(?:said|says?|claim(?:s|ed)|think(?:s)?|thought|believe[sd]|guess(?:es|ed)|wrote|writes|told|heard|insists?"
+    r"|insisted|suggest(?:s|ed)|argues?|argued|states?|stated)\b"
+    r"(?<!\bI say)(?<!\bI think)(?<!\bwe say)(?<!\bwe think)[^.;\n]{0,20}\b(?:answer|it|this|result|value"
+    r"|solution)\s(?:is|was|were|would be|should be|must be|equals)[\s:$\"'“(\\\[]*$"
+    r"|\b(?:said|says?|claims?|claimed|wrote|writes|told me|reads|insists|insisted|shouted?"
+    r"|asked)\b(?<!\bI say)(?<!\bwe say)[\s:,]*[\"'“‘]\s?\$?$",
+    re.IGNORECASE,
+)
+_ONLY = re.compile(
+    r"[\s$.)\]\\}\"'”’*]{0,8}(?:(?:would|could|might|may) (?:be|have been|serve as|count as) (?:an? |the |just "
+    r"|only |merely |one )*(?:format|form|example|style|template|guess|candidate|possib\w+|case|answer if|answer in"
+    r"|wrong|way)"
+    r"|(?:is|was) (?:just |only |merely |simply )?(?:an?|the|one) (?:\w+ )?(?:example|format|template|guess|sample"
+    r"|placeholder|dummy|candidate|possibility|bound|typical mistake|common mistake|distractor|trap)\b"
+    r"|(?:is|was|would be) (?:what|the \w+ (?:that )?)\s?(?:someone|somebody|a student|one|you|people|others|many"
+    r"|they|he|she)\b"
+    r"|(?:would|could|might|may) (?:be|have been|only be|hold|work|do|look)[^.\n]{0,40}\b(?:if|unless)\b)"
+    r"|[\s$)\]\\}\"'”’*]{0,8},?\s(?:if|unless|provided|assuming|depending)\b[^.\n]{0,120}\b(?:otherwise|else|but|if"
+    r"|depend\w*)\b"
+    r"|[\s$)\]\\}*]{0,8}[,;]?\s(?:otherwise|or else)\b",
+    re.IGNORECASE,
+)
+_ASKED = re.compile(r"[\s$)\]\\}*\"'”’]{0,8}\?")
+_ASKS = re.compile(
+    r"^(?:(?:so|but|and|or|hmm|wait|well|now),?\s){0,2}(?:is|are|was|could|can|might|may|would|should|does|did|do"
+    r"|what|why|how|isn't|maybe|perhaps)\b[^.!\n]*$",
+    re.IGNORECASE,
+)
+_POSSIBLY = re.compile(
+    r"\b(?:(?:it|this|that|the (?:\w+ )?answer) (?:could|might|may) (?:also |well |then )?be)[\s:$({\[\\]*$",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(r"(?<!e\.g)(?<!i\.e)[.!?]\s|\n")
 _MINUS = re.compile(r"(?:\S\s*|\$|^)[-−]\$?$")
 _BULLET = re.compile(r"(?:^|\n)\s*[-−]\s+\$?$")
 _SPACING = r"(?:[\s~&]|\\[,;:! ]|\\\$|\\(?:left|right|displaystyle|textstyle)(?![A-Za-z])\.?)"
 _FACTOR = re.compile(
-    r"(?:[\d+*/^_√±×]|(?<=\S\s)[<>]|\\(?:pm|mp|times|cdot|div|sqrt|pi|log|ln|sin|cos|tan|exp|not|neg|lnot|lt|gt)(?![A-Za-z]))"
+    r"(?:[\d+*/^_√±×]|(?<=\S\s)[<>]|\\(?:pm|mp|times|cdot|div|sqrt|pi|log|ln|sin|cos|tan|exp|not|neg|lnot|lt"
+    r"|gt)(?![A-Za-z]))"
     rf"{_SPACING}{{0,6}}\$?{_SPACING}{{0,2}}$"
 )
 _COUNTED = re.compile(r"(?:^|\n)\s*\d{1,2}[.)]?\s*\$?\s?$|\d\s+\$?$|(?:^|\n)\s*[*+]\s*\$?$")
@@ -60,9 +97,12 @@ _HARMLESS = words(
     "Large huge Huge LARGE boxed fbox framebox ensuremath mbox hbox emph mathit Rightarrow center multicolumn"
 )
 _BEHIND = re.compile(
-    rf"(?:{_SPACING}|[.,;:}})\]]|\\\\){{0,12}}(?:\$|$|\n|\\[\])]|\\end(?![A-Za-z])|\\q?quad(?![A-Za-z])|\\[A-Za-z]*mod(?![A-Za-z])"
-    r"|\\(?:tag|equiv|Rightarrow|Longrightarrow|implies|iff|because|therefore|renewcommand|checkmark|blacksquare|square|hfill)"
-    r"|\^\s?\{?\s?\\(?:circ|prime)|\^\s?\{?\s?°|°|\\degree|\\?%|\\(?:math|text)?(?:rm|text|mathrm|mbox|textrm|frac\s?\{\s?\\text)\s?\{(?P<words>[^{}]{0,60})"
+    rf"(?:{_SPACING}"
+    rf"|[.,;:}})\]]|\\\\){{0,12}}(?:\$|$|\n|\\[\])]|\\end(?![A-Za-z])|\\q?quad(?![A-Za-z])|\\[A-Za-z]*mod(?![A-Za-z])"
+    r"|\\(?:tag|equiv|Rightarrow|Longrightarrow|implies|iff|because|therefore|renewcommand|checkmark|blacksquare"
+    r"|square|hfill)"
+    r"|\^\s?\{?\s?\\(?:circ|prime)|\^\s?\{?\s?°|°|\\degree|\\?%|\\(?:math|text)?(?:rm|text|mathrm|mbox|textrm"
+    r"|frac\s?\{\s?\\text)\s?\{(?P<words>[^{}]{0,60})"
     r"|(?P<sign>=|\\approx|\\simeq|\\doteq|≈)(?P<side>[^=<>$\\&,;\n]{0,40}(?!\\[a-z])))"
 )
 _PLAIN_BEHIND = re.compile(r"[\dA-Za-z+*/^_!]|\.\d|\s?(?:\\times|\\cdot|\\neq?(?![A-Za-z])|≠|_|\^)")
@@ -78,14 +118,40 @@ _WITH_ANOTHER = re.compile(r"[\s$]{0,3},\s?-?\d+\s?(?:[$,})\]]|\\\})")
 _COMMENT = re.compile(r"(?:^|\n)[ \t]*%[^\n]*$")
 
 
-def is_disowned(text: str, start: int, end: int, content: str, last: bool, listed: bool = False) -> bool:
-    """Whether the box at `text[start:end]`, with that content, is negated, bound to what is around it, or taken back.
+def is_supposed(text: str, start: int, end: int) -> bool:
+    """Whether the box at `text[start:end]` is only supposed, asked about, quoted from others, conditional or an example."""
+    before, sentence = _before(text, start)
+    plain = sentence.strip(" \t\n$*_>#-\"'“(\\[")
+    if (
+        _SUPPOSED.match(plain)
+        or _EXAMPLE.search(before[-80:])
+        or _QUOTED.search(sentence)
+        or _POSSIBLY.search(sentence)
+    ):
+        return True
+    if _ASKED.match(text, end) and _ASKS.match(plain):
+        return True
+    return _ONLY.match(text[end : end + REACH]) is not None
 
-    `last`: no other box follows; what follows then may take it back. `listed`: one does, and is in a list with this one.
+
+def is_denied(text: str, start: int) -> bool:
+    """Whether the box at `start` is negated: `not \boxed{42}`, `anything but \boxed{42}`."""
+    return _NEGATION.search(_before(text, start)[1][-80:]) is not None
+
+
+def _before(text: str, start: int) -> tuple[str, str]:
+    """What stands before a box, and its sentence of that."""
+    before = text[max(0, start - REACH) : start]
+    return before, _SENTENCE.split(before)[-1]
+
+
+def is_disowned(text: str, start: int, end: int, content: str, listed: bool = False) -> bool:
+    """Whether the box at `text[start:end]`, with that content, is bound to what is around it, or called wrong right behind.
+
+    `listed`: another box follows and is in a list with this one.
     """
     before = text[max(0, start - REACH) : start]
-    sentence = re.split(r"[.!?\n]\s", before[-80:])[-1]
-    if _NEGATION.search(sentence) or before.rstrip().endswith("~~") or _ALTERNATIVE.search(before[-12:]):
+    if before.rstrip().endswith("~~") or _ALTERNATIVE.search(before[-12:]):
         return True
     if _MINUS.search(before) and not _BULLET.search(before) and not before.endswith("--"):
         return True
@@ -96,18 +162,7 @@ def is_disowned(text: str, start: int, end: int, content: str, last: bool, liste
         or _COMMENT.search(before)
     ):
         return True
-    if last and is_taken_back(text[end : end + REACH], content):
-        return True
     return _is_part(before) or (not listed and _goes_on(text, end, content, _in_formula(text, start)))
-
-
-def is_taken_back(after: str, answer: str) -> bool:
-    """Whether the text after an answer takes it back: `That is wrong.`, or another number behind `Wait,` or `Actually,`."""
-    if _RETRACTED.match(after):
-        return True
-    instead, value = _INSTEAD.match(after), parse_number(answer.strip("$ "))
-    number = None if instead is None else parse_number(instead["number"])
-    return value is not None and number is not None and number.value != value.value
 
 
 def _in_formula(text: str, start: int) -> bool:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simko.envs.verifiers import allowlist, get_verifier
-from simko.envs.verifiers.extract import EXTRACTS, MAX_RESPONSE, Found, final_answer, narrowed, without_thinking
+from simko.envs.verifiers.extract import EXTRACTS, MAX_RESPONSE, Found, final_answer, narrowed
 from simko.envs.verifiers.latex import clean, key, same_string
 from simko.envs.verifiers.math import _Comparison, _UndecidedError, bare_gold, quick_equal
 from simko.envs.verifiers.numbers import evaluate, parse_number
 from simko.envs.verifiers.structure import is_inequality, same_ratio, shape
 from simko.envs.verifiers.units import same_unit, split_unit
+from simko.envs.verifiers.visible import without_thinking
 from simko.types import Verdict
 
 PLACES = {"boxed": "a box", "final": "a final-answer statement", "whole": "the whole response"}

@@ -26,58 +26,54 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from simko.envs.verifiers.context import is_disowned
+from simko.envs.verifiers.context import is_denied, is_disowned, is_supposed
 from simko.envs.verifiers.numbers import equal, parse_number
+from simko.envs.verifiers.retraction import REACH, is_taken_back
+from simko.envs.verifiers.statements import Statement, is_bare, statements
+from simko.envs.verifiers.statements import whole as whole_answer
+from simko.envs.verifiers.visible import visible
 
 EXTRACTS = ("any", "boxed", "final", "whole")
 MAX_RESPONSE = 100_000  # characters
 MAX_WHOLE = 200  # characters of a response that may be an answer as a whole
-MAX_LINE = 1_000
 MAX_BOX = 2_000
 MAX_ANSWERS = 20  # that differ as strings: more are a conflict, whatever they say
+MAX_BOXES = 500
 MAX_SHOWN = 200
+MAX_EQUALS = 4  # answers that may be compared with the gold answer, each
 
-_THINKING = re.compile(
-    r"<\s?(?P<close>/)?\s?(?:think|thinking|thought|reasoning|scratchpad)\s?>|\[(?P<close2>/)?THINK\]", re.IGNORECASE
+_BOX = re.compile(
+    r"\\(?:boxed|fbox|framebox|Boxed)(?![A-Za-z])\s{0,4}(?:\[[^\[\]\n]{0,20}\]){0,2}[ ]{0,4}"
+    r"|(?<![A-Za-z\\])boxed(?=\{)"
 )
-_BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])[ ]{0,4}")
-_LINE = re.compile(
-    r"^[\s>*_#-]*(?:\*\*|__)?(?:the\s)?(?:final\s|correct\s)?answer(?:\s*(?:\*\*|__))?\s?:\s?(?:\*\*|__)?\s?(?P<answer>\S.*)$",
-    re.IGNORECASE,
-)
-_SENTENCE = re.compile(
-    r"^(?:(?:so|thus|therefore|hence|then|and|finally|in conclusion|in summary|consequently|we conclude that)\s?,?\s){0,2}"
-    r"(?:the|our|my)\s(?:final\s|correct\s)?answer(?:\sto\s(?:the|this)\s(?:problem|question))?\s(?:is|would be)\s?:?\s?"
-    r"(?:(?:therefore|thus|then|hence|indeed|simply|just|clearly),?\s)?(?P<answer>\S.*)$",
-    re.IGNORECASE,
-)
-_FINAL = re.compile(r"^final answer(?:\*\*)?\s?:\s?(?:\*\*)?\s?(?P<answer>\S.*)$", re.IGNORECASE)
-_HEADING = re.compile(
-    r"^[\s>*_#-]{0,12}(?:(?:so|thus|therefore|hence),?\s)?(?:the\s)?(?:final\s|correct\s)?answer(?:\sis)?[\s:*_]{0,8}$",
-    re.IGNORECASE,
-)
-_VALUE_OF = re.compile(
-    r"^(?:the|our)\s(?!.{0,80}\b(?:not|never|no)\b)[^.:=<>]{1,80}?\s(?:is|are|equals)\s(?P<answer>[$(\\-]{0,3}\d.*)$",
-    re.IGNORECASE,
-)
-_REASON = re.compile(r",?\s(?:because|since)\s.*$")
-_HASHES = re.compile(r"^\s{0,8}####\s?(?P<answer>\S.*)$")
-_TAG = re.compile(r"<answer>((?:(?!</?answer>).){0,1000})</answer>", re.DOTALL | re.IGNORECASE)
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\[(])")
 _CALCULATED = re.compile(r"<<[^<>\n]{1,200}>>")  # GSM8K's marks, as in 2 + 3 = <<2+3=5>>5
 _BETWEEN = re.compile(
     r"(?:[\s$&]|\\[,;:! ()\[\]]|\\q?quad(?![A-Za-z])|(?P<join>[,;]|\\text\s?\{\s?,?\s?(?:and|or)\s?\}|and|or)){1,20}"
 )
-_BLANK = re.compile(r"[\s_?]*(?:\\(?:phantom|hspace|rule)\s?\{[^{}]{0,80}\}|\\q?quad)?[\s_?]*")
+_BLANK = re.compile(
+    r"[\s_?.…$*]*(?:\\(?:phantom|hspace|rule)\s?\{[^{}]{0,80}\}|\\q?quad|\\(?:[lc]?dots|cdot|ldot|square|Box"
+    r"|_+))?[\s_?.…$*]*"
+    r"|[\s$\[<(*]*(?:\\(?:text|textbf|textit|mathrm|emph)\s?\{)?\s*[\[<(]?\s*(?:(?:the|your|my|our|final|correct"
+    r"|numerical|numeric|answer|ans|result|value|solution"
+    r"|here|goes|put|insert|expression|number|letter)[\s_-]*){1,6}[\]>)]?\s*\}?[\s$\]>)*.…!]*|\.{2,}",
+    re.IGNORECASE,
+)
+_NAMED = re.compile(r"\s*\$?([A-Za-z])\s?=(?!=)")
+_NAMED_LEFT = re.compile(r"(?<![A-Za-z\\\d^_+*/)}-])([A-Za-z])\s?=\s?\$?$")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`text`: the final answer, None where there is none or where several `conflict`. `shown`: for the verdict."""
+    """`text`: the final answer, None where there is none or where several `conflict`. `shown`: for the verdict.
+
+    `stated`: the answers that conflict only because they could not be told to be the same. A verifier that finds each of
+    them equal to the gold answer may say so.
+    """
 
     text: str | None
     shown: str | None = None
     conflict: bool = False
+    stated: tuple[str, ...] = ()
 
 
 _wanted: ContextVar[str] = ContextVar("extract", default="any")
@@ -103,23 +99,6 @@ def same_text(a: str, b: str) -> bool:
     return a.split() == b.split()
 
 
-def without_thinking(response: str) -> str:
-    """The response without its thinking part. Blocks may be nested; one that was opened in the prompt may be closed here."""
-    parts: list[str] = []
-    depth = at = 0
-    for tag in _THINKING.finditer(response):
-        if (tag["close"] or tag["close2"]) is None:
-            if depth == 0:
-                parts.append(response[at : tag.start()])
-            depth += 1
-        elif depth == 0:
-            parts.clear()
-        else:
-            depth -= 1
-        at = tag.end()
-    return "".join(parts if depth else [*parts, response[at:]])
-
-
 def final_answer(
     response: str, same: Callable[[str, str], bool] = same_text, whole: Callable[[str], bool] | None = None
 ) -> Found:
@@ -128,62 +107,117 @@ def final_answer(
     `same(a, b)` tells whether two stated answers agree; `whole(text)` whether a whole response is nothing but an answer
     (default: one short line of few words).
     """
-    text = _CALCULATED.sub("", without_thinking(response[-MAX_RESPONSE:]))
+    text = visible(response, MAX_RESPONSE)
+    if "<<" in text:
+        text = _CALCULATED.sub("", text)
     place = _wanted.get()
-    boxes = _boxes(text) if place in ("any", "boxed") else []
+    boxes, end = _boxes(text) if place in ("any", "boxed") else ([], 0)
     if isinstance(boxes, Found):
         return boxes
-    statements = _statements(text) if place in ("any", "final") else []
-    stated = [*boxes, *_differing_numbers(boxes[-1], statements)] if boxes else statements
+    said = statements(text) if place in ("any", "final") else []
+    stated = [*boxes, *_differing_numbers(boxes[-1], said)] if boxes else [s.answer for s in said]
     if not stated:
-        line = text.strip() if place in ("any", "whole") else ""
-        return Found(line, line[:MAX_SHOWN]) if line and (whole or is_bare)(line) else Found(None)
+        return _whole(text, whole or is_bare) if place in ("any", "whole") else Found(None)
     last = boxes[-1] if boxes else stated[-1]
-    if len(stated) <= 2 * MAX_ANSWERS and all(same(other, last) for other in stated):
+    shown = " | ".join(dict.fromkeys(other[:60] for other in [*stated[:MAX_ANSWERS], last]))[:MAX_SHOWN]
+    if len(stated) > 2 * MAX_ANSWERS or is_taken_back(_behind(text, end, said), last, same):
+        return Found(None, shown, conflict=True)
+    if all(same(other, last) for other in stated):
         return Found(last, last[:MAX_SHOWN])
-    return Found(None, " | ".join(other[:60] for other in stated)[:MAX_SHOWN], conflict=True)
+    if boxes and (together := _by_name(text)):
+        return Found(together, together[:MAX_SHOWN])
+    return Found(None, shown, conflict=True, stated=tuple(stated) if len(stated) <= MAX_EQUALS else ())
 
 
-def is_bare(text: str) -> bool:
-    """Whether a whole response is one short line of at most six plain words."""
-    if len(text) > MAX_WHOLE or "\n" in text:
-        return False
-    return len(re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", text)) <= 6
+def _whole(text: str, is_answer: Callable[[str], bool]) -> Found:
+    """A response that is nothing but an answer; what was boxed and was none, such as `Is it \\boxed{42}?`, is not read again."""
+    line = text.strip()
+    line = line if is_answer(line) and not line.endswith("```") else whole_answer(line)
+    if not line or not is_answer(line) or (_wanted.get() == "any" and _BOX.search(line)):
+        return Found(None)
+    return Found(line, line[:MAX_SHOWN])
+
+
+def _behind(text: str, end: int, said: list[Statement]) -> str:
+    """What stands behind the last place where the answer was stated, in a box that ends at `end` or in words."""
+    last = max(said, key=lambda s: s.at, default=None)
+    if last is not None and last.at and (not end or text.find("\n", end) + 1 < last.at):
+        return last.after
+    return text[end : end + REACH] if end else ""
+
+
+def _by_name(text: str) -> str:
+    """`x = 1, y = 2` of boxes that name one letter each, inside or left of them; empty where one names none or two the same."""
+    values: dict[str, str] = {}
+    at = 0
+    while (match := _BOX.search(text, at)) and len(values) <= MAX_ANSWERS:
+        content, at = _content(text, match.end())
+        inside = _NAMED.match(content or "")
+        name = inside or _NAMED_LEFT.search(text[max(0, match.start() - 12) : match.start()])
+        if content is None or name is None or content.count("=") > 1:
+            return ""
+        value = content[inside.end() :].strip() if inside else content
+        if values.setdefault(name[1], value) != value:
+            return ""
+    return ", ".join(f"{name} = {value}" for name, value in values.items()) if len(values) > 1 else ""
 
 
 def boxes(text: str) -> list[str]:
     """What all boxes hold, each content once; none where one of them is cut off, negated or bound."""
-    found = _boxes(text)
+    found, _ = _boxes(text)
     return [] if isinstance(found, Found) else found
 
 
-def _boxes(text: str) -> list[str] | Found:
-    """What the boxes hold, each content once; or the conflict, where one is cut off, negated or bound to its outside."""
+def _boxes(text: str) -> tuple[list[str] | Found, int]:
+    """What the boxes hold, each content once, and where the last ends; or a conflict: one is cut off or bound to its outside.
+
+    A box that is only supposed, quoted or asked about is none. A negated one is a conflict only where no other is left.
+    """
     contents: dict[str, None] = {}
     run: list[str] = []  # of boxes that are one list
-    at = end = 0
-    while match := _BOX.search(text, at):
+    at = end = stated_end = 0
+    denied: Found | None = None
+    name: re.Match[str] | None = None  # of the last box, left of it
+    number = 0
+    match = _BOX.search(text)
+    while match:
         content, at = _content(text, match.end())
+        shown = text[max(0, match.start() - 10) : at + 10][:MAX_SHOWN]
         if content is None:
-            return Found(None, text[match.start() :][:MAX_SHOWN], conflict=True)
-        if _BLANK.fullmatch(content):  # a box to fill in, quoted from the problem
+            return Found(None, text[match.start() :][:MAX_SHOWN], conflict=True), 0
+        box, match, number = match, _BOX.search(text, at), number + 1
+        if _BLANK.fullmatch(content):
+            continue  # a box to fill in, quoted from the problem
+        if is_supposed(text, box.start(), at):
             continue
-        following = _BOX.search(text, at)
-        listed = following is not None and _BETWEEN.fullmatch(text, at, following.start()) is not None
-        if is_disowned(text, match.start(), at, content, last=following is None, listed=listed):
-            return Found(None, text[max(0, match.start() - 10) : at + 10][:MAX_SHOWN], conflict=True)
-        between = _BETWEEN.fullmatch(text, end, match.start()) if run and match.start() - end <= 60 else None
-        if between is not None and between["join"]:
+        between = _joined(text, end, box.start(), name) if run or denied else None
+        name = _NAMED_LEFT.search(text[max(0, box.start() - 12) : box.start()])
+        if is_denied(text, box.start()) or (denied is not None and not run and between is not None):
+            denied, run, end = Found(None, shown, conflict=True), [], at
+            continue
+        listed = match is not None and _BETWEEN.fullmatch(text, at, match.start()) is not None
+        if is_disowned(text, box.start(), at, content, listed=listed):
+            return Found(None, shown, conflict=True), 0
+        if between is not None and run and between["join"]:
             contents.pop(_listed(run), None)
         else:
             run = []
         run.append(content)
-        end = at
+        end = stated_end = at
         contents.pop(_listed(run), None)  # the last one stated is to be the last one here
         contents[_listed(run)] = None
-        if len(contents) > MAX_ANSWERS or len(run) > MAX_ANSWERS:
-            return Found(None, conflict=True)
-    return list(contents)
+        if len(contents) > MAX_ANSWERS or len(run) > MAX_ANSWERS or number > MAX_BOXES:
+            return Found(None, conflict=True), 0
+    return denied if denied is not None and not contents else list(contents), stated_end
+
+
+def _joined(text: str, end: int, start: int, name: re.Match[str] | None) -> re.Match[str] | None:
+    """What joins a box that starts at `start` to the one that ended at `end`; `or x =` does where that was named x."""
+    if start - end > 60:
+        return None
+    if name is not None and (again := _NAMED_LEFT.search(text, end, start)) and again[1] == name[1]:
+        start = again.start()
+    return _BETWEEN.fullmatch(text, end, start)
 
 
 def _listed(run: list[str]) -> str:
@@ -222,63 +256,10 @@ def _group(text: str, at: int) -> tuple[str | None, int]:
     return None, i
 
 
-def _statements(text: str) -> list[str]:
-    """The answers of all final-answer statements, each once, in order of their kind and place."""
-    found = [tag[1].strip() for tag in _TAG.finditer(text)]
-    if text.rfind("<answer>") > text.rfind("</answer>") and found:
-        found.append("<answer>")  # a last one that was cut off
-    lines = _TAG.sub(" ", text).splitlines() if "####" in text or "answer" in text.lower() else []
-    seen: set[str] = set()
-    for number, line in enumerate(lines):
-        if len(found) > 4 * MAX_ANSWERS and len(set(found)) > MAX_ANSWERS:
-            break
-        if line in seen or ("####" not in line and "answer" not in line.lower()):
-            continue
-        seen.add(line)
-        line = line[:MAX_LINE]
-        if _HEADING.match(line):
-            found.append(_below(lines[number + 1 : number + 8]))
-            continue
-        sentences = _SENTENCE_END.split(line)
-        if match := _HASHES.match(line) or _LINE.match(line):
-            found.append(_stated(match["answer"]))
-            sentences = sentences[1:]
-        for sentence in sentences:
-            sentence = sentence.strip(" *_>#-")
-            if said := _SENTENCE.match(sentence) or _FINAL.match(sentence):
-                found.append(_stated(said["answer"]))
-    distinct = list(dict.fromkeys(answer for answer in found if answer))
-    return distinct[: MAX_ANSWERS + 1]
-
-
-def _stated(answer: str) -> str:
-    """What is stated by `The final answer is 42.` or `The largest n is 42.` behind `Answer:`, or by the text itself."""
-    inner = _SENTENCE.match(answer) or _VALUE_OF.match(answer)
-    return _trimmed((inner or {"answer": answer})["answer"])
-
-
-def _below(lines: list[str]) -> str:
-    """The answer below a heading: one short line, or a displayed formula of a few; empty where there is none."""
-    lines = [line.strip() for line in lines if line.strip()]
-    if lines[:1] in (["\\["], ["$$"]):
-        closing = next((i for i, line in enumerate(lines) if i and line in ("\\]", "$$")), None)
-        return "" if closing is None else " ".join(lines[1:closing])[:MAX_LINE]
-    return _trimmed(lines[0]) if lines and is_bare(lines[0]) and "\\boxed" not in lines[0] else ""
-
-
-def _trimmed(answer: str) -> str:
-    """The first sentence of what follows "the answer is", without closing marks."""
-    answer = _REASON.sub("", _SENTENCE_END.split(answer)[0]).strip()
-    answer = re.sub(r"^[:*_`\s]+|[*_`\s]+$", "", answer)
-    if (answer[-1:] == "." and answer[-2:] != "..") or answer[-2:] in ("$!", "*!"):  # 42! may be a factorial
-        answer = answer[:-1]
-    return answer.strip().strip('"').strip()
-
-
-def _differing_numbers(boxed: str, statements: list[str]) -> list[str]:
+def _differing_numbers(boxed: str, said: list[Statement]) -> list[str]:
     """Statements that are numbers, where the box is one and they differ from it."""
     value = parse_number(boxed.strip("$ "))
     if value is None:
         return []
-    numbers = ((s, parse_number(s.strip("$ "))) for s in statements)
+    numbers = ((s, parse_number(s.strip("$ "))) for s in (statement.answer for statement in said))
     return [s for s, number in numbers if number is not None and not equal(number, value)]

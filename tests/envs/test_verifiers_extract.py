@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simko.envs.verifiers.extract import MAX_RESPONSE, final_answer, narrowed, without_thinking
+from simko.envs.verifiers.extract import MAX_RESPONSE, final_answer, narrowed
+from simko.envs.verifiers.visible import without_thinking
 
 ONE = [
     ("\\boxed{42}", "42"),
@@ -44,7 +45,9 @@ ONE = [
     ("<answer>42</answer>", "42"),
     ("<answer>\nx < 5\n</answer>", "x < 5"),
     ("Answer: 42\nThe answer is 42.", "42"),
-    ("\\boxed{42}" * 1000, "42"),
+    ("\\boxed{42}" * 400, "42"),
+    ("x = \\boxed{41} and y = \\boxed{42}", "x = 41, y = 42"),
+    ("$x = \\boxed{41}$ or $x = \\boxed{42}$", "41, 42"),
     ("Answer: 42\n" * 1000, "42"),
     ("\\boxed{1} and \\boxed{2}", "1, 2"),
     ("\\[\\boxed{(1,2)} \\quad \\text{and} \\quad \\boxed{(2,1)}\\]", "(1,2), (2,1)"),
@@ -86,7 +89,7 @@ CONFLICT = [
     "\\boxed{41} maybe \\boxed{42}",
     "\\boxed{41} \\boxed{42}",
     "\\boxed{41}, \\boxed{42}. So \\boxed{42}",
-    "x = \\boxed{41} and y = \\boxed{42}",
+    "x = \\boxed{41} and so x = \\boxed{42}",
     "Final Answer: 41. Final Answer: 42.",
     "\\boxed{42} is wrong.",
     "$\\boxed{42}$ is certainly not the answer.",
