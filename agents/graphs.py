@@ -41,7 +41,7 @@ class StepGraphs:
         self._rows, self._capacity = rows, capacity
         self._tokens = torch.zeros(rows, dtype=torch.int64, device=device)
         self._position = torch.zeros(rows, dtype=torch.int64, device=device)
-        self._record = record or _Recorder()
+        self._record = record or _Recorder(device)
         self._graphs: dict[tuple[int, int], Replay] = {}
 
     def step(
@@ -67,21 +67,21 @@ class StepGraphs:
 class _Recorder:
     """Records on CUDA; all graphs share one pool of memory, since only one runs at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, step: Replay) -> Replay:
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(
-            side
-        ):  # lazy initialisation of libraries must not be recorded; writing twice is harmless
-            for _ in range(_WARM_UPS):
-                step()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
-            output = step()
+        with torch.cuda.device(self._device):  # streams and graphs are the current device's
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):  # libraries initialise themselves, unrecorded; writing twice is harmless
+                for _ in range(_WARM_UPS):
+                    step()
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self._pool):
+                output = step()
 
         def replay() -> Tensor:
             graph.replay()

@@ -61,7 +61,8 @@ def triton_fold(
         factor = 1.0
     c, n = z.shape
     lanes = z.new_empty(c, _BLOCK)
-    _fold_rows[(c,)](z, p, lanes, *running, rescale, n, factor, BLOCK=_BLOCK)
+    with torch.cuda.device_of(z):  # Triton launches on the current device, whatever its tensors lie on
+        _fold_rows[(c,)](z, p, lanes, *running, rescale, n, factor, BLOCK=_BLOCK)
     largest, where = top_of(z, lanes[:, :n], top.shape[1])
     top.copy_(largest * factor)
     columns.copy_(where)
