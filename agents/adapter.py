@@ -67,7 +67,7 @@ def read_config(folder: str | os.PathLike[str], name: str) -> LoraConfig:
         kind, base = stored["peft_type"], str(stored.get("base_model_name_or_path"))
     except FileNotFoundError as error:
         raise UserError(f"adapter '{folder}': no {_CONFIG} there; give a folder that simko or PEFT saved") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: not the configuration of an adapter ({error})") from error
     refused = [key for key in _REFUSED if stored.get(key)]
     if stored.get("bias", "none") != "none":

@@ -57,7 +57,7 @@ def check(folder: str | os.PathLike[str], name: str, fingerprint: str | None) ->
         base, weights, own = str(stored["base_model"]), str(stored["weights_sha256"]), stored.get("adapter_sha256")
         file = Path(folder) / ADAPTER_FILE
         changed = own is not None and file.is_file() and digest(file) != own
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read ({error}); delete it to load the adapter unchecked") from error
     if changed:
         raise UserError(

@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ import torch
 from simko import snapshot
 from simko.config import TrainConfig, read_yaml, write_yaml
 from simko.errors import UserError
-from simko.files import clear_scratch, locked, remove, write_atomically
+from simko.files import clear_scratch, locked, odd_file, remove, write_atomically
 from simko.records import Records, problem_key
 from simko.resume import refuse_other_data
 
@@ -43,7 +44,7 @@ class RunFolder(Records):
         super().__init__(path)
         self.path, self.config = path, config
         self.checkpoints_path, self.eval_path = path / "checkpoints", path / "eval"
-        self.verdicts_path = path / "verdicts"
+        self.verdicts_path, self._config_path = path / "verdicts", path / "config.yaml"
         self.best_path = self.checkpoints_path / "best"
 
     def refuse_used(self) -> RunFolder:
@@ -64,7 +65,12 @@ class RunFolder(Records):
             raise UserError(
                 f"{path} is not a run folder: it has no config.yaml; train one with `simko train --out {path}`"
             )
-        return cls(Path(path), _read_config(Path(path) / "config.yaml"))
+        run = cls(Path(path), _read_config(Path(path) / "config.yaml"))
+        for name in ("manifest.json", "metrics.jsonl", "problems.txt", "rollouts", "verdicts", "eval", "tensorboard"):
+            _refuse_odd(run.path / name)
+        _refuse_odd(run.checkpoints_path, within=False)
+        _refuse_odd(run.best_path)
+        return run
 
     @staticmethod
     def is_run(path: str | Path) -> bool:
@@ -110,20 +116,22 @@ class RunFolder(Records):
                 folder.mkdir(exist_ok=True)
             for folder in (self.path, self.rollouts_path, self.verdicts_path, self.checkpoints_path):
                 clear_scratch(folder)
-            self.keep(config)
+            if not self._config_path.exists():  # a resumed run's stays until it is sure that it can go on
+                self.keep(config)
+            self.config = config
         except OSError as error:
             raise self._refusal(error) from error
 
     def keep(self, config: TrainConfig) -> None:
         """Make `config` that of the run."""
-        write_atomically(self.path / "config.yaml", sealed(write_yaml(config)))
+        write_atomically(self._config_path, sealed(write_yaml(config)))
         self.config = config
 
     def manifest(self) -> dict[str, Any]:
         """manifest.json; empty where there is none, or a damaged one."""
         try:
             content = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
 
@@ -134,7 +142,7 @@ class RunFolder(Records):
 
     def checkpoints(self) -> list[Path]:
         """Checkpoint folders, oldest first."""
-        return sorted(filter(_is_checkpoint, self.checkpoints_path.glob("step-*")))
+        return sorted(filter(_is_checkpoint, self.checkpoints_path.glob("step-*")), key=_step)
 
     def latest_checkpoint(self, say: Callable[[str], None] = _say) -> Path | None:
         """The newest checkpoint that is intact and of this run; None where there is none. `say` hears of each other one.
@@ -164,12 +172,15 @@ class RunFolder(Records):
             UserError: the data is not what the run began with, or metrics.jsonl is damaged.
         """
         refuse_other_data(self, manifest)
+        self.metrics()  # before anything is changed
         for path in self.checkpoints():
-            if path.name > f"step-{step:06d}":
+            if _step(path) > step:
                 aside = path.with_name(f"{path.name}.damaged")
                 remove(aside)
                 path.rename(aside)
         self.rewind(step)
+        if self._config_path.read_text(encoding="utf-8") != sealed(write_yaml(self.config)):
+            self.keep(self.config)
         if missing := set(range(1, step + 1)) - {line["step"] for line in self.metrics()}:
             _say(f"{self.metrics_path}: the lines of {len(missing)} steps are gone, the first of step {min(missing)}")
         self._tidy()
@@ -179,7 +190,7 @@ class RunFolder(Records):
         """The intact checkpoint that `checkpoints/best` points to; None where there is none."""
         try:
             path = self.checkpoints_path / json.loads(self.best_path.read_text(encoding="utf-8"))["checkpoint"]
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
         return path if path in self.checkpoints() and snapshot.damage(path) is None else None
 
@@ -206,7 +217,7 @@ class RunFolder(Records):
         every, solved = self.config.checkpoint_every, {m["step"]: m.get("solve_rate") or 0.0 for m in self.metrics()}
         means: dict[str, float] = {}
         for path in self.checkpoints():
-            step = int(path.name.removeprefix("step-"))
+            step = _step(path)
             if step % every == 0 and all(at in solved for at in range(step - every + 1, step + 1)):
                 means[path.name] = sum(solved[at] for at in range(step - every + 1, step + 1)) / every
         best = max(means, key=lambda name: means[name], default=None)
@@ -261,7 +272,18 @@ def check_adapter(folder: str | Path) -> Path:
 
 
 def _is_checkpoint(path: Path) -> bool:
-    return re.fullmatch(r"step-\d{6}", path.name) is not None
+    return re.fullmatch(r"step-(\d{6}|[1-9]\d{6,8})", path.name) is not None
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("step-"))
+
+
+def _refuse_odd(path: Path, within: bool = True) -> None:
+    """Raise `UserError` where a part of a run folder, or what is `within` it, is a link or a pipe and no file of its own."""
+    odd = path if path.is_symlink() or (path.exists() and not (path.is_file() or path.is_dir())) else None
+    if odd := odd or (odd_file(path) if within else None):
+        raise UserError(f"{odd}: a link or a pipe, and no file of the run; put the file itself there")
 
 
 def sealed(text: str) -> str:
@@ -270,12 +292,15 @@ def sealed(text: str) -> str:
 
 
 def _read_config(path: Path) -> TrainConfig:
+    _refuse_odd(path)
     content = read_yaml(path)
     text, mark, seal = path.read_text(encoding="utf-8").rpartition(_SEAL)
     if (mark and seal != f"{sha256(text.encode()).hexdigest()}\n") or (not mark and _WITHOUT_SEAL not in content):
         raise UserError(
             f"config {path} is damaged or was edited; put it back (what may change goes as flags beside --resume)"
         )
+    if unknown := sorted(set(content) - {entry.name for entry in fields(TrainConfig)}):
+        raise UserError(f"config {path}: unknown key '{unknown[0]}': it is of another simko; go on with that one")
     return TrainConfig(**content)
 
 

@@ -149,17 +149,30 @@ class EvalConfig:
             raise UserError("eval: target is empty; give a run folder, a model folder, a Hub id, or 'tiny'")
 
 
+class _Plain(yaml.SafeLoader):
+    """YAML without aliases, of which a few lines make a value without end."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """The next node; raises `YAMLError` for an alias."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(
+                None, None, "an alias; write the value itself", self.peek_event().start_mark
+            )
+        return super().compose_node(parent, index)
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """The flat mapping in a YAML file; raises `UserError` with file and line where it is none."""
     try:
         text = Path(path).read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
+        content = _Plain(text).get_single_data()
     except OSError as error:
         raise UserError(f"config {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: bytes, a date, or a number out of range
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        raise UserError(f"config {path}{where}: not valid YAML ({getattr(error, 'problem', error)})") from error
+        what = " ".join(str(getattr(error, "problem", None) or error).split())[:200]
+        raise UserError(f"config {path}{where}: not valid YAML ({what})") from error
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import is_dataclass, replace
 from typing import Any
 
@@ -56,12 +58,37 @@ def judge(grade: Callable[[str, Task], Any], text: str, task: Task) -> tuple[Ver
     """The verdict of an environment's `grade`, and the kind of fault where it raised or returned what is none."""
     try:
         result = grade(text, task)
-    except (Exception, SystemExit):  # an author's environment raises whatever it likes
+    except BaseException as error:  # an author's environment raises whatever it likes; Ctrl-C is the main thread's
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise
         return Verdict("error", 0.0), "grade_raised"
     verdict = to_verdict(result) if isinstance(result, Verdict) else None
     if verdict is None or (verdict.outcome == "error" and result.outcome != "error"):
         return Verdict("error", 0.0), "grade_rubbish"
     return verdict, None
+
+
+class _Place:
+    """The process and the working folder that an environment's code is called in, and has to come back to."""
+
+    def __init__(self) -> None:
+        self._folder = os.getcwd()
+
+    def keeping(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """`call`, after which the working folder is the old one, and a child that it forked ends instead of training on."""
+
+        def kept(*arguments: Any) -> Any:
+            process = os.getpid()
+            try:
+                return call(*arguments)
+            finally:
+                if os.getpid() != process:
+                    os._exit(0)
+                with suppress(OSError):
+                    if os.getcwd() != self._folder:
+                        os.chdir(self._folder)
+
+        return kept
 
 
 class WatchedEnv:
@@ -74,7 +101,8 @@ class WatchedEnv:
         self, env: Any, name: str, grading: Callable[[Callable[[str, Task], Any]], Callable[[str, Task], Verdict]]
     ) -> None:
         self._env, self._name = env, name
-        self.grade = grading(env.grade)
+        self._place = _Place()
+        self.grade = grading(self._place.keeping(env.grade))
         reply = getattr(env, "reply", None)
         if is_dataclass(reply) and not isinstance(reply, type) and hasattr(reply, "grade"):
             env.reply = replace(reply, grade=self.grade)
@@ -85,11 +113,12 @@ class WatchedEnv:
     @property
     def source(self) -> WatchedSource:
         """Where its tasks come from."""
-        return WatchedSource(self._env.source, self._name)
+        return WatchedSource(self._env.source, self._name, self._place)
 
     def begin(self, task: Task) -> WatchedEpisode:
         """A fresh episode; raises `UserError` where the environment raises."""
-        return WatchedEpisode(_asked(self._name, "begin", task, self._env.begin, task), self._name, task)
+        begin = self._place.keeping(self._env.begin)
+        return WatchedEpisode(_asked(self._name, "begin", task, begin, task), self._name, task, self._place)
 
 
 def watched(env: Any, name: str) -> WatchedEnv:
@@ -100,19 +129,19 @@ def watched(env: Any, name: str) -> WatchedEnv:
 class WatchedSource:
     """A task source whose failures are `UserError`."""
 
-    def __init__(self, source: Any, name: str) -> None:
-        self._source, self._name = source, name
+    def __init__(self, source: Any, name: str, place: _Place) -> None:
+        self._source, self._name, self._place = source, name, place
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
 
     def draw(self, rng: Any) -> Task:
         """One task."""
-        return self._checked("draw", _asked(self._name, "draw", None, self._source.draw, rng))
+        return self._checked("draw", _asked(self._name, "draw", None, self._place.keeping(self._source.draw), rng))
 
     def tasks(self, count: int | None, seed: int) -> list[Task]:
         """Several."""
-        found = _asked(self._name, "tasks", None, self._source.tasks, count, seed)
+        found = _asked(self._name, "tasks", None, self._place.keeping(self._source.tasks), count, seed)
         return [self._checked("tasks", task) for task in found]
 
     def _checked(self, what: str, task: Any) -> Task:
@@ -124,15 +153,15 @@ class WatchedSource:
 class WatchedEpisode:
     """An episode whose replies may raise."""
 
-    def __init__(self, episode: Any, name: str, task: Task) -> None:
-        self._episode, self._name, self._task = episode, name, task
+    def __init__(self, episode: Any, name: str, task: Task, place: _Place) -> None:
+        self._episode, self._name, self._task, self._place = episode, name, task, place
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._episode, name)
 
     def extend(self, tokens: Iterable[int]) -> int:
         """The policy's next turn, and the environment's reply."""
-        taken: int = _asked(self._name, "reply", self._task, self._episode.extend, tokens)
+        taken: int = _asked(self._name, "reply", self._task, self._place.keeping(self._episode.extend), tokens)
         return taken
 
 
@@ -184,7 +213,9 @@ def _asked(name: str, what: str, task: Task | None, call: Callable[..., Any], *a
         return call(*arguments)
     except (UserError, MemoryError):
         raise
-    except (Exception, SystemExit) as error:  # an author's environment raises whatever it likes
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # an author's environment raises whatever it likes
         which = "" if task is None else f" of task '{task.id}'"
         said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UserError(f"environment {name}: {what}{which} raised {said}; see it with `simko env check`") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -15,12 +16,14 @@ from pathlib import Path
 
 SCRATCH = ".writing"
 """The end of a name under which something is being written; what a kill leaves of that name means nothing."""
+_NEVER = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)  # a link could lead out of the folder
+_locks: set[int] = set()
 
 
 def write(path: Path, data: bytes) -> None:
     """Write a new file and wait until the disk has it. Raises `OSError`; then no file is left."""
     with _named(path):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0), 0o666)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NEVER, 0o666)
         try:
             _write_all(handle, data)
             os.fsync(handle)
@@ -49,7 +52,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 def append(path: Path, data: bytes, durable: bool = True) -> None:
     """Add to the end of a file; `durable` waits for the disk. Raises `OSError`; then the file is as it was."""
     with _named(path):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o666)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NEVER, 0o666)
         try:
             before = os.fstat(handle).st_size
             try:
@@ -106,18 +109,49 @@ def locked(folder: Path) -> Iterator[None]:
     file systems, which lock nothing but files open for writing, get a file `.lock`.
     """
     handle = os.open(folder, os.O_RDONLY)
+    _locks.add(handle)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise
         except OSError:
-            os.close(handle)
-            handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+            _unlock(handle)
+            handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | _NEVER, 0o666)
+            _locks.add(handle)
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
+        _unlock(handle)
+
+
+def _unlock(handle: int) -> None:
+    if handle in _locks:
+        _locks.discard(handle)
         os.close(handle)
+
+
+def _leave_locks() -> None:
+    """A lock belongs to every copy of its handle: one in a child that an environment forked would outlive the run."""
+    for handle in list(_locks):
+        _unlock(handle)
+
+
+os.register_at_fork(after_in_child=_leave_locks)
+
+
+def odd_file(folder: Path) -> Path | None:
+    """The first thing below `folder` that is neither a file nor a folder of its own; None where there is none.
+
+    A link may lead out of the folder, so that what is read or written is elsewhere; a pipe is waited for without an end.
+    """
+    for place, folders, files in os.walk(folder):
+        for name in sorted([*folders, *files]):
+            path = Path(place, name)
+            mode = path.lstat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                return path
+    return None
 
 
 def sync_tree(folder: Path) -> None:

@@ -1,48 +1,108 @@
 """Grading in a few threads while other answers are still decoded; nothing about a result depends on timing.
 
 engine ends a sequence -> episode takes it -> done? its text is queued -> ... -> verdicts are read in the answers' order
+
+A grade that never returns is the author's, and cannot be ended: after `NAMED_SECONDS` without any verdict it is named, after
+`HUNG_SECONDS` the run stops with its name. The threads are daemons, so that a signal ends the process all the same.
 """
 
 from __future__ import annotations
 
 import inspect
+import sys
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from concurrent.futures import wait as finished
+from queue import SimpleQueue
+from types import TracebackType
 from typing import Any
 
+from simko.errors import UserError
 from simko.types import Engine, Generation, Sampling, Task, Verdict
 
 Grade = Callable[[str, Task], Verdict]
 
 THREADS = 4  # they wait for the verifiers' workers most of the time
+NAMED_SECONDS, HUNG_SECONDS = 30, 300
 
 
 class Grading:
     """Verdicts of (task, text) pairs, equal pairs graded once. A context manager: no thread outlives it.
 
-    `grade` is called from several threads at once.
+    (But one whose grade never returns, where an exception leaves the context.) `grade` is called from several threads at
+    once.
     """
 
     def __init__(self, grade: Grade, threads: int = THREADS) -> None:
         self._grade = grade
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="simko-grading")
+        self._queue: SimpleQueue[tuple[Task, str, Future[Verdict]] | None] = SimpleQueue()
         self._verdicts: dict[tuple[str, str], Future[Verdict]] = {}
+        self._under_way: dict[int, Task] = {}
+        self._done = 0
+        self._threads = [
+            threading.Thread(target=self._work, name=f"simko-grading-{i}", daemon=True) for i in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def __enter__(self) -> Grading:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            for future in self._verdicts.values():
+                future.cancel()
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join(None if error is None else 0.2)
 
     def submit(self, task: Task, text: str) -> None:
         """Queue a text, unless an equal one of the task is queued."""
         if (task.id, text) not in self._verdicts:
-            self._verdicts[task.id, text] = self._pool.submit(self._grade, text, task)
+            future: Future[Verdict] = Future()
+            self._verdicts[task.id, text] = future
+            self._queue.put((task, text, future))
 
     def verdict(self, task: Task, text: str) -> Verdict:
-        """The verdict on a text; raises what the grader raised on it."""
+        """The verdict on a text; raises what the grader raised on it, and `UserError` where no grade returns any more."""
         self.submit(task, text)
-        return self._verdicts[task.id, text].result()
+        future, before, waited = self._verdicts[task.id, text], self._done, 0
+        while (
+            not future.done() and not finished([future], 1.0).done
+        ):  # seconds are counted, so that a process that was stopped loses none
+            before, waited = self._done, (waited + 1 if self._done == before else 0)
+            if waited == NAMED_SECONDS:
+                print(f"simko: {self._stuck(waited)}; still waiting (Ctrl-C ends the run)", file=sys.stderr)
+            if waited >= HUNG_SECONDS:
+                raise UserError(
+                    f"{self._stuck(waited)}; give that verifier a limit of its own, then go on with --resume"
+                )
+        return future.result()
+
+    def _stuck(self, seconds: int) -> str:
+        oldest = next(iter(self._under_way.copy().values()), None)
+        which = "" if oldest is None else f" of task '{oldest.id}'"
+        return f"the environment's grade{which} has not returned for {seconds} s"
+
+    def _work(self) -> None:
+        me = threading.get_ident()
+        while (item := self._queue.get()) is not None:
+            task, text, future = item
+            if not future.set_running_or_notify_cancel():
+                continue
+            self._under_way[me] = task
+            try:
+                verdict = self._grade(text, task)
+            except BaseException as error:  # it is raised where the verdict is asked for
+                future.set_exception(error)
+            else:
+                future.set_result(verdict)
+            del self._under_way[me]
+            self._done += 1
 
 
 def decode(

@@ -163,6 +163,7 @@ def introduce(
     return {
             "versions": versions(), "machine": machine(policy.device), "seed": config.seed, "model": config.model,
             "env": config.env, "data_sha256": file_hash(config.data), "trained_parameters": trained, "status": "running",
+            "reason": None,
             "prompt_example": prompt, "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
 

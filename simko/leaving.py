@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -67,6 +67,7 @@ class Rescue:
     ) -> None:
         if error is None:
             return
+        self._note_end(error)
         refusal = error if isinstance(error, OSError) and _concerns(error, self._run.path) else None
         if refusal is None and self._whole and self._done > 0:
             try:
@@ -77,6 +78,19 @@ class Rescue:
             mend = _MENDS.get(refusal.errno or 0, "mend that")
             again = f"{mend} and go on with: simko train --resume {self._run.path}"
             raise UserError(f"{refusal.filename or self._run.path}: {refusal.strerror}; {again}") from refusal
+
+    def _note_end(self, error: BaseException) -> None:
+        """How the run ended, in a manifest that says that it is running: after a `kill -9` it still does."""
+        if self._run.manifest().get("status") != "running":
+            return  # not begun, or finished and being evaluated
+        stopped = isinstance(error, KeyboardInterrupt)
+        said = str(error) if stopped or isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        with suppress(OSError):
+            end = {
+                "status": "stopped" if stopped else "failed",
+                "reason": " ".join(said.split())[:300] or "interrupted",
+            }
+            self._run.write_manifest(end)
 
 
 def say_faults(run: RunFolder, console: Console) -> None:

@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -14,6 +15,12 @@ from typing import Any
 from simko.errors import UserError
 from simko.files import append, write_atomically
 from simko.types import Group
+
+_LONGEST_LINE, _LONGEST_FILE = 1 << 26, 1 << 32
+_ROW: dict[str, Any] = {
+    **{"step": int, "sample": int, "task": str, "problem": str, "gold": str, "text": str, "outcome": str},
+    **{"reward": int | float | None, "extracted": str | None},
+}
 
 
 def problem_key(text: str) -> str:
@@ -56,14 +63,15 @@ class Records:
         """Every completion of a step; raises `UserError` where the file is damaged."""
         path = self.rollouts_path / f"{step:06d}.jsonl.gz"
         try:
-            with gzip.open(path, "rt", encoding="utf-8", errors="surrogatepass") as lines:
-                return [json.loads(line) for line in lines]
-        except (OSError, EOFError, ValueError) as error:
+            with gzip.open(path, "rb") as packed:
+                return [_rollout_row(line) for line in _lines(packed)]
+        except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
             raise UserError(f"{path}: damaged, cannot be read ({error}); delete it to do without it") from error
 
     def recorded_steps(self) -> list[int]:
         """Steps that have rollouts, in order."""
-        return sorted(int(path.name.split(".")[0]) for path in self.rollouts_path.glob("[0-9]*.jsonl.gz"))
+        names = [re.fullmatch(r"(\d{6,9})\.jsonl\.gz", path.name) for path in self.rollouts_path.glob("*.jsonl.gz")]
+        return sorted(int(name[1]) for name in names if name)
 
     def training_problems(self) -> set[str]:
         """`problem_key` of every problem the run trained on."""
@@ -91,11 +99,11 @@ class Records:
         found = []
         for number, line in enumerate(lines, start=1):
             try:
-                if not isinstance(json.loads(line)["step"], int):
+                if not _is_metrics(json.loads(line)):
                     raise ValueError("no step")
                 if line.endswith(b"\n"):
                     found.append(line.decode())
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, RecursionError) as error:
                 if number < len(lines) or line.endswith(b"\n"):
                     raise UserError(
                         f"{self.metrics_path}, line {number}: damaged, not what a step wrote; delete that line"
@@ -110,6 +118,35 @@ class Records:
             return []
         found = [re.fullmatch(r"(\d{6,}) ([0-9a-f]{32})", line) for line in text.splitlines()]
         return [(int(match[1]), match[2]) for match in found if match] if all(found[:-1]) else []
+
+
+def _is_metrics(line: Any) -> bool:
+    """Whether a line's value is what `record` writes: a step, and numbers by name."""
+    numbers = isinstance(line, dict) and all(v is None or isinstance(v, int | float) for v in line.values())
+    return numbers and isinstance(line.get("step"), int) and line["step"] > 0
+
+
+def _lines(packed: gzip.GzipFile) -> Iterator[bytes]:
+    """The lines of a file of rollouts, as many as a run may write: a few bytes may hold more than any memory."""
+    total = 0
+    while line := packed.readline(_LONGEST_LINE + 1):
+        total += len(line)
+        if len(line) > _LONGEST_LINE or total > _LONGEST_FILE:
+            raise ValueError(
+                f"unpacked it is longer than {_LONGEST_LINE if total <= _LONGEST_FILE else _LONGEST_FILE} bytes"
+            )
+        yield line
+
+
+def _rollout_row(line: bytes) -> dict[str, Any]:
+    """A completion; raises `ValueError` where a line is none."""
+    row = json.loads(line.decode("utf-8", "surrogatepass"))
+    if not isinstance(row, dict):
+        raise ValueError("a line is no JSON object")
+    for name, kind in _ROW.items():
+        if not isinstance(row.get(name), kind):
+            raise ValueError(f"a line's {name} is {row.get(name)!r:.40}")
+    return row
 
 
 def finite(values: Mapping[str, Any]) -> dict[str, Any]:

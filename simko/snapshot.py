@@ -8,6 +8,7 @@ three are functions of (seed, step, task, sample) and of a journal beside the ch
 from __future__ import annotations
 
 import json
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from safetensors.torch import load_file, save
 
 from simko.config import TrainConfig
 from simko.errors import UserError
-from simko.files import SCRATCH, digest, remove, replace_folder, write
+from simko.files import SCRATCH, digest, odd_file, remove, replace_folder, write
 from simko.resume import deciding
 from simko.types import Policy
 
@@ -70,6 +71,8 @@ def save_snapshot(
 def damage(checkpoint: Path) -> str | None:
     """What of a checkpoint is not what was saved, or None where it is intact."""
     try:
+        if odd := checkpoint if checkpoint.is_symlink() else odd_file(checkpoint):
+            return f"{odd.name} is a link or a pipe"
         lines = (checkpoint / _SUMS).read_text(encoding="utf-8").splitlines()
         expected = {name: found for found, name in (line.split("  ", 1) for line in lines)}
         present = {path.relative_to(checkpoint).as_posix() for path in checkpoint.rglob("*") if not path.is_dir()}
@@ -89,15 +92,21 @@ def damage(checkpoint: Path) -> str | None:
 
 def foreign(checkpoint: Path, config: TrainConfig) -> str | None:
     """What tells that an intact checkpoint is not one of the run of `config`, under its own name; None where it is."""
-    state: dict[str, Any] = json.loads((checkpoint / _STATE).read_text(encoding="utf-8"))
-    if state.get("format", FORMAT) > FORMAT:
+    try:
+        state: dict[str, Any] = json.loads((checkpoint / _STATE).read_text(encoding="utf-8"))
+        number, step, saved = int(state.get("format", FORMAT)), int(state["step"]), dict(state.get("config", {}))
+        if not all(isfinite(value) for value in dict(state.get("method", {})).values()):
+            raise ValueError
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return f"its {_STATE} is none"
+    if number > FORMAT:
         return "it is of a later simko"
-    if checkpoint.name != f"step-{state['step']:06d}":
-        return f"it is of step {state['step']}"
-    saved, now = state.get("config", {}), json.loads(json.dumps(deciding(config)))
+    if checkpoint.name != f"step-{step:06d}":
+        return f"it is of step {step}"
+    now = json.loads(json.dumps(deciding(config)))
     for name in sorted(set(saved) & set(now)):
         if saved[name] != now[name]:
-            return f"it is of another run: its {name} is {saved[name]}, config.yaml has {now[name]}"
+            return f"it is of another run: its {name} is {saved[name]!s:.80}, config.yaml has {now[name]!s:.80}"
     return None
 
 
@@ -110,8 +119,13 @@ def restore(checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer, met
         raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} is not readable ({error})") from error
     for name, parameter in policy.trainable_parameters():
         own = {key: tensors[f"{name}:{key}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{name}:{key}" in tensors}
-        if any(value.shape not in ((), parameter.shape) for value in own.values()):
+        shapes = {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
+        if own and {key: value.shape for key, value in own.items()} != shapes:
             raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} is of another adapter ({name})")
+        if not all(value.is_floating_point() and value.isfinite().all() for value in own.values()) or (
+            own and (own["exp_avg_sq"] < 0).any()
+        ):
+            raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} holds no state of AdamW ({name})")
         if own:
             optimizer.state[parameter] = {
                 key: value if key == "step" else value.to(parameter.device) for key, value in own.items()

@@ -49,7 +49,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
         policy = make_policy(
             config, checkpoint / "adapter" if checkpoint else config.adapter and check_adapter(config.adapter)
         )
-        journal = VerdictJournal(run.verdicts_path, faults := Faults())
+        journal = VerdictJournal(run.verdicts_path.absolute(), faults := Faults())
         env = WatchedEnv(make_env(config, policy, "train"), config.env, journal.grading)
         warm_up(env, config.verifier_workers)
         method = algorithms.get(config.algorithm, **config.method)

@@ -17,6 +17,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from simko.envs.verifiers import to_verdict
 from simko.faults import Faults, judge
 from simko.files import append, write_atomically
 from simko.types import Task, Verdict
@@ -109,8 +110,10 @@ def _read(line: bytes) -> tuple[_Key, Verdict, str | None] | None:
         if not line.endswith(b"\n") or mark != _mark(text):
             return None
         task, answer, outcome, reward, extracted, fault = json.loads(text)
-        return (task, answer), Verdict(outcome, reward, extracted), fault
-    except (ValueError, TypeError):
+        verdict = to_verdict(Verdict(outcome, reward, extracted))
+        sound = isinstance(task, str) and isinstance(answer, str) and isinstance(fault, str | None)
+        return ((task, answer), verdict, fault) if sound and verdict.outcome == outcome else None
+    except (ValueError, TypeError, RecursionError):  # the checksum is no proof of who wrote it
         return None
 
 

@@ -17,9 +17,10 @@ from fakes import FakePolicy, random_groups
 from safetensors.torch import load_file, save_file
 
 from simko import snapshot
-from simko.checkpoint import RunFolder, check_adapter, new_folder, problem_key, write_atomically
-from simko.config import TrainConfig
+from simko.checkpoint import RunFolder, check_adapter, new_folder, problem_key, sealed, write_atomically
+from simko.config import TrainConfig, read_yaml
 from simko.errors import UserError
+from simko.files import digest
 
 
 class SavingPolicy(FakePolicy):
@@ -359,3 +360,169 @@ def test_writing_over_a_file_is_all_or_nothing(tmp_path: Path) -> None:
     write_atomically(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def _saved(run: RunFolder) -> tuple[SavingPolicy, torch.optim.Optimizer, Path]:
+    policy = SavingPolicy()
+    optimizer = stepped(policy)
+    with run.opened(run.config, 0):
+        run.record(1, random_groups(0), {"reward": 0.5})
+        return policy, optimizer, run.save_checkpoint(1, policy, optimizer)
+
+
+def _sum_again(checkpoint: Path) -> None:
+    """As one would who wants a damage to pass."""
+    names = [p for p in sorted(checkpoint.rglob("*")) if p.is_file() and p.name != "SHA256SUMS"]
+    sums = "".join(f"{digest(p)}  {p.relative_to(checkpoint).as_posix()}\n" for p in names)
+    (checkpoint / "SHA256SUMS").write_text(sums)
+
+
+@pytest.mark.parametrize(
+    "name", ["config.yaml", "metrics.jsonl", "problems.txt", "rollouts", "verdicts", "checkpoints", "manifest.json"]
+)
+def test_a_link_out_of_the_folder_is_refused(run: RunFolder, name: str) -> None:
+    _saved(run)
+    run.write_manifest({})
+    (run.path / name).rename(run.path.parent / "outside")
+    (run.path / name).symlink_to(run.path.parent / "outside")
+    with pytest.raises(UserError, match=f"{name}: a link or a pipe, and no file of the run; put the file itself there"):
+        RunFolder.open(run.path)
+
+
+@pytest.mark.parametrize("name", ["rollouts/000002.jsonl.gz", "verdicts/000002.jsonl", "metrics.jsonl"])
+def test_a_pipe_is_refused_and_not_waited_for(run: RunFolder, name: str) -> None:
+    _saved(run)
+    (run.path / name).unlink(missing_ok=True)
+    os.mkfifo(run.path / name)
+    with pytest.raises(UserError, match=f"{name}: a link or a pipe"):
+        RunFolder.open(run.path)
+
+
+def test_a_checkpoint_that_is_a_link_is_damaged(run: RunFolder) -> None:
+    *_, checkpoint = _saved(run)
+    checkpoint.rename(run.path.parent / "outside")
+    checkpoint.symlink_to(run.path.parent / "outside")
+    assert snapshot.damage(checkpoint) == "step-000001 is a link or a pipe"
+    inside = run.path.parent / "outside" / "state.json"
+    inside.rename(run.path.parent / "state.json")
+    inside.symlink_to(run.path.parent / "state.json")
+    assert snapshot.damage(run.path.parent / "outside") == "state.json is a link or a pipe"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "[" * 100_000, "{}", '{"step": "one"}', '{"step": Infinity}', '{"step": 1, "method": {"a": "b"}}',
+     '{"step": 1, "config": [1]}', '{"step": 1, "format": []}'],
+)  # fmt: skip
+def test_a_state_that_is_none_is_refused_whatever_its_sum(run: RunFolder, text: str) -> None:
+    *_, checkpoint = _saved(run)
+    (checkpoint / "state.json").write_text(text)
+    _sum_again(checkpoint)
+    assert snapshot.damage(checkpoint) is None
+    with pytest.raises(UserError, match=r"step-000001 is damaged: its state\.json is none"):
+        run.latest_checkpoint()
+
+
+@pytest.mark.parametrize("harm", ["nan", "integers", "gone", "shape", "negative"])
+def test_an_optimizer_that_is_none_is_refused_whatever_its_sum(run: RunFolder, harm: str) -> None:
+    policy, optimizer, checkpoint = _saved(run)
+    tensors = load_file(checkpoint / "optimizer.safetensors")
+    average, square, step = (next(k for k in tensors if k.endswith(f":{w}")) for w in ("exp_avg", "exp_avg_sq", "step"))
+    if harm == "nan":
+        tensors[average].view(-1)[0] = float("nan")
+    elif harm == "integers":
+        tensors[average] = tensors[average].long()
+    elif harm == "gone":
+        del tensors[square]
+    elif harm == "shape":
+        tensors[step] = torch.ones(2)
+    else:
+        tensors[square] = -torch.ones_like(tensors[square])
+    save_file(tensors, checkpoint / "optimizer.safetensors")
+    with pytest.raises(UserError, match=r"optimizer\.safetensors (holds no state of AdamW|is of another adapter)"):
+        run.restore(checkpoint, policy, optimizer)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 100_000,
+        "[]",
+        '{"step": 1, "solve_rate": "x"}',
+        '{"step": 0}',
+        '{"step": ' + "9" * 5000 + "}",
+        '{"step": {}}',
+    ],
+)
+def test_a_line_of_metrics_that_is_none_is_named_and_nothing_changes(run: RunFolder, line: str) -> None:
+    _saved(run)
+    run.metrics_path.write_text(line + "\n")
+    before = {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file()}
+    with pytest.raises(UserError, match=r"metrics\.jsonl, line 1: damaged"), run.opened(replace(run.config, steps=9)):
+        run.begin(1, {})
+    assert {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file()} == before
+    with run.opened(replace(run.config, steps=9)):
+        run.metrics_path.unlink()
+        run.begin(0, {})
+    assert RunFolder.open(run.path).config.steps == 9
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"[" * 100_000, b"[]", b'{"step": 1}', b'{"step": 1, "sample": 0, "task": 3}', b"\xff\xff", b" " * (1 << 21)],
+)
+def test_rollouts_that_are_none_are_one_line(run: RunFolder, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simko.records._LONGEST_LINE", 1 << 20)
+    _saved(run)
+    path = run.rollouts_path / "000001.jsonl.gz"
+    path.write_bytes(gzip.compress(data))
+    with pytest.raises(UserError, match=r"000001\.jsonl\.gz: damaged, cannot be read \(.*\); delete it"):
+        run.rollouts(1)
+
+
+def test_rollouts_without_end_are_not_unpacked(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    _saved(run)
+    monkeypatch.setattr("simko.records._LONGEST_FILE", 100)
+    with pytest.raises(UserError, match=r"unpacked it is longer than 100 bytes"):
+        run.rollouts(1)
+
+
+def test_what_is_not_ours_is_passed_over(run: RunFolder) -> None:
+    _saved(run)
+    for name in ("rollouts/000001 (copy).jsonl.gz", "rollouts/1x.jsonl.gz", "checkpoints/README", "notes.txt"):
+        (run.path / name).write_text("x")
+    assert RunFolder.open(run.path).recorded_steps() == [1]
+    assert len(run.checkpoints()) == 1
+
+
+def test_a_step_beyond_a_million_is_newer(run: RunFolder) -> None:
+    for step in (999_999, 1_000_000, 1_000_001):
+        (run.checkpoints_path / f"step-{step:06d}").mkdir(parents=True)
+    (run.checkpoints_path / "step-0000001").mkdir()
+    assert [path.name for path in run.checkpoints()] == ["step-999999", "step-1000000", "step-1000001"]
+
+
+def test_a_config_of_another_simko_is_one_line(run: RunFolder) -> None:
+    _saved(run)
+    path = run.path / "config.yaml"
+    path.write_text(sealed(path.read_text().rpartition("# sha256")[0] + "of_tomorrow: 1\n"))
+    with pytest.raises(UserError, match=r"unknown key 'of_tomorrow': it is of another simko"):
+        RunFolder.open(run.path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &x [1, 1]\nb: [*x, *x]\n",
+        "a: 2024-13-45\n",
+        "a: " + "[" * 5000,
+        "a: " + "9" * 5000,
+        "a: !!python/name:os.system\n",
+    ],
+)
+def test_yaml_that_is_a_trap_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"c\.yaml.*: not valid YAML \(.+\)") as caught:
+        read_yaml(tmp_path / "c.yaml")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400 + len(str(tmp_path))

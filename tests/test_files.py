@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from simko.files import append, clear_scratch, locked, remove, replace_folder, write, write_atomically
+from simko.files import append, clear_scratch, locked, odd_file, remove, replace_folder, write, write_atomically
 
 
 def full(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,3 +102,51 @@ def test_a_folder_is_locked_by_one_at_a_time(tmp_path: Path, network: bool, monk
         with locked(tmp_path), pytest.raises(BlockingIOError), locked(tmp_path):
             raise AssertionError("not reached")
     assert [path.name for path in tmp_path.iterdir()] == [".lock"] * network
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("theirs")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "log").symlink_to(outside)
+    (folder / ".a.writing").symlink_to(outside)
+    for attempt in (
+        lambda: append(folder / "log", b"ours"),
+        lambda: write(folder / "log", b"ours"),
+        lambda: write_atomically(folder / "a", b"ours"),
+    ):
+        with pytest.raises(OSError, match=r"log|\.a\.writing"):
+            attempt()
+    assert outside.read_text() == "theirs"
+
+
+def test_what_is_no_file_is_found(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "c").write_text("")
+    assert odd_file(tmp_path) is None
+    os.mkfifo(tmp_path / "a" / "b" / "pipe")
+    assert odd_file(tmp_path) == tmp_path / "a" / "b" / "pipe"
+    (tmp_path / "a" / "link").symlink_to("/")
+    assert odd_file(tmp_path) == tmp_path / "a" / "link"
+
+
+def test_a_child_that_an_environment_forked_does_not_keep_the_lock(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    heard, says = os.pipe()
+    with locked(tmp_path):
+        child = os.fork()
+        if not child:
+            os.close(writer)
+            os.write(says, b".")
+            os.read(reader, 1)  # until the parent has tried
+            os._exit(0)
+        os.read(heard, 1)
+    try:
+        with locked(tmp_path):
+            pass
+    finally:
+        os.close(writer)
+        os.waitpid(child, 0)
+        for handle in (reader, heard, says):
+            os.close(handle)

@@ -76,7 +76,10 @@ def test_a_signal_in_a_rollout_saves_the_step_before_and_resumes_to_the_same_byt
     assert caught.value.code == 128 + number
     run = RunFolder.open(tmp_path / "run")
     assert [path.name for path in run.checkpoints()] == ["step-000002"]
-    assert_same(resumed(run.path), whole)
+    manifest = run.manifest()
+    assert (manifest["status"], manifest["reason"]) == ("stopped", signal.Signals(number).name)
+    assert_same(again := resumed(run.path), whole)
+    assert (again.manifest()["status"], again.manifest()["reason"]) == ("finished", None)
 
 
 def test_a_signal_in_an_update_finishes_and_saves_the_step(
@@ -183,6 +186,8 @@ def test_logits_that_are_not_finite_cost_the_step_and_five_in_a_row_end_the_run(
     run = RunFolder.open(tmp_path / "run")
     faults = [line.get("fault_engine_nonfinite", 0) for line in run.metrics()]
     assert faults == [0, 1, 0, 1, 1, 1, 1, 1]
+    assert run.manifest()["status"] == "failed"
+    assert run.manifest()["reason"].startswith("stopped: 5 steps in a row were skipped")
     assert [path.name for path in run.checkpoints()] == ["step-000008"]
     weights = files(run)["adapter/adapter_model.safetensors"]
     assert np.isfinite(np.frombuffer(weights[-4096:], np.float32)).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,21 @@ def test_outside_a_step_nothing_is_noted(tmp_path: Path) -> None:
     grade = VerdictJournal(tmp_path, Faults()).grading(verifier)
     assert grade("a", TASK).outcome != grade("a", TASK).outcome
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000, '["t/1", "b", "pwned", 1.0, null, null]', '["t/1", "b", "correct", NaN, null, null]',
+        '["t/1", "b", "correct", "x", null, null]',
+        '["t/1", "b", "correct", 1.0, null, []]', '[["t/1"], "b", "correct", 1.0, null, null]',
+    ],
+)  # fmt: skip
+def test_a_line_with_a_checksum_and_no_verdict_is_left_out(tmp_path: Path, text: str) -> None:
+    """The checksum tells of damage, not of who wrote the line."""
+    path = tmp_path / "000001.jsonl"
+    path.write_text(f"{text}\t{blake2b(text.encode(), digest_size=6).hexdigest()}\n")
+    verifier = Verifier()
+    assert len(graded(tmp_path, 1, ["a"], verifier)) == 1
+    assert verifier.asked == ["a"]
+    assert len(path.read_bytes().splitlines()) == 1

@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 a check failed or simko itself did, 2 the user's mistake (
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import signal
@@ -19,7 +18,7 @@ import typer
 
 import simko
 from simko.cli import doctor, env, export, plan, runs, talk, verify
-from simko.cli.output import fail, note
+from simko.cli.output import fail, flush, never_fail, note
 from simko.errors import UserError
 from simko.signals import INTERRUPTED, TERMINATING, StopSignals, leave_quietly
 
@@ -43,11 +42,11 @@ def main() -> None:
     """The `simko` command."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    never_fail()
     code = run(sys.argv[1:])
     leave_quietly()
+    flush()
     if code > 128:  # at once: after a KeyboardInterrupt in an `exec`, Python would change the exit code
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
         os._exit(code)
     sys.exit(code)
 
@@ -65,14 +64,17 @@ def run(arguments: Sequence[str]) -> int:
         return _refuse(f"{error.format_message().rstrip('.')}; see `{_command(arguments)} --help`", debug)
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted(stop)
-    except BrokenPipeError:  # as in `simko env list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush goes nowhere
+    except (BrokenPipeError, SystemExit) as error:  # as in `simko env list | head`, of which typer makes an exit
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
         return 128 + 13
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        return _refuse(f"{where}{error.strerror}; mend that, then go on with --resume where a run was under way", debug)
+        return _refuse(
+            f"{error.filename or 'the output'}: {error.strerror}; mend that, then go on with --resume where a run was under way",
+            debug,
+        )
 
 
 def _interrupted(stop: StopSignals) -> int:

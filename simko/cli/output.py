@@ -3,17 +3,67 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import json
+import os
+import sys
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def print_json(value: Any) -> None:
     """One JSON value on stdout; NaN and infinity are not JSON and raise `ValueError`."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    plain = not (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False))
+
+
+def terminal(stderr: bool = False) -> Console:
+    """Where a long command says how it goes.
+
+    A disk that is full behind it costs what is said, and not the run. A reader that has left, as in `| head`, raises
+    `BrokenPipeError`.
+    """
+    from rich.console import Console
+
+    class Terminal(Console):
+        def print(self, *arguments: Any, **options: Any) -> None:
+            try:
+                super().print(*arguments, **options)
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                self.quiet = True
+                with contextlib.suppress(OSError):
+                    note(f"what is said cannot be written ({error.strerror}); going on without a word")
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    return Terminal(stderr=stderr)
+
+
+def never_fail() -> None:
+    """Print what the terminal's encoding lacks as `?`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def flush() -> None:
+    """Give away what is still to be printed; where nobody takes it, nothing more is said of that."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def print_table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import typer
 
 from simko.cli.flags import config_flags, extra_settings, flag
 from simko.cli.modules import reach
-from simko.cli.output import clean, note, print_json
+from simko.cli.output import clean, note, print_json, terminal
 from simko.config import EvalConfig, TrainConfig, read_yaml, write_yaml
 from simko.errors import UserError, nearest
 from simko.signals import Stopped
@@ -60,8 +61,6 @@ def train(
         print_json(asdict(resolved)) if as_json else typer.echo(write_yaml(resolved), nl=False)
         return
     reach(resolved.env)
-    from rich.console import Console
-
     from simko.checkpoint import new_folder
     from simko.train import train as start
 
@@ -69,10 +68,14 @@ def train(
         resolved = replace(resolved, out=str(new_folder(resolved)))
     path = Path(resolved.out) if run is None else run.path
     try:
-        start(resolved, resume=run, console=Console(stderr=as_json))
+        start(resolved, resume=run, console=terminal(stderr=as_json))
     except Stopped as stopped:
         note(f"stopped by {stopped}; go on with: simko train --resume {path}")
         raise typer.Exit(stopped.code) from stopped
+    except BrokenPipeError:
+        with suppress(OSError):
+            note(f"nobody reads the output any more; go on with: simko train --resume {path}")
+        raise
     if as_json:
         print_json({"run": str(path)})
 
@@ -113,13 +116,11 @@ def evaluate(
         if key not in known:
             raise UserError(f"config {config}: unknown key '{key}'{nearest(key, known)}")
     settings = EvalConfig(**{**content, **given, "target": target})
-    from rich.console import Console
-
     from simko.checkpoint import RunFolder
     from simko.evaluate import evaluate as measure
 
     reach(settings.env or (RunFolder.open(target).config.env if RunFolder.is_run(target) else None))
-    result = measure(settings, console=Console(stderr=as_json))
+    result = measure(settings, console=terminal(stderr=as_json))
     if as_json:
         print_json(result)
 
