@@ -1,13 +1,12 @@
 """The process in which a verifier under audit runs: it grades cases from its parent and watches what they set off.
 
-JSON lines on stdin and stdout: first `{"verifier", "module", "canary", "warm"}`, then for each `{"response", "gold"}` one
+JSON lines on stdin and stdout: first `{"verifier", "module", "canary"}`, then for each `{"response", "gold"}` one
 `{"outcome", "seconds", "events"}`. An audit hook notes what no answer may set off: a shell, a process, a file opened for
 writing, a connection, an import that the answer names, source that is compiled. simko's own workers may be started.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
 import json
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from simko.envs.verifiers.latex import words
+from simko.errors import UserError
 
 FORBIDDEN = words(
     "os.system os.exec os.fork os.forkpty os.posix_spawn os.spawn subprocess.Popen socket.connect socket.bind "
@@ -75,6 +75,8 @@ def load(name: str, module: str | None) -> Callable[[str, str], Any]:
     where, _, function = name.rpartition(":")
     if where and where.split(":")[0] not in verifiers.BUNDLED and where not in verifiers.verifier_names():
         check = getattr(sys.modules[where], function)
+        if not callable(check):
+            raise UserError(f"{name} is {type(check).__name__}, no function (response, gold)")
         return lambda response, gold: verifiers.to_verdict(check(response, gold))
     return verifiers.get_verifier(name)
 
@@ -116,12 +118,12 @@ def main() -> None:
         about = json.loads(sys.stdin.readline())
         try:
             verify = load(about["verifier"], about["module"])
-        except Exception as error:
-            replies.write(json.dumps({"failed": f"{type(error).__name__}: {error}"}) + "\n")
+        except UserError as error:
+            replies.write(json.dumps({"failed": str(error)}) + "\n")
             return
-        for case in about["warm"]:  # late imports, tables, workers
-            with contextlib.suppress(Exception):
-                verify(case["response"], case["gold"])
+        except (Exception, SystemExit) as error:
+            replies.write(json.dumps({"failed": " ".join(f"{type(error).__name__}: {error}".split())}) + "\n")
+            return
         replies.write(json.dumps({"ready": True}) + "\n")
         replies.flush()
         serve(verify, Path(about["canary"]), Watch(), replies)

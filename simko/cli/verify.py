@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ JSON_FLAG = typer.Option(False, "--json", help="print JSON")
 MODULE = typer.Option(None, "--module", metavar="MODULE", help="import this first: it registers the verifier")
 HEADER = ("FAMILY", "TRIED", "WRONG", "UNDECIDED", "MEAN ms", "SLOWEST ms")
 SHOWN = 15
+NO_ANSWER = "no such thing"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,7 +53,7 @@ def audit(
     right: str | None = typer.Option(
         None, "--right", metavar="TEXT", help="a right answer to --gold; the same where left out"
     ),
-    wrong: str = typer.Option("no such thing", "--wrong", metavar="TEXT", help="a wrong answer to --gold"),
+    wrong: str = typer.Option(NO_ANSWER, "--wrong", metavar="TEXT", help="a wrong answer to --gold"),
     limit: float = typer.Option(1.0, "--limit", metavar="SECONDS", help="an answer that takes longer fails"),
     as_json: bool = JSON_FLAG,
 ) -> None:
@@ -62,6 +64,10 @@ def audit(
     from simko.envs.verifiers.audit import audit as run
     from simko.envs.verifiers.audit_cases import Sample
 
+    if not (math.isfinite(limit) and limit > 0):
+        raise UserError(f"--limit {limit:g}: give seconds above 0")
+    if gold is None and (right is not None or wrong != NO_ANSWER):
+        raise UserError("--right and --wrong are answers to a gold answer; give --gold, too")
     if data is not None and not Path(data).is_dir():
         raise UserError(f"--data {data}: no such folder")
     samples = None if gold is None else (Sample(gold, gold if right is None else right, wrong),)
@@ -89,7 +95,8 @@ def _print_audit(report: Audit) -> None:
     print_table(rows, HEADER)
     counts = (
         ("false positives", report.false_positives), ("false negatives", report.false_negatives),
-        ("executions", report.executions), ("hangs", report.hangs), ("exceptions", report.exceptions),
+        ("executions", report.executions), ("hangs", report.hangs), ("deaths", report.deaths),
+        ("exceptions", report.exceptions),
         (f"over {report.limit:g} s", report.slow),
     )  # fmt: skip
     typer.echo(", ".join(f"{count} {name}" for name, count in counts))
@@ -180,5 +187,6 @@ def _import(module: str | None) -> None:
     reach(f"{module}:")
     try:
         importlib.import_module(module)
-    except ImportError as error:
-        raise UserError(f"--module {module}: {error}") from error
+    except (Exception, SystemExit) as error:  # it may do whatever it likes
+        kind = "" if isinstance(error, ImportError | UserError) else f"{type(error).__name__}: "
+        raise UserError(f"--module {module}: {kind}{' '.join(str(error).split())}") from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,24 @@ def writes(response, gold):
 def hangs(response, gold):
     while "9^{9^" in response:
         pass
+    return _inside(response) == gold
+
+def always_hangs(response, gold):
+    while True:
+        pass
+
+def stops(response, gold):
+    os.kill(os.getpid(), 19)
+
+def always_dies(response, gold):
+    os._exit(3)
+
+no_function = 3
+
+def leaves_a_process(response, gold):
+    child = subprocess.Popen(["sleep", "60"])
+    with open("left", "a") as file:
+        print(child.pid, file=file)
     return _inside(response) == gold
 
 def dies(response, gold):
@@ -121,7 +141,42 @@ def test_hangs_and_deaths_are_found_and_the_rest_goes_on(planted: Path) -> None:
     report = audit("planted_verifiers:hangs", n=6, samples=(Sample("42", "42", "43"),))
     assert report.hangs >= 2
     assert report.tried > 20
-    assert run("dies", n=200).hangs >= 2
+    report = run("dies", n=200)
+    assert report.deaths >= 2
+    assert report.hangs == 0
+    assert not report.passed
+    assert any("ended itself with status 3" in line for line in report.findings)
+
+
+@pytest.mark.parametrize("function", ["always_hangs", "always_dies", "stops"])
+def test_one_that_always_hangs_or_dies_does_not_take_for_ever(
+    planted: Path, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    monkeypatch.setattr(own, "HANG_SECONDS", 0.2)
+    monkeypatch.setattr(own, "MAX_DEATHS", 3)
+    report = audit(f"planted_verifiers:{function}", n=60)  # without samples its kinds are looked for first
+    assert report.hangs + report.deaths == (3 if function == "always_dies" else own.MAX_HANGS)
+    assert "stopped after" in report.findings[-1]
+    assert not report.passed
+
+
+def test_what_it_leaves_behind_is_killed(planted: Path) -> None:
+    assert run("leaves_a_process", n=1).executions > 5
+    left = [int(pid) for pid in (planted / "left").read_text().split()]
+    until = time.monotonic() + 5
+    while (alive := [pid for pid in left if _is_alive(pid)]) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert left
+    assert not alive
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def test_exceptions_are_found(planted: Path) -> None:
@@ -138,9 +193,36 @@ def test_growth_is_found(planted: Path) -> None:
 
 
 def test_what_cannot_be_loaded_is_one_line(planted: Path) -> None:
-    for name in ("no_such_verifier", "no_such_module:f", "planted_verifiers:no_such_function"):
-        with pytest.raises(UserError, match="cannot be audited"):
+    (planted / "leaving.py").write_text("import sys; sys.exit(5)")
+    (planted / "broken.py").write_text("a syntax error")
+    for name, why in {
+        "no_such_verifier": "no verifier 'no_such_verifier'",
+        "no_such_module:f": "ModuleNotFoundError: No module",
+        "planted_verifiers:no_such_function": "AttributeError: module",
+        "planted_verifiers:no_function": "is int, no function",
+        "leaving:f": "SystemExit: 5",
+        "broken:f": "SyntaxError",
+    }.items():
+        with pytest.raises(UserError, match=f"cannot be audited: .*{why}"):
             audit(name)
+
+
+def test_mistakes_of_a_user_are_one_line(planted: Path) -> None:
+    invoke = CliRunner().invoke
+    (planted / "leaving.py").write_text("import sys; sys.exit(5)")
+    (planted / "broken.py").write_text("a syntax error")
+    for arguments, why in (
+        ("audit --limit nan", "seconds above 0"), ("audit --limit 0", "seconds above 0"),
+        ("audit --limit inf", "seconds above 0"),
+        ("audit exact --right 42", "--gold, too"), ("audit --data .", "no math_train.jsonl"),
+        ("audit numeric --data .", "for math and math_row"), ("explain 1 2 --module leaving", "SystemExit: 5"),
+        ("explain 1 2 --module broken", "SyntaxError"), ("explain 1 2 --module nowhere_at_all", "No module"),
+        ("rescore . --module broken", "SyntaxError"),
+    ):  # fmt: skip
+        error = invoke(app, ["verify", *arguments.split()]).exception
+        assert isinstance(error, UserError), arguments
+        assert why in str(error)
+        assert "\n" not in str(error)
 
 
 def test_the_bundled_one_passes() -> None:
