@@ -196,6 +196,10 @@ def _quantization_config(quantization: Quantization, device: torch.device, dtype
     if quantization == "none":
         return None
     if quantization == "nf4":
+        if dtype == torch.float64:
+            raise UserError(
+                "quantization nf4 computes in 16 or 32 bits, not in float64; use dtype float32 or quantization none"
+            )
         return transformers.BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",

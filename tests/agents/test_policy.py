@@ -202,6 +202,7 @@ def test_a_checkpoint_that_lacks_weights_is_refused(model_folder: Folder, tmp_pa
         ({"quantization": "nf8"}, "quantization is 'nf8'"),
         ({"device": "warp"}, "device 'warp'"),
         ({"dtype": "float7"}, "dtype 'float7'"),
+        ({"dtype": "float64", "quantization": "nf4"}, "not in float64; use dtype float32"),
         ({"lora_rank": 0}, "lora_rank is 0"),
         ({"target_modules": ["no_such_layer"]}, "adapter cannot be made"),
     ],
