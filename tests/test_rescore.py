@@ -77,6 +77,19 @@ def test_the_command_writes_only_where_told(run: Path, tmp_path: Path) -> None:
     assert sorted((p, p.read_bytes()) for p in run.rglob("*") if p.is_file()) == before
 
 
+def test_a_file_that_cannot_be_written_is_one_line(run: Path, tmp_path: Path) -> None:
+    for out in (tmp_path, tmp_path / "no" / "such.jsonl", tmp_path / ("n" * 300)):
+        error = CliRunner().invoke(app, ["verify", "rescore", str(run), "--out", str(out)]).exception
+        assert isinstance(error, UserError)
+        assert str(error).startswith(f"--out {out}: ")
+
+
+def test_what_is_no_text_on_stdin_is_read_all_the_same() -> None:
+    done = CliRunner().invoke(app, ["verify", "explain", "42", "-"], input=b"\xff\xfe The answer is 42.")
+    assert done.exit_code == 0, done.exception
+    assert "correct" in done.output
+
+
 def test_a_run_without_rollouts(run: Path) -> None:
     (run / "rollouts" / "000001.jsonl.gz").unlink()
     with pytest.raises(UserError, match="no rollouts"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,7 +118,9 @@ def explain(
     _import(module)
     from simko.envs.verifiers.explain import explain as run
 
-    found = run(gold, typer.get_text_stream("stdin").read() if answer == "-" else answer, verifier)
+    if answer == "-":
+        answer = typer.get_binary_stream("stdin").read().decode("utf-8", "replace")
+    found = run(gold, answer, verifier)
     if as_json:
         print_json({"gold": gold, "verifier": verifier, **asdict(found)})
         return
@@ -143,10 +146,15 @@ def rescore(
 
     folder = RunFolder.open(run)
     reach(folder.config.env)
+    if out is not None and (os.path.isdir(out) or not os.path.isdir(os.path.dirname(os.path.abspath(out)))):
+        raise UserError(f"--out {out}: give a file in a folder that exists")
     found = again(folder, verifier)
     if out is not None:
         lines = (json.dumps(asdict(change), ensure_ascii=False) + "\n" for change in found.changes)
-        Path(out).write_text("".join(lines), encoding="utf-8", errors="surrogatepass")
+        try:
+            Path(out).write_text("".join(lines), encoding="utf-8", errors="surrogatepass")
+        except OSError as error:
+            raise UserError(f"--out {out}: {error.strerror}; choose another file") from error
     if as_json:
         content: dict[str, Any] = asdict(found)
         print_json({**content, "changes": content["changes"][:SHOWN]})
