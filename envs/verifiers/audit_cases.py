@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from simko.envs.verifiers.corpus import Case
+from simko.envs.verifiers.corpus import Case, phrased
 from simko.envs.verifiers.corpus.bombs import bombs
 from simko.envs.verifiers.corpus.changed import changed, changed_in_general
 from simko.envs.verifiers.corpus.gaming import gaming
@@ -113,6 +113,9 @@ def wrapped(samples: tuple[Sample, ...], maths: bool = False) -> Iterator[Case]:
             if sample.gaming or place == "whole":
                 yield Case("same", place, wrap(sample.right), sample.gold, True)
             yield Case("changed", place, wrap(sample.wrong), sample.gold, False)
+        if maths and sample.gaming and not sample.right.isalpha():
+            for kind, text in phrased.right(sample.right, sample.wrong, 100, Random(sample.gold)):
+                yield Case("phrased, same", kind, text, sample.gold, True)
 
 
 def metamorphic(name: str, kinds: tuple[str, ...], n: int, seed: int) -> Iterator[Case]:

@@ -15,7 +15,9 @@ MAX_CHARS = 200
 _TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s?\{([^{}]*)\}")
 _LETTER = re.compile(r"(?:option|choice)?\s?(?:\(([a-z])\)|([a-z])\)|([a-z])(?=[.:]|$))[.:]?(\s?.*)", re.IGNORECASE)
 _TYPE_SETTING = re.compile(r"\\[,;:! ()\[\]]|\\(?:displaystyle|left|right|[bB]igg?[lr]?|q?quad)(?![A-Za-z])")
-_OTHERWISE = re.compile(r"(?:or|and|nor|unless|except|but|maybe|is|was)\b|isn't|[/,&?]")
+_OTHERWISE = re.compile(
+    r"\(?(?:wrong|incorrect|false|not)\b|(?:or|and|nor|unless|except|but|maybe|is|was)\b|isn't|[/,&?？吗]"
+)
 
 
 def normal(text: str) -> str:

@@ -17,7 +17,7 @@ REACH = 240  # characters on either side that are looked at
 
 _NEGATION = re.compile(
     r"(?:\bnot|n't|\bcannot|\bnever|\bneither|\bnor|\bthan|\b(?:any|every)(?:thing)?\s(?:but|except)"
-    r"|\brul(?:e|es|ed|ing) out|\\neq?|\\not\s?=?|≠|\s!=)"
+    r"|\blet|\brul(?:e|es|ed|ing) out|\\neq?|\\not\s?=?|≠|\s!=)"
     r"(?:\s(?:equal\sto|equal|simply|just|be|the|answer|exactly))*[\s:$({\[\\,]*$"
     r"|\b(?:wrong|incorrect|false)\s(?:final\s)?(?:answer|result|solution|value)\b[^.\n]{0,30}$"
     r"|\b(?:minus|negative|twice"
@@ -105,7 +105,7 @@ _BEHIND = re.compile(
     r"|frac\s?\{\s?\\text)\s?\{(?P<words>[^{}]{0,60})"
     r"|(?P<sign>=|\\approx|\\simeq|\\doteq|≈)(?P<side>[^=<>$\\&,;\n]{0,40}(?!\\[a-z])))"
 )
-_PLAIN_BEHIND = re.compile(r"[\dA-Za-z+*/^_!]|\.\d|\s?(?:\\times|\\cdot|\\neq?(?![A-Za-z])|≠|_|\^)")
+_PLAIN_BEHIND = re.compile(r"['’]s\b|[\dA-Za-z+*/^_!]|\.\d|\s?(?:\\times|\\cdot|\\neq?(?![A-Za-z])|≠|_|\^)")
 _SCALED = re.compile(
     r"[\s$]{0,3}(?:(?:hundred|thousand|million|billion|trillion|dozen)s?\b|squared\b|cubed\b|factorial\b|times two\b"
     r"|(?:plus|minus) (?:one|two|three|\$?\d)"

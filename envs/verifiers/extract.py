@@ -13,7 +13,7 @@ would have found does not count then, for or against.
 Boxes with nothing between them but a comma, "and" or "or" are one list: `\boxed{1}, \boxed{2}` says `1, 2`. Several answers
 count only where they are all the same; two that differ are a **conflict**, which is incorrect: guessing twice must not pay.
 A box that is negated, cut off, or bound to something outside it (`not \boxed{42}`, `\ne \boxed{42}`, `-\boxed{42}`,
-`\boxed{42}_5`) is a conflict, too, and so is a number on a final-answer line that differs from a boxed one.
+`\boxed{42}_5`) is a conflict, too, and so is a value on a final-answer line that differs from a boxed one.
 
 The response is cut to its last `MAX_RESPONSE` characters first, and no pattern backtracks beyond its line.
 """
@@ -27,8 +27,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from simko.envs.verifiers.context import is_denied, is_disowned, is_supposed
-from simko.envs.verifiers.numbers import equal, parse_number
-from simko.envs.verifiers.retraction import REACH, is_taken_back
+from simko.envs.verifiers.retraction import REACH, is_other, is_taken_back
+from simko.envs.verifiers.sayings import stated
 from simko.envs.verifiers.statements import Statement, is_bare, statements
 from simko.envs.verifiers.statements import whole as whole_answer
 from simko.envs.verifiers.visible import visible
@@ -115,24 +115,29 @@ def final_answer(
     if isinstance(boxes, Found):
         return boxes
     said = statements(text) if place in ("any", "final") else []
-    stated = [*boxes, *_differing_numbers(boxes[-1], said)] if boxes else [s.answer for s in said]
-    if not stated:
+    stating = (
+        [*boxes, *(s.answer for s in said if _differs(s.answer, boxes[-1], same))]
+        if boxes
+        else [s.answer for s in said]
+    )
+    if not stating:
         return _whole(text, whole or is_bare) if place in ("any", "whole") else Found(None)
-    last = boxes[-1] if boxes else stated[-1]
-    shown = " | ".join(dict.fromkeys(other[:60] for other in [*stated[:MAX_ANSWERS], last]))[:MAX_SHOWN]
-    if len(stated) > 2 * MAX_ANSWERS or is_taken_back(_behind(text, end, said), last, same):
+    last = boxes[-1] if boxes else stating[-1]
+    agreeing = [s for s in said if same(s.answer, last) or _BOX.search(s.answer)]
+    shown = " | ".join(dict.fromkeys(other[:60] for other in [*stating[:MAX_ANSWERS], last]))[:MAX_SHOWN]
+    if len(stating) > 2 * MAX_ANSWERS or is_taken_back(_behind(text, end, agreeing), last, same):
         return Found(None, shown, conflict=True)
-    if all(same(other, last) for other in stated):
+    if all(same(other, last) for other in stating):
         return Found(last, last[:MAX_SHOWN])
     if boxes and (together := _by_name(text)):
         return Found(together, together[:MAX_SHOWN])
-    return Found(None, shown, conflict=True, stated=tuple(stated) if len(stated) <= MAX_EQUALS else ())
+    return Found(None, shown, conflict=True, stated=tuple(stating) if len(stating) <= MAX_EQUALS else ())
 
 
 def _whole(text: str, is_answer: Callable[[str], bool]) -> Found:
     """A response that is nothing but an answer; what was boxed and was none, such as `Is it \\boxed{42}?`, is not read again."""
     line = text.strip()
-    line = line if is_answer(line) and not line.endswith("```") else whole_answer(line)
+    line = whole_answer(line)
     if not line or not is_answer(line) or (_wanted.get() == "any" and _BOX.search(line)):
         return Found(None)
     return Found(line, line[:MAX_SHOWN])
@@ -141,7 +146,8 @@ def _whole(text: str, is_answer: Callable[[str], bool]) -> Found:
 def _behind(text: str, end: int, said: list[Statement]) -> str:
     """What stands behind the last place where the answer was stated, in a box that ends at `end` or in words."""
     last = max(said, key=lambda s: s.at, default=None)
-    if last is not None and last.at and (not end or text.find("\n", end) + 1 < last.at):
+    line_end = text.find("\n", end) + 1 or len(text)
+    if last is not None and last.at and (not end or line_end < last.at):
         return last.after
     return text[end : end + REACH] if end else ""
 
@@ -186,6 +192,7 @@ def _boxes(text: str) -> tuple[list[str] | Found, int]:
         if content is None:
             return Found(None, text[match.start() :][:MAX_SHOWN], conflict=True), 0
         box, match, number = match, _BOX.search(text, at), number + 1
+        content = stated(content) if "answer" in content.lower() else content
         if _BLANK.fullmatch(content):
             continue  # a box to fill in, quoted from the problem
         if is_supposed(text, box.start(), at):
@@ -256,10 +263,6 @@ def _group(text: str, at: int) -> tuple[str | None, int]:
     return None, i
 
 
-def _differing_numbers(boxed: str, said: list[Statement]) -> list[str]:
-    """Statements that are numbers, where the box is one and they differ from it."""
-    value = parse_number(boxed.strip("$ "))
-    if value is None:
-        return []
-    numbers = ((s, parse_number(s.strip("$ "))) for s in (statement.answer for statement in said))
-    return [s for s, number in numbers if number is not None and not equal(number, value)]
+def _differs(answer: str, boxed: str, same: Callable[[str, str], bool]) -> bool:
+    """Whether a statement is a value that differs from the boxed one: not where it repeats the box, or asks."""
+    return not _BOX.search(answer) and not answer.endswith("?") and is_other(answer, boxed, same)

@@ -54,7 +54,8 @@ _END = (
     r"|i|we|unless)\b))"
 )
 _THIS = (
-    r"(?:that|this|it|which|(?:the|my|our|this|that) (?:\w+ ){0,2}(?:answer|result|value|solution|calculation|number"
+    r"(?:that|this|it|which|(?:the|everything) (?:above|former|previous)|(?:the|my|our|this"
+    r"|that) (?:\w+ ){0,2}(?:answer|result|value|solution|calculation|number"
     r"|box|reasoning|guess"
     r"|statement|claim)(?: (?:above|i gave|of mine|i got|given|there))?|\$?-?\d[\d,.]*\$?|what i (?:said|wrote))"
 )
@@ -113,12 +114,13 @@ _IN_STEAD = re.compile(
     re.IGNORECASE,
 )
 _OF_IT = re.compile(
-    r"(?:(?:the|it|it['’]s|its|is|final|correct|real|right|true|actual|new|proper|answer|result|value|number|should"
-    r"|must|be|that['’]s|that|this|was|have|equals|get|say|try)\b[,:]?\s*)+",
+    r"(?:(?:it['’]?s|that['’]?s|the|it|is|final|correct|real|right|true|actual|new|proper|answer|result|value|number|should"
+    r"|must|be|that|this|was|have|equals|get|say|try)\b[,:]?\s*)+",
     re.IGNORECASE,
 )
 _IS_RIGHT = re.compile(
-    r"(?P<value>[^,:]{1,60}?) (?:is|was) (?:(?:actually|really|in fact|of course) )?(?:(?:the|my) )?(?:right|correct"
+    r"(?P<value>(?:[^:()]|\([^()]{0,60}\)){1,80}?) (?:is|was) (?:(?:actually|really|in fact|of course) )?(?:(?:the"
+    r"|my) )?(?:right|correct"
     r"|real|true|actual|final|better|proper)\b",
     re.IGNORECASE,
 )
@@ -131,13 +133,14 @@ _NOT_WORDS = words(
     "fine right correct ok okay good true "
     "indeed clear done easy over sure yes that this it what checked positive so verified"
 )
+_AFTER_NUMBER = words("is are was were of times plus minus divided more less fewer and or to in for by as at if")
 
 
 def is_taken_back(after: str, answer: str, same: Same) -> bool:
     """Whether `after`, the text behind an answer, takes it back. `same(a, b)`: whether two answers agree."""
     question = False
     for number, (sentence, mark) in enumerate(_sentences(after[:REACH])):
-        asked, question = question, mark == "?"
+        asked, question = question, mark == "?" and sentence != ""
         core, opening = _without_opening(sentence)
         if question:
             if opening.lower().startswith("or") and _says_another(core, answer, same, strong=True):
@@ -197,16 +200,16 @@ def _without_opening(sentence: str) -> tuple[str, str]:
 
 def _says_another(core: str, answer: str, same: Same, strong: bool) -> bool:
     for pattern in (_IN_STEAD, _IS_RIGHT):
-        if (match := pattern.match(core)) and _is_other(match["value"], answer, same):
+        if (match := pattern.match(core)) and is_other(match["value"], answer, same):
             return True
     if not strong:
         return False
     stripped = _OF_IT.match(core)
-    return _is_other(core[stripped.end() :] if stripped else core, answer, same)
+    return is_other(core[stripped.end() :] if stripped else core, answer, same)
 
 
-def _is_other(said: str, answer: str, same: Same) -> bool:
-    """Whether `said` is a value, and not that of `answer`."""
+def is_other(said: str, answer: str, same: Same) -> bool:
+    """Whether `said` is a value, and not that of `answer`. One side of an equation that agrees will do."""
     said = trimmed(_TRAIL.sub("", trimmed(said[:100])))
     if not is_value(said, answer):
         return False
@@ -222,24 +225,17 @@ def agree(a: str, b: str, same: Same) -> bool:
 
 
 def is_value(text: str, like: str = "") -> bool:
-    """Whether `text` is one short value: no prose in it; or a single word, where `like` is one."""
-    if not text or len(text) > 80:
+    """Whether `text` is one short value without prose; or a number with a unit, a word or words, where `like` is such."""
+    if not text or len(text) > 80 + len(like):
         return False
     plain = re.sub(r"\\[A-Za-z]+", " ", text)
-    found = re.findall(r"[A-Za-z]{2,}", plain)
+    found = [word.lower() for word in re.findall(r"[A-Za-z]{2,}", plain)]
     if not found:
         return re.search(r"[A-Za-z0-9]|\\[a-z]", text) is not None
-    alone = re.fullmatch(r"[\W\d_]*[A-Za-z]{2,30}[\W\d_]*", plain) is not None
-    return (
-        alone
-        and re.fullmatch(r"[^\w]*[A-Za-z]{2,30}[^\w]*", like.strip()) is not None
-        and found[0].lower() not in _NOT_WORDS
-    ) or (
-        re.fullmatch(r"-?\d[\d,.]*\s[A-Za-z]{2,15}", plain.strip()) is not None
-        and alone
-        and re.search(r"\d", like) is not None
-        and found[0].lower() not in _AFTER_NUMBER
-    )
-
-
-_AFTER_NUMBER = words("is are was were of times plus minus divided more less fewer and or to in for by as at if")
+    others = [word.lower() for word in re.findall(r"[A-Za-z]{2,}", like)]
+    if len(found) == 1 and len(others) == 1 and not re.search(r"\d", plain):
+        return found[0] not in _NOT_WORDS
+    if len(found) > 1:
+        return len(others) > 1 and 10 * sum(word in others for word in found) >= 6 * len(found)
+    counted = re.fullmatch(r"-?\d[\d,.]*\s[A-Za-z]{2,15}", plain.strip())
+    return counted is not None and re.search(r"\d", like) is not None and found[0] not in _AFTER_NUMBER

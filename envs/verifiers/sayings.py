@@ -11,8 +11,9 @@ import re
 from simko.envs.verifiers.retraction import is_value, trimmed
 
 NOUN = re.compile(
-    r"\b(?P<noun>answers?|ans|antwort|r[eé]ponse|respuesta|risposta|resposta|ответ|result|value|solution|option"
-    r"|choice|lösung)\b|答案|答え|解答|정답|답",
+    r"(?<![A-Za-z])(?P<noun>answers?|ans|antwort|r[eé]ponse|respuesta|risposta|resposta|ответ|result|value|solution"
+    r"|option"
+    r"|choice|lösung)(?![A-Za-z])|答案|答え|解答|정답|답",
     re.IGNORECASE,
 )
 ADJECTIVES = (
@@ -27,18 +28,19 @@ _PHRASE = re.compile(
 )
 _SAYS = re.compile(
     r"(?:\s(?P<of>(?:to|for)\s[^:=.,]{1,60}?)(?=\s?[:=]|\s(?:is|are)\b)|\s?\([^()]{1,40}\)|\s?,\s(?:therefore|then"
-    r"|thus|hence),?)?"
+    r"|thus|hence),?|\s(?:final|finale|correcta|correcte|corretta|correta)(?=\s))?"
     r"\s?(?:(?P<sign>[:：=]|->|→|⇒|⟹|\\(?:Long)?[rR]ightarrow|\s[—–-](?=\s))|\s?(?P<verb>(?:is|are|equals|would be"
     r"|will be|should be|must be|has to be"
-    r"|(?:comes|works) out (?:to be|to|as|at)|turns out to be|becomes|simplifies to|ist|lautet|beträgt|est|es|é|è|是"
-    r"|为|は|は、|은|는)(?![A-Za-z'’])|of\b|as\b))"
-    r"(?:\s?(?:equal to|given by))?\s?(?:[:=]|therefore[,:]?|(?<=\s)(?:simply|just|clearly|thus|then|hence|indeed"
+    r"|(?:comes|works) out (?:to be|to|as|at)|turns out to be|becomes|simplifies to|ist|lautet|beträgt|est|es|é"
+    r"|è)(?![A-Za-z'’])|是|为|は、?|은|는|of\b|as\b))"
+    r"(?:\s?(?:equal to|given by))?\s?(?:[:：=]|therefore[,:]?|(?<=\s)(?:simply|just|clearly|thus|then|hence|indeed"
     r"|exactly|precisely|probably|obviously|definitely|certainly|surely|likely|in fact|actually),?(?!\snot\b))?"
     r"\s*(?P<answer>\S.*)$",
     re.IGNORECASE,
 )
 _IS_THE_ANSWER = re.compile(
-    rf"^(?P<answer>[^,;:]{{1,80}}?)\s(?:is|as)\s(?:(?:therefore|thus|then|hence|indeed|clearly),?\s)?(?:the|our"
+    rf"^(?P<answer>(?:[^,;:()]|\([^()]{{0,60}}\)){{1,80}}?)\s(?:is|as)\s(?:(?:therefore|thus|then|hence|indeed"
+    rf"|clearly),?\s)?(?:the|our"
     rf"|my)\s(?:{ADJECTIVES}\s){{0,3}}answer(?![A-Za-z])(?!\s(?:if|when|unless|to (?:a|an|another|some|the (?:other"
     rf"|first|previous)))\b)(?P<tail>.*)$",
     re.IGNORECASE,
@@ -53,7 +55,8 @@ _CONNECTED = re.compile(
 )
 _LEADS = re.compile(
     r"(?:^|[,:;.)\]$—–→⇒∴>✅，：]|\b(?:that|so|thus|hence|therefore|then|and|means|see|conclude|finally|now|is|because"
-    r"|since|donc|que|dass))\s*$",
+    r"|since|donc|que|dass|(?:i|we) (?:can )?(?:think|believe|know|find|get|have|see|say|deduce|conclude"
+    r"|obtain)))\s*$",
     re.IGNORECASE,
 )
 _GIVES = re.compile(
@@ -94,7 +97,8 @@ _REASON = re.compile(
 )
 _SENTENCE_END = re.compile(
     r"(?<![ap]\.m\.)(?<![ap]\. m\.)(?<=[.!?。！？])(?:\s+(?=[A-Za-z\[(\"“*])|(?<=[。！？]))|(?<=[\d$}\])])(?:\*\*|\*"
-    r"|\$)?[;—–]\s?(?=\w)|(?<=[\d$}\])]),?\s(?=but\s)"
+    r"|\$)?[;—–]\s?(?=\w)|(?<=[\d$}\])]),\s(?=but\s)"
+    r"|(?<=[\w$}\])]),?\s(?=(?:which\s(?:is|was)\s(?:not|wrong|incorrect|false)|no\swait|no,|wait,)(?:\b|\s))"
 )
 
 
@@ -134,11 +138,8 @@ def _may_say(lead: str, noun: str, match: re.Match[str]) -> bool:
     lead = lead[: len(lead) - len(lead[-80:]) + phrase.start()] if phrase else lead
     verb = (match["verb"] or "").lower()
     if verb in ("of", "as"):
-        return (
-            _GIVES.search(lead) is not None
-            and re.match(r"[-+$\\(\d*]", match["answer"]) is not None
-            and not _UNSURE.search(lead)
-        )
+        value = re.match(r"[-+$\\(\d*]", match["answer"]) is not None or is_value(trimmed(match["answer"]))
+        return _GIVES.search(lead) is not None and value and not _UNSURE.search(lead)
     connected = _CONNECTED.match(lead)
     rest = lead[connected.end() if connected else 0 :].strip(" *_")
     if not rest:
@@ -169,7 +170,8 @@ def stated(answer: str) -> str:
 
 def bare(answer: str) -> str:
     """What follows "the answer is", without a reason behind it and without closing marks."""
-    answer = _REASON.sub("", answer).strip()
+    answer = answer.strip()
+    answer = _REASON.sub("", answer[:-1] if answer[-2:-1] not in ".\\" and answer[-1:] in ".。" else answer).strip()
     answer = re.sub(r"^[:*_`\s]+|[*_`\s]+$", "", answer)
     if (answer[-1:] in ".。" and answer[-2:] != "..") or answer[-2:] in ("$!", "*!"):  # 42! may be a factorial
         answer = answer[:-1]

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from simko.envs.verifiers.retraction import is_value, trimmed
 from simko.envs.verifiers.sayings import ADJECTIVES, IT_IS, NOUN, bare, first_sentence, said, stated
 
 MAX_LINE = 1_000
@@ -32,15 +33,17 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 _HEADING = re.compile(
-    rf"^(?:the\s|our\s|my\s)?(?:{ADJECTIVES}\s){{0,3}}(?:answer|ans|result|solution|答案)(?:\s(?:is|are|equals"
+    rf"^(?:the\s|our\s|my\s)?(?:{ADJECTIVES}\s){{0,3}}(?:answer|ans|(?<=final\s)(?:result|solution)|答案)(?:\s(?:is"
+    rf"|are|equals"
     rf"|to\s[^:.]{{1,40}}))?(?:\s(?:therefore|thus|then))?[\s:：=]{{0,4}}$",
     re.IGNORECASE,
 )
 _IN_COMMAND = re.compile(
-    r"\\(?:textbf|text|emph|underline|textit|mathbf|textsc|mathrm|bf|(?:sub)*section\*?"
-    r"|paragraph\*?)\s?\{([^{}]{0,60}(?:answer|result)[^{}]{0,80})\}",
+    r"\\(?:textbf|text|emph|underline|textit|mathbf|textsc|mathrm|bf|(?:sub)*section\*?|paragraph\*?)\s?"
+    r"\{(?=[^{}]{0,60}(?:answer|result))((?:[^{}]|\{[^{}]{0,80}\}){0,160})\}",
     re.IGNORECASE,
 )
+_BOLD_END = re.compile(r"(?<=[\w$)}])\*\*(?=\s+[A-Z])")
 _MARKUP = re.compile(
     r"(?<![\w)}\]])(?:\*\*|__)|(?:\*\*|__)(?![\w({\[\\])|</?(?:b|strong|em|i|u|p|h[1-6]|span|div|center|mark|li"
     r"|font)(?:\s[^<>]{0,60})?>|<br\s?/?>|`|\\(?:noindent|bigskip|medskip|smallskip|newline)(?![A-Za-z])",
@@ -73,7 +76,7 @@ def statements(text: str) -> list[Statement]:
             found.append(Statement("<answer>"))  # a last one that was cut off
         text = _TAG.sub(lambda m: " " * len(m[0]), text)
     found += _in_lines(text)
-    plain = [s for s in found if not _NEGATED.match(s.answer)]
+    plain = [s for s in found if not _NEGATED.match(s.answer) and not s.answer.endswith("?")]
     last = {s.answer: s for s in plain or found if s.answer}  # of those that say the same the last one counts
     return list(last.values())
 
@@ -141,11 +144,7 @@ def _of_line(line: str, below: list[str]) -> list[tuple[str, str]]:
         answer, end = match["answer"].strip(), not any(other.strip() and not _HASHES.match(other) for other in below)
         if not _HEADING.match(plain_line(answer)) and not NOUN.search(answer):
             first, rest = first_sentence(answer)
-            return (
-                [(stated(first), rest)]
-                if end or (not _STEP.match(plain_line(answer)) and re.match(r"[-+\d$\\(.£€\[]", answer))
-                else []
-            )
+            return [(stated(first), rest)] if end or _is_result(answer) else []
     line = plain_line(line)
     if _HEADING.match(line):
         return [(_below(below), "")]
@@ -158,19 +157,23 @@ def _of_line(line: str, below: list[str]) -> list[tuple[str, str]]:
     return found
 
 
+def _is_result(text: str) -> bool:
+    """Whether what stands behind `####` is a result rather than a heading."""
+    if _STEP.match(plain_line(text)):
+        return False
+    return re.match(r"[-+\d$\\(.£€\[]", text) is not None or is_value(trimmed(text))
+
+
 def plain_line(line: str) -> str:
     """A line without list marks, numbers, emphasis and the commands around its words."""
-    line = _MARKUP.sub("", _IN_COMMAND.sub(r"\1", line)).strip()
+    line = _MARKUP.sub("", _BOLD_END.sub(".", _IN_COMMAND.sub(r"\1", line))).strip()
     for _ in range(4):
         before = line
         line = _LABEL.sub("", _JUNK.sub("", line))
         if line == before:
             break
-    return (
-        re.sub(r"^[\s$\[({\\]{0,4}(?=[A-Za-z]{3})", "", line)
-        if line[:1] in "$\\[(" and not re.match(r"\\[A-Za-z]", line)
-        else line
-    )
+    line = line.rstrip(" #") if line.endswith("#") else line
+    return re.sub(r"^(?:\$\$?|\\[\[(]|[\[({]){1,2}\s*(?=[A-Za-z]{3})", "", line)
 
 
 def whole(text: str) -> str:
@@ -182,6 +185,8 @@ def whole(text: str) -> str:
         text,
     ):
         return match[1]
+    if text[:1] == "=" and is_value(text[1:].strip()):
+        return text[1:].strip()
     if len(text) <= 200 and (match := IT_IS.match(text)):
         return bare(match["answer"])
     return text

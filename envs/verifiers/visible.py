@@ -44,7 +44,7 @@ _GONE = re.compile(
     r"\\(?:[xb]?cancel|sout|st|xout|[hv]?phantom|textcolor\s?\{\s?white\s?\}|color\s?\{\s?white\s?\})\s?\{"
 )
 _TEX_COMMENT = re.compile(
-    r"(?:^[ \t]*|(?<=[.,;:!?}\]][ \t])|(?<=[A-Za-z]{2}[ \t])|(?<=\\\\)[ \t]?|(?<=\\\][ \t]))%(?!\s?\d)[^\n]*",
+    r"^[ \t]*%[^\n]*|(?:(?<=[.,;:!?}\]][ \t])|(?<=[A-Za-z]{2}[ \t])|(?<=\\\\)[ \t]?|(?<=\\\][ \t]))%(?!\s?\d)[^\n]*",
     re.MULTILINE,
 )
 _PAIRS = (
@@ -119,8 +119,8 @@ def visible(response: str, limit: int) -> str:
     text = without_thinking(response)[-limit:]
     for opening, closing in _PAIRS:
         text = _without(text, opening, closing)
-    if "</s>" in text[:-10]:  # struck out, where it is not the mark of the text's beginning
-        text = text[:3] + _without(text[3:], "<s>", "</s>")
+    if "<s>" in text[1:] and "</s>" in text:  # struck out, where it is not the mark of the text's beginning
+        text = text[:1] + _without(text[1:], "<s>", "</s>")
     if "```" in text:
         text = _without_programs(text)
     if "<" in text or "[" in text:
