@@ -1,12 +1,11 @@
 """The verifier of Countdown: is this an expression that uses the given numbers once each and reaches the target?
 
-The text is never evaluated by Python: it is cut to a short length and an allow-list of characters, parsed to a syntax
-tree, and our own walk computes it in exact rational arithmetic over an allow-list of nodes.
+Python neither evaluates nor compiles the text: it is cut to a short length and an allow-list of characters, and computed
+here in exact rational arithmetic.
 """
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from fractions import Fraction
@@ -27,6 +26,7 @@ _COMMANDS = (
 )
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _ALLOWED = re.compile(r"[0-9+\-*/() ]+")
+_TOKEN = re.compile(r"[0-9]+|[-+*/()]")
 _WHOLE = re.compile(r"(?=.*[0-9])[0-9+\-*/() =]+")
 
 
@@ -73,33 +73,46 @@ def evaluate(text: str) -> tuple[Fraction, list[int]]:
         deepest = max(deepest, depth)
     if depth != 0 or deepest > MAX_DEPTH:
         raise _MalformedError(text[:80])
-    try:
-        tree = ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, RecursionError, MemoryError) as error:
-        raise _MalformedError(text[:80]) from error
-    numbers: list[int] = []
-    return _walk(tree.body, numbers), sorted(numbers)
+    tokens = _TOKEN.findall(text)
+    if any(len(token) > 1 and token[0] == "0" for token in tokens):
+        raise _MalformedError(text[:80])
+    value, end = _sum(tokens, 0)
+    if end < len(tokens):
+        raise _MalformedError(text[:80])
+    return value, sorted(int(token) for token in tokens if token.isdigit())
 
 
-def _walk(node: ast.expr, numbers: list[int]) -> Fraction:
-    match node:
-        case ast.Constant(value=int() as value) if type(value) is int:
-            numbers.append(value)
-            return Fraction(value)
-        case ast.UnaryOp(op=ast.USub(), operand=operand):  # reaches no positive target that + - * / do not
-            return -_walk(operand, numbers)
-        case ast.BinOp(left=left, op=operator, right=right):
-            a, b = _walk(left, numbers), _walk(right, numbers)
-            match operator:
-                case ast.Add():
-                    return a + b
-                case ast.Sub():
-                    return a - b
-                case ast.Mult():
-                    return a * b
-                case ast.Div():
-                    return a / b
-    raise _MalformedError(type(node).__name__)
+def _sum(tokens: list[str], at: int) -> tuple[Fraction, int]:
+    value, at = _product(tokens, at)
+    while at < len(tokens) and tokens[at] in "+-":
+        term, after = _product(tokens, at + 1)
+        value = value + term if tokens[at] == "+" else value - term
+        at = after
+    return value, at
+
+
+def _product(tokens: list[str], at: int) -> tuple[Fraction, int]:
+    value, at = _factor(tokens, at)
+    while at < len(tokens) and tokens[at] in "*/":
+        factor, after = _factor(tokens, at + 1)
+        value = value * factor if tokens[at] == "*" else value / factor
+        at = after
+    return value, at
+
+
+def _factor(tokens: list[str], at: int) -> tuple[Fraction, int]:
+    sign = 1
+    while at < len(tokens) and tokens[at] == "-":  # reaches no positive target that + - * / do not
+        sign, at = -sign, at + 1
+    token = tokens[at] if at < len(tokens) else ""
+    if token == "(":
+        value, at = _sum(tokens, at + 1)
+        if at >= len(tokens) or tokens[at] != ")":
+            raise _MalformedError(token)
+        return sign * value, at + 1
+    if not token.isdigit():
+        raise _MalformedError(token)
+    return Fraction(sign * int(token)), at + 1
 
 
 def split_target(answer: str) -> tuple[str, str | None]:

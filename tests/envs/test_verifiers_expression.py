@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from fractions import Fraction
 
@@ -218,3 +220,18 @@ def test_length_and_depth_limits_are_reachable() -> None:
     assert evaluate("1" + "+1" * ((MAX_EXPRESSION - 1) // 2))[0] == 100
     with pytest.raises(ValueError):
         evaluate("1" + "+1" * (MAX_EXPRESSION // 2))
+
+
+def test_python_is_not_asked() -> None:
+    """No answer makes Python compile anything, not even to a syntax tree: an audit hook would call that an execution."""
+    program = (
+        "import sys; from simko.envs import grade\n"
+        'gold = \'{"numbers": [2, 3, 7], "target": 42}\'\n'
+        "assert grade('2*3*7', gold, 'expression').correct\n"
+        "def hook(event, arguments):\n    assert event not in ('compile', 'exec', 'import', 'open'), (event, arguments)\n"
+        "sys.addaudithook(hook)\n"
+        "for text in ('7*(2*3)', '9**9**9', '42', '(2+3', '+-+-42', '[[42]]', '{7*6}', '2*3*7 = 42', '1 2', '2//3'):\n"
+        "    print(grade(text, gold, 'expression').outcome)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["correct", *["incorrect"] * 6, "correct", *["incorrect"] * 2], done.stderr
