@@ -81,7 +81,7 @@ class Rescue:
 
     def _note_end(self, error: BaseException) -> None:
         """How the run ended, in a manifest that says that it is running: after a `kill -9` it still does."""
-        if self._run.manifest().get("status") != "running":
+        if not self._training or self._run.manifest().get("status") != "running":
             return  # not begun, or finished and being evaluated
         stopped = isinstance(error, KeyboardInterrupt)
         said = str(error) if stopped or isinstance(error, UserError) else f"{type(error).__name__}: {error}"

@@ -239,3 +239,13 @@ def test_nothing_grows_over_hundreds_of_steps(tmp_path: Path, monkeypatch: pytes
     (rss, *before), (rss_after, *after) = seen[150], seen[300]
     assert after == before
     assert rss_after - rss < 16 * 2**20
+
+
+def test_a_resume_that_is_refused_leaves_the_manifest_as_it_was(tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run", 1)
+    run.write_manifest({"status": "running"})  # as after kill -9
+    before = (run.path / "manifest.json").read_bytes()
+    run.metrics_path.write_text("{}\n")
+    with pytest.raises(UserError, match=r"metrics\.jsonl, line 1: damaged"):
+        resumed(run.path)
+    assert (run.path / "manifest.json").read_bytes() == before
