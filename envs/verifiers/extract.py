@@ -1,10 +1,9 @@
 r"""Which part of a response is its final answer: the one policy that all bundled verifiers share.
 
-1. The thinking part is dropped: `<think>...</think>` (or thinking, thought, reasoning, scratchpad, `[THINK]`), or everything
-   up to a closing tag whose opening stood in the prompt. After an opening that is never closed there is no answer.
-2. If there is a `\boxed{...}` (or `\fbox{...}`; braces must balance), the boxes are the answers.
-3. Else, if there are final-answer statements, those are: a line `Answer: 42` or `Final answer: 42` (bold or not),
-   `#### 42`, `<answer>42</answer>`, a sentence `(So) the (final) answer is 42.`, or the line below a heading `Final answer`.
+1. What a reader does not see is dropped (`visible`): thinking, other channels, comments, struck-out text, programs.
+2. If there is a `\boxed{...}` (or `\fbox`, `\framebox`; braces must balance), the boxes are the answers; not those to fill in,
+   supposed, asked about or quoted (`context`).
+3. Else, if there are final-answer statements (`statements`, `sayings`), those are.
 4. Else the whole response, where it is one short line and nothing but an answer.
 
 `narrowed("boxed" | "final" | "whole")` makes step 2, 3 or 4 the only one, for verifiers called inside it; what the others
@@ -12,10 +11,11 @@ would have found does not count then, for or against.
 
 Boxes with nothing between them but a comma, "and" or "or" are one list: `\boxed{1}, \boxed{2}` says `1, 2`. Several answers
 count only where they are all the same; two that differ are a **conflict**, which is incorrect: guessing twice must not pay.
-A box that is negated, cut off, or bound to something outside it (`not \boxed{42}`, `\ne \boxed{42}`, `-\boxed{42}`,
-`\boxed{42}_5`) is a conflict, too, and so is a value on a final-answer line that differs from a boxed one.
+A box that is cut off or bound to something outside it (`-\boxed{42}`, `\boxed{42}_5`), one that is negated with no other left, an
+answer that is taken back behind it (`retraction`), and a value on a final-answer line that differs from a boxed one are
+conflicts, too.
 
-The response is cut to its last `MAX_RESPONSE` characters first, and no pattern backtracks beyond its line.
+The response is cut to its last `MAX_RESPONSE` characters once its thinking is gone, and no pattern backtracks beyond its line.
 """
 
 from __future__ import annotations
