@@ -150,3 +150,39 @@ def test_a_child_that_an_environment_forked_does_not_keep_the_lock(tmp_path: Pat
         os.waitpid(child, 0)
         for handle in (reader, heard, says):
             os.close(handle)
+
+
+def test_the_disk_has_a_content_before_its_name_and_then_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a power cut asks for; nothing else in the tests notices when it is left out."""
+    events: list[tuple[str, str]] = []
+    fsync, replace, rename = os.fsync, Path.replace, Path.rename
+
+    def synced(handle: int) -> None:
+        events.append(("sync", Path(os.readlink(f"/proc/self/fd/{handle}")).name))
+        fsync(handle)
+
+    def named(real: Any) -> Any:
+        def move(self: Path, target: Path) -> Path:
+            events.append(("name", Path(target).name))
+            return real(self, target)
+
+        return move
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", named(replace))
+    monkeypatch.setattr(Path, "rename", named(rename))
+    write_atomically(tmp_path / "a", "content")
+    assert events == [("sync", ".a.writing"), ("name", "a"), ("sync", tmp_path.name)]
+    events.clear()
+    append(tmp_path / "a", b"more")
+    assert events == [("sync", "a")]
+    events.clear()
+    scratch = tmp_path / ".f.writing"
+    (scratch / "inner").mkdir(parents=True)
+    (scratch / "inner" / "x").write_text("x")
+    replace_folder(scratch, tmp_path / "f")
+    named_at = events.index(("name", "f"))
+    assert {("sync", "x"), ("sync", "inner"), ("sync", ".f.writing")} <= set(events[:named_at])
+    assert ("sync", tmp_path.name) in events[named_at:]
