@@ -19,6 +19,8 @@ _NEGATION = re.compile(
     r"(?:\bnot|n't|\bcannot|\bnever|\bneither|\bnor|\bthan|\b(?:any|every)(?:thing)?\s(?:but|except)"
     r"|\blet|\brul(?:e|es|ed|ing) out|\\neq?|\\not\s?=?|≠|\s!=)"
     r"(?:\s(?:equal\sto|equal|simply|just|be|the|answer|exactly))*[\s:$({\[\\,]*$"
+    r"|\b(?:should|must|may|shall|do|does|will|would|can)(?:\snot|n['’]t)\s(?:\w+\s){0,3}[:$({\[\\]*$"
+    r"|\b(?:mistake|wrong|false|incorrect|error|tempted|tempting)\s(?:to|that)\b[^.,;\n]{0,40}$"
     r"|\b(?:wrong|incorrect|false)\s(?:final\s)?(?:answer|result|solution|value)\b[^.\n]{0,30}$"
     r"|\b(?:minus|negative|twice"
     r"|(?:half|double|thrice|(?:square|cube)(?:\sroot)?)(?:\sof)?|opposite of|reciprocal of)[\s$(]{1,4}$",
@@ -66,7 +68,8 @@ _ONLY = re.compile(
     r"|(?:is|was|would be) (?:what|the \w+ (?:that )?)\s?(?:someone|somebody|a student|one|you|people|others|many"
     r"|they|he|she)\b"
     r"|(?:would|could|might|may) (?:be|have been|only be|hold|work|do|look)[^.\n]{0,40}\b(?:if|unless)\b)"
-    r"|[\s$)\]\\}\"'”’*]{0,8},?\s(?:if|unless|provided|assuming|depending)\b[^.\n]{0,120}\b(?:otherwise|else|but|if"
+    r"|[\s$)\]\\}\"'”’*]{0,8},?\s(?:if(?!\sand only)|unless|provided|assuming"
+    r"|depending)\b[^.\n]{0,120}\b(?:otherwise|else|but|if"
     r"|depend\w*)\b"
     r"|[\s$)\]\\}*]{0,8}[,;]?\s(?:otherwise|or else)\b",
     re.IGNORECASE,
@@ -77,6 +80,12 @@ _ASKS = re.compile(
     r"|what|why|how|isn't|maybe|perhaps)\b[^.!\n]*$",
     re.IGNORECASE,
 )
+_WOULD = re.compile(
+    r"^(?:but |and |so |or |then )?(?:if|were|had|should"
+    r"|suppose)\b[^\n]{0,160}\bwould\b[^,;\n]{0,40}$",
+    re.IGNORECASE,
+)
+_WERE = re.compile(r"[\s$)\]\\}*]{0,8},?\s(?:if|unless)\b[^.\n]{0,60}\bwere\b", re.IGNORECASE)
 _POSSIBLY = re.compile(
     r"\b(?:(?:it|this|that|the (?:\w+ )?answer) (?:could|might|may) (?:also |well |then )?be)[\s:$({\[\\]*$",
     re.IGNORECASE,
@@ -130,6 +139,8 @@ def is_supposed(text: str, start: int, end: int) -> bool:
     ):
         return True
     if _ASKED.match(text, end) and _ASKS.match(plain):
+        return True
+    if _WOULD.match(plain) or _WERE.match(text[end : end + REACH]):
         return True
     return _ONLY.match(text[end : end + REACH]) is not None
 

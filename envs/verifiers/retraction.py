@@ -23,14 +23,16 @@ _BREAK = re.compile(
     r"(?P<mark>[.!?…。！？])+(?=[\s\"'”’)\]}*_$\\]|$)[\s\"'”’)\]}*_$]*|\n+|[;—–]|\s-+\s|(?<=\S)\s?,\s(?=(?:but|wait|no"
     r"|hmm|oops|sorry|actually|which|although|though)\b)"
 )
-_LEAD = re.compile(r"(?:[\s*_>#\"'“”‘’`$.,:;)\]}|~—–…]|\\[\[\](),;! ]|-\s|\((?=[A-Za-z]{2}))+")
+_LEAD = re.compile(r"(?:[\s*_>#\"'“”‘’`$.,:;)\]}|~—–…]|\\[\[\](),;! ]|-\s|\((?=[A-Za-z]{2}|[^(),]{1,20}\s[a-z]{2}))+")
 _MARKS = " \t\n*_>#\"'“”‘’`$.,:;|~-—–…"
 _OPENING = re.compile(
     r"(?:(?:but|or|and|so|oh|hm+|uh+|um+|oops|whoops|ah+|argh|sorry|wait|no|nope|nah|actually|hold on|hang on"
     r"|however|well|yes"
     r"|ok(?:ay)?|alas|unfortunately|in fact|on reflection|come to think of it|oh no|i mean|rather|instead|correction"
     r"|edit|erratum"
-    r"|update|p\.?\s?s|yikes|damn|stop|looking again|checking again|thinking again|let me (?:correct|fix) (?:that"
+    r"|update|p\.?\s?s|note(?: that)?(?=:?\s(?:the|this|my)\b)|yikes|damn|stop|looking again|checking again"
+    r"|thinking again|let me (?:correct"
+    r"|fix) (?:that"
     r"|this|it|myself)"
     r"|i(?: now| just)? (?:realize|realise|notice|see|think|believe|fear|am afraid|should say|must say|am sorry"
     r"|admit)(?: now)?(?: that)?"
@@ -60,7 +62,7 @@ _THIS = (
     r"|statement|claim)(?: (?:above|i gave|of mine|i got|given|there))?|\$?-?\d[\d,.]*\$?|what i (?:said|wrote))"
 )
 _ADVERB = (
-    r"(?:(?:clearly|actually|obviously|certainly|definitely|surely|simply|just|probably|likely|of course"
+    r"(?:(?:clearly|actually|obviously|certainly|definitely|surely|simply|just|only|merely|probably|likely|of course"
     r"|plainly|quite|all|completely|totally|entirely|in fact|indeed|also) ){0,2}"
 )
 _IS = (
@@ -97,8 +99,9 @@ _TAKES_BACK = re.compile(
     r"|(?:wrong|incorrect|false|not|not really|not quite|no|nope|nah|not so|not true|not it)[.!]*\s*$"
     r"|i (?:do(?:n['’]t| not)) (?:actually |really )?(?:know|think so|think (?:that|this|it)(?:['’]s| is)? (?:right"
     r"|correct|it|the answer)|believe (?:that|this|it)(?:['’]s| is) \w+)\s*$"
-    r"|i can(?:['’]t|not| not) (?:answer|solve|say|tell|decide|give)\b|(?:the|my) answer is (?:unknown|unclear"
-    r"|something else|different|not\b))",
+    r"|i can(?:['’]t|not| not) (?:answer|solve|say|tell|decide|give)\b|(?:check|test"
+    r"|verification)[:,]?\s(?:it\s)?fail(?:s|ed)|fails\b|(?:the|my) answer is (?:unknown|unclear"
+    r"|something else|different|not\b(?!\s\$?[-\d\\(]))|(?:the|my) answer (?:is not|isn['’]t) (?P<denied>.+))",
     re.IGNORECASE,
 )
 _IN_STEAD = re.compile(
@@ -114,14 +117,15 @@ _IN_STEAD = re.compile(
     re.IGNORECASE,
 )
 _OF_IT = re.compile(
-    r"(?:(?:it['’]?s|that['’]?s|the|it|is|final|correct|real|right|true|actual|new|proper|answer|result|value|number|should"
+    r"(?:(?:it['’]?s|that['’]?s|the|it|is|final|correct|real|right|true|actual|new|proper|answer|result|value|number"
+    r"|should"
     r"|must|be|that|this|was|have|equals|get|say|try)\b[,:]?\s*)+",
     re.IGNORECASE,
 )
 _IS_RIGHT = re.compile(
     r"(?P<value>(?:[^:()]|\([^()]{0,60}\)){1,80}?) (?:is|was) (?:(?:actually|really|in fact|of course) )?(?:(?:the"
     r"|my) )?(?:right|correct"
-    r"|real|true|actual|final|better|proper)\b",
+    r"|real|true|actual|final|better|proper|also (?:possible|correct|valid|right))\b",
     re.IGNORECASE,
 )
 _TRAIL = re.compile(
@@ -152,7 +156,13 @@ def is_taken_back(after: str, answer: str, same: Same) -> bool:
             continue
         if asked and re.match(r"no\b", sentence, re.IGNORECASE):  # it answers the question
             continue
-        if _TAKES_BACK.match(core) and not (asked and len(core) < 12):
+        found = _TAKES_BACK.match(core)
+        if found and found["denied"]:
+            if same(trimmed(found["denied"]), answer):
+                return True
+            continue
+        subject = re.match(r"\$?(-?\d[\d,.]*)\$?\s", core)  # 41 is wrong
+        if found and not (asked and len(core) < 12) and (subject is None or same(subject[1], answer)):
             return True
         if _says_another(core, answer, same, strong=number < 3 and _STRONG.search(opening) is not None):
             return True

@@ -97,7 +97,7 @@ _REASON = re.compile(
 )
 _SENTENCE_END = re.compile(
     r"(?<![ap]\.m\.)(?<![ap]\. m\.)(?<=[.!?。！？])(?:\s+(?=[A-Za-z\[(\"“*])|(?<=[。！？]))|(?<=[\d$}\])])(?:\*\*|\*"
-    r"|\$)?[;—–]\s?(?=\w)|(?<=[\d$}\])]),\s(?=but\s)"
+    r"|\$)?[;—–]\s?(?=\w)|(?<=[\d$}\])])\s[—–]\s(?=[A-Za-z]{2})|(?<=[\d$}\])]),\s(?=but\s)"
     r"|(?<=[\w$}\])]),?\s(?=(?:which\s(?:is|was)\s(?:not|wrong|incorrect|false)|no\swait|no,|wait,)(?:\b|\s))"
 )
 
@@ -136,6 +136,13 @@ def _may_say(lead: str, noun: str, match: re.Match[str]) -> bool:
     if noun in ("option", "choice") and not re.search("correct|right|best|final|answer", adjectives):
         return False
     lead = lead[: len(lead) - len(lead[-80:]) + phrase.start()] if phrase else lead
+    if match["of"] and re.search(
+        r"\b(?:different|another|other|previous|first|wrong|old"
+        r"|part)\b",
+        match["of"],
+        re.IGNORECASE,
+    ):
+        return False
     verb = (match["verb"] or "").lower()
     if verb in ("of", "as"):
         value = re.match(r"[-+$\\(\d*]", match["answer"]) is not None or is_value(trimmed(match["answer"]))
@@ -170,7 +177,7 @@ def stated(answer: str) -> str:
 
 def bare(answer: str) -> str:
     """What follows "the answer is", without a reason behind it and without closing marks."""
-    answer = answer.strip()
+    answer = re.sub(r"\s*[\u2600-\u27bf\U0001f300-\U0001faff]+$", "", answer.strip())
     answer = _REASON.sub("", answer[:-1] if answer[-2:-1] not in ".\\" and answer[-1:] in ".。" else answer).strip()
     answer = re.sub(r"^[:*_`\s]+|[*_`\s]+$", "", answer)
     if (answer[-1:] in ".。" and answer[-2:] != "..") or answer[-2:] in ("$!", "*!"):  # 42! may be a factorial

@@ -10,6 +10,11 @@ from simko.envs.verifiers.math import quick_equal
 from simko.envs.verifiers.retraction import is_taken_back, is_value
 
 TAKEN_BACK = [
+    " Note: the boxed value is wrong.",
+    " This is only a placeholder.",
+    " The answer is not 42.",
+    " (43 is also possible)",
+    " Check: fails.",
     " Actually, (5, 3).",
     " Actually, it is -42.",
     " (Wait, that is wrong.)",
@@ -65,6 +70,8 @@ TAKEN_BACK = [
     " It could also be 43.",
 ]
 HARMLESS = [
+    " 41 is wrong.",
+    " The answer is not 41 because order matters.",
     " This is because 6*7=42.",
     " I checked it, and nothing is wrong.",
     " Wait, let me check. Yes.",
