@@ -26,7 +26,7 @@ STAGES: list[set[str]] = [
     | {"simko.plan", "simko.planner", "simko.shapes", "simko.lookup"}
     | {"simko.micro_batch", "simko.matrices", "simko.finite", "simko.metrics", "simko.schedule", "simko.grading"},
     {"simko.step", "simko.faults", "simko.verdicts", "simko.resume", "simko.records", "simko.snapshot", "simko.leaving"}
-    | {"simko.checkpoint", "simko.build", "simko.fit", "simko.preflight", "simko.journal"}
+    | {"simko.checkpoint", "simko.build", "simko.fit", "simko.fastest", "simko.preflight", "simko.journal"}
     | {"simko.target", "simko.evaluate", "simko.report", "simko.rescore"},
     {"simko.train"},
     {"simko.cli", "simko.__main__"},
