@@ -87,3 +87,13 @@ def test_on_a_gpu_that_is_not_the_current_one() -> None:
     ids = torch.zeros(5, dtype=torch.long, device="cuda:1")
     token_statistics(hidden, model.lm_head.weight.detach(), ids).logp.sum().backward()
     assert torch.isfinite(hidden.grad).all()
+
+
+@torch.no_grad()
+def test_a_graph_reads_up_to_its_own_token_where_its_length_steps() -> None:
+    model = random_model().double()
+    plain, graphed = Slots(model, 2, 300), Slots(model, 2, 300, True, Recording())
+    for slots in (plain, graphed):
+        slots.start([tuple(range(2, 103)) + tuple(range(2, 28))])  # 127 tokens
+    for token in (5, 6, 7):
+        assert torch.allclose(graphed.step(torch.tensor([token])), plain.step(torch.tensor([token])), atol=1e-9)
