@@ -75,6 +75,8 @@ def admit(text: str, relation: bool = False) -> str | None:
         if token[0].isdigit() or token[0] == ".":
             if before[-1:].isdigit() or (before in ("}", ")") and token[0] == "."):
                 return None  # two numbers side by side: a product, a mixed number or a slip
+            if before == "{" and i > 1 and tokens[i - 2][-1].isdigit():
+                return None  # 2{3} is printed as 23
             out.append(token if "." not in token else _as_fraction(token))
         elif token == "_" and (before[-1:].isdigit() or before in (")", "}", "", "^")):
             return None  # a number with a base: 42_5 is not 42
@@ -134,6 +136,8 @@ def _sizes_ok(tokens: list[str]) -> bool:
                 budget *= max(1.0, n)
         elif token == "!":
             before = tokens[i - 1] if i else ""
+            if before == ")" and _is_small_sum(tokens, i):
+                continue
             if not (before.isalpha() or (before.isdigit() and int(before) <= MAX_FACTORIAL)):
                 return False
         elif token == "\\binom":
@@ -143,6 +147,17 @@ def _sizes_ok(tokens: list[str]) -> bool:
             if any(t.isdigit() and int(t) > MAX_BINOMIAL for t in group) or not _NOT_IN_BINOMIAL.isdisjoint(group):
                 return False
     return budget <= MAX_EXPONENT
+
+
+def _is_small_sum(tokens: list[str], end: int) -> bool:
+    """Whether what is in the parentheses before `end` is a sum of letters and small numbers: `(n-1)!`, `(2n)!`."""
+    start = end - 2
+    while start >= 0 and (tokens[start] in "+-" or tokens[start].isalpha() or tokens[start].isdigit()):
+        if tokens[start].isdigit() and int(tokens[start]) > MAX_FACTORIAL // 10:
+            return False
+        start -= 1
+    inside = tokens[start + 1 : end - 1]
+    return start >= 0 and tokens[start] == "(" and 0 < len(inside) <= 7 and any(token.isalpha() for token in inside)
 
 
 def _argument(tokens: list[str], at: int) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 r"""Admitted text as a tree, where there is one way to read it.
 
-The reader is for the fast path (`algebra`): what it cannot read for sure (`1/2x`, `\sin 2x`, `2\frac{1}{3}`, `f(x)`,
+The reader is for the fast path (`algebra`): what it cannot read for sure (`1/2x`, `\sin xy`, `f(x)`,
 `|a|b|c|`) is `None`, and is left to math-verify. It recurses as deep as the text nests, which `allowlist` has capped.
 """
 
@@ -9,19 +9,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from math import comb, factorial
 
 from simko.envs.verifiers.allowlist import FUNCTIONS, GREEK
-
-MAX_FACTORIAL = 20
-MAX_CHOOSE = 60
 
 _TOKEN = re.compile(r"\\[A-Za-z]+|\d+|\S")
 _MIXED = re.compile(r"\\frac \{ (\d+) \} \{ (\d+) \}")
 _TIMES = ("\\cdot", "\\times", "*")
 _OVER = ("/", "\\div")
-_ENDS = (")", "}", "]", "\\rfloor", "")
-_AFTER_BARE = (*_ENDS, "+", "-", "|", *_TIMES)  # what may follow the argument of a function without parentheses
+_ENDS = (")", "}", "]", "\\rfloor", "\\rceil", "")
+_AFTER_BARE = (
+    *_ENDS,
+    "+",
+    "-",
+    "|",
+    *_TIMES,
+    *(f"\\{name}" for name in FUNCTIONS),
+)  # what may follow the argument of a function without parentheses
 _CALLED = frozenset("fghFGHPQ")  # letters that call what follows in parentheses
 
 
@@ -33,6 +36,9 @@ class Node:
     parts: tuple[Node, ...] = ()
     value: Fraction = Fraction(0)
     name: str = ""
+
+
+_INVERSE = Node("product", (Node("number", value=Fraction(-1)), Node("number", value=Fraction(1))))
 
 
 class _UnclearError(Exception):
@@ -116,12 +122,12 @@ class _Reader:
         base = self.base(first)
         if self.peek() == "!":
             self.take()
-            if base.kind != "number" or base.value.denominator != 1 or not 0 <= base.value <= MAX_FACTORIAL:
+            if self.peek() == "!" or (base.kind == "number" and not token.isdigit()) or token == "\\frac":
                 raise _UnclearError
-            base = number(factorial(int(base.value)))
+            base = Node("factorial", (base,))
         if self.peek() != "^":
             return base
-        if token[1:] in FUNCTIONS or token == "\\frac":
+        if (token[1:] in FUNCTIONS and self.tokens[self.at - 1] != ")") or token == "\\frac":
             raise _UnclearError
         self.take()
         if self.peek() == "{":
@@ -162,13 +168,17 @@ class _Reader:
             inside = self.sum()
             self.take("\\rfloor")
             return Node("floor", (inside,))
+        if token == "\\lceil":
+            inside = self.sum()
+            self.take("\\rceil")
+            return Node("ceil", (inside,))
         if token == "\\frac":
             return Node("quotient", (self.group("{", "}"), self.group("{", "}")))
         if token == "\\sqrt":
             return self.root()
         if token == "\\binom":
             return self.choose()
-        if token[1:] in FUNCTIONS and token != "\\log":
+        if token[1:] in FUNCTIONS and (token != "\\log" or self.peek() != "_"):
             return self.call(token[1:])
         if token == "\\log" and self.peek() == "_":
             self.take()
@@ -206,7 +216,7 @@ class _Reader:
                     raise _UnclearError
                 name += index
         following = self.peek()
-        if (following == "(" and (token in _CALLED or name != token)) or following in ("_", "!"):
+        if (following == "(" and (token in _CALLED or name != token)) or following == "_":
             raise _UnclearError
         if name == "d" and (following.isalpha() or following[1:] in GREEK):  # dx
             raise _UnclearError
@@ -231,10 +241,7 @@ class _Reader:
         return Node("root", (self.group("{", "}"),), value=Fraction(int(degree)))
 
     def choose(self) -> Node:
-        above, below = self.group("{", "}"), self.group("{", "}")
-        if above.kind != "number" or below.kind != "number" or not 0 <= below.value <= above.value <= MAX_CHOOSE:
-            raise _UnclearError
-        return number(comb(int(above.value), int(below.value)))
+        return Node("binom", (self.group("{", "}"), self.group("{", "}")))
 
     def call(self, name: str) -> Node:
         """A function with its argument, which stands in parentheses or braces, or is one sign with nothing behind it."""
@@ -242,24 +249,30 @@ class _Reader:
         if self.peek() == "^":
             self.take()
             exponent = self.group("{", "}") if self.peek() == "{" else self.digit()
-            if exponent.kind != "number" or exponent.value < 1:
+            if exponent.kind == "product" and name in ("sin", "cos", "tan") and exponent == _INVERSE:
+                name, exponent = f"arc{name}", None
+            elif exponent.kind != "number" or exponent.value < 1:
                 raise _UnclearError
         if self.peek() in ("(", "{"):
             argument = self.group(self.peek(), ")" if self.peek() == "(" else "}")
-            if self.peek() in ("^", "(", "{", "_", "!", "/"):
+            if self.peek() in ("(", "{", "_", "!", "/"):
                 raise _UnclearError
         else:
-            token = self.peek()
-            if not (
-                token.isdigit()
-                or token.isalpha()
-                or token == "\\pi"
-                or token[1:] in GREEK
-                or token in ("\\frac", "\\sqrt")
-            ):
-                raise _UnclearError
-            argument = self.base(first=True)
-            if self.peek() not in _AFTER_BARE:
-                raise _UnclearError
+            argument = self.bare_argument()
         node = Node(name, (argument,))
         return node if exponent is None else Node("power", (node, exponent))
+
+    def bare_argument(self) -> Node:
+        r"""The argument of a function that has no brackets: one sign, or a number and then one: `x`, `2x`, `\frac{\pi}{3}`."""
+        factors = []
+        if self.peek().isdigit() and (self.peek(1).isalpha() or self.peek(1)[1:] in GREEK or self.peek(1) == "\\pi"):
+            factors.append(number(int(self.take())))
+        token = self.peek()
+        if not (
+            token.isdigit() or token.isalpha() or token == "\\pi" or token[1:] in GREEK or token in ("\\frac", "\\sqrt")
+        ):
+            raise _UnclearError
+        factors.append(self.base(first=True))
+        if self.peek() not in _AFTER_BARE:
+            raise _UnclearError
+        return _product(factors)

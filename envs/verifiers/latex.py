@@ -89,7 +89,7 @@ def clean(text: str) -> str:
     text = re.sub(r"(?<=\d)[eE]([+-]?\d{1,4})(?![\w.])", r" \\times 10^{\1}", text)
     text = re.sub(r"\^\s*(?:\{\s*((?:\\prime\s*){1,3})\}|\\prime(?![A-Za-z]))", _primes, text)
     text = late(re.sub(r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ", r"^\\circ", text))
-    text = re.sub(r"(?<=[\d}])\s*(?:\\text\s*\{\s*(?:percent|%)\s*\}|percent)(?![A-Za-z])", "%", text)
+    text = re.sub(r"(?<=[\d}])\s*(?:\\text\s*\{\s*(?:per ?cent|%)\s*\}|per ?cent)(?![A-Za-z])", "%", text)
     text = re.sub(r"(?<![\\A-Za-z])(?:infinity|inf)(?![A-Za-z])", r"\\infty", text)
     if not _WORDS.search(_PLAIN.sub("", _COMMAND.sub("", text))):  # words make it prose: leave it as it is
         text = _PLAIN.sub(r"\\\1 ", text)

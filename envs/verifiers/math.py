@@ -26,21 +26,31 @@ from dataclasses import replace
 from functools import lru_cache
 
 from simko.envs.verifiers import algebra, allowlist, pool
+from simko.envs.verifiers.angles import in_radians, of_angles
 from simko.envs.verifiers.extract import boxes, final_answer, narrowed
+from simko.envs.verifiers.intervals import condition, is_plain_pair
 from simko.envs.verifiers.latex import MAX_ANSWER, clean, key, same_string
 from simko.envs.verifiers.letters import one_case
-from simko.envs.verifiers.numbers import Number, equal, evaluate, parse_number, significant_digits
+from simko.envs.verifiers.numbers import (
+    Number,
+    equal,
+    evaluate,
+    parse_number,
+    significant_digits,
+    with_decimal_comma,
+)
 from simko.envs.verifiers.structure import (
     Shape,
-    as_interval,
+    as_matrix,
     in_order_of_names,
     is_inequality,
     is_name,
-    is_plain_pair,
     is_sum_of_names,
+    reads_as_interval,
     same_ratio,
     shape,
     sides,
+    unnamed_point,
 )
 from simko.envs.verifiers.styles import unlabelled
 from simko.envs.verifiers.units import same_unit, split_unit
@@ -72,12 +82,14 @@ def math(response: str, gold: str, allowance: Allowance | None = None) -> Verdic
     if not gold.strip():
         return Verdict("error", 0.0)
     found = final_answer(response, same=quick_equal)
-    if found.text is None:
+    answers = found.stated if found.text is None else (found.text,)
+    if not answers:
         return Verdict("no_answer" if not found.conflict else "incorrect", 0.0, found.shown)
-    if len(found.text) > MAX_ANSWER:
+    if any(len(answer) > MAX_ANSWER for answer in answers):
         return Verdict("incorrect", 0.0, found.shown)
+    allowance = allowance or Allowance()
     try:
-        correct = answers_equal(gold, found.text, allowance)
+        correct = all(answers_equal(gold, answer, allowance) for answer in answers)
     except _UndecidedError as undecided:
         return Verdict(undecided.outcome, 0.0, found.shown)
     return Verdict("correct" if correct else "incorrect", float(correct), found.shown)
@@ -102,8 +114,9 @@ def quick_equal(a: str, b: str) -> bool:
     a, b = _cleaned(a), _cleaned(b)
     if same_string(a, b):
         return True
-    x, y = parse_number(split_unit(a)[0]), parse_number(split_unit(b)[0])
-    return x is not None and y is not None and equal(x, y)
+    (ours, unit), (theirs, other_unit) = split_unit(a), split_unit(b)
+    x, y = parse_number(ours), parse_number(theirs)
+    return x is not None and y is not None and same_unit(unit, other_unit) and equal(x, y)
 
 
 def answers_equal(gold: str, answer: str, allowance: Allowance | None = None) -> bool:
@@ -128,17 +141,23 @@ class _Comparison:
             return False
         gold, gold_unit = split_unit(gold)
         answer, answer_unit = split_unit(answer)
-        if not same_unit(gold_unit, answer_unit):
+        x, y = parse_number(gold), parse_number(answer)
+        if (gold_unit, answer_unit) in (("deg", ""), ("", "deg"), ("deg", "rad"), ("rad", "deg")):
+            turned = of_angles(gold, gold_unit, answer, answer_unit)
+            if turned is not None:
+                return self.equal(*turned, depth + 1)
+        if not same_unit(_with_percent(gold_unit, x), _with_percent(answer_unit, y)):
+            return False
+        if answer_unit == "arcmin" and not gold_unit:  # 42' may be a derivative, feet, or minutes
             return False
         if gold_unit or answer_unit:
             return self.equal(gold, answer, depth + 1)
-        x, y = parse_number(gold), parse_number(answer)
         if x is not None and y is not None:
             return equal(x, y) or _approximates(x, answer)
-        if same_ratio(gold, answer):
+        if same_ratio(gold, answer) or (x is not None and with_decimal_comma(gold, answer)):
             return True
-        if is_inequality(gold) != is_inequality(answer) and (turned := self._as_intervals(gold, answer)):
-            return self.equal(*turned, depth + 1)
+        if (said := self._conditions(gold, answer, depth)) is not None:
+            return said
         a, b = shape(gold), shape(answer)
         if a.kind != "scalar" or b.kind != "scalar":
             return self._shapes(a, b, gold, answer, depth)
@@ -151,26 +170,34 @@ class _Comparison:
             return u == v
         return self._ask(a.items[0], b.items[0])
 
-    @staticmethod
-    def _as_intervals(gold: str, answer: str) -> tuple[str, str] | None:
-        """An inequality and an interval, both as intervals; None where either is none, or the gold one may be a point."""
-        if is_inequality(gold):
-            interval = as_interval(gold)
-            return None if interval is None else (interval, answer)
-        interval = None if is_plain_pair(gold) else as_interval(answer)
-        return None if interval is None else (gold, interval)
+    def _conditions(self, gold: str, answer: str, depth: int) -> bool | None:
+        """Conditions on one number, or one and an interval; None where they are none, or the gold one may be a point."""
+        ours = condition(gold) if _is_condition(gold) else None
+        theirs = condition(answer) if _is_condition(answer) else None
+        if ours is not None and theirs is not None:
+            named = ours[0] and theirs[0]
+            return False if named and key(ours[0]) != key(theirs[0]) else self.equal(ours[1], theirs[1], depth + 1)
+        if ours is not None and not _is_condition(answer):
+            return self.equal(ours[1], answer, depth + 1)
+        if theirs is not None and not _is_condition(gold) and not is_plain_pair(gold):
+            return self.equal(gold, theirs[1], depth + 1)
+        return None
 
     def _shapes(self, a: Shape, b: Shape, gold: str, answer: str, depth: int) -> bool:
         if len(a.items) == 1 and a.brackets == "()":  # (x) is x
             return self.equal(a.items[0], answer, depth + 1)
         if len(b.items) == 1 and b.brackets == "()":
             return self.equal(gold, b.items[0], depth + 1)
+        if a.kind == "group" and b.kind == "scalar" and (point := unnamed_point(answer)):
+            return self.equal(gold, point, depth + 1)
         if "scalar" in (a.kind, b.kind):
             if a.kind == b.kind or not ("=" in gold or "=" in answer):
                 return False
             if any(x.kind == "list" and len(sides(text)) > 2 for x, text in ((a, gold), (b, answer))):
                 return False  # several equations are not one: x = 1, x = 2
             return self._equations(gold, answer, depth)
+        if "matrix" in (a.kind, b.kind):
+            a, b = as_matrix(a), as_matrix(b)
         if len(a.items) != len(b.items) or a.columns != b.columns:
             return False
         kinds = (a.kind, b.kind)
@@ -181,7 +208,9 @@ class _Comparison:
             return a.brackets == "()" and self._in_order(a, b, depth)
         if kinds in (("list", "list"), ("list", "set"), ("set", "list"), ("set", "set"), ("union", "union")):
             return self._in_any_order(a, b, depth)
-        return kinds == ("list", "group") and b.brackets == "()" and self._in_any_order(a, b, depth)
+        if kinds != ("list", "group") or b.brackets != "()" or a.brackets or reads_as_interval(b):
+            return False
+        return self._in_order(a, b, depth)
 
     def _in_order(self, a: Shape, b: Shape, depth: int) -> bool:
         return all(self.equal(x, y, depth + 1) for x, y in zip(a.items, b.items, strict=True))
@@ -206,18 +235,26 @@ class _Comparison:
             other = theirs[0]  # m + n = 42 states the value that was asked for
         if len(ours) == 1 or name:
             if name and other and key(name) != key(other):
-                return False
+                return self._same_relation(gold, answer)
             values, stated = ours[1:] if name else ours, theirs[1:] if other else theirs
             if all(value and self.equal(values[-1], value, depth + 1) for value in stated):
                 return True
             if not (name and len(ours) == len(theirs) == 2):
                 return False
-        if len(ours) != 2 or len(theirs) != 2 or allowlist.letters(gold) != allowlist.letters(answer):
+        return self._same_relation(gold, answer)
+
+    def _same_relation(self, gold: str, answer: str) -> bool:
+        """Whether two equations in the same variables say the same: `y = 2x`, `x = y/2`."""
+        names = allowlist.letters(gold)
+        if len(sides(gold)) != 2 or len(sides(answer)) != 2 or not names or names != allowlist.letters(answer):
             return False
-        return bool(allowlist.letters(gold)) and self._ask(gold, answer, relation=True)
+        return self._ask(gold, answer, relation=True)
 
     def _ask(self, gold: str, answer: str, relation: bool = False) -> bool:
         """Ask the worker about two scalars, or two relations in the same variables."""
+        if "\\infty" in gold + answer:
+            return _as_infinity(gold) == _as_infinity(answer) != ""
+        gold, answer = in_radians(gold), in_radians(answer)
         ours, theirs = allowlist.admit(gold, relation), allowlist.admit(answer, relation)
         if ours is None or theirs is None:
             return False
@@ -238,6 +275,20 @@ class _Comparison:
         if said in ("timeout", "error"):
             raise _UndecidedError("timeout" if said == "timeout" else "error")
         return said == "equal"
+
+
+def _with_percent(unit: str, number: Number | None) -> str:
+    return "percent" if not unit and number is not None and number.percent else unit
+
+
+def _is_condition(text: str) -> bool:
+    return is_inequality(text) or "\\mathbb" in text
+
+
+def _as_infinity(text: str) -> str:
+    r"""`\\infty` or `-\\infty` where a text is one of them; empty where it is anything else: no sum has one as its value."""
+    bare = text.replace(" ", "").replace("{", "").replace("}", "").removeprefix("+")
+    return bare if bare in ("\\infty", "-\\infty") else ""
 
 
 def _approximates(gold: Number, answer: str) -> bool:

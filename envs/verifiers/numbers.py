@@ -7,7 +7,7 @@ are capped before any regular expression runs, and no pattern here backtracks ov
 read                   forms
 =====================  ========================================================
 integer                `42`, `-42`, `1,234`, `1{,}234`, `1\,234`, `1 234`
-decimal                `0.5`, `.5`, `0.\overline{3}`, `1.5e-3`, `1.5 \times 10^{-3}`
+decimal                `0.5`, `.5`, `0.\overline{3}`, `0.333...`, `0.(3)`, `1.5e-3`, `1.5 \times 10^{-3}`
 fraction               `3/4`, `\frac{3}{4}`, `\frac34`, `-\frac{3}{4}`
 mixed number           `1\frac{1}{2}`, `1 1/2`
 percent                `50\%`, `50%`: equal to 50 and to 1/2
@@ -34,6 +34,7 @@ _POWER = re.compile(
 )
 _TEN = re.compile(r"10\s*\^\s*(?:\{\s*([+-]?\d+)\s*\}|(\d))")
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\overline\{(\d+)\}")
+_GOES_ON = re.compile(r"(\d*)\.(\d*?)(?:(\d{1,12}?)\3{1,99}(?:\.\.\.|\s?\\[lc]?dots)|\((\d{1,40})\))")
 _FRACTION = re.compile(
     rf"(?:(\d+)\s*(?=\\))?\\[dtc]?frac\s*(?:\{{\s*([+-]?\s*{_DECIMAL})\s*\}}|\s*(\d))\s*(?:\{{\s*([+-]?\s*{_DECIMAL})\s*\}}|(\d))"
 )
@@ -69,11 +70,25 @@ def parse_number(text: str) -> Number | None:
 
 
 def equal(a: Number, b: Number) -> bool:
-    """Whether two numbers are equal. `50%` equals 50 (the sign read as a unit) and 1/2 (the sign read as a value)."""
+    """Whether two numbers are equal. `50%` equals 50 (the sign read as a unit) and 1/2 (the sign read as a value).
+
+    Below one the sign is no unit: `0.5%` is not 0.5.
+    """
     if a.percent == b.percent:
         return a.value == b.value
     marked, bare = (a, b) if a.percent else (b, a)
-    return bare.value in (marked.value, marked.value / 100)
+    return bare.value == marked.value / 100 or (bare.value == marked.value and abs(bare.value) >= 1)
+
+
+_DECIMAL_COMMA = re.compile(r"-?(?:\d{1,3}(?:\.\d{3}){0,10}|\d{1,40}),(?:\d{1,2}|\d{4,40})")
+
+
+def with_decimal_comma(gold: str, answer: str) -> bool:
+    """Whether the answer is the gold decimal with a comma for its point: `3,5`, but neither `3, 5` nor `3,500`."""
+    if "." not in gold or not _DECIMAL_COMMA.fullmatch(answer):
+        return False
+    ours, theirs = parse_number(gold), parse_number(answer.replace(".", "").replace(",", "."))
+    return ours is not None and theirs is not None and ours.value == theirs.value and "/" not in gold
 
 
 def _magnitude(text: str) -> Fraction | None:
@@ -92,6 +107,8 @@ def _magnitude(text: str) -> Fraction | None:
         whole, once, again = match[1] or "0", match[2], match[3]
         shift = 10 ** len(once)
         return Fraction(int(whole + once), shift) + Fraction(int(again), shift * (10 ** len(again) - 1))
+    if (match := _GOES_ON.fullmatch(text)) and (match[4] or len(match[3]) > 1 or text.count(match[3]) > 2):
+        return _magnitude(f"{match[1]}.{match[2]}\\overline{{{match[3] or match[4]}}}")
     if match := _FRACTION.fullmatch(text):
         top, bottom = match[2] or match[3], match[4] or match[5]
         return _ratio(match[1], top, bottom)
@@ -128,8 +145,11 @@ _OPERATORS = {"\\times": "*", "\\cdot": "*", "×": "*", "·": "*", "\\div": "/",
 
 
 def evaluate(text: str) -> Fraction | None:
-    """The exact value of a sum or product of numbers with + - * / and parentheses; None for anything else."""
-    if len(text) > MAX_CHARS:
+    """The exact value of a sum or product of numbers with + - * / and parentheses; None for anything else.
+
+    A comma within parentheses may separate, `(1,000)`: it is not read.
+    """
+    if len(text) > MAX_CHARS or ("," in text and "(" in text):
         return None
     text = text.translate(_SIGNS).strip()
     tokens: list[str] = []

@@ -1,19 +1,18 @@
-r"""Exact arithmetic for the fast path: quotients of polynomials over the rationals, with square roots, `i` and `\pi`.
+r"""Exact arithmetic for the fast path: quotients of polynomials over the rationals, with roots, `i` and `\pi`.
 
 A polynomial is a dict from monomials to `Fraction`s; a monomial is a sorted tuple of (generator, exponent). Generators are
-variables, `\pi`, `e`, `i` with i^2 = -1, and `√p` with the square p for primes p. Products of different `√p` and `i` are
-linearly independent over the rationals, and `\pi` is transcendental: a polynomial of these is zero if and only if it is
-empty. Whatever else there is (a function of something, a root of a variable) is a generator that is known by its
-argument, of which only equal ones are known to be equal. Sizes are capped; beyond them there is no answer.
+variables, `\pi`, `e`, `i` with i^2 = -1, and `√p` for primes p, which is p itself with an exponent between 0 and 1. Products
+of different roots of primes and `i` are linearly independent over the rationals, and `\pi` is transcendental: a polynomial
+of these is zero if and only if it is empty. Variables may have such exponents, too. Whatever else there is (a function of
+something, a root of a sum) is a generator that is known by its argument, of which only equal ones are known to be equal.
+Sizes are capped; beyond them there is no answer.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
 
-from simko.envs.verifiers.formula import Node
-
-Monomial = tuple[tuple[str, int], ...]
+Monomial = tuple[tuple[str, int | Fraction], ...]
 Polynomial = dict[Monomial, Fraction]
 
 MAX_TERMS = 200
@@ -23,12 +22,17 @@ MAX_BITS = 1_024  # of one coefficient
 MAX_RADICAND = 10**8
 MAX_NAME = 1_000  # characters of an opaque generator
 
-ONE: Polynomial = {(): Fraction(1)}
+_ONE = Fraction(1)
+ONE: Polynomial = {(): _ONE}
 _OPAQUE = "\x00"  # the first character of generators that are known by their argument
 
 
 class TooMuchError(Exception):
-    """It is too large, or undefined, or not of this kind."""
+    """It is too large, or not of this kind."""
+
+
+class UndefinedError(TooMuchError):
+    """It has no value: a quotient by zero, or zero to the power zero."""
 
 
 class Quotient:
@@ -38,7 +42,7 @@ class Quotient:
 
     def __init__(self, above: Polynomial, below: Polynomial = ONE) -> None:
         if not below:
-            raise TooMuchError
+            raise UndefinedError
         if below is not ONE and len(below) == 1 and () in below:
             above, below = {m: c / below[()] for m, c in above.items()}, ONE
         self.above, self.below = above, below
@@ -60,14 +64,14 @@ def is_opaque(generator: str) -> bool:
     return generator.startswith(_OPAQUE)
 
 
-def quotient(node: Node) -> Quotient:
-    """The value of a tree. Raises `TooMuchError`."""
-    return _Arithmetic().value(node)
+def is_root(generator: str) -> bool:
+    """Whether it is a power of a prime, `i`, `e` or pi: a number."""
+    return generator in ("e", "i", "\\pi") or generator[0] == "√"
 
 
 def difference(a: Quotient, b: Quotient) -> Polynomial:
     """A polynomial that is zero if and only if `a` and `b` are equal (where no generator is opaque). Raises `TooMuchError`."""
-    work = _Arithmetic()
+    work = Arithmetic()
     return work.sum(work.product(a.above, b.below), work.product(b.above, a.below), -1)
 
 
@@ -85,63 +89,48 @@ def substitute(polynomial: Polynomial, values: dict[str, Fraction]) -> Fraction:
     total = Fraction(0)
     for monomial, coefficient in polynomial.items():
         for name, exponent in monomial:
-            coefficient *= values[name] ** exponent
+            coefficient *= values[name] ** int(exponent)
         total += coefficient
     return total
 
 
-class _Arithmetic:
+class Arithmetic:
     """Sums and products of one formula, which share `MAX_WORK`."""
 
     def __init__(self) -> None:
         self.left = MAX_WORK
 
-    def value(self, node: Node) -> Quotient:
-        kind, parts = node.kind, node.parts
-        if kind == "number":
-            return self.constant(node.value)
-        if kind in ("letter", "pi"):
-            return Quotient({((node.name or "\\pi", 1),): Fraction(1)})
-        values = [self.value(part) for part in parts]
-        if kind == "sum":
-            total = values[0]
-            for value in values[1:]:
-                total = self.add(total, value)
-            return total
-        if kind == "product":
-            total = values[0]
-            for value in values[1:]:
-                total = self.multiply(total, value)
-            return total
-        if kind == "quotient":
-            return self.multiply(values[0], Quotient(values[1].below, values[1].above))
-        if kind == "power":
-            return self.power(*values)
-        if kind == "sqrt":
-            return self.square_root(values[0])
-        return self.opaque(f"{kind}{node.value}", values)
+    def constant(self, value: Fraction | int) -> Quotient:
+        """A rational number."""
+        return Quotient(self.checked({(): Fraction(value)} if value else {}))
 
-    def constant(self, value: Fraction) -> Quotient:
-        return Quotient(self.checked({(): value} if value else {}))
+    def generator(self, name: str, exponent: int | Fraction = 1) -> Quotient:
+        """A power of a generator, whose exponent may be negative."""
+        if exponent == 0:
+            return Quotient(ONE)
+        power: Polynomial = {((name, exponent if exponent > 0 else -exponent),): Fraction(1)}
+        return Quotient(power) if exponent > 0 else Quotient(ONE, power)
 
     def add(self, a: Quotient, b: Quotient) -> Quotient:
+        """`a + b`."""
         if a.below == b.below:
             return Quotient(self.sum(a.above, b.above), a.below)
         above = self.sum(self.product(a.above, b.below), self.product(b.above, a.below))
         return Quotient(above, self.product(a.below, b.below))
 
     def multiply(self, a: Quotient, b: Quotient) -> Quotient:
+        """`a b`."""
         return Quotient(self.product(a.above, b.above), self.product(a.below, b.below))
 
-    def power(self, base: Quotient, exponent: Quotient) -> Quotient:
-        rational = exponent.rational
-        if rational is None or (rational.denominator != 1 and rational != Fraction(1, 2)):
-            return self.opaque("power", [base, exponent])
-        if rational.denominator == 2:
-            return self.square_root(base)
-        n, value = int(rational), base.rational
+    def divide(self, a: Quotient, b: Quotient) -> Quotient:
+        """`a / b`. Raises `UndefinedError` where `b` is zero."""
+        return self.multiply(a, Quotient(b.below, b.above))
+
+    def times(self, base: Quotient, n: int) -> Quotient:
+        """`base` multiplied with itself `n` times; the reciprocal of that where `n` is negative."""
+        value = base.rational
         if n <= 0 and not base.above:
-            raise TooMuchError
+            raise UndefinedError
         if value is not None:
             if abs(n) * max(value.numerator.bit_length(), value.denominator.bit_length()) > 2 * MAX_BITS:
                 raise TooMuchError
@@ -153,28 +142,8 @@ class _Arithmetic:
             result = self.multiply(result, base)
         return result if n >= 0 else Quotient(result.below, result.above)
 
-    def square_root(self, value: Quotient) -> Quotient:
-        rational = value.rational
-        if rational is None:
-            return self.opaque("sqrt", [value])
-        if not rational:
-            return Quotient({})
-        radicand = abs(rational.numerator) * rational.denominator
-        if radicand > MAX_RADICAND:
-            raise TooMuchError
-        outside, names, divisor = Fraction(1, rational.denominator), ["i"] * (rational < 0), 2
-        while divisor * divisor <= radicand:
-            count = 0
-            while radicand % divisor == 0:
-                radicand //= divisor
-                count += 1
-            outside *= divisor ** (count // 2)
-            names += [f"√{divisor}"] * (count % 2)
-            divisor += 1 + (divisor > 2)
-        names += [f"√{radicand}"] * (radicand > 1)
-        return Quotient({tuple(sorted((name, 1) for name in names)): outside})
-
     def opaque(self, kind: str, arguments: list[Quotient]) -> Quotient:
+        """A generator that is known by its arguments."""
         if any(argument.below is not ONE for argument in arguments):
             raise TooMuchError
         name = f"{_OPAQUE}{kind}:" + ";".join(repr(sorted(argument.above.items())) for argument in arguments)
@@ -183,6 +152,7 @@ class _Arithmetic:
         return Quotient({((name, 1),): Fraction(1)})
 
     def sum(self, a: Polynomial, b: Polynomial, sign: int = 1) -> Polynomial:
+        """`a + sign b`."""
         self.spend(len(b))
         total = dict(a)
         for monomial, coefficient in b.items():
@@ -190,6 +160,7 @@ class _Arithmetic:
         return self.checked(total)
 
     def product(self, a: Polynomial, b: Polynomial) -> Polynomial:
+        """`a b`."""
         if a is ONE or b is ONE:
             return b if a is ONE else a
         self.spend(len(a) * len(b))
@@ -201,11 +172,13 @@ class _Arithmetic:
         return self.checked(total)
 
     def spend(self, terms: int) -> None:
+        """Count work. Raises `TooMuchError`."""
         self.left -= terms
         if self.left < 0:
             raise TooMuchError
 
     def checked(self, polynomial: Polynomial) -> Polynomial:
+        """The same polynomial. Raises `TooMuchError` where it is too large."""
         if len(polynomial) > MAX_TERMS:
             raise TooMuchError
         for monomial, value in polynomial.items():
@@ -224,17 +197,22 @@ def _put(polynomial: Polynomial, monomial: Monomial, coefficient: Fraction) -> N
         polynomial.pop(monomial, None)
 
 
-def _joined(a: Monomial, b: Monomial) -> tuple[Monomial, int]:
-    """The product of two monomials, and the number that comes out of it where roots are squared."""
+def _joined(a: Monomial, b: Monomial) -> tuple[Monomial, Fraction]:
+    """The product of two monomials, and the number that comes out of it where powers of `i` and of roots are whole."""
     if not a or not b:
-        return a or b, 1
+        return a or b, _ONE
     exponents = dict(a)
-    factor = 1
     for name, exponent in b:
         exponents[name] = exponents.get(name, 0) + exponent
-    for name in [n for n, e in exponents.items() if e > 1 and (n == "i" or n[0] == "√")]:
-        factor *= (-1 if name == "i" else int(name[1:])) ** (exponents[name] // 2)
-        exponents[name] %= 2
+    factor = _ONE
+    for name, _ in b:
+        total = exponents.get(name, 0)
+        if name == "i" and total > 1:
+            factor *= (-1) ** (int(total) // 2)
+            exponents[name] = total % 2
+        elif name[0] == "√" and total >= 1:
+            factor *= int(name[1:]) ** int(total)
+            exponents[name] = total % 1
         if not exponents[name]:
             del exponents[name]
     return tuple(sorted(exponents.items())), factor

@@ -57,6 +57,9 @@ def _value(node: Node, point: Mapping[str, float]) -> Value:
         return _power(parts[0], parts[1])
     if kind == "root":
         return _power(parts[0], (float(1 / node.value), UNIT))
+    if kind == "binom":
+        (n, dn), (k, dk) = parts
+        return _quotient(_factorial(n, dn), _product(_factorial(k, dk), _factorial(n - k, dn + dk)))
     function = _FUNCTIONS.get(kind)
     if function is None:
         raise NoValueError
@@ -154,10 +157,24 @@ def _floor(x: float, e: float) -> Value:
     return float(below), 0.0
 
 
+def _ceil(x: float, e: float) -> Value:
+    above, error = _floor(-x, e)
+    return -above, error
+
+
+def _factorial(x: float, e: float) -> Value:
+    if x <= -1.0 + 2 * e or e > 1e-6:
+        raise NoValueError
+    found = math.gamma(x + 1.0)
+    return found, found * ((math.log(x + 2.0) + 2.0 + 1.0 / (x + 1.0)) * e + 64 * UNIT * (1.0 + abs(x)))
+
+
 _FUNCTIONS: dict[str, Callable[[float, float], Value]] = {
     "sqrt": _sqrt,
     "abs": lambda x, e: (abs(x), e),
     "floor": _floor,
+    "ceil": _ceil,
+    "factorial": _factorial,
     "sin": _sin,
     "cos": _cos,
     "tan": lambda x, e: _quotient(_sin(x, e), _cos(x, e)),

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 from simko.envs.verifiers.allowlist import GREEK
+from simko.envs.verifiers.numbers import parse_number
 from simko.envs.verifiers.units import changes_value
 
 Kind = Literal["scalar", "list", "set", "group", "union", "matrix"]
@@ -40,10 +42,19 @@ _NAME = re.compile(
     """
 )
 _SUM = re.compile(r"[a-zA-Z](?:\^\{2\})?(?:\s?[+-]\s?[a-zA-Z](?:\^\{2\})?){1,5}|[a-z]{2}")
-_ORDER = re.compile(r"<|>|\\[lg]e(?![A-Za-z])")
-_TURNED = {"<": "<", "\\le": "<=", ">": ">", "\\ge": ">="}
 _RATIO = re.compile(r"(\d{1,12})\s?:\s?(\d{1,12})")
 _FRACTION = re.compile(r"(\d{1,12})\s?/\s?(\d{1,12})|\\frac\s?\{\s?(\d{1,12})\s?\}\s?\{\s?(\d{1,12})\s?\}")
+
+
+_QUANTITY = re.compile(
+    r"\\(?:int|iint|oint|sum|prod|lim|det|dim|Pr)(?![A-Za-z])|(?:n|P|E|Var|\\text\s?\{Var\})\s?[(\[]"
+)
+"""What begins something that has one value, and that the answer only repeats: a sum, an integral, a probability."""
+MAX_QUANTITY = 120
+_KEPT = "\x01"  # a comma that separates nothing
+_THOUSANDS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
+_CUT_NUMBER = re.compile(r"0\d\d(?!\d)")  # the middle of 1,000,5
+_PLUS_MINUS = re.compile(r"(\\[pm][mp])(?![A-Za-z])(\s*(?:[\w({.]|\\[A-Za-z])?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +91,76 @@ def split(text: str, separators: tuple[str, ...]) -> list[str] | None:
     return None if depth else [part.strip() for part in [*parts, "".join(current)]]
 
 
+def _items(text: str, in_brackets: bool = False) -> list[str] | None:
+    """`text` cut at its commas and semicolons, but not at those within a number, `1,000`; None where it cannot be told.
+
+    Within brackets a comma between groups of digits separates, `(12,345)`, unless other commas have a blank behind them.
+    """
+    marked = text
+    if not in_brackets or re.search(r",\s", text):
+        marked = _THOUSANDS.sub(lambda m: m[0].replace(",", _KEPT), text)
+    pieces = split(marked, (",", ";"))
+    if pieces is None:
+        return None
+    pieces = [piece.replace(_KEPT, ",") for piece in pieces]
+    after = pieces[1:] if not re.search(r",\s", text) else []
+    return None if any(_CUT_NUMBER.match(piece) for piece in after) else pieces
+
+
+def spread(text: str) -> list[str]:
+    r"""All that a text with one or two `\pm` says: `1+\sqrt{2}` and `1-\sqrt{2}`; the text itself where it has none."""
+    signs = _PLUS_MINUS.findall(text)
+    if not signs or len(signs) > 2 or any(not follower.strip() for _, follower in signs):
+        return [text]
+    if signs[0][0] != "\\pm" or text.count("\\pm") + text.count("\\mp") != len(signs):
+        return [text]
+    choices = [("+", "-"), ("-", "+")] if signs[-1][0] == "\\mp" else list(product("+-", repeat=len(signs)))
+    found = []
+    for choice in choices:
+        values = iter(choice)
+        written = _PLUS_MINUS.sub(lambda m, v=values: next(v) + m[2], text)  # type: ignore[misc]
+        found.append(re.sub(r"(^|[(\[{,=])(\s?)\+", r"\1\2", written))
+    return found
+
+
 def shape(cleaned: str) -> Shape:
     """The outermost shape of a text that has been through `latex.clean`."""
     text = _MEMBER.sub("", cleaned).strip()
     scalar = Shape("scalar", (text,))
+    if parse_number(text) is not None:
+        return scalar
     if match := _MATRIX.fullmatch(text):
-        rows = [row.strip() for row in re.split(r"\\\\", match[2])]
-        cells = [[cell.strip() for cell in row.split("&")] for row in rows if row]
-        if not cells or len({len(row) for row in cells}) != 1:
-            return scalar
-        return Shape("matrix", tuple(cell for row in cells for cell in row), columns=len(cells[0]))
-    parts = split(_AND.sub(",", text), (",", ";"))
+        return _matrix(match[2]) or scalar
+    parts = _items(_AND.sub(", ", text))
     if parts is None:
         return scalar
-    parts = [part for part in parts if part]
+    signs = "\\pm" in text
+    parts = [item for part in parts if part for item in (spread(part) if signs else (part,))]
     if 1 < len(parts) <= MAX_ITEMS:
-        return Shape("list", tuple(parts))
+        return Shape("list", tuple(parts), "\\pm" if signs else "")
     pieces = split(text, ("\\cup",)) or []
     if 1 < len(pieces) <= MAX_ITEMS and all(pieces):
         return Shape("union", tuple(pieces))
-    if (signs := split(text, ("\\pm",)) or []) and len(signs) == 2 and signs[1] and "\\pm" not in signs[0] + signs[1]:
-        return Shape("list", (f"{signs[0]}+{signs[1]}" if signs[0] else signs[1], f"{signs[0]}-{signs[1]}"))
     return _group(text) or scalar
+
+
+def _matrix(body: str) -> Shape | None:
+    rows = [row.strip() for row in re.split(r"\\\\", body)]
+    cells = [[cell.strip() for cell in row.split("&")] for row in rows if row]
+    if not cells or len({len(row) for row in cells}) != 1:
+        return None
+    return Shape("matrix", tuple(cell for row in cells for cell in row), columns=len(cells[0]))
+
+
+def as_matrix(found: Shape) -> Shape:
+    """Rows in brackets within brackets, `[[1,2],[3,4]]`, as a matrix; any other shape as it is."""
+    if found.kind != "group" or found.brackets != "[]":
+        return found
+    rows = [_group(item) for item in found.items]
+    if any(row is None or row.brackets != "[]" for row in rows) or len({len(row.items) for row in rows if row}) != 1:
+        return found
+    cells = tuple(cell for row in rows if row for cell in row.items)
+    return Shape("matrix", cells, columns=len(cells) // len(rows))
 
 
 def _group(text: str) -> Shape | None:
@@ -119,7 +178,7 @@ def _group(text: str) -> Shape | None:
             return None
     if depth:
         return None
-    inside = split("".join(pieces[1:-1]), (",", ";"))
+    inside = _items("".join(pieces[1:-1]), in_brackets=True)
     if inside is None or not 1 <= len(inside) <= MAX_ITEMS or not all(inside):
         return None
     if (pieces[0], pieces[-1]) == ("\\{", "\\}"):
@@ -135,8 +194,18 @@ def sides(text: str) -> list[str]:
 
 def is_name(text: str) -> bool:
     r"""Whether `text` is what an equation may name on its left: `x`, `f(x)`, `x_{1}`, `(x, y)`, `\angle ABC`, `\text{Area}`."""
-    match = _NAME.fullmatch(text.strip())
-    return match is not None and not changes_value(match["words"] or (text if text.strip().isalpha() else ""))
+    text = text.strip()
+    if (
+        len(text) <= MAX_QUANTITY
+        and _QUANTITY.match(text)
+        and not is_inequality(re.sub(r"\([^()]*\)|\{[^{}]*\}", "", text))
+    ):
+        return True
+    match = _NAME.fullmatch(text)
+    if match is None:
+        return False
+    words = re.sub(r"\b(?:of|and|between|to|by|the|roots?|remainder|power|ones|tens)\b", "", match["words"] or "")
+    return not changes_value(words if match["words"] else text if text.isalpha() else "")
 
 
 def is_inequality(text: str) -> bool:
@@ -148,46 +217,6 @@ def is_sum_of_names(text: str) -> bool:
     """Whether `text` is what an answer may name on its left where the gold answer is a value: `m+n`, `a-b`, `xy`."""
     found = re.findall(r"[A-Za-z]", text)
     return _SUM.fullmatch(text.strip()) is not None and len(set(found)) == len(found) and not changes_value(text)
-
-
-def as_interval(text: str) -> str | None:
-    r"""The interval that an inequality in one name says: `(1, 2]` of `1 < x \le 2`; a union where `or` joins several."""
-    pieces = re.split(r"\\text\s?\{\s?or\s?\}|(?<![A-Za-z\\])or(?![A-Za-z])", text)
-    if len(pieces) > MAX_ITEMS:
-        return None
-    intervals = [_interval(piece.strip()) for piece in pieces]
-    if any(found is None for found in intervals) or len({found[0] for found in intervals if found}) != 1:
-        return None
-    return " \\cup ".join(found[1] for found in intervals if found)
-
-
-def _interval(text: str) -> tuple[str, str] | None:
-    """The name and the interval of one inequality."""
-    if match := re.fullmatch(r"([^<>=]{1,60})\\ne(?![A-Za-z])([^<>=]{1,60})", text):
-        name, point = match[1].strip(), match[2].strip()
-        return (name, f"(-\\infty, {point}) \\cup ({point}, \\infty)") if is_name(name) and point else None
-    signs = [_TURNED[sign] for sign in _ORDER.findall(text)]
-    terms = [term.strip() for term in _ORDER.split(text)]
-    if not all(terms) or any("=" in term or "\\ne" in term for term in terms):
-        return None
-    if len(signs) == 1 and (is_name(terms[0]) != is_name(terms[1])):
-        name, bound, sign = (*terms, signs[0]) if is_name(terms[0]) else (*terms[::-1], signs[0].translate(_FLIP))
-        if sign.startswith("<"):
-            return name, f"(-\\infty, {bound}{']' if '=' in sign else ')'}"
-        return name, f"{'[' if '=' in sign else '('}{bound}, \\infty)"
-    if len(signs) == 2 and is_name(terms[1]) and signs[0][0] == signs[1][0]:
-        if signs[0][0] == ">":
-            terms, signs = terms[::-1], signs[::-1]
-        return terms[1], f"{'[' if '=' in signs[0] else '('}{terms[0]}, {terms[2]}{']' if '=' in signs[1] else ')'}"
-    return None
-
-
-_FLIP = str.maketrans("<>", "><")
-
-
-def is_plain_pair(text: str) -> bool:
-    """Whether an interval may as well be a point: `(0, 1)`, but neither `[0, 1)` nor `(0, \\infty)` nor a union."""
-    return not re.search(r"[\[\]]|\\infty|\\cup|\\in(?![A-Za-z])", text)
 
 
 def same_ratio(a: str, b: str) -> bool:
@@ -206,3 +235,17 @@ def in_order_of_names(items: tuple[str, ...]) -> tuple[str, ...]:
     if len(letters) < len(items) or len(set(letters)) < len(items):
         return items
     return tuple(item for _, item in sorted(zip(letters, items, strict=True)))
+
+
+def reads_as_interval(found: Shape) -> bool:
+    """Whether a pair in parentheses may as well be an interval: two numbers, the lower one first."""
+    if len(found.items) != 2:
+        return False
+    low, high = (parse_number(item) for item in found.items)
+    return low is not None and high is not None and low.value < high.value
+
+
+def unnamed_point(text: str) -> str | None:
+    """`(1, 2)` of `P(1, 2)`; None where there is no capital letter before a tuple."""
+    match = re.fullmatch(r"[A-Z]\s?(\([^()]{1,200}[,;][^()]{1,200}\))", text)
+    return match[1] if match else None

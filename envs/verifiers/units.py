@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from simko.envs.verifiers.angles import has_angles
 from simko.envs.verifiers.latex import words
 from simko.envs.verifiers.numbers import parse_number
 
@@ -16,6 +17,7 @@ _POWER = r"(?:\s*\^\s*\{?\s*-?\s*[1-4]\s*\}?)?"
 _TEXT_UNIT = re.compile(rf"\s*\\text\s*\{{([^{{}}]*)\}}({_POWER})\s*$")
 _DEGREE = re.compile(r"\s*\^\\circ\s*(?:\\text\s*\{\s*([CF])\s*\}|([CF]))?\s*$")
 _WORD_UNIT = re.compile(rf"(?<=[\d}})])\s+([A-Za-z][A-Za-z ./-]{{0,40}}?)({_POWER})\s*$")
+_PRODUCT = re.compile(r"\}\s*(?:\\cdot|\\times)$")
 _ARC = re.compile(r"(?<=\d)\s*('{1,2})\s*$")
 _CURRENCY = re.compile(r"^(-?)\s*(?:\\usd|€|£|¥|₹|Rs\.?|USD|US\\usd)\s*")
 _AFTER_CURRENCY = re.compile(r"\s*(?:\\usd|€|£|¥|₹)\s*$")
@@ -36,7 +38,7 @@ _KNOWN = {
     "year": "year yr", "l": "l liter litre", "ml": "ml milliliter millilitre", "usd": "usd dollar buck",
     "cent": "cent", "eur": "eur euro", "deg": "deg degree", "arcmin": "arcmin arcminute",
     "arcsec": "arcsec arcsecond", "rad": "rad radian", "am": "am", "pm": "pm",
-    "gbp": "gbp", "jpy": "jpy yen", "inr": "inr rupee", "degc": "degc", "degf": "degf",
+    "percent": "percent", "gbp": "gbp", "jpy": "jpy yen", "inr": "inr rupee", "degc": "degc", "degf": "degf",
 }  # fmt: skip
 _CANONICAL = {name: unit for unit, names in _KNOWN.items() for name in names.split()}
 _WORD = re.compile(r"[A-Za-z']+")
@@ -55,7 +57,7 @@ def split_unit(cleaned: str) -> tuple[str, str]:
         core = core[: match.start()]
         units.append(_currency(match[0]))
     for _ in range(4):
-        if match := _DEGREE.search(core):
+        if (match := _DEGREE.search(core)) and not has_angles(core):
             found = "deg" + (match[1] or match[2] or "").lower()
         elif match := _ARC.search(core):
             found = "arcsec" if len(match[1]) == 2 else "arcmin"
@@ -69,7 +71,7 @@ def split_unit(cleaned: str) -> tuple[str, str]:
             break
         if not core[: match.start()].strip():
             break
-        core = core[: match.start()].rstrip().rstrip(",")
+        core = _PRODUCT.sub("}", core[: match.start()].rstrip().rstrip(","))
         units.insert(0, found)
     unit = " ".join(u for u in units if u)
     return core.strip(), "usd" if unit == "usd usd" else unit
@@ -97,7 +99,7 @@ def _is_unit(words: str, in_text: bool) -> bool:
         return False
     if not found or len(found) > 5 or changes_value(words):
         return not found and not words.strip(" .")
-    if "/" in words and all(word in _CANONICAL for word in found):
+    if ("/" in words or " " in words.strip()) and all(word in _CANONICAL for word in found):
         return True
     return in_text or any(len(word) > 2 or word in _SHORT for word in found)
 
@@ -122,6 +124,7 @@ def _canonical(words: str, power: str) -> str:
     if parts and (digits := "".join(c for c in power if c in "-1234")):
         name, exponent_before = parts[-1]
         parts[-1] = name, exponent_before * int(digits)
+    parts = [(name, sum(n for other, n in parts if other == name)) for name in dict(parts)]
     return " ".join(name + (str(exponent) if exponent != 1 else "") for name, exponent in parts)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from simko.envs import grade
+from simko.envs.verifiers.intervals import as_interval
 from simko.envs.verifiers.letters import one_case
-from simko.envs.verifiers.structure import as_interval, is_name, is_sum_of_names
+from simko.envs.verifiers.structure import is_name, is_sum_of_names
 from simko.envs.verifiers.units import same_unit, split_unit
 
 SAME = [
