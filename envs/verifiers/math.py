@@ -32,7 +32,9 @@ from simko.envs.verifiers.intervals import condition, is_plain_pair
 from simko.envs.verifiers.latex import MAX_ANSWER, clean, key, same_string
 from simko.envs.verifiers.letters import one_case
 from simko.envs.verifiers.numbers import (
+    MIN_DIGITS,
     Number,
+    approximates,
     equal,
     evaluate,
     parse_number,
@@ -56,7 +58,6 @@ from simko.envs.verifiers.styles import unlabelled
 from simko.envs.verifiers.units import same_unit, split_unit
 from simko.types import Outcome, Verdict
 
-MIN_DIGITS = 6
 _MAX_DEPTH = 4
 _MAX_QUESTIONS = 40  # to the worker, for one answer
 
@@ -153,7 +154,7 @@ class _Comparison:
         if gold_unit or answer_unit:
             return self.equal(gold, answer, depth + 1)
         if x is not None and y is not None:
-            return equal(x, y) or _approximates(x, answer)
+            return equal(x, y) or approximates(x, answer)
         if same_ratio(gold, answer) or (x is not None and with_decimal_comma(gold, answer)):
             return True
         if (said := self._conditions(gold, answer, depth)) is not None:
@@ -289,18 +290,3 @@ def _as_infinity(text: str) -> str:
     r"""`\\infty` or `-\\infty` where a text is one of them; empty where it is anything else: no sum has one as its value."""
     bare = text.replace(" ", "").replace("{", "").replace("}", "").removeprefix("+")
     return bare if bare in ("\\infty", "-\\infty") else ""
-
-
-def _approximates(gold: Number, answer: str) -> bool:
-    """Whether `answer` is a decimal of enough digits that a gold value without a finite decimal rounds to."""
-    denominator = gold.value.denominator
-    for prime in (2, 5):
-        while denominator % prime == 0:
-            denominator //= prime
-    if denominator == 1 or gold.percent or significant_digits(answer) < MIN_DIGITS:
-        return False
-    stated = parse_number(answer)
-    assert stated is not None
-    ulp = Number(stated.value).value.__class__(1, 10 ** len(answer.rpartition(".")[2]))
-    distance = abs(gold.value - stated.value)
-    return distance <= ulp / 2 or (abs(stated.value) <= abs(gold.value) and distance < ulp)

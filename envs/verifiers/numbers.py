@@ -23,6 +23,7 @@ from fractions import Fraction
 MAX_CHARS = 300
 MAX_DIGITS = 200  # of one number, and its decimal exponent
 MAX_TERMS = 100
+MIN_DIGITS = 6  # of a decimal that stands for a value without a finite one
 
 _SIGNS = str.maketrans({"−": "-", "–": "-", "\u00a0": " ", "，": ",", "％": "%"})
 _SPACING = re.compile(r"\\[!,;: ]|\{,\}|~")
@@ -138,6 +139,21 @@ def significant_digits(text: str) -> int:
     if len(text) > MAX_CHARS or not re.fullmatch(r"\d*\.\d+", text):
         return 0
     return len(text.replace(".", "").lstrip("0"))
+
+
+def approximates(gold: Number, answer: str) -> bool:
+    """Whether `answer` is a decimal of enough digits that a gold value without a finite decimal rounds to."""
+    denominator = gold.value.denominator
+    for prime in (2, 5):
+        while denominator % prime == 0:
+            denominator //= prime
+    if denominator == 1 or gold.percent or significant_digits(answer) < MIN_DIGITS:
+        return False
+    stated = parse_number(answer)
+    assert stated is not None
+    ulp = Fraction(1, 10 ** len(answer.rpartition(".")[2]))
+    distance = abs(gold.value - stated.value)
+    return distance <= ulp / 2 or (abs(stated.value) <= abs(gold.value) and distance < ulp)
 
 
 _TOKEN = re.compile(rf"\s*(?:({_DECIMAL})|(\\times|\\cdot|\\div|\\left|\\right|[-+*/()×÷·]))")
