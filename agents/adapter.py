@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
@@ -74,6 +75,7 @@ def read_config(folder: str | os.PathLike[str], name: str) -> LoraConfig:
         refused.append("bias")
     if kind != "LORA" or refused:
         raise UserError(f"{path}: only plain LoRA can be continued; this is {', '.join(refused) or kind}")
+    _check_patterns(path, stored)
     known = (Path(folder) / fingerprints.BASE_FILE).is_file()  # then the weights are compared, and not their names
     if base != name and not known and not any(Path(place).expanduser().exists() for place in (base, name)):
         raise UserError(f"adapter '{folder}' was trained on '{base}', not on '{name}'; use that model")
@@ -88,6 +90,41 @@ def read_config(folder: str | os.PathLike[str], name: str) -> LoraConfig:
         raise UserError(f"{path}: not a LoRA configuration ({error})") from error
     config.base_model_name_or_path = name
     return config
+
+
+def _check_patterns(path: Path, stored: dict[str, Any]) -> None:
+    """Refuse what PEFT would match as a regular expression, and a rank that the weights beside it do not have.
+
+    An adapter from elsewhere could otherwise keep the matching busy for hours, or ask for any amount of memory.
+    """
+    for key in ("target_modules", "exclude_modules"):
+        names = stored.get(key) or []
+        plain = names == "all-linear" or (isinstance(names, list) and all(map(_is_name, names)))
+        if not plain:
+            raise UserError(f"{path}: {key} is {names!r:.80}; a list of plain module names is needed")
+    ranks = [stored.get("r")]
+    for key in ("rank_pattern", "alpha_pattern"):
+        pattern = stored.get(key) or {}
+        if not isinstance(pattern, dict) or not all(map(_is_name, pattern)):
+            raise UserError(f"{path}: {key} is {pattern!r:.80}; plain module names are needed")
+        ranks += pattern.values() if key == "rank_pattern" else []
+    stored_ranks = _stored_ranks(path.with_name(_WEIGHTS))
+    for rank in ranks:
+        if type(rank) is not int or rank < 1 or rank > max(stored_ranks, default=4096):
+            raise UserError(f"{path}: rank {rank!r:.80} is not that of {_WEIGHTS} beside it")
+
+
+def _is_name(text: object) -> bool:
+    return isinstance(text, str) and re.fullmatch(r"[\w.]+", text) is not None
+
+
+def _stored_ranks(path: Path) -> set[int]:
+    """Ranks of the weights, from the file's header alone; none where it is missing or damaged (which loading it will say)."""
+    try:
+        with safe_open(path, framework="pt") as weights:
+            return {weights.get_slice(name).get_shape()[0] for name in weights.keys() if ".lora_A." in name}  # noqa: SIM118
+    except (OSError, ValueError, IndexError, SafetensorError):
+        return set()
 
 
 def parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:

@@ -474,9 +474,10 @@ def edit(folder: Path, **values: Any) -> None:
         ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
         ({"bias": "all"}, "bias"),
         ({"peft_type": "IA3"}, "IA3"),
-        ({"r": 8}, "another base model or rank"),
+        ({"r": 8}, "rank 8 is not that of"),
         ({"target_modules": ["q_proj"]}, "differ by name"),
-        ({"r": "many"}, "adapter cannot be made"),
+        ({"r": "many"}, "rank .many. is not that of"),
+        ({"lora_alpha": "many"}, "adapter cannot be made"),
     ],
 )
 def test_adapters_that_do_not_fit(
