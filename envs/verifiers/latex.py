@@ -103,7 +103,7 @@ def clean(text: str) -> str:
 
 def _unpunctuated(text: str) -> str:
     """Without the punctuation of a sentence at its end; an ellipsis is none, since it says that more follows."""
-    while text and text[-1] in ".,;" and not text.endswith(("..", "\\,")):
+    while text and text[-1] in ".,;" and not text.endswith(("...", "\\,")):
         text = text[:-1].rstrip()
     return text
 

@@ -26,7 +26,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from simko.envs.verifiers import algebra, allowlist, pool
-from simko.envs.verifiers.angles import in_radians, of_angles
+from simko.envs.verifiers.angles import has_angles, in_radians, of_angles
 from simko.envs.verifiers.extract import boxes, final_answer, narrowed
 from simko.envs.verifiers.intervals import condition, is_plain_pair
 from simko.envs.verifiers.latex import MAX_ANSWER, clean, key, same_string
@@ -43,6 +43,7 @@ from simko.envs.verifiers.numbers import (
 )
 from simko.envs.verifiers.structure import (
     Shape,
+    as_list,
     as_matrix,
     in_order_of_names,
     is_inequality,
@@ -140,6 +141,8 @@ class _Comparison:
             return key(gold) != ""
         if depth > _MAX_DEPTH:
             return False
+        if has_angles(gold) and "^\\circ" not in answer and same_string(gold.replace("^\\circ", ""), answer):
+            return True  # a unit that is left out
         gold, gold_unit = split_unit(gold)
         answer, answer_unit = split_unit(answer)
         x, y = parse_number(gold), parse_number(answer)
@@ -189,6 +192,8 @@ class _Comparison:
             return self.equal(a.items[0], answer, depth + 1)
         if len(b.items) == 1 and b.brackets == "()":
             return self.equal(gold, b.items[0], depth + 1)
+        if a.kind in ("list", "set") and b.kind == "scalar" and (several := as_list(answer)):
+            b = several
         if a.kind == "group" and b.kind == "scalar" and (point := unnamed_point(answer)):
             return self.equal(gold, point, depth + 1)
         if "scalar" in (a.kind, b.kind):

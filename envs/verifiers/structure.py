@@ -152,6 +152,14 @@ def _matrix(body: str) -> Shape | None:
     return Shape("matrix", tuple(cell for row in cells for cell in row), columns=len(cells[0]))
 
 
+def as_list(text: str) -> Shape | None:
+    """`45,135` as a list, for a gold answer that is one; None where it is no number that could be one."""
+    if not _THOUSANDS.fullmatch(text):
+        return None
+    items = text.split(",")
+    return None if any(_CUT_NUMBER.match(item) for item in items) else Shape("list", tuple(items))
+
+
 def as_matrix(found: Shape) -> Shape:
     """Rows in brackets within brackets, `[[1,2],[3,4]]`, as a matrix; any other shape as it is."""
     if found.kind != "group" or found.brackets != "[]":

@@ -111,12 +111,14 @@ DRESSED = [
     ("5000000", "5 \\text{ million dollars}"), ("(-\\infty,2)\\cup(2,\\infty)", "\\mathbb{R}\\setminus\\{2\\}"),
     ("(-\\infty,2)\\cup(2,\\infty)", "x \\ne 2"), ("42", "\"42\""), ("42", "\\underline{42}"), ("42", "\\textcolor{red}{42}"),
     ("42", "\\color{blue}{42}"), ("42", "\\Large 42"), ("42", "42 \\checkmark"), ("42", "\\text{The answer is }42"),
+    ("45^\\circ, 135^\\circ", "45,135"), ("\\cos 58^\\circ", "\\cos58"),
     ("42", "\\gcd(84,126)=42"), ("42", "[ABC] = 42"), ("42", "\\triangle ABC = 42"), ("42", "a^2+b^2 = 42"), ("42", "AB^2 = 42"),
     ("\\frac34", "{3\\over 4}"), ("\\frac34", "3\\over4"), ("\\frac{3}{4}", "\\nicefrac{3}{4}"), ("\\sqrt[3]{2}", "\\sqrt[3]2"),
     ("\\{x \\mid x > 2\\}", "(2,\\infty)"), ("3\\mathbf{i}+4\\mathbf{j}", "4\\mathbf{j}+3\\mathbf{i}"),
     ("\\text{(A) and (C)}", "\\text{A, C}"), ("B", "\\textbf{(B) }12"), ("12", "\\textbf{(B)}\\ 12"), ("\\text{(B)}", "(B) 12"),
 ]  # fmt: skip
 UNDRESSED = [
+    ("45^\\circ, 135^\\circ", "45,136"), ("\\cos 58^\\circ", "\\cos 59"), ("\\frac12", "\\sin 30"), ("1, 0, 0", "1,000,000"),
     ("1.5", "1.5 million"), ("42", "42 thousand"), ("(-\\infty,2)\\cup(2,\\infty)", "x \\ne 3"), ("42", "\\underline{43}"),
     ("42", "\\textcolor{42}{43}"), ("42", "\\text{The answer is not }42"), ("\\frac34", "{4\\over 3}"), ("2", "x \\ne 2"),
     ("\\{x \\mid x > 2\\}", "[2,\\infty)"), ("B", "\\textbf{(C) }12"), ("12", "\\textbf{(B) }13"), ("B", "\\textbf{(B) or (C)}"),
