@@ -98,7 +98,7 @@ _REASON = re.compile(
 _SENTENCE_END = re.compile(
     r"(?<![ap]\.m\.)(?<![ap]\. m\.)(?<=[.!?。！？])(?:\s+(?=[A-Za-z\[(\"“*])|(?<=[。！？]))|(?<=[\d$}\])])(?:\*\*|\*"
     r"|\$)?[;—–]\s?(?=\w)|(?<=[\d$}\])])\s[—–]\s(?=[A-Za-z]{2})|(?<=[\d$}\])]),\s(?=but\s)"
-    r"|(?<=[\w$}\])]),?\s(?=(?:which\s(?:is|was)\s(?:not|wrong|incorrect|false)|no\swait|no,|wait,)(?:\b|\s))"
+    r"|(?<=[\w$}\])])(?<!\byes)(?<!\bno),?\s(?=(?:which\s(?:is|was)\s(?:not|wrong|incorrect|false)|no\swait|no,|wait,)(?:\b|\s))"
 )
 
 
