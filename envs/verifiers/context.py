@@ -99,6 +99,7 @@ _FACTOR = re.compile(
     r"|gt)(?![A-Za-z]))"
     rf"{_SPACING}{{0,6}}\$?{_SPACING}{{0,2}}$"
 )
+_PLUS = re.compile(rf"(?<=[=&]){_SPACING}{{0,4}}\+{_SPACING}{{0,4}}$")  # `= +\\boxed{10}`
 _COUNTED = re.compile(r"(?:^|\n)\s*\d{1,2}[.)]?\s*\$?\s?$|\d\s+\$?$|(?:^|\n)\s*[*+]\s*\$?$")
 _COMMAND = re.compile(r"\\([A-Za-z]+)\s?(?:\[[^\[\]]{0,20}\]|\{[^{}]{0,80}\})?\s?$")
 _HARMLESS = words(
@@ -113,6 +114,18 @@ _BEHIND = re.compile(
     r"|\^\s?\{?\s?\\(?:circ|prime)|\^\s?\{?\s?°|°|\\degree|\\?%|\\(?:math|text)?(?:rm|text|mathrm|mbox|textrm"
     r"|frac\s?\{\s?\\text)\s?\{(?P<words>[^{}]{0,60})"
     r"|(?P<sign>=|\\approx|\\simeq|\\doteq|≈)(?P<side>[^=<>$\\&,;\n]{0,40}(?!\\[a-z])))"
+)
+_SYMBOL = (
+    r"(?:(?:[kcmnpdMG]|\\mu\s?|µ|μ)?(?:m|s|g|l|L|J|V|A|N|W|F|T|eV|Pa|Hz|cal|mol|bar)|K|C|H|h|u|amu|atm|min|hr|lb|ft|in|yd|mi"
+    r"|rad|deg|[A-Za-z]{4,20})(?![A-Za-z])"
+)
+_UNIT = (
+    rf"(?:\\(?:mathrm|text|textrm|mathsf|mbox|operatorname)\s?\{{[^{{}}]{{0,40}}\}}|\{{\s?~?\s?{_SYMBOL}\s?\}}|(?<![A-Za-z}}]){_SYMBOL}"
+    r"|\\(?:AA|mu|Omega|degree)(?![A-Za-z])|(?:\{\s?\})?\^\s?\{?\s?\\circ\s?\}?)(?:\s?\^\s?\{?\s?-?\s?[1-4]\s?\}?)?"
+)
+_UNITS_BEHIND = re.compile(
+    rf"(?:{_SPACING}{{0,4}}(?:[\[/]{_SPACING}{{0,4}})?{_UNIT}){{1,6}}"
+    rf"(?:{_SPACING}|[.,;)\]}}]|\\\\){{0,12}}(?:\$|$|\n|\\[\])]|\\end(?![A-Za-z]))"
 )
 _PLAIN_BEHIND = re.compile(r"['’]s\b|[\dA-Za-z+*/^_!]|\.\d|\s?(?:\\times|\\cdot|\\neq?(?![A-Za-z])|≠|_|\^)")
 _SCALED = re.compile(
@@ -187,7 +200,7 @@ def _in_formula(text: str, start: int) -> bool:
 
 def _is_part(before: str) -> bool:
     """Whether the box is an argument (of a root, a fraction, an exponent), or a sign or factor stands left of it."""
-    before = before.rpartition("\n\n")[2]
+    before = _PLUS.sub("", before.rpartition("\n\n")[2])
     if _FACTOR.search(before) and not _COUNTED.search(before) and not before.rstrip(" $").endswith("**"):
         return True
     depth = 0
@@ -210,6 +223,9 @@ def _goes_on(text: str, end: int, content: str, formula: bool) -> bool:
         return _PLAIN_BEHIND.match(text, end) is not None and not re.match(
             r"!(?:\s|$)|\*|[A-Za-z]{2}|_(?:\s|$)", text[end : end + 4]
         )
+    units = _UNITS_BEHIND.match(text, end, end + REACH)
+    if units is not None and parse_number(content) is not None:
+        return _OTHER.search(units[0]) is not None
     match = _BEHIND.match(text[end : end + REACH])
     if match is None:
         return True

@@ -28,6 +28,7 @@ from functools import lru_cache
 from simko.envs.verifiers import algebra, allowlist, pool
 from simko.envs.verifiers.angles import has_angles, in_radians, of_angles
 from simko.envs.verifiers.extract import boxes, final_answer, narrowed
+from simko.envs.verifiers.foreign import is_foreign
 from simko.envs.verifiers.intervals import condition, is_plain_pair
 from simko.envs.verifiers.latex import MAX_ANSWER, clean, key, same_string
 from simko.envs.verifiers.letters import one_case
@@ -124,7 +125,7 @@ def quick_equal(a: str, b: str) -> bool:
 def answers_equal(gold: str, answer: str, allowance: Allowance | None = None) -> bool:
     """Whether the two bare answers are equal by the policy above."""
     gold_text, answer_text = _cleaned(gold), _cleaned(answer)
-    if not answer_text:
+    if not answer_text or (is_foreign(answer) and not same_string(gold_text, answer_text)):
         return False
     return _Comparison(allowance).equal(gold_text, unlabelled(gold_text, answer_text), 0)
 

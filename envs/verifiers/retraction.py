@@ -20,7 +20,7 @@ MAX_SENTENCES = 24
 Same = Callable[[str, str], bool]
 
 _BREAK = re.compile(
-    r"(?P<mark>[.!?…。！？])+(?=[\s\"'”’)\]}*_$\\]|$)[\s\"'”’)\]}*_$]*|\n+|[;—–]|\s-+\s|(?<=\S)\s?,\s(?=(?:but|wait|no"
+    r"(?P<mark>[.!?…。！？])+(?=[\s\"'”’)\]}*_$\\]|$)[\s\"'”’)\]}*_$]*|\n+|;(?=\s|$)|[—–]|\s-+\s|(?<=\S)\s?,\s(?=(?:but|wait|no"
     r"|hmm|oops|sorry|actually|which|although|though)\b)"
 )
 _LEAD = re.compile(r"(?:[\s*_>#\"'“”‘’`$.,:;)\]}|~—–…]|\\[\[\](),;! ]|-\s|\((?=[A-Za-z]{2}|[^(),]{1,20}\s[a-z]{2}))+")

@@ -27,7 +27,8 @@ _CHANGES = words(
     "fourths tenth tenths hundredth hundredths thousandth thousandths squared cubed factorial mod modulo modulus base "
     "negative wrong incorrect false above below except approximately about almost nearly remainder if is was are pi root "
     "roots sqrt percentage percent double triple twice divided multiplied power exponent inverse opposite reciprocal "
-    "billionths millionths isn't aren't never without too equals greater smaller maybe perhaps between ones tens"
+    "billionths millionths isn't aren't never without too equals greater smaller maybe perhaps between ones tens for when where "
+    "while unless until given assuming provided import"
 )
 _SHORT = words("cm mm km ft in kg mg lb hr min sec mi yd ml dm cc am pm mph kph ms nm lbs hrs mins secs oz")
 _KNOWN = {
