@@ -67,6 +67,25 @@ def test_folders_take_their_name_whole(tmp_path: Path) -> None:
         assert (tmp_path / "made" / "file").read_text() == content
 
 
+def test_a_folder_is_not_deleted_before_its_successor_has_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, content in (("made", "one"), (".made.writing", "two")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(content)
+    real = Path.rename
+
+    def refused(self: Path, target: Path) -> Path:
+        if target.name == "made":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(OSError, match="Input/output error"):
+        replace_folder(tmp_path / ".made.writing", tmp_path / "made")
+    assert sorted(path.read_text() for path in tmp_path.rglob("file")) == ["one", "two"]
+
+
 def test_a_removal_that_is_cut_short_leaves_nothing_under_the_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
