@@ -12,7 +12,7 @@ from simko.envs.verifiers.audit_cases import METAMORPHIC, SAMPLES, hostile, meta
 from simko.envs.verifiers.corpus.bombs import bombs
 from simko.envs.verifiers.corpus.changed import changed
 from simko.envs.verifiers.corpus.gaming import gaming
-from simko.envs.verifiers.corpus.golds import KINDS, decimal
+from simko.envs.verifiers.corpus.golds import KINDS, Gold, decimal
 from simko.envs.verifiers.corpus.injections import CANARY_MODULE, injections
 from simko.envs.verifiers.corpus.same import same
 
@@ -71,6 +71,13 @@ def test_every_bundled_scorer_withstands_the_injections(name: str) -> None:
 def test_other_scorers_know_their_kinds(name: str) -> None:
     for case in metamorphic(name, METAMORPHIC[name], 200, 3):
         assert grade(case.response, case.gold, name).correct is case.correct, case
+
+
+@pytest.mark.parametrize(("a", "b"), [(12, 13), (17, 19), (-11, 26), (1, 3)])
+def test_seven_decimals_are_seven_whatever_they_end_in(a: int, b: int) -> None:
+    gold = Gold("fraction", f"\\frac{{{a}}}{{{b}}}", {"value": Fraction(a, b)})
+    forms = dict(changed(gold, random.Random(0)))
+    assert len(forms["seven decimals, wrong"].partition(".")[2]) == 7
 
 
 def test_decimals_are_exact() -> None:

@@ -150,7 +150,7 @@ def _fraction(gold: Gold, rng: Random) -> Forms:
         yield "three decimals", ("-" if value < 0 else "") + decimal(Fraction(scaled, 1000) or Fraction(1, 1000))
         yield (
             "seven decimals, wrong",
-            next(t for t in (decimal(Fraction(round(value * 10**7) + k, 10**7)) for k in (31, 32)) if t[-8] == "."),
+            next(t for t in (decimal(Fraction(round(value * 10**7) + k, 10**7)) for k in (31, 32)) if t[-8:-7] == "."),
         )
     else:
         yield "nearly", decimal(value) + "000001"
