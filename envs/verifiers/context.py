@@ -113,7 +113,7 @@ _BEHIND = re.compile(
     r"|square|hfill)"
     r"|\^\s?\{?\s?\\(?:circ|prime)|\^\s?\{?\s?°|°|\\degree|\\?%|\\(?:math|text)?(?:rm|text|mathrm|mbox|textrm"
     r"|frac\s?\{\s?\\text)\s?\{(?P<words>[^{}]{0,60})"
-    r"|(?P<sign>=|\\approx|\\simeq|\\doteq|≈)(?P<side>[^=<>$\\&,;\n]{0,40}(?!\\[a-z])))"
+    r"|=\s?\\text\s?\{[A-Za-z ]{3,40}\}|(?P<sign>=|\\approx|\\simeq|\\doteq|≈)(?P<side>[^=<>$\\&,;\n]{0,40}(?!\\[a-z])))"
 )
 _SYMBOL = (
     r"(?:(?:[kcmnpdMG]|\\mu\s?|µ|μ)?(?:m|s|g|l|L|J|V|A|N|W|F|T|eV|Pa|Hz|cal|mol|bar)|K|C|H|h|u|amu|atm|min|hr|lb|ft|in|yd|mi"
@@ -124,7 +124,7 @@ _UNIT = (
     r"|\\(?:AA|mu|Omega|degree)(?![A-Za-z])|(?:\{\s?\})?\^\s?\{?\s?\\circ\s?\}?)(?:\s?\^\s?\{?\s?-?\s?[1-4]\s?\}?)?"
 )
 _UNITS_BEHIND = re.compile(
-    rf"(?:{_SPACING}{{0,4}}(?:[\[/]{_SPACING}{{0,4}})?{_UNIT}){{1,6}}"
+    rf"(?:(?:{_SPACING}{{0,4}}(?:[\[/]{_SPACING}{{0,4}})?{_UNIT}){{1,6}}|{_SPACING}{{0,4}}/(?={_SPACING}{{0,4}}\$))"
     rf"(?:{_SPACING}|[.,;)\]}}]|\\\\){{0,12}}(?:\$|$|\n|\\[\])]|\\end(?![A-Za-z]))"
 )
 _PLAIN_BEHIND = re.compile(r"['’]s\b|[\dA-Za-z+*/^_!]|\.\d|\s?(?:\\times|\\cdot|\\neq?(?![A-Za-z])|≠|_|\^)")
