@@ -123,11 +123,11 @@ def final_answer(
     if not stating:
         return _whole(text, whole or is_bare) if place in ("any", "whole") else Found(None)
     last = boxes[-1] if boxes else stating[-1]
-    agreeing = [s for s in said if same(s.answer, last) or _BOX.search(s.answer)]
+    agreeing = [s for s in said if s.answer == last or same(s.answer, last) or _BOX.search(s.answer)]
     shown = " | ".join(dict.fromkeys(other[:60] for other in [*stating[:MAX_ANSWERS], last]))[:MAX_SHOWN]
     if len(stating) > 2 * MAX_ANSWERS or is_taken_back(_behind(text, end, agreeing), last, same):
         return Found(None, shown, conflict=True)
-    if all(same(other, last) for other in stating):
+    if all(other == last or same(other, last) for other in stating):
         return Found(last, last[:MAX_SHOWN])
     if boxes and (together := _by_name(text)):
         return Found(together, together[:MAX_SHOWN])

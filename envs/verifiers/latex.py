@@ -8,6 +8,7 @@ over a text that has been cut to `MAX_ANSWER` characters.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from simko.envs.verifiers.signs import plain_signs
 from simko.envs.verifiers.spellings import early, late
@@ -247,6 +248,7 @@ def _group_end(text: str, start: int) -> int:
     return start
 
 
+@lru_cache(maxsize=4096)
 def key(cleaned: str) -> str:
     r"""What two answers that say the same share as a string. `cleaned` has been through `clean`.
 

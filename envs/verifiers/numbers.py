@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 MAX_CHARS = 300
 MAX_DIGITS = 200  # of one number, and its decimal exponent
@@ -26,6 +27,7 @@ MAX_TERMS = 100
 MIN_DIGITS = 6  # of a decimal that stands for a value without a finite one
 
 _SIGNS = str.maketrans({"−": "-", "–": "-", "\u00a0": " ", "，": ",", "％": "%"})
+_BETWEEN_DIGITS = str.maketrans("", "", "+-, ")
 _SPACING = re.compile(r"\\[!,;: ]|\{,\}|~")
 _INTEGER = r"(?:\d{1,3}(?:[, ]\d{3})+|\d+)"
 _DECIMAL = rf"(?:{_INTEGER}(?:\.\d*)?|\.\d+)"
@@ -52,7 +54,12 @@ class Number:
 
 def parse_number(text: str) -> Number | None:
     """The number that `text` is and nothing else; None where it is no number, or too long."""
-    if len(text) > MAX_CHARS or any(c.isdigit() and not c.isascii() for c in text):
+    return _parsed(text) if len(text) <= MAX_CHARS else None
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Number | None:
+    if not text.isascii() and any(c.isdigit() and not c.isascii() for c in text):
         return None
     text = _SPACING.sub(
         lambda m: "," if m.group() == "{,}" else "" if m.group() == "\\!" else " ", text.translate(_SIGNS)
@@ -93,7 +100,7 @@ def with_decimal_comma(gold: str, answer: str) -> bool:
 
 
 def _magnitude(text: str) -> Fraction | None:
-    if any(len(run) > MAX_DIGITS for run in re.findall(r"\d+", text)):
+    if len(text) > MAX_DIGITS and any(len(run) > MAX_DIGITS for run in re.findall(r"\d+", text)):
         return None
     if _NUMBER.fullmatch(text):
         return _decimal(text)
@@ -120,8 +127,8 @@ def _magnitude(text: str) -> Fraction | None:
 
 def _decimal(text: str) -> Fraction:
     sign = -1 if text.startswith("-") else 1
-    digits = re.sub(r"[+\-, ]", "", text)
-    return sign * Fraction(digits if digits[-1] != "." else digits[:-1])
+    whole, _, rest = text.translate(_BETWEEN_DIGITS).partition(".")
+    return Fraction(sign * int(whole + rest), 10 ** len(rest))
 
 
 def _ratio(whole: str | None, top: str, bottom: str) -> Fraction | None:
