@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from simko.config import TrainConfig
 from simko.errors import UserError
 from simko.metrics import describe
 from simko.settings import train_config
-from simko.step import sample_groups
+from simko.step import sample_groups, sample_step
 from simko.train import train, update
 from simko.types import Batch
 from simko.update import accumulate_gradients
@@ -71,6 +72,23 @@ def test_same_seed_same_bytes_and_resume_equals_uninterrupted(tmp_path: Path) ->
 
     other = small_run(tmp_path / "other", 1, seed=1)
     assert timeless(other)[0] != timeless(whole)[0]
+
+
+def test_an_environment_that_draws_from_the_global_generators_draws_the_same_after_a_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[float, ...]] = []
+
+    def drawing(*arguments: Any) -> Any:
+        drawn.append((random.random(), np.random.rand(), torch.rand(()).item()))  # noqa: NPY002
+        return sample_step(*arguments)
+
+    monkeypatch.setattr("simko.train.sample_step", drawing)
+    small_run(tmp_path / "whole", 2)
+    small_run(tmp_path / "run", 1)
+    small_run(tmp_path / "run", 2, resume=RunFolder.open(tmp_path / "run"))
+    assert drawn[2:] == drawn[:2]
+    assert len(set(drawn)) == 2
 
 
 def test_more_steps_on_a_finished_run(tmp_path: Path) -> None:
