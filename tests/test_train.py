@@ -80,7 +80,7 @@ def test_an_environment_that_draws_from_the_global_generators_draws_the_same_aft
     drawn: list[tuple[float, ...]] = []
 
     def drawing(*arguments: Any) -> Any:
-        drawn.append((random.random(), np.random.rand(), torch.rand(()).item()))  # noqa: NPY002
+        drawn.append((random.random(), np.random.rand(), torch.rand(()).item()))
         return sample_step(*arguments)
 
     monkeypatch.setattr("simko.train.sample_step", drawing)
