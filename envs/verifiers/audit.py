@@ -33,6 +33,8 @@ MAX_MISSED = 0.01
 MAX_FINDINGS = 50
 GROWTH_MIB = 64.0
 MAX_HANGS, MAX_DEATHS = 5, 50  # then the audit stops: it has failed, and the rest would take hours
+NEEDS_WORKER = ("\\boxed{\\sqrt{x^2}+7}", "7+|x|")
+"""A response and a gold answer that no part of `math` can compare without a worker."""
 _AGAIN = 2  # times that a slow answer is graded again: a busy machine is not a slow verifier
 
 
@@ -135,7 +137,7 @@ def audit(
         if base not in BUNDLED and samples is None:
             kinds = _taken(verifier, module, canary, seed)
         report = Audit(verifier, limit=limit)
-        warm = [*((f"\\boxed{{{s.right}}}", s.gold) for s in chosen), ("\\boxed{(x+1)^2}", "x^2+2x+1")]
+        warm = [*((f"\\boxed{{{s.right}}}", s.gold) for s in chosen), NEEDS_WORKER]
         with Watched(verifier, module, canary) as child:
             for response, gold in warm:  # late imports, tables, workers
                 if isinstance(child.ask(response, gold, HANG_SECONDS), str):

@@ -19,6 +19,7 @@ import pytest
 
 from simko.envs import grade
 from simko.envs.verifiers import grade_async, pool
+from simko.envs.verifiers.audit import NEEDS_WORKER
 from simko.envs.verifiers import math as math_verifier
 from simko.envs.verifiers.pool import Pool
 from simko.errors import UserError
@@ -385,7 +386,7 @@ class Fake(Pool):
 @pytest.mark.parametrize("answer", ["timeout", "error"])
 def test_a_worker_that_fails_is_no_wrong_answer(answer: pool.Answer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "shared", Fake(answer))
-    verdict = grade("\\boxed{\\sqrt{x^2}+7}", "7+|x|")
+    verdict = grade(*NEEDS_WORKER)
     assert (verdict.outcome, verdict.valid) == (answer, False)
 
 
