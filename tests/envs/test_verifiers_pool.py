@@ -19,8 +19,8 @@ import pytest
 
 from simko.envs import grade
 from simko.envs.verifiers import grade_async, pool
-from simko.envs.verifiers.audit import NEEDS_WORKER
 from simko.envs.verifiers import math as math_verifier
+from simko.envs.verifiers.audit import NEEDS_WORKER
 from simko.envs.verifiers.pool import Pool
 from simko.errors import UserError
 
