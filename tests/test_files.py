@@ -33,16 +33,15 @@ def full(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_full_disk_leaves_no_half_file(tmp_path: Path, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     write_atomically(tmp_path / "a", "old")
     append(tmp_path / "log", b"one\n")
-    full(limit, monkeypatch)
     for attempt in (
         lambda: write(tmp_path / "b", b"content"),
         lambda: write_atomically(tmp_path / "a", "content"),
         lambda: append(tmp_path / "log", b"content\n"),
     ):
-        with pytest.raises(OSError, match="No space left on device") as caught:
+        with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left on device") as caught:
+            full(limit, patched)
             attempt()
         assert Path(caught.value.filename).parent == tmp_path
-        full(limit, monkeypatch)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old", "log": "one\n"}
 
 
