@@ -38,9 +38,10 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path, limit: int, monkeypatch
         lambda: write_atomically(tmp_path / "a", "content"),
         lambda: append(tmp_path / "log", b"content\n"),
     ):
-        with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left on device") as caught:
+        with monkeypatch.context() as patched:
             full(limit, patched)
-            attempt()
+            with pytest.raises(OSError, match="No space left on device") as caught:
+                attempt()
         assert Path(caught.value.filename).parent == tmp_path
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old", "log": "one\n"}
 
