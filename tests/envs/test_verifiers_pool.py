@@ -96,13 +96,15 @@ def test_started_at_the_first_question_and_kept(workers: Pool) -> None:
 
 
 def test_a_limit_in_float_seconds_ends_it_and_the_next_question_is_answered_at_once(workers: Pool) -> None:
+    begun = time.monotonic()
     workers.compare("x + 1", "1 + x")
+    cold = time.monotonic() - begun  # sympy is imported
     begun, starts = time.monotonic(), workers.starts
     assert workers.compare("5", HARD, limit=0.25) == ("timeout", 0.25)
     assert time.monotonic() - begun < 5
     begun = time.monotonic()
     assert workers.compare("x + 1", "1 + x")[0] == "equal"
-    assert time.monotonic() - begun < 0.8  # importing sympy takes longer
+    assert time.monotonic() - begun < cold / 2
     assert workers.starts == starts + 1
     assert workers.counts["timeout"] == 1
 
@@ -155,11 +157,9 @@ def test_a_slow_answer_delays_nobody_else(quick: Pool) -> None:
     slow = threading.Thread(target=quick.compare, args=("x", "loop"), kwargs={"limit": 1.5})
     slow.start()
     time.sleep(0.1)
-    begun = time.monotonic()
     for i in range(10):
         assert quick.compare(str(i), str(i))[0] == "equal"
     assert slow.is_alive()
-    assert time.monotonic() - begun < 1.5
     slow.join()
     assert quick.alive == len(quick._idle) <= 2
 

@@ -13,9 +13,13 @@ from typing import Any
 import numpy as np
 
 import simko.envs
-from simko.envs import grade
-from simko.types import Verdict
+from simko.envs.verifiers import pool
+from simko.envs.verifiers.allowlist import admit
+from simko.types import Outcome, Verdict
 
+VERDICTS: dict[pool.Answer, Outcome] = {
+    "equal": "correct", "different": "incorrect", "timeout": "timeout", "error": "error",
+}  # fmt: skip
 SUM = "Using each of the numbers {0}, {1}, {2} exactly once with + - * / and parentheses, write an expression that equals {3}."
 
 
@@ -30,9 +34,12 @@ def _chance(response: str) -> int:
 
 
 def _slow_grade(response: str, gold: str) -> Verdict:
-    """A comparison that takes a verifier worker: a trigonometric identity."""
-    text = "".join(c for c in response if c in "0123456789+-*/() ")[:40]
-    return grade(f"\\boxed{{2\\sin(\\pi/6)*({text})}}", gold)
+    """A comparison by a verifier worker, whatever `math` would settle without one."""
+    text = admit("".join(c for c in response if c in "0123456789+-*/() ")[:40])
+    if text is None:
+        return Verdict("incorrect", 0.0)
+    said, _ = pool.shared.compare(gold, text)
+    return Verdict(VERDICTS[said], float(said == "equal"))
 
 
 @simko.envs.verifier("faults-raises")
@@ -101,8 +108,6 @@ def _worker(response: str, gold: str) -> Verdict:
 
 @simko.envs.verifier("faults-killer")
 def _killer(response: str, gold: str) -> Verdict:
-    from simko.envs.verifiers import pool
-
     for pid in pool.shared.pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -20,6 +20,7 @@ import numpy as np  # noqa: E402
 
 from simko.envs import grade, make  # noqa: E402
 from simko.envs.verifiers import pool  # noqa: E402
+from simko.envs.verifiers.audit import NEEDS_WORKER  # noqa: E402
 
 CPU_LIMIT, WALL_LIMIT = (
     1.1,
@@ -155,7 +156,7 @@ def main() -> None:
     """Grade, and tell."""
     seed, first, count = map(int, sys.argv[1:4])
     pool.configure(1)
-    grade("\\boxed{2\\sin(\\pi/6)}", "1")  # the first one waits for the worker to come up
+    grade(*NEEDS_WORKER)  # the first one waits for the worker to come up
     environments = [make(name) for name in ENVS]
     failures: list[str] = []
     slowest, correct = 0.0, 0
