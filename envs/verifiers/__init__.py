@@ -67,20 +67,31 @@ class NamedVerifier:
         return replace(verdict, seconds=time.perf_counter() - begun)
 
 
-def grade(response: str, gold: str, verifier: str = "math", extract: str = "any") -> Verdict:
+def grade(
+    response: str, gold: str, verifier: str = "math", extract: str = "any", timeout: float | None = None
+) -> Verdict:
     """The verdict on `response` (the policy's text without the prompt) against the gold answer.
 
     `extract` narrows where the final answer may stand: `boxed`, `final` or `whole` (see `extract.py`); `math:boxed` as the
-    verifier says the same. Raises `UserError` for an unknown verifier or place and nothing else.
+    verifier says the same. `timeout`: CPU seconds, fractions included, that comparing it in a worker may take in all
+    (0.8 where None). Raises `UserError` for an unknown verifier or place and nothing else.
     """
-    return get_verifier(verifier if extract == "any" else f"{verifier}:{extract}")(response, gold)
+    check = get_verifier(verifier if extract == "any" else f"{verifier}:{extract}")
+    if timeout is None:
+        return check(response, gold)
+    from simko.envs.verifiers.allowance import limited
+
+    with limited(timeout):
+        return check(response, gold)
 
 
-async def grade_async(response: str, gold: str, verifier: str = "math", extract: str = "any") -> Verdict:
+async def grade_async(
+    response: str, gold: str, verifier: str = "math", extract: str = "any", timeout: float | None = None
+) -> Verdict:
     """`grade` for asyncio: the loop goes on while the answer is graded in a thread."""
     import asyncio
 
-    return await asyncio.to_thread(grade, response, gold, verifier, extract)
+    return await asyncio.to_thread(grade, response, gold, verifier, extract, timeout)
 
 
 def get_verifier(name: str) -> NamedVerifier:

@@ -26,6 +26,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from simko.envs.verifiers import algebra, allowlist, pool
+from simko.envs.verifiers.allowance import Allowance
 from simko.envs.verifiers.angles import has_angles, in_radians, of_angles
 from simko.envs.verifiers.extract import boxes, final_answer, narrowed
 from simko.envs.verifiers.foreign import is_foreign
@@ -70,13 +71,6 @@ class _UndecidedError(Exception):
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome)
         self.outcome: Outcome = outcome
-
-
-class Allowance:
-    """What one response may still take of the workers' CPU time, in seconds, whatever it is compared with."""
-
-    def __init__(self, seconds: float = pool.CPU_SECONDS) -> None:
-        self.left = seconds
 
 
 def math(response: str, gold: str, allowance: Allowance | None = None) -> Verdict:

@@ -11,9 +11,10 @@ import json
 from fractions import Fraction
 from typing import Any
 
+from simko.envs.verifiers.allowance import Allowance
 from simko.envs.verifiers.extract import final_answer
 from simko.envs.verifiers.latex import MAX_ANSWER, clean
-from simko.envs.verifiers.math import Allowance, math, quick_equal
+from simko.envs.verifiers.math import math, quick_equal
 from simko.envs.verifiers.numbers import Number, parse_number
 from simko.envs.verifiers.structure import is_name, sides
 from simko.envs.verifiers.units import same_unit, split_unit

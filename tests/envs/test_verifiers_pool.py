@@ -403,3 +403,14 @@ def test_all_questions_of_one_answer_share_one_limit(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(pool, "shared", fake)
     assert math_verifier.answers_equal("(\\log(a),\\log(b))", "(\\log(c),\\log(d))")
     assert len(fake.limits) == 2
+
+
+@pytest.mark.parametrize("timeout", [0.0, -1.0, 1e-9])
+def test_a_callers_own_limit_holds_for_this_answer_alone(timeout: float) -> None:
+    number = len(repr(timeout))  # another question each time: what was decided is remembered
+    response, gold = f"\\boxed{{\\sqrt{{z^2}}+{number}}}", f"{number}+|z|"
+    assert grade(response, gold, timeout=timeout).outcome == "timeout"
+    assert asyncio.run(grade_async(response, gold, timeout=timeout)).outcome == "timeout"
+    assert grade(response, gold, timeout=2.5).correct
+    assert grade(*NEEDS_WORKER).correct
+    assert grade("\\boxed{42}", "42", timeout=timeout).correct  # needs no worker, so no time
