@@ -86,7 +86,8 @@ def _stopped(ran: Ran, cwd: Path, codes: tuple[int, ...]) -> str | None:
     saved = sorted(path.name for path in (run / "checkpoints").glob("step-*"))
     if saved[-1:] != [f"step-{last:06d}"]:
         return f"step {last} is recorded, the checkpoints are {saved}"
-    if ran.rc and "--resume" not in ran.err:
+    finished = json.loads(run.joinpath("manifest.json").read_text())["status"] == "finished"  # nothing to go on with
+    if ran.rc and not finished and "--resume" not in ran.err:
         return f"does not say how to go on: {ran.brief()}"
     left = [p.name for p in run.rglob(".*")]
     return f"left in the run folder: {left}" if left else None
