@@ -117,6 +117,14 @@ def _fail(x: Tensor, error: Exception) -> Tensor:
     return y
 
 
+def test_a_budget_halves_what_was_tried_and_counts_it() -> None:
+    budget = TokenBudget(200)
+    for failed, left in ((500, 100), (60, 30), (1, 1), (1, 1)):
+        budget.halve(failed)
+        assert budget.tokens == left
+    assert budget.halvings == 4
+
+
 @pytest.mark.parametrize("how", ["forward", "backward", "packed", "cpu"])
 def test_running_out_of_memory_halves_the_budget_and_not_the_update(how: str) -> None:
     batch = batch_of(3)
