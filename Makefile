@@ -47,6 +47,7 @@ install: .venv/.installed ## only install, to .venv
 lint: .venv/.installed-test
 	$(VENV_PYTHON) -m ruff check
 	$(VENV_PYTHON) -m ruff format --check
+	.venv/bin/lint-imports
 
 types: .venv/.installed-test
 	$(VENV_PYTHON) -m mypy

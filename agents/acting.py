@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from simko.agents.sampler import Stream, check_sampling, draws, sample
+from simko.agents.engine.sampler import Stream, check_sampling, draws, sample
 from simko.errors import UserError
 from simko.head import LmHead
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from simko.agents import fingerprint as fingerprints
-from simko.agents.loading import quiet
+from simko.agents.quiet import quiet
 from simko.errors import UserError
 from simko.files import write
 

@@ -92,7 +92,7 @@ def _check_disk(path: Path, folder: Path, size: int) -> None:
 def _write(path: Path, folder: Path, ends: list[int]) -> None:
     scratch = folder.with_suffix(".writing")
     shutil.rmtree(scratch, ignore_errors=True)
-    from simko.agents.loading import quiet
+    from simko.agents.quiet import quiet
 
     try:
         with quiet():

@@ -1,4 +1,4 @@
-"""Linear layers whose products `simko.linear` computes: the policy's frozen ones, and those of a transient decoding copy."""
+"""Linear layers whose products `simko.head.linear` computes: the policy's frozen ones, and those of a transient decoding copy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from simko.linear import linear, pack, packed_linear, suits
+from simko.head.linear import linear, pack, packed_linear, suits
 
 _PACK_AT = 16  # packing takes as long as 5 to 20 products of a small batch, of which it saves a third
 

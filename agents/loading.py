@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -14,7 +13,8 @@ from typing import Any, Literal
 import torch
 import transformers
 
-from simko.agents.memory import keep_apart
+from simko.agents.quiet import quiet
+from simko.device import keep_apart
 from simko.errors import UserError
 
 Quantization = Literal["nf4", "int8", "none"]
@@ -131,22 +131,6 @@ def check_vocabulary(name: str, tokenizer: Any, embedded: int) -> None:
         )
 
 
-def pick_device(device: str) -> torch.device:
-    """`auto` is CUDA where there is one (the local rank's under torchrun), else the CPU.
-
-    Raises:
-        UserError: a device that torch does not know or that is not there.
-    """
-    if device == "auto":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"device '{device}' cannot be used ({_first_line(error)}); try 'auto' or 'cpu'") from error
-    return torch.device("cuda", torch.cuda.current_device()) if device == "cuda" else chosen
-
-
 def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
     """`auto` is float32 on CPU, bfloat16 on CUDA where it is native, else float16.
 
@@ -166,23 +150,6 @@ def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
 def native_dtype(capability: tuple[int, int] | None) -> torch.dtype:
     """bfloat16 from compute capability 8.0 (Ampere) on, float16 below (Turing, Volta); None is ROCm, which has bfloat16."""
     return torch.bfloat16 if capability is None or capability >= (8, 0) else torch.float16
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """No progress bars, notes or deprecation warnings of the libraries; errors still come through."""
-    log = transformers.utils.logging
-    level, bar = log.get_verbosity(), log.is_progress_bar_enabled()
-    log.set_verbosity_error()
-    log.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.set_verbosity(level)
-        if bar:
-            log.enable_progress_bar()
 
 
 def _unmap(model: Any) -> None:

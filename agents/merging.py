@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from simko.agents.loading import quiet
 from simko.agents.quantize import plain_copy
+from simko.agents.quiet import quiet
 from simko.errors import UserError
 
 _SPARE_BYTES = 64 * 2**20  # tokenizer, configuration, file system

@@ -19,21 +19,14 @@ from torch import Tensor, nn
 from simko.agents import adapter as adapters
 from simko.agents import fingerprint as fingerprints
 from simko.agents.acting import Actor
-from simko.agents.engine import LocalEngine, vocabulary_of
+from simko.agents.engine.local import LocalEngine, vocabulary_of
+from simko.agents.engine.stops import cut
 from simko.agents.kernels import packed
-from simko.agents.loading import (
-    Quantization,
-    check_vocabulary,
-    find_model,
-    load_model,
-    load_tokenizer,
-    pick_device,
-    pick_dtype,
-)
+from simko.agents.loading import Quantization, check_vocabulary, find_model, load_model, load_tokenizer, pick_dtype
 from simko.agents.merging import write_merged
 from simko.agents.quantize import assert_trainable, lora_layers, make_trainable, plain_copy, plain_weight
 from simko.agents.states import HiddenStates
-from simko.agents.stops import cut
+from simko.device import pick_device
 from simko.errors import UserError
 from simko.head import LmHead
 from simko.packing import PackedRows

@@ -13,7 +13,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from simko.agents.kernels import freeze
-from simko.linear import linear
+from simko.head.linear import linear
 
 
 def make_trainable(model: nn.Module) -> None:
@@ -26,7 +26,7 @@ def make_trainable(model: nn.Module) -> None:
     - On CPU a `Linear8bitLt` in evaluation mode rounds activations to 8 bits and in training mode does not; training mode
       is kept on these layers (they have no dropout), so that decoding and training see one model.
 
-    Products with frozen float32 weights on a CPU are `simko.linear`'s.
+    Products with frozen float32 weights on a CPU are `simko.head.linear`'s.
     """
     freeze(model)
     for layer in model.modules():

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from simko.agents import packed as packing
-from simko.agents.loading import quiet
 from simko.agents.quantize import assert_trainable
+from simko.agents.quiet import quiet
 from simko.errors import UserError
 from simko.packing import PackedRows
 

@@ -67,8 +67,8 @@ def ours(
     """The local engine with an adapter."""
     import torch
 
-    from simko import linear
     from simko.agents import LoraPolicy
+    from simko.head import linear
     from simko.types import Sampling
 
     torch.set_num_threads(threads)

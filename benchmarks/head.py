@@ -105,10 +105,10 @@ def liger(n: int, d: int, v: int, k: int, device: str, dtype: str) -> Callable[[
 
 
 def floor(n: int, d: int, v: int, k: int, device: str, dtype: str, product: str) -> Callable[[], None]:
-    """`Z = h W^T` and `P W`, tile by tile, each tile into the same space: by torch.mm, or by what `simko.linear` chooses."""
+    """`Z = h W^T` and `P W`, tile by tile, each tile into the same space: by torch.mm, or by what `simko.head.linear` chooses."""
     import torch
 
-    from simko.linear import linear
+    from simko.head.linear import linear
 
     hidden, weight, _ = _inputs(n, d, v, device, dtype)
     width = 4096 if device == "cpu" else 32_768
@@ -137,7 +137,7 @@ def run(options: Options) -> Result:
         Case("simko, tier torch" if cuda else "simko, tier compiled", f"{_HERE}:ours",
              {**size, "tier": "torch" if cuda else "compiled"}, "other"),
         Case("two GEMMs", f"{_HERE}:floor", {**size, "product": "mm"}, "other"),
-        Case("two GEMMs, simko.linear", f"{_HERE}:floor", {**size, "product": "linear"}, "other"),
+        Case("two GEMMs, simko.head.linear", f"{_HERE}:floor", {**size, "product": "linear"}, "other"),
         Case("liger", f"{_HERE}:liger", size, needs=_LIGER),
         Case("trl", f"{_HERE}:trl", size, needs=_TRL),
         Case("naive", f"{_HERE}:naive", size),
@@ -149,7 +149,7 @@ def run(options: Options) -> Result:
     if options.quick:
         return result
     mine = result.samples["simko"]
-    for name in ("two GEMMs", "two GEMMs, simko.linear"):
+    for name in ("two GEMMs", "two GEMMs, simko.head.linear"):
         share = result.samples[name].median(time) / mine.median(time)
         result.notes.append(f"{share:.0%} of the floor of {name}, by {time} (goal 85 %)")
     result.notes.append(f"peak of simko {max(mine.column('peak_mib')):.0f} MiB (goal 100), above weights and inputs")

@@ -65,8 +65,8 @@ Item = tuple[str, str, bool, str]  # gold, response, whether it is right, what w
 
 def mix(golds: int, seed: int, data: str | None) -> list[Item]:
     """`golds` answers with `GROUP` responses each, half of them right."""
-    from simko.envs.verifiers.corpus.golds import KINDS, Gold
-    from simko.envs.verifiers.corpus.wrappers import ONE_LINE, WRAPPERS
+    from simko.envs.audit.corpus.golds import KINDS, Gold
+    from simko.envs.audit.corpus.wrappers import ONE_LINE, WRAPPERS
 
     rng = Random(seed)
     if data:
@@ -85,13 +85,13 @@ def mix(golds: int, seed: int, data: str | None) -> list[Item]:
 
 
 def _right(gold: Any, rng: Random) -> list[tuple[str, str]]:
-    from simko.envs.verifiers.corpus.same import same, set_in_type
+    from simko.envs.audit.corpus.same import same, set_in_type
 
     return list(set_in_type(gold)) + [("as it is", gold.text)] * 3 if gold.kind == "real" else list(same(gold, rng))
 
 
 def _wrong(gold: Any, other: Any, rng: Random) -> list[tuple[str, str]]:
-    from simko.envs.verifiers.corpus.changed import changed
+    from simko.envs.audit.corpus.changed import changed
 
     if gold.kind == "real":
         return [("another row's answer", other.text if other.text != gold.text else "987654")]
@@ -100,7 +100,7 @@ def _wrong(gold: Any, other: Any, rng: Random) -> list[tuple[str, str]]:
 
 def _as_gold(text: str) -> Any:
     """An answer of a set with its parts, where it is of a kind that `same` and `changed` can write anew."""
-    from simko.envs.verifiers.corpus.golds import Gold
+    from simko.envs.audit.corpus.golds import Gold
 
     kind = next((name for name, pattern in _SHAPES if re.fullmatch(pattern, text)), "real")
     numbers = [int(n) for n in re.findall(r"\d+", text)]
@@ -122,7 +122,7 @@ def _as_gold(text: str) -> Any:
 def ours(golds: int, data: str | None) -> Callable[[], dict[str, int]]:
     """`simko.envs.grade`, its worker started."""
     from simko.envs import grade
-    from simko.envs.verifiers.audit import NEEDS_WORKER
+    from simko.envs.audit.verifier import NEEDS_WORKER
 
     grade(*NEEDS_WORKER)
     return _timed(golds, data, lambda gold, response: grade(response, gold).correct)
@@ -176,7 +176,7 @@ def _says(correct: bool) -> str:
 def extra_pairs(count: int) -> list[Item]:
     """Pairs of the sets' `extra`: other people's extractions, accepted forms, lists; and as many with another row's."""
     from simko.envs import registry
-    from simko.envs.tasks import golds as of_rows
+    from simko.envs.data import golds as of_rows
 
     kinds = ("simko_target", "alt_answers", "final_answer", "other order", "one answer missing")
     found: list[Item] = []

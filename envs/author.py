@@ -16,7 +16,7 @@ import numpy as np
 
 from simko.envs import registry, verifiers
 from simko.envs.episode import Reply
-from simko.envs.tasks.procedural import Draft, ProceduralSource
+from simko.envs.puzzles.procedural import Draft, ProceduralSource
 from simko.errors import UserError
 from simko.types import Task
 

@@ -57,7 +57,7 @@ BUNDLED = (
     EnvInfo(
         id="simko/Countdown-v0",
         title="Combine the given numbers with + - * / to reach the target",
-        tasks="simko.envs.tasks.countdown:Countdown",
+        tasks="simko.envs.puzzles.countdown:Countdown",
         verifier="expression",
         max_new_tokens=64,
         levels=(1, 2, 3, 4, 5),
@@ -65,7 +65,7 @@ BUNDLED = (
     EnvInfo(
         id="simko/Arithmetic-v0",
         title="Work out a chain of additions, subtractions and multiplications",
-        tasks="simko.envs.tasks.arithmetic:Arithmetic",
+        tasks="simko.envs.puzzles.arithmetic:Arithmetic",
         verifier="numeric",
         instruction=" Reply with the number only.",
         max_new_tokens=32,
@@ -74,7 +74,7 @@ BUNDLED = (
     EnvInfo(
         id="simko/KnightsKnaves-v0",
         title="Who tells the truth, who lies?",
-        tasks="simko.envs.tasks.knights:KnightsKnaves",
+        tasks="simko.envs.puzzles.knights:KnightsKnaves",
         verifier="knights",
         max_prompt_tokens=1536,
         levels=(2, 3, 4, 5),
@@ -82,7 +82,7 @@ BUNDLED = (
     EnvInfo(
         id="simko/TreeMDP-v0",
         title="A toy tree of three choices out of four with six rewarded paths",
-        tasks="simko.envs.tasks.tree_mdp:TreeMDP",
+        tasks="simko.envs.puzzles.tree_mdp:TreeMDP",
         verifier="tree_mdp",
         max_new_tokens=8,
         levels=(1, 2, 3),
@@ -90,28 +90,28 @@ BUNDLED = (
     EnvInfo(
         id="simko/GuessNumber-v0",
         title="Guess a number in two turns, with a hint between them",
-        tasks="simko.envs.tasks.guess_number:GuessNumber",
+        tasks="simko.envs.puzzles.guess_number:GuessNumber",
         verifier="guess_number",
         max_new_tokens=160,
         levels=(1, 2, 3, 4),
         turns=2,
-        reply="simko.envs.tasks.guess_number:reply",
+        reply="simko.envs.puzzles.guess_number:reply",
     ),
     EnvInfo(
         id="simko/Calculator-v0",
         title="Work out long products with a calculator, up to three calls",
-        tasks="simko.envs.tasks.calculator:Calculator",
+        tasks="simko.envs.puzzles.calculator:Calculator",
         verifier="numeric",
         instruction=" You may use a calculator 3 times: write <calc>12*34</calc> and you are told the result. "
         "Then reply with the number only.",
         levels=(1, 2, 3, 4),
         turns=5,
-        reply="simko.envs.tasks.calculator:reply",
+        reply="simko.envs.puzzles.calculator:reply",
     ),
     EnvInfo(
         id="simko/JSONL-v0",
         title="Problems of your own: a JSONL file of {problem, answer}, given by data=",
-        tasks="simko.envs.tasks.jsonl:JSONL",
+        tasks="simko.envs.data.jsonl:JSONL",
         verifier="math",
         source="data=PATH",
         instruction=REASON,
@@ -121,7 +121,7 @@ BUNDLED = (
     EnvInfo(
         id="simko/GSM8K-v0",
         title="Grade-school maths in words",
-        tasks="simko.envs.tasks.benchmarks:GSM8K",
+        tasks="simko.envs.data.benchmarks:GSM8K",
         verifier="math",
         source="openai/gsm8k",
         instruction=REASON,
@@ -131,7 +131,7 @@ BUNDLED = (
     EnvInfo(
         id="simko/MATH500-v0",
         title="Competition maths, 500 problems",
-        tasks="simko.envs.tasks.benchmarks:MATH500",
+        tasks="simko.envs.data.benchmarks:MATH500",
         verifier="math",
         source="HuggingFaceH4/MATH-500",
         instruction=REASON,
@@ -142,7 +142,7 @@ BUNDLED = (
     EnvInfo(
         id="simko/MATH-v0",
         title="Competition maths: 7500 problems to train on, 5000 to test",
-        tasks="simko.envs.tasks.benchmarks:MATH",
+        tasks="simko.envs.data.benchmarks:MATH",
         verifier="math",
         source="EleutherAI/hendrycks_math",
         instruction=REASON,
@@ -153,7 +153,7 @@ BUNDLED = (
     EnvInfo(
         id="simko/AIME24-v0",
         title="AIME 2024, 30 problems (evaluation only)",
-        tasks="simko.envs.tasks.benchmarks:AIME24",
+        tasks="simko.envs.data.benchmarks:AIME24",
         verifier="math",
         source="math-ai/aime24",
         instruction=REASON,
@@ -163,7 +163,7 @@ BUNDLED = (
     EnvInfo(
         id="simko/AIME25-v0",
         title="AIME 2025, 30 problems (evaluation only)",
-        tasks="simko.envs.tasks.benchmarks:AIME25",
+        tasks="simko.envs.data.benchmarks:AIME25",
         verifier="math",
         source="math-ai/aime25",
         instruction=REASON,
@@ -173,7 +173,7 @@ BUNDLED = (
     EnvInfo(
         id="simko/AMC23-v0",
         title="AMC 2023, 40 problems (evaluation only)",
-        tasks="simko.envs.tasks.benchmarks:AMC23",
+        tasks="simko.envs.data.benchmarks:AMC23",
         verifier="math",
         source="math-ai/amc23",
         instruction=REASON,
@@ -183,7 +183,7 @@ BUNDLED = (
     EnvInfo(
         id="simko/Minerva-v0",
         title="University physics, chemistry and maths, 272 problems (evaluation only)",
-        tasks="simko.envs.tasks.benchmarks:Minerva",
+        tasks="simko.envs.data.benchmarks:Minerva",
         verifier="math_row",
         source="math-ai/minervamath",
         instruction=REASON,
@@ -193,7 +193,7 @@ BUNDLED = (
     EnvInfo(
         id="simko/OlympiadBench-v0",
         title="Olympiad maths, 674 problems (evaluation only)",
-        tasks="simko.envs.tasks.benchmarks:OlympiadBench",
+        tasks="simko.envs.data.benchmarks:OlympiadBench",
         verifier="math_row",
         source="math-ai/olympiadbench",
         instruction=REASON,
@@ -203,7 +203,7 @@ BUNDLED = (
     EnvInfo(
         id="simko/SimKO-GSM8K-L1-v0",
         title="SimKO's training mixture: GSM8K and MATH level 1 (training only)",
-        tasks="simko.envs.tasks.benchmarks:SimKOMixture",
+        tasks="simko.envs.data.benchmarks:SimKOMixture",
         verifier="math",
         source="CLR-Lab/SimKO",
         instruction=REASON,
@@ -213,7 +213,7 @@ BUNDLED = (
     EnvInfo(
         id="simko/BBH-v0",
         title="BIG-Bench Hard, 27 tasks, 6511 problems (evaluation only)",
-        tasks="simko.envs.tasks.bbh:BBH",
+        tasks="simko.envs.data.bbh:BBH",
         verifier="bbh",
         source="lukaemon/bbh",
         instruction=REASON,
@@ -223,7 +223,7 @@ BUNDLED = (
     EnvInfo(
         id="simko/SynLogic-v0",
         title="Logic puzzles of 28 kinds, checked by their rules",
-        tasks="simko.envs.tasks.synlogic:SynLogic",
+        tasks="simko.envs.data.synlogic:SynLogic",
         verifier="synlogic",
         source="MiniMaxAI/SynLogic",
         max_prompt_tokens=8192,

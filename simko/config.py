@@ -249,3 +249,23 @@ def _scalar(where: str, value: Any, kind: type) -> Any:
 
 def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
+
+
+MAY_CHANGE = frozenset(
+    (
+        *("steps", "device", "threads", "micro_batch_tokens", "checkpoint_every", "keep_checkpoints", "logger"),
+        *("force", "preflight_prompts", "verifier_workers"),
+        *("cache_bytes", "gradient_checkpointing", "memory", "burn_in", "decode_weights"),
+    )
+)
+"""Settings that leave the update as it is: a resumed run may change them, and those that begin with `eval_`."""
+
+
+def deciding(config: TrainConfig) -> dict[str, Any]:
+    """The settings that decide the updates of a run."""
+    return {k: v for k, v in asdict(config).items() if k != "out" and not may_change(k)}
+
+
+def may_change(key: str) -> bool:
+    """Whether a resumed run may have another value of this setting."""
+    return key in MAY_CHANGE or key.startswith("eval_")

@@ -14,17 +14,18 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from simko.build import data_notes, file_hash, machine, make_env, make_policy, versions
-from simko.checkpoint import RunFolder, problem_key, write_atomically
+from simko.build import make_env, make_policy
 from simko.config import EvalConfig, TrainConfig
+from simko.envs.watched import watched
 from simko.errors import UserError
-from simko.faults import watched
-from simko.journal import duration
 from simko.report.counts import Counts, curve_of, summarise
 from simko.report.plot import draw_curves
 from simko.report.table import evaluation_table, held_out, model_name, sampling, trained_name
 from simko.rollout import rollout
-from simko.target import Target, resolve, sampling_settings
+from simko.run.folder import RunFolder, problem_key, write_atomically
+from simko.run.manifest import data_notes, file_hash, machine, versions
+from simko.run.target import Target, resolve, sampling_settings
+from simko.run.tracker import duration
 from simko.types import Task
 
 GENERATED_PROBLEMS = 100

@@ -16,15 +16,30 @@ from concurrent.futures import Future
 from concurrent.futures import wait as finished
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from simko.errors import UserError
 from simko.types import Engine, Generation, Sampling, Task, Verdict
 
 Grade = Callable[[str, Task], Verdict]
 
+
 THREADS = 4  # they wait for the verifiers' workers most of the time
 NAMED_SECONDS, HUNG_SECONDS = 30, 300
+
+
+class Environment(Protocol):
+    """What a rollout needs of an environment; `simko.envs.TokenEnv` has it."""
+
+    stop: tuple[str, ...]
+    stop_ids: frozenset[int]
+    max_new_tokens: int
+
+    def begin(self, task: Task) -> Any:
+        """A fresh `Episode` of the task."""
+
+    def grade(self, text: str, task: Task) -> Verdict:
+        """The verdict on an answer's text."""
 
 
 class Grading:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -12,7 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from simko.agents.memory import release
+from simko.algorithms.base import TokenStats
+from simko.device import release
 from simko.errors import UserError
 from simko.head import TokenStatistics, token_statistics
 from simko.packing import PackedRows, Packer, needed, pack
@@ -204,3 +206,76 @@ def _plan_packed(batch: Batch, max_tokens: int, rows: Sequence[int]) -> list[lis
             plan[-1].append(row)
             left -= cost
     return plan
+
+
+def matrices(
+    micro: MicroBatch,
+    raw: TokenStatistics,
+    batch: Batch,
+    k: int,
+    old_logp: Sequence[Tensor] | None,
+    ref_logp: Sequence[Tensor] | None,
+) -> TokenStats:
+    """N-row statistics laid out as `[B, T]`; without `old_logp` the current policy is the old one."""
+
+    def of_rows(values: Sequence[Tensor]) -> Tensor:
+        return _lay(micro, torch.cat([values[row] for row in micro.rows]).to(raw.logp))
+
+    logp = _lay(micro, raw.logp)
+    advantage = torch.as_tensor(batch.advantage[micro.rows], dtype=logp.dtype, device=logp.device)
+    return TokenStats(
+        mask=micro.mask,
+        logp=logp,
+        old_logp=logp.detach() if old_logp is None else of_rows(old_logp),
+        advantage=advantage[:, None].expand_as(logp),
+        correct=torch.as_tensor(batch.correct[micro.rows], device=logp.device),
+        entropy=_lay(micro, raw.entropy),
+        is_top1=_lay(micro, raw.is_top1),
+        topk_logp=_lay(micro, raw.topk_logp[:, :k]),
+        topk_ids=_lay(micro, raw.topk_ids[:, :k]),
+        ref_logp=None if ref_logp is None else of_rows(ref_logp),
+    )
+
+
+@torch.no_grad()
+def importance_weight(micro: MicroBatch, batch: Batch, old_logp: Float[Tensor, "B T"], clip: float) -> Tensor:
+    """`min(pi_old(y) / pi_sampler(y), clip)`, a constant that multiplies a token's loss.
+
+    For engines whose numbers are not the trainer's: the ratio of the trainer's own log-prob before the update to the one that
+    the sampler recorded. Truncated importance sampling (Yao et al. 2025, "Your efficient RL framework secretly brings you
+    off-policy RL training"; TRL's `vllm_importance_sampling_cap`, 2.0 there).
+    """
+    drawn = np.concatenate([c.logprobs[c.sampled] for c in (batch.completions[row] for row in micro.rows)])
+    sampler = _lay(micro, torch.from_numpy(drawn).to(old_logp))
+    return torch.exp(old_logp - sampler).clamp(max=clip)
+
+
+def _lay(micro: MicroBatch, values: Tensor) -> Tensor:
+    out = values.new_zeros(*micro.mask.shape, *values.shape[1:])
+    return out.masked_scatter(micro.mask.reshape(*micro.mask.shape, *([1] * (values.dim() - 1))), values)
+
+
+@torch.no_grad()
+def all_finite(tensors: Iterable[Tensor | None]) -> bool:
+    """Whether every entry is a finite number; one synchronisation with the device."""
+    given = [t.detach() for t in tensors if t is not None and t.numel() and t.is_floating_point()]
+    # the largest magnitude carries NaN along, and cannot overflow as a sum of squares would
+    return not given or math.isfinite(torch.nn.utils.get_total_norm(given, math.inf))
+
+
+def finite_rows(batch: Batch, *logprobs: Sequence[Tensor] | None) -> list[int]:
+    """Rows whose advantage, sampler's log-probs and given log-probs are finite."""
+    rows = []
+    for row, completion in enumerate(batch.completions):
+        fine = np.isfinite(batch.advantage[row]) and np.isfinite(completion.logprobs[completion.sampled]).all()
+        if fine and all_finite(values[row] for values in logprobs if values is not None):
+            rows.append(row)
+    return rows
+
+
+def check_rows(micro: MicroBatch, raw: TokenStatistics) -> None:
+    """Raise `NonFiniteRowsError` with the rows whose log-probs or entropy are not finite."""
+    spoilt = ~torch.isfinite(raw.logp.detach() + raw.entropy)
+    if bool(spoilt.any()):
+        row = torch.nonzero(micro.mask)[:, 0][spoilt].unique()
+        raise NonFiniteRowsError([micro.rows[i] for i in row.tolist()])

@@ -10,27 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from simko.grading import Grade, Grading, decode
-from simko.types import Completion, Engine, Generation, Group, Sampling, Task, Verdict
-
-
-class Environment(Protocol):
-    """What a rollout needs of an environment; `simko.envs.TokenEnv` has it."""
-
-    stop: tuple[str, ...]
-    stop_ids: frozenset[int]
-    max_new_tokens: int
-
-    def begin(self, task: Task) -> Any:
-        """A fresh `Episode` of the task."""
-
-    def grade(self, text: str, task: Task) -> Verdict:
-        """The verdict on an answer's text."""
+from simko.algorithms.base import Algorithm
+from simko.config import TrainConfig
+from simko.grading import Environment, Grade, Grading, decode
+from simko.schedule import stream_seed, training_tasks
+from simko.types import Completion, Engine, Generation, Group, Policy, Sampling, Task
 
 
 @dataclass
@@ -112,6 +100,32 @@ def _completion(answer: _Answer, grading: Grading) -> Completion:
     )
 
 
-def stream_seed(*parts: int | str) -> int:
-    """A 64-bit seed from anything that names a random stream; equal in every process."""
-    return int.from_bytes(blake2b(repr(parts).encode(), digest_size=8).digest(), "little")
+def sample_step(policy: Policy, env: Any, method: Algorithm, config: TrainConfig, step: int) -> list[Group]:
+    """The graded groups of a step. Raises `FloatingPointError` where the model's logits are not finite."""
+    tasks = method.select_prompts(
+        training_tasks(env.source, config.seed, step, config.prompts_per_step),
+        partial(_greedy, policy, env, config.seed, step),
+    )
+    return sample_groups(policy, env, method, tasks, config, step)
+
+
+def sample_groups(
+    policy: Policy, env: Environment, method: Algorithm, tasks: Sequence[Task], config: TrainConfig, step: int
+) -> list[Group]:
+    """G graded completions of each task, in the stages that the method asks for."""
+    groups = [Group(task, ()) for task in tasks]
+    done = 0
+    for index, n in enumerate(method.plan_rollouts(config.group_size)):
+        with method.stage(index, policy, groups):
+            more = rollout(
+                policy.engine, env, tasks, n,
+                temperature=config.temperature, seed=config.seed, step=step, first_sample=done,
+            )  # fmt: skip
+        groups = [Group(old.task, old.completions + new.completions) for old, new in zip(groups, more, strict=True)]
+        done += n
+    return groups
+
+
+def _greedy(policy: Policy, env: Environment, seed: int, step: int, tasks: Sequence[Task]) -> list[Completion]:
+    groups = rollout(policy.engine, env, tasks, 1, temperature=0.0, seed=seed, step=step)
+    return [group.completions[0] for group in groups]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
+from hashlib import blake2b
 
 import numpy as np
 import torch
 
-from simko.rollout import stream_seed
 from simko.types import Task, TaskSource
 
 
@@ -48,3 +48,8 @@ def seed_everything(seed: int, step: int) -> None:
     random.seed(drawn)
     np.random.seed(drawn % 2**32)
     torch.manual_seed(drawn)
+
+
+def stream_seed(*parts: int | str) -> int:
+    """A 64-bit seed from anything that names a random stream; equal in every process."""
+    return int.from_bytes(blake2b(repr(parts).encode(), digest_size=8).digest(), "little")

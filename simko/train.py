@@ -11,26 +11,29 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from simko import algorithms, fit
+from simko import algorithms
 from simko.advantages import make_batch, split_groups
 from simko.algorithms.base import Algorithm
 from simko.build import make_env, make_policy
-from simko.checkpoint import RunFolder, check_adapter, new_folder
 from simko.config import TrainConfig
+from simko.envs.watched import WatchedEnv
 from simko.evaluate import evaluate_run
-from simko.faults import Faults, Streak, WatchedEnv
-from simko.journal import Progress, Tracker, introduce
-from simko.leaving import Rescue, no_random_state_moved, say_faults, warm_up
+from simko.memory import burn_in
+from simko.memory.forecast import MICRO_BATCH_TOKENS
 from simko.metrics import describe, gap_limit, of_updates
 from simko.micro_batch import TokenBudget
-from simko.plan import MICRO_BATCH_TOKENS
 from simko.preflight import preflight
+from simko.rollout import sample_step
+from simko.run.faults import Faults, Streak
+from simko.run.folder import RunFolder, check_adapter, new_folder
+from simko.run.manifest import introduce
+from simko.run.rescue import Rescue, no_random_state_moved, say_faults, warm_up
+from simko.run.signals import StopSignals
+from simko.run.tracker import Progress, Tracker
+from simko.run.verdicts import VerdictJournal
 from simko.schedule import learning_rate, seed_everything
-from simko.signals import StopSignals
-from simko.step import sample_step
 from simko.types import Group, Policy
 from simko.update import accumulate_gradients, apply_gradients, token_logprobs
-from simko.verdicts import VerdictJournal
 
 
 def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Console | None = None) -> RunFolder:
@@ -43,7 +46,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
     """
     console = console or Console()
     run = resume or RunFolder(new_folder(config), config).refuse_used()
-    config = fit.planned(config, console)
+    config = burn_in.planned(config, console)
     with no_random_state_moved(), StopSignals() as stop, run.opened(config, new=resume is None), Rescue(run) as rescue:
         checkpoint = run.latest_checkpoint() if resume else None
         policy = make_policy(
@@ -59,7 +62,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
         manifest = introduce(config, policy, env, method, start, console)
         if not start and config.steps and config.preflight_prompts:
             preflight(config, policy, env, console)
-        manifest |= fit.burn_in(config, policy, env, method, optimizer, console, run)
+        manifest |= burn_in.burn_in(config, policy, env, method, optimizer, console, run)
         run.begin(start, manifest)
 
         budget = TokenBudget(config.micro_batch_tokens or MICRO_BATCH_TOKENS)
@@ -71,7 +74,11 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
                 began = time.monotonic()
                 seed_everything(config.seed, step)
                 journal.begin(step)
-                groups = sample_step(policy, env, method, config, step, faults)
+                try:
+                    groups = sample_step(policy, env, method, config, step)
+                except FloatingPointError:
+                    groups = []
+                    faults.count("engine_nonfinite")
                 sampled = time.monotonic()
                 with stop.deferred():  # a signal waits until the step is whole, and saved
                     with rescue.step(step):

@@ -15,10 +15,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simko.algorithms.base import Aggregation, Algorithm
-from simko.finite import all_finite, check_rows, finite_rows
-from simko.matrices import importance_weight, matrices
 from simko.metrics import RANKS, add, diagnostics
-from simko.micro_batch import MicroBatch, NonFiniteRowsError, TokenBudget, run
+from simko.micro_batch import (
+    MicroBatch,
+    NonFiniteRowsError,
+    TokenBudget,
+    all_finite,
+    check_rows,
+    finite_rows,
+    importance_weight,
+    matrices,
+    run,
+)
 from simko.types import Batch, Policy
 
 
@@ -64,7 +72,7 @@ def accumulate_gradients(
     """Add the step's gradient to the adapter's `.grad`; returns the step's metrics (means over its trained tokens).
 
     `old_logp` and `ref_logp` hold one (tokens,) tensor a row; without `old_logp` the current policy is the old one. `tis_clip`
-    above 0 weights each token by truncated importance sampling (see `simko.matrices`). A row that gives NaN or infinity adds
+    above 0 weights each token by truncated importance sampling (see `simko.micro_batch`). A row that gives NaN or infinity adds
     nothing to the gradient (its tokens stay in the denominators) and is counted in `nonfinite_rows`.
     """
     budget = TokenBudget(micro_batch_tokens) if isinstance(micro_batch_tokens, int) else micro_batch_tokens

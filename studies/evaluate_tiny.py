@@ -18,7 +18,7 @@ import torch
 
 from simko.agents import LoraPolicy
 from simko.envs.prompts import PromptFormat
-from simko.envs.tasks.countdown import Countdown
+from simko.envs.puzzles.countdown import Countdown
 from simko.envs.verifiers.expression import expression
 from simko.report.passk import pass_matrix
 from simko.types import Sampling, Task

@@ -48,7 +48,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
 
     from simko import algorithms
     from simko.build import make_env, make_policy
-    from simko.fit import burn_in, planned
+    from simko.memory.burn_in import burn_in, planned
     from simko.settings import train_config
 
     config = planned(train_config({**settings, "burn_in": True}))
@@ -68,7 +68,7 @@ def random_folder(kind: str, parent: Path) -> Path:
     import torch
     import transformers
 
-    from simko.agents.loading import quiet
+    from simko.agents.quiet import quiet
 
     sizes = {**RANDOM[kind], **_HEADS}
     config, model = {

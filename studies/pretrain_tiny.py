@@ -30,13 +30,13 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from simko.envs.puzzles.arithmetic import Arithmetic
+from simko.envs.puzzles.countdown import draw_problem, gold_text, problem_text
+from simko.envs.puzzles.guess_number import GuessNumber, reply
+from simko.envs.puzzles.knights import KnightsKnaves
+from simko.envs.puzzles.tree_mdp import TreeMDP
 from simko.envs.registry import BUNDLED
 from simko.envs.split import is_eval
-from simko.envs.tasks.arithmetic import Arithmetic
-from simko.envs.tasks.countdown import draw_problem, gold_text, problem_text
-from simko.envs.tasks.guess_number import GuessNumber, reply
-from simko.envs.tasks.knights import KnightsKnaves
-from simko.envs.tasks.tree_mdp import TreeMDP
 from simko.types import Task, TaskSource
 
 VOCABULARY = 512

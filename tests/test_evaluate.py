@@ -17,13 +17,13 @@ import torch
 from rich.console import Console
 
 import simko.envs
-from simko.checkpoint import RunFolder
 from simko.config import EvalConfig, TrainConfig
 from simko.errors import UserError
 from simko.evaluate import choose_tasks, chunks, count_overlap, evaluate, sample_counts
 from simko.report import Counts
 from simko.rollout import rollout
-from simko.target import resolve, sampling_settings
+from simko.run.folder import RunFolder
+from simko.run.target import resolve, sampling_settings
 from simko.types import Completion, Generation, Group, Sampling, Task, Verdict
 
 EOS, CORRECT, WRONG, NOTHING, BREAKS = 0, 1, 2, 3, 4

@@ -15,8 +15,7 @@ from torch import Tensor
 from simko import algorithms
 from simko.advantages import make_batch
 from simko.errors import UserError
-from simko.finite import all_finite
-from simko.micro_batch import MicroBatch, TokenBudget, forward_tokens, out_of_memory, plan_micro_batches
+from simko.micro_batch import MicroBatch, TokenBudget, all_finite, forward_tokens, out_of_memory, plan_micro_batches
 from simko.packing import PackedRows, pack
 from simko.types import Batch, Group
 from simko.update import accumulate_gradients, token_logprobs

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from fakes import EOS, FakeEngine, FakeEnv, FakePolicy
 
-from simko.rollout import rollout, stream_seed
+from simko.rollout import rollout
+from simko.schedule import stream_seed
 from simko.types import Generation, Group, Sampling, Task, Verdict
 
 

@@ -18,12 +18,12 @@ from rich.console import Console
 from simko import algorithms
 from simko.advantages import group_normalised, make_batch
 from simko.algorithms.grpo import GRPO
-from simko.checkpoint import RunFolder
 from simko.config import TrainConfig
 from simko.errors import UserError
 from simko.metrics import describe
+from simko.rollout import sample_groups, sample_step
+from simko.run.folder import RunFolder
 from simko.settings import train_config
-from simko.step import sample_groups, sample_step
 from simko.train import train, update
 from simko.types import Batch
 from simko.update import accumulate_gradients

@@ -17,13 +17,13 @@ import simko.envs
 from simko import algorithms
 from simko.advantages import make_batch
 from simko.agents import LoraPolicy
-from simko.checkpoint import RunFolder
 from simko.config import EvalConfig
 from simko.envs import TokenEnv, tool_reply
-from simko.envs.probe import Subject, first_split
+from simko.envs.audit.probe import Subject, first_split
 from simko.errors import UserError
 from simko.evaluate import evaluate
 from simko.rollout import rollout
+from simko.run.folder import RunFolder
 from simko.settings import train_config
 from simko.train import train
 from simko.types import Generation, Group, Sampling, Task
@@ -177,7 +177,7 @@ def test_what_the_environment_says_carries_no_loss(policy: LoraPolicy) -> None:
 
     def group_of(tool: Any) -> Group:
         env = TokenEnv(
-            "simko.envs.tasks.arithmetic:Arithmetic", "numeric", tokenizer=policy.tokenizer, max_new_tokens=24,
+            "simko.envs.puzzles.arithmetic:Arithmetic", "numeric", tokenizer=policy.tokenizer, max_new_tokens=24,
             reply=tool_reply({"x": tool}),
         )  # fmt: skip
         task = env.source.tasks(1, seed=0)[0]

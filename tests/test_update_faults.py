@@ -12,8 +12,8 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from simko.agents.states import HiddenStates
-from simko.checkpoint import RunFolder
 from simko.packing import PackedRows
+from simko.run.folder import RunFolder
 from simko.settings import train_config
 from simko.train import train
 

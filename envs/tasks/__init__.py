@@ -1,6 +1,5 @@
-"""Where problems come from: one file for each task, each a `simko.types.TaskSource`.
+"""The old name of `simko.envs.puzzles` and `simko.envs.data`: Gymnasium specs saved before 0.2 still say it."""
 
-A source is built as `Source(split="train" | "eval", level=None, data=None)`, is picklable, and gives the same task for the
-same id in every process. Train and evaluation problems are disjoint by content (`simko.envs.split`). `answer(task)`, where
-a source has it, is a response that grades correct: the contract checker uses it.
-"""
+from simko.envs import data, puzzles
+
+__path__ = [*puzzles.__path__, *data.__path__]

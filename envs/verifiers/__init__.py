@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
-from simko.envs.verifiers.extract import EXTRACTS, final_answer, narrowed
+from simko.envs.verifiers.answer.extract import EXTRACTS, final_answer, narrowed
 from simko.errors import UserError, nearest
 from simko.types import OUTCOMES, Verdict
 
@@ -36,7 +36,21 @@ BUNDLED = {
     "bbh": "BIG-Bench Hard: a letter, a word, a number, brackets or words, as the gold answer is",
     "synlogic": "a SynLogic puzzle, by its rules",
 }
-"""Name to what it grades. The file and the function have the verifier's name."""
+"""Name to what it grades."""
+_PLACES = {
+    "math": "simko.envs.verifiers.math.equal:math",
+    "math_row": "simko.envs.verifiers.math.row:math_row",
+    "numeric": "simko.envs.verifiers.numeric:numeric",
+    "exact": "simko.envs.verifiers.exact:exact",
+    "choice": "simko.envs.verifiers.choice:choice",
+    "expression": "simko.envs.verifiers.expression:expression",
+    "knights": "simko.envs.puzzles.knights:knights",
+    "tree_mdp": "simko.envs.puzzles.tree_mdp:tree_mdp",
+    "guess_number": "simko.envs.puzzles.guess_number:guess_number",
+    "bbh": "simko.envs.verifiers.bbh:bbh",
+    "synlogic": "simko.envs.verifiers.synlogic:synlogic",
+}
+"""Name to `module:function`, imported when it is first used."""
 
 _OWN_READING = ("guess_number", "synlogic")
 _authors: dict[str, Check] = {}
@@ -79,7 +93,7 @@ def grade(
     check = get_verifier(verifier if extract == "any" else f"{verifier}:{extract}")
     if timeout is None:
         return check(response, gold)
-    from simko.envs.verifiers.allowance import limited
+    from simko.envs.verifiers.worker.allowance import limited
 
     with limited(timeout):
         return check(response, gold)
@@ -171,7 +185,8 @@ def _bundled(name: str) -> Check:
     if base not in BUNDLED:
         known = verifier_names()
         raise UserError(f"no verifier '{name}'{nearest(base, known)}; known: {', '.join(known)}")
-    check: Callable[..., Any] = getattr(importlib.import_module(f"simko.envs.verifiers.{base}"), base)
+    module, _, function = _PLACES[base].partition(":")
+    check: Callable[..., Any] = getattr(importlib.import_module(module), function)
     if not parameter and base == name:
         return check
     if base == "exact" and parameter == "nocase":

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import re
 
+from simko.envs.verifiers.answer.extract import MAX_RESPONSE, final_answer, wanted
+from simko.envs.verifiers.answer.visible import without_thinking
 from simko.envs.verifiers.choice import choice
-from simko.envs.verifiers.extract import MAX_RESPONSE, final_answer, wanted
 from simko.envs.verifiers.numeric import numeric
-from simko.envs.verifiers.visible import without_thinking
 from simko.types import Verdict
 
 MAX_CHARS = 2_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from simko.envs.verifiers.extract import final_answer
+from simko.envs.verifiers.answer.extract import final_answer
 from simko.types import Verdict
 
 MAX_CHARS = 200

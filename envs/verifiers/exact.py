@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simko.envs.verifiers.extract import final_answer, wanted
+from simko.envs.verifiers.answer.extract import final_answer, wanted
 from simko.types import Verdict
 
 

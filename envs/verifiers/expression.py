@@ -10,7 +10,7 @@ import json
 import re
 from fractions import Fraction
 
-from simko.envs.verifiers.extract import final_answer
+from simko.envs.verifiers.answer.extract import final_answer
 from simko.types import Verdict
 
 MAX_EXPRESSION = 200  # characters

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from simko.envs.verifiers.extract import MAX_WHOLE, final_answer, is_bare
-from simko.envs.verifiers.latex import clean
-from simko.envs.verifiers.numbers import Number, equal, evaluate, parse_number
-from simko.envs.verifiers.structure import is_name, sides
-from simko.envs.verifiers.units import same_unit, split_unit
+from simko.envs.verifiers.answer.extract import MAX_WHOLE, final_answer, is_bare
+from simko.envs.verifiers.reading.numbers import Number, equal, evaluate, parse_number
+from simko.envs.verifiers.reading.shapes import is_name, sides
+from simko.envs.verifiers.reading.text import clean
+from simko.envs.verifiers.reading.units import same_unit, split_unit
 from simko.types import Verdict
 
 _STYLED = re.compile(r"^\\text\s?\{([^{}]{1,60})\}$")

@@ -22,7 +22,7 @@ def main() -> None:
 
         sys.stdout.write(HELP)
         return
-    from simko.signals import leave_quietly
+    from simko.run.signals import leave_quietly
 
     leave_quietly()  # a signal while the commands load
     from simko.cli import commands

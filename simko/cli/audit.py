@@ -11,7 +11,7 @@ from simko.cli.modules import reach
 from simko.cli.output import clean, print_json, print_table
 
 if TYPE_CHECKING:
-    from simko.envs.audit import Audit
+    from simko.envs.audit.rows import Audit
 
 IDS = typer.Argument(None, metavar="[ID]...", help="environment ids; every registered one where left out")
 DATA = typer.Option(
@@ -31,7 +31,7 @@ def audit(
     environment checkers. Exits 1 where something fails, 2 where an environment that was named has no data.
     """
     from simko.envs import specs
-    from simko.envs.audit import audit as run
+    from simko.envs.audit.rows import audit as run
     from simko.errors import UserError
 
     for id in ids or ():

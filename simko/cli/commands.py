@@ -20,7 +20,7 @@ import simko
 from simko.cli import doctor, env, export, plan, runs, talk, verify
 from simko.cli.output import fail, flush, never_fail, note
 from simko.errors import UserError
-from simko.signals import INTERRUPTED, TERMINATING, StopSignals, leave_quietly
+from simko.run.signals import INTERRUPTED, TERMINATING, StopSignals, leave_quietly
 
 __all__ = ["app", "main", "run"]
 

@@ -91,7 +91,7 @@ def check(
     Gymnasium's, and simko's stricter one. Exits 1 where a check fails, 2 where the environment cannot be made.
     """
     reach(id)
-    from simko.envs.check import check as run_checks
+    from simko.envs.audit.contract import check as run_checks
 
     results = run_checks(id, data, level=level, split=split)
     failed = [result for result in results if not result.passed]

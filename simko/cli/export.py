@@ -18,7 +18,7 @@ from simko.config import EvalConfig, TrainConfig
 from simko.errors import UserError
 
 if TYPE_CHECKING:
-    from simko.target import Target
+    from simko.run.target import Target
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "simko_base.json")
@@ -64,7 +64,7 @@ def export(
     as_json: bool = typer.Option(False, "--json", help="print one JSON object"),
 ) -> None:
     """Export a run, or a model with an adapter: merged weights, the adapter, or to the Hub."""
-    from simko.checkpoint import RunFolder
+    from simko.run.folder import RunFolder
 
     is_run = RunFolder.is_run(target)
     source = _source(target, None if is_run else adapter, given)
@@ -138,8 +138,8 @@ def write_merged(source: Target, folder: Path, dtype: str) -> Path:
 
 def _source(target: str, adapter: str | None, given: Mapping[str, Any]) -> Target:
     """What is exported: a run's newest checkpoint, or a model with an adapter."""
-    from simko.checkpoint import RunFolder
-    from simko.target import resolve
+    from simko.run.folder import RunFolder
+    from simko.run.target import resolve
 
     if not RunFolder.is_run(target) and Path(target, "config.yaml").is_file():
         raise UserError(f"export: run folder {target} has no checkpoints/; put that back")

@@ -18,8 +18,8 @@ from simko.config import TrainConfig
 from simko.errors import UserError
 
 if TYPE_CHECKING:
-    from simko.lookup import Facts
-    from simko.plan import Plan
+    from simko.memory.forecast import Plan
+    from simko.memory.lookup import Facts
 
 CARDS = (6, 8, 12, 16, 24)
 _OTHER_ENGINE = "engine {}: what it takes in the rollout is its own affair; the lines above\nare those of engine local"
@@ -44,7 +44,7 @@ def plan(
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Forecast memory, download and disk of a training run before anything is fetched."""
-    from simko import lookup
+    from simko.memory import lookup
     from simko.settings import train_config
 
     resolved = train_config(overrides_of(config, {**given, **extra_settings(context.args)}))
@@ -55,7 +55,7 @@ def plan(
         return
     found = lookup.facts(resolved.model)
     device, memory, where = _machine(resolved)
-    from simko.planner import choose
+    from simko.memory.planner import choose
 
     chosen = choose(
         found.shape,
@@ -76,7 +76,7 @@ def plan(
 
 def _machine(config: TrainConfig) -> tuple[Literal["cpu", "cuda"], float, str]:
     """Kind of device, its memory in bytes, and where that number is from."""
-    from simko.lookup import machine_bytes, parse_bytes
+    from simko.memory.lookup import machine_bytes, parse_bytes
 
     card = None if config.device == "cpu" else _card()
     on_cpu = config.device == "cpu" or (card is None and config.memory is None)
@@ -100,7 +100,7 @@ def _card() -> tuple[str, float] | None:
 
 
 def _print(chosen: Plan, found: Facts, where: str) -> None:
-    from simko.plan import GB, USABLE, verdict
+    from simko.memory.forecast import GB, USABLE, verdict
 
     shape, job, settings, held = chosen.shape, chosen.job, chosen.settings, chosen.forecast
     typer.echo(verdict(chosen))
@@ -132,7 +132,7 @@ def _print(chosen: Plan, found: Facts, where: str) -> None:
 
 
 def _object(chosen: Plan, found: Facts, where: str) -> dict[str, Any]:
-    from simko.plan import verdict
+    from simko.memory.forecast import verdict
 
     held = chosen.forecast
     return {
@@ -157,9 +157,9 @@ def _object(chosen: Plan, found: Facts, where: str) -> dict[str, Any]:
 
 def _table(config: TrainConfig) -> list[dict[str, Any]]:
     """Every built-in shape at 64 answers of 1,024 tokens on each card; prompts of 256 tokens."""
-    from simko.plan import Job
-    from simko.planner import choose
-    from simko.shapes import BUILT_IN
+    from simko.memory.forecast import Job
+    from simko.memory.planner import choose
+    from simko.memory.shapes import BUILT_IN
 
     rows = []
     for name, shape in BUILT_IN.items():

@@ -15,7 +15,7 @@ from simko.cli.modules import reach
 from simko.cli.output import clean, note, print_json, terminal
 from simko.config import EvalConfig, TrainConfig, read_yaml, write_yaml
 from simko.errors import UserError, nearest
-from simko.signals import Stopped
+from simko.run.signals import Stopped
 
 TRAIN_EPILOG = (
     "A method's own settings are flags too, as in --alpha 0.3: see `simko algorithms`. Without any flag: the built-in "
@@ -52,8 +52,8 @@ def train(
 
         resolved = train_config(overrides)
     else:
-        from simko.checkpoint import RunFolder
-        from simko.resume import resumed_config
+        from simko.run.folder import RunFolder
+        from simko.run.resume import resumed_config
 
         run = RunFolder.open(resume)
         resolved = resumed_config(run, overrides)
@@ -61,7 +61,7 @@ def train(
         print_json(asdict(resolved)) if as_json else typer.echo(write_yaml(resolved), nl=False)
         return
     reach(resolved.env)
-    from simko.checkpoint import new_folder
+    from simko.run.folder import new_folder
     from simko.train import train as start
 
     if run is None:
@@ -116,8 +116,8 @@ def evaluate(
         if key not in known:
             raise UserError(f"config {config}: unknown key '{key}'{nearest(key, known)}")
     settings = EvalConfig(**{**content, **given, "target": target})
-    from simko.checkpoint import RunFolder
     from simko.evaluate import evaluate as measure
+    from simko.run.folder import RunFolder
 
     reach(settings.env or (RunFolder.open(target).config.env if RunFolder.is_run(target) else None))
     result = measure(settings, console=terminal(stderr=as_json))

@@ -15,7 +15,7 @@ from simko.config import EvalConfig, TrainConfig
 from simko.errors import UserError
 
 if TYPE_CHECKING:
-    from simko.target import Target
+    from simko.run.target import Target
     from simko.types import Completion, Group
 
 TARGET = typer.Argument(metavar="RUN_OR_MODEL", help="run folder, Hub id, local model folder, or 'tiny'")
@@ -47,7 +47,7 @@ def sample(
     found = find(config)
     from simko.build import make_env, make_policy
     from simko.rollout import rollout
-    from simko.target import sampling_settings
+    from simko.run.target import sampling_settings
 
     temperature, top_p = sampling_settings(config, found.settings)
     policy = make_policy(found.settings, found.adapter)
@@ -95,10 +95,10 @@ def chat(given: Mapping[str, Any], target: str = TARGET) -> None:
     """
     config = EvalConfig(**{"target": target, "n": 1, **given})
     found = find(config, any_model=True)
-    from simko.agents.requests import context_of
+    from simko.agents.engine.requests import context_of
     from simko.build import make_policy
     from simko.envs import PromptFormat
-    from simko.target import sampling_settings
+    from simko.run.target import sampling_settings
     from simko.types import Sampling
 
     policy = make_policy(found.settings, found.adapter)
@@ -133,8 +133,8 @@ def find(config: EvalConfig, any_model: bool = False) -> Target:
     Raises:
         UserError: no such run or model.
     """
-    from simko.checkpoint import RunFolder
-    from simko.target import resolve
+    from simko.run.folder import RunFolder
+    from simko.run.target import resolve
 
     is_run = RunFolder.is_run(config.target)
     reach(config.env or (RunFolder.open(config.target).config.env if is_run else None))

@@ -16,8 +16,8 @@ from simko.cli.output import clean, print_json, print_table
 from simko.errors import UserError
 
 if TYPE_CHECKING:
-    from simko.envs.verifiers.audit import Audit
-    from simko.rescore import Rescore
+    from simko.envs.audit.verifier import Audit
+    from simko.run.rescore import Rescore
 
 JSON_FLAG = typer.Option(False, "--json", help="print JSON")
 MODULE = typer.Option(None, "--module", metavar="MODULE", help="import this first: it registers the verifier")
@@ -62,8 +62,8 @@ def audit(
 
     It runs in a process of its own that is watched for executions and killed where it hangs. Exits 1 where the audit fails.
     """
-    from simko.envs.verifiers.audit import audit as run
-    from simko.envs.verifiers.audit_cases import Sample
+    from simko.envs.audit.cases import Sample
+    from simko.envs.audit.verifier import audit as run
 
     if not (math.isfinite(limit) and limit > 0):
         raise UserError(f"--limit {limit:g}: give seconds above 0")
@@ -116,7 +116,7 @@ def explain(
 ) -> None:
     """Say step by step how a response is graded."""
     _import(module)
-    from simko.envs.verifiers.explain import explain as run
+    from simko.envs.audit.explain import explain as run
 
     if answer == "-":
         answer = typer.get_binary_stream("stdin").read().decode("utf-8", "replace")
@@ -141,8 +141,8 @@ def rescore(
     Says which rewards change, and which completions' gradients would have had another sign. Writes nothing without --out.
     """
     _import(module)
-    from simko.checkpoint import RunFolder
-    from simko.rescore import rescore as again
+    from simko.run.folder import RunFolder
+    from simko.run.rescore import rescore as again
 
     folder = RunFolder.open(run)
     reach(folder.config.env)

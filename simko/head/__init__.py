@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from simko.head.fold import Tier, fold_of
 from simko.head.slow import slow_statistics
 from simko.head.sweep import OneSweep, Tile, logits_of, tile_for
-from simko.head.tiers import Tier, fold_of
 
 __all__ = ["LmHead", "Tier", "Tile", "TokenStatistics", "tile_for", "token_statistics"]
 
@@ -76,7 +76,7 @@ def token_statistics(
         k: number of candidates tracked, 1 <= k <= V; `topk_ids` is ordered by falling probability, equals in any order.
         temperature: of the rollout, > 0.
         bias, soft_cap, scale: the rest of the head (see `LmHead`).
-        tier: what folds a tile of logits into the statistics (see `simko.head.tiers`).
+        tier: what folds a tile of logits into the statistics (see `simko.head.fold`).
         tile: rows and vocabulary entries whose logits are alive at once; chosen from the shape and the device where None.
 
     Returns:

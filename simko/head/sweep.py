@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from simko.linear import linear, suits
+from simko.head.linear import linear, suits
 
 LOWEST = -3.0e38  # start of a running maximum: finite, so that a first entry of -inf gives no nan
 FAR = -1.0e4  # e^FAR is 0 in every dtype, and 0 * FAR is 0 where 0 * -inf is nan
@@ -177,3 +177,22 @@ def _add_product_into(out: Tensor, p: Tensor, block: Tensor, rescale: Tensor | N
         out += linear(p, block.t())
     else:
         out.addmm_(p, block)
+
+
+def top_of(z: Tensor, lane_maxima: Tensor | None, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each row and their columns, `torch.topk` without its pass over every entry.
+
+    `lane_maxima` (c, L) holds the largest of the columns congruent to l modulo L. The k largest entries lie in the k lanes
+    with the largest maxima, so only those are searched.
+    """
+    n = z.shape[1]
+    if lane_maxima is None or k > lane_maxima.shape[1]:
+        return z.topk(k, dim=1)
+    lanes = lane_maxima.shape[1]
+    chosen = lane_maxima.topk(k, dim=1).indices
+    steps = torch.arange(0, n, lanes, device=z.device)
+    columns = (chosen[:, :, None] + steps).flatten(1)
+    outside = columns >= n
+    columns = columns.clamp_(max=n - 1)
+    top, order = z.gather(1, columns).masked_fill_(outside, -torch.inf).topk(k, dim=1)
+    return top, columns.gather(1, order)

@@ -7,8 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from simko.head.sweep import FAR, Running
-from simko.head.tiers import top_of
+from simko.head.sweep import FAR, Running, top_of
 
 _BLOCK = 1024
 _FAR = tl.constexpr(FAR)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from random_models import character_tokenizer, random_model
 
-from simko.agents.loading import quiet
+from simko.agents.quiet import quiet
 
 
 @pytest.fixture(scope="session")

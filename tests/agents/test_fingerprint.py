@@ -13,7 +13,7 @@ from test_quantize import load
 from transformers import AutoModelForCausalLM
 
 from simko.agents import LoraPolicy, fingerprint
-from simko.agents.loading import quiet
+from simko.agents.quiet import quiet
 from simko.errors import UserError
 
 Folder = Callable[..., Path]

@@ -19,7 +19,8 @@ from transformers import AutoModelForCausalLM
 
 from simko.agents import LoraPolicy
 from simko.agents import gguf as ours
-from simko.agents.loading import find_model, quiet
+from simko.agents.loading import find_model
+from simko.agents.quiet import quiet
 from simko.errors import UserError
 
 gguf = pytest.importorskip("gguf")
@@ -228,7 +229,7 @@ def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_
 
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_plan_reads_the_header_alone(tmp_path: Path, cache: Path, tied: bool) -> None:
-    from simko import lookup
+    from simko.memory import lookup
 
     model = random_model("qwen2", tie_word_embeddings=tied)
     found = lookup.facts(str(write_gguf(tmp_path / "m.gguf", model, leave_out="lm_head" if tied else "")))

@@ -13,7 +13,7 @@ from torch import nn
 from simko.agents import LoraPolicy
 from simko.agents.kernels import FrozenLinear, PackedLinear, freeze, packed
 from simko.agents.quantize import lora_layers, plain_copy
-from simko.linear import has_onednn
+from simko.head.linear import has_onednn
 
 needs_onednn = pytest.mark.skipif(not has_onednn(), reason="this torch has no oneDNN")
 IDS = torch.arange(3, 99).view(4, 24)

@@ -12,8 +12,9 @@ from random_models import character_tokenizer, random_model
 from test_quantize import load
 
 from simko.agents import LoraPolicy
-from simko.agents.loading import native_dtype, pick_dtype, quiet
-from simko.agents.sampler import sample
+from simko.agents.engine.sampler import sample
+from simko.agents.loading import native_dtype, pick_dtype
+from simko.agents.quiet import quiet
 from simko.build import make_env
 from simko.errors import UserError
 from simko.rollout import rollout

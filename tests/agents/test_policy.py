@@ -22,7 +22,8 @@ from test_quantize import IDS, gradients, load, loss, train_a_little
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from simko.agents import LoraPolicy
-from simko.agents.loading import Source, find_model, quiet
+from simko.agents.loading import Source, find_model
+from simko.agents.quiet import quiet
 from simko.errors import UserError
 from simko.head import token_statistics
 from simko.types import Engine, Policy, Task

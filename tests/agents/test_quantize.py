@@ -19,8 +19,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from simko.agents import LoraPolicy, merging
 from simko.agents import adapter as adapters
-from simko.agents.loading import quiet
 from simko.agents.quantize import assert_trainable, lora_layers, plain_copy, plain_weight
+from simko.agents.quiet import quiet
 from simko.errors import UserError
 from simko.head import token_statistics
 

@@ -30,7 +30,7 @@ from transformers import (
 
 from simko import algorithms
 from simko.agents import LoraPolicy, packed, states
-from simko.agents.loading import quiet
+from simko.agents.quiet import quiet
 from simko.agents.states import HiddenStates
 from simko.errors import UserError
 from simko.packing import PackedRows, pack

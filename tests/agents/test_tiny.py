@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from simko.agents import LoraPolicy
 from simko.envs.prompts import PromptFormat
-from simko.envs.tasks.countdown import Countdown
+from simko.envs.puzzles.countdown import Countdown
 from simko.envs.verifiers.expression import expression
 from simko.types import Sampling
 

@@ -103,7 +103,7 @@ def test_import_is_light_and_loads_no_task() -> None:
         print(took, *[m for m in sys.modules if m.startswith(heavy)])
         """
     ).split()
-    assert set(loaded[1:]) <= {"simko.envs.tasks.procedural"}
+    assert set(loaded[1:]) <= {"simko.envs.puzzles.procedural"}
     assert float(loaded[0]) < 0.3
 
 

@@ -13,8 +13,8 @@ from fake_envs import chat_tokenizer
 
 import simko.envs
 from simko.envs import Episode, TokenEnv, tool_reply
-from simko.envs.check import CHECKS, _run, check
-from simko.envs.probe import Subject
+from simko.envs.audit.contract import CHECKS, _run, check
+from simko.envs.audit.probe import Subject
 from simko.envs.turns import AGAIN, NO_CALLS_LEFT, TryAgain, with_attempts
 from simko.errors import UserError
 from simko.types import Task, Verdict
@@ -209,7 +209,7 @@ def test_an_authors_own_grade_decides() -> None:
         def grade(self, text: str, task: Task) -> Verdict:
             return Verdict("correct" if "yes" in text else "incorrect", 0.0)
 
-    env = Lenient("simko.envs.tasks.arithmetic:Arithmetic", "numeric", attempts=2)
+    env = Lenient("simko.envs.puzzles.arithmetic:Arithmetic", "numeric", attempts=2)
     episode = env.begin(env.source.tasks(1, seed=0)[0])
     assert say(env, episode, "yes") == ""
     assert episode.terminated

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 import simko.envs
-from simko.envs.verifiers import pool
-from simko.envs.verifiers.allowlist import admit
+from simko.envs.verifiers.reading.allowlist import admit
+from simko.envs.verifiers.worker import pool
 from simko.types import Outcome, Verdict
 
 VERDICTS: dict[pool.Answer, Outcome] = {

@@ -10,6 +10,8 @@ import pytest
 from faultkit.lab import Lab, Result
 from faultkit.table import SCENARIOS, markdown, text
 
+pytestmark = pytest.mark.usefixtures("default_signals")
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "promises.md"
 MINUTES_ALONE = {"growth", "twice", "inside", "odd", "results", "readonly", "models", "folders"}

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from simko.envs.verifiers.extract import MAX_RESPONSE
-from simko.envs.verifiers.visible import without_thinking
+from simko.envs.verifiers.answer.extract import MAX_RESPONSE
+from simko.envs.verifiers.answer.visible import without_thinking
 
 MAX_LIST = 20_000  # characters of one list
 MAX_DEPTH = 6

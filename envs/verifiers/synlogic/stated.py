@@ -9,9 +9,9 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from simko.envs.verifiers.extract import final_answer
-from simko.envs.verifiers.latex import clean
-from simko.envs.verifiers.numbers import evaluate, parse_number, significant_digits
+from simko.envs.verifiers.answer.extract import final_answer
+from simko.envs.verifiers.reading.numbers import evaluate, parse_number, significant_digits
+from simko.envs.verifiers.reading.text import clean
 from simko.envs.verifiers.synlogic.common import last_boxed
 
 MIN_DIGITS = 6  # significant ones of a rounded decimal

@@ -19,8 +19,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[3])]
 import numpy as np  # noqa: E402
 
 from simko.envs import grade, make  # noqa: E402
-from simko.envs.verifiers import pool  # noqa: E402
-from simko.envs.verifiers.audit import NEEDS_WORKER  # noqa: E402
+from simko.envs.audit.verifier import NEEDS_WORKER  # noqa: E402
+from simko.envs.verifiers.worker import pool  # noqa: E402
 
 CPU_LIMIT, WALL_LIMIT = (
     1.1,

@@ -1,0 +1,1 @@
+"""Decoding: engines that continue prompts, and what they share."""

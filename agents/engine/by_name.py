@@ -1,0 +1,28 @@
+"""Engines by name, for a policy."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from simko.agents.loading import find_model
+from simko.types import Engine
+
+EngineName = Literal["local", "generate_batch", "vllm"]
+
+
+def make_engine(name: EngineName, policy: Any) -> Engine:
+    """The engine of that name, decoding with the adapter of `policy`, a `LoraPolicy`, as it is at each call.
+
+    Raises:
+        UserError: it is not installed, or cannot take this policy.
+    """
+    if name == "generate_batch":
+        from simko.agents.engine.generate_batch import ContinuousEngine
+
+        return ContinuousEngine(policy._decoding_model, policy.lm_head, policy.eos_ids, policy.tokenizer)
+    if name == "vllm":
+        from simko.agents.engine.vllm import VllmEngine
+
+        return VllmEngine(policy, find_model(policy.name).location)
+    engine: Engine = policy.engine
+    return engine

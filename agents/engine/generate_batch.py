@@ -1,0 +1,134 @@
+"""transformers' continuous batching behind `simko.types.Engine`: an alternative to `LocalEngine`, not a faster one on CPU.
+
+Departures from the contract, which its interface leaves no way around:
+- It samples from one random stream for all sequences: what one draws depends on its neighbours and on when requests arrive.
+  `seeds` give the stream its seed and nothing else; a run is not reproducible.
+- With top-p or top-k its log-probs are those of the truncated distribution.
+- Stop strings are unknown to it: a sequence runs on, and is cut where the first one appeared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import blake2b
+from typing import Any
+
+import torch
+
+from simko.agents.engine.requests import Answers, Request, requests
+from simko.agents.engine.stops import StopStrings
+from simko.errors import UserError
+from simko.head import LmHead
+from simko.types import Finish, Generation, Sampling
+
+# on a CPU its own choices spend half a minute on two tiny requests
+_CPU_PAGE, _CPU_BATCH_TOKENS = 32, 256
+_SPARE_BLOCKS = 8
+_NO_EOS = -1
+
+
+class ContinuousEngine:
+    """`generate_batch` of transformers. Arguments as those of `LocalEngine`; `batching` goes to `ContinuousBatchingConfig`."""
+
+    def __init__(
+        self,
+        weights: Callable[[], Any],
+        head: Callable[[], LmHead],
+        eos_ids: Iterable[int],
+        tokenizer: Any = None,
+        **batching: Any,
+    ) -> None:
+        self._weights, self._head, self._tokenizer, self._batching = weights, head, tokenizer, batching
+        self.eos_ids = frozenset(eos_ids)
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        n: int,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        budgets: Sequence[int] | None = None,
+        on_finish: Callable[[int, Generation], None] | None = None,
+    ) -> list[list[Generation]]:
+        """`n` continuations for each prompt; see `simko.types.Engine`, and the departures above.
+
+        Raises:
+            UserError: what the prompts or settings have wrong, or sequences that transformers gave up.
+        """
+        model, vocabulary = self._weights(), self._head().weight.shape[0]
+        asked = requests(prompts, n, sampling, seeds, budgets, model.config.get_text_config(), vocabulary)
+        answers = Answers(asked, on_finish)
+        ends = frozenset(sampling.stop_ids) or self.eos_ids
+        if answers.waiting:
+            self._decode(model, sampling, ends, answers)
+        return answers.groups(n)
+
+    def _decode(self, model: Any, sampling: Sampling, ends: frozenset[int], answers: Answers) -> None:
+        from transformers import GenerationConfig
+
+        greedy = sampling.temperature == 0
+        settings = {"temperature": sampling.temperature, "top_k": sampling.top_k, "top_p": sampling.top_p}
+        config = GenerationConfig(
+            do_sample=not greedy,
+            max_new_tokens=max(request.budget for request in answers.waiting),
+            eos_token_id=sorted(ends) or _NO_EOS,
+            pad_token_id=0,
+            **({} if greedy else settings),
+        )
+        stops, waiting = StopStrings(self._tokenizer, sampling.stop), {str(r.row): r for r in answers.waiting}
+        devices = [model.device] if model.device.type == "cuda" else []
+        # it draws from the global random state; under inference_mode it returns nothing but a line in the log
+        with _quiet(), torch.random.fork_rng(devices), torch.no_grad():
+            manager = model.init_continuous_batching(
+                generation_config=config, continuous_batching_config=self._config(model, answers.waiting)
+            )
+            manager.start()
+            try:
+                for name, request in waiting.items():
+                    manager.add_request(list(request.prompt), request_id=name, max_new_tokens=request.budget)
+                while waiting:
+                    result = manager.get_result(timeout=1)
+                    if result is None and not manager.is_running():
+                        raise UserError(
+                            f"engine generate_batch: transformers gave up {len(waiting)} sequences; use local"
+                        )
+                    if result is not None and result.is_finished():
+                        request = waiting.pop(result.request_id)
+                        if result.error is not None:
+                            raise UserError(f"engine generate_batch: {' '.join(str(result.error).split())[:200]}")
+                        ids, finish = _cut([int(i) for i in result.generated_tokens], ends, stops)
+                        answers.finish(request.row, ids, result.logprobs[: len(ids)], finish)
+            finally:
+                manager.stop(block=True)
+
+    def _config(self, model: Any, waiting: Sequence[Request]) -> Any:
+        from transformers import ContinuousBatchingConfig
+
+        seed = blake2b(repr([request.seed for request in waiting]).encode(), digest_size=4).digest()
+        settings: dict[str, Any] = {"return_logprobs": True, "seed": int.from_bytes(seed, "little")}
+        if model.device.type == "cpu":
+            blocks = sum(-(-(len(r.prompt) + r.budget) // _CPU_PAGE) for r in waiting) + _SPARE_BLOCKS
+            settings |= {"page_size": _CPU_PAGE, "num_blocks": blocks, "max_batch_tokens": _CPU_BATCH_TOKENS}
+        return ContinuousBatchingConfig(**(settings | self._batching))
+
+
+def _cut(ids: list[int], ends: frozenset[int], stops: StopStrings) -> tuple[list[int], Finish]:
+    """The tokens up to the one that ended the sequence."""
+    for count in range(1, len(ids) + 1):
+        if ids[count - 1] in ends or stops.ended(ids[:count]):
+            return ids[:count], "stop"
+    return ids, "length"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Its log and its progress are not the user's business."""
+    logger = logging.getLogger("transformers")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

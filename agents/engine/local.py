@@ -1,0 +1,270 @@
+"""The decode engine: unmodified transformers models, each prompt forwarded once, finished slots refilled at once.
+
+queue of rows, long ones first, equal prompts side by side
+  -> forward one token a live slot; put waiting prompts into free slots -> sample -> look for ends -> close the gaps -> ...
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from simko.agents.engine.requests import Answers, Prompt, Request, requests
+from simko.agents.engine.sampler import Stream, check_finite, draw, draws
+from simko.agents.engine.slots import Slots
+from simko.agents.engine.stops import StopStrings
+from simko.errors import UserError
+from simko.head import LmHead
+from simko.types import Finish, Generation, Sampling
+
+_CPU_CACHE_BYTES = 2 * 2**30
+_LOGIT_BYTES = 32  # a row's share of logits, probabilities and cumulative sums, for each id of the vocabulary
+_CUDA_SYNC_EVERY = 4
+_CHECKED = 3  # steps that `check` decodes
+
+Ended = Callable[[int, Sequence[int]], bool]
+
+
+@dataclass(slots=True)
+class DecodeStats:
+    """What one call of `generate` did. Tokens a forwarded slot-step: how full of use the slots were."""
+
+    slots: int = 0
+    prefilled_tokens: int = 0
+    generated_tokens: int = 0
+    steps: int = 0
+    slot_steps: int = 0
+
+
+class LocalEngine:
+    """`simko.types.Engine` on a causal LM of transformers in this process.
+
+    Args:
+        weights: gives the model to decode with; asked once a call of `generate`, and may build a transient copy.
+        head: gives the model's output layer.
+        eos_ids: ids that end a sequence, where `Sampling.stop_ids` names none.
+        tokenizer: needed where stop strings are used; ids beyond its vocabulary are never drawn.
+        cache_bytes: budget of keys, values and logits, which decides the number of slots; sequences beyond it wait for a
+            slot. 2 GiB on CPU, half of what is free on CUDA.
+        slots: at most so many sequences at once.
+        sync_every: steps between two looks of the host at the tokens; a sequence that ends between them runs on, unseen.
+            1 on CPU, 4 on CUDA. Changes no result.
+        cuda_graphs: replay decode steps as CUDA graphs (see `simko.agents.engine.graphs`: not yet run on a GPU).
+
+    Attributes:
+        stats: of the last call of `generate`.
+    """
+
+    def __init__(
+        self,
+        weights: Callable[[], Any],
+        head: Callable[[], LmHead],
+        eos_ids: Iterable[int],
+        tokenizer: Any = None,
+        cache_bytes: int | None = None,
+        slots: int | None = None,
+        sync_every: int | None = None,
+        cuda_graphs: bool = False,
+    ) -> None:
+        self._weights = weights
+        self._head = head
+        self.eos_ids = frozenset(eos_ids)
+        self._tokenizer = tokenizer
+        self._vocabulary = vocabulary_of(tokenizer)
+        self.cache_bytes = cache_bytes
+        self.slots = slots
+        self.sync_every = sync_every
+        self.cuda_graphs = cuda_graphs
+        self.stats = DecodeStats()
+
+    @torch.no_grad()
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        n: int,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        budgets: Sequence[int] | None = None,
+        on_finish: Callable[[int, Generation], None] | None = None,
+    ) -> list[list[Generation]]:
+        """`n` continuations for each prompt; see `simko.types.Engine`.
+
+        Raises:
+            UserError: an empty prompt, an id outside the vocabulary, a sampling setting out of range, or a prompt and
+                budget longer than the model's context.
+            FloatingPointError: logits that are not finite.
+        """
+        model, head = self._weights(), self._head()
+        vocabulary = head.weight.shape[0]
+        asked = requests(prompts, n, sampling, seeds, budgets, model.config.get_text_config(), vocabulary)
+        answers = Answers(asked, on_finish)
+        if queue := _queue(answers.waiting):
+            self._decode(model, head, sampling, queue, answers)
+        return answers.groups(n)
+
+    def _decode(
+        self,
+        model: Any,
+        head: LmHead,
+        sampling: Sampling,
+        queue: deque[_Row],
+        answers: Answers,
+    ) -> None:
+        """Decode the rows in `queue`, handing each over as it ends."""
+        sync_every = self.sync_every or (_CUDA_SYNC_EVERY if model.device.type == "cuda" else 1)
+        capacity = max(len(row.prompt) + row.budget for row in queue) + sync_every - 1
+        rows = min(len(queue), self._fitting_rows(model, capacity, head.weight.shape[0]))
+        slots = Slots(model, rows, capacity, self.cuda_graphs and model.device.type == "cuda")
+        self.stats = stats = DecodeStats(slots=slots.rows)
+        ended = self._ended(sampling)
+        live: list[_Row] = []  # the row in each slot
+        tokens = torch.zeros(0, dtype=torch.int64)
+        while queue or live:
+            states = [slots.step(tokens)] if live else []
+            stats.slot_steps += len(live)
+            if new := [queue.popleft() for _ in range(min(slots.rows - len(live), len(queue)))]:
+                states.append(slots.start([row.prompt for row in new], queue[0].prompt if queue else None))
+                live += new
+            steps = min(sync_every, max(row.budget - len(row.ids) for row in live))
+            uniform = torch.from_numpy(draws([row.stream for row in live], steps)).to(model.device)
+            hidden = torch.cat(states)
+            drawn: list[tuple[Tensor, Tensor]] = []
+            for j in range(steps):
+                hidden = slots.step(tokens) if j else hidden
+                tokens, logp = draw(
+                    head.logits(hidden),
+                    uniform[j],
+                    sampling.temperature,
+                    sampling.top_p,
+                    sampling.top_k,
+                    self._vocabulary,
+                )
+                drawn.append((tokens, logp))
+            stats.steps += steps
+            stats.slot_steps += (steps - 1) * len(live)
+            table = torch.stack([tokens for tokens, _ in drawn], 1).tolist()
+            logprobs = torch.stack([logp for _, logp in drawn], 1).cpu().numpy()
+            going = np.ones(len(live), dtype=bool)
+            for slot, row in enumerate(live):
+                finish = row.take(table[slot], logprobs[slot], ended)
+                if finish is not None:
+                    going[slot] = False
+                    stats.generated_tokens += len(row.ids)
+                    answers.finish(row.row, row.ids, row.logprobs, finish)
+            kept = slots.compact(going)
+            live, tokens = [live[slot] for slot in kept], tokens[torch.from_numpy(kept).to(tokens.device)]
+        stats.prefilled_tokens = slots.prefilled
+
+    def _ended(self, sampling: Sampling) -> Ended:
+        """Tells, given a row's number and its tokens, whether the last of them ends it."""
+        ends = frozenset(sampling.stop_ids) or self.eos_ids
+        stops = StopStrings(self._tokenizer, sampling.stop)
+        return lambda _, ids: ids[-1] in ends or stops.ended(ids)
+
+    def _fitting_rows(self, model: Any, capacity: int, vocabulary: int) -> int:
+        """How many slots of `capacity` tokens the budget holds; at least one."""
+        budget = self.cache_bytes
+        if budget is None:
+            device = model.device
+            budget = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else _CPU_CACHE_BYTES
+        rows = max(1, budget // (capacity * cache_bytes_per_token(model) + _LOGIT_BYTES * vocabulary))
+        return rows if self.slots is None else min(rows, self.slots)
+
+    def check(self) -> None:
+        """Raise `UserError` where prefill, cache and head of this engine do not reproduce the model's own logits."""
+        model, head = self._weights(), self._head()
+        config, name = model.config.get_text_config(), model.config.name_or_path
+        kinds = {*(getattr(config, "layer_types", None) or ()), *(getattr(config, "attention_layers", None) or ())}
+        if unknown := kinds - {"full_attention", "sliding_attention", "global"}:
+            raise UserError(f"model '{name}' has layers of kind {sorted(unknown)}: not supported")
+        limit = min(head.weight.shape[0], 997)
+        rows = [[(7 * i + start) % limit for i in range(length)] for start, length in ((3, 20), (5, 8))]
+        prompts = [tuple(row[:-_CHECKED]) for row in rows]
+        try:
+            with torch.no_grad():
+                theirs = [
+                    model(input_ids=torch.tensor([row], device=model.device), use_cache=False).logits[0, -_CHECKED:]
+                    for row in rows
+                ]
+                slots = Slots(model, len(rows), len(rows[0]) + _CHECKED)
+                slots.start(prompts)
+                states = [
+                    slots.step(torch.tensor([row[i - _CHECKED] for row in rows], device=model.device))
+                    for i in range(_CHECKED)
+                ]
+                ours = [head.logits(state) for state in torch.stack(states, 1)]
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, IndexError) as cause:
+            raise UserError(
+                f"model '{name}' ({type(model).__name__}) fails in the decode engine "
+                f"({' '.join(str(cause).split())[:150]}); this architecture is not supported"
+            ) from cause
+        error = max(
+            float((mine - other.to(mine.dtype)).abs().max() / other.float().abs().max().clamp_min(1e-6))
+            for mine, other in zip(ours, theirs, strict=True)
+        )
+        tolerance = 1e-3 if model.dtype in (torch.float32, torch.float64) else 0.1
+        if not error < tolerance:
+            raise UserError(
+                f"model '{name}' ({type(model).__name__}): the decode engine's logits differ from the "
+                f"model's by {error:.2g} of their size; this architecture is not supported"
+            )
+
+
+class _Row:
+    """A sequence under way: what was asked, and what it has drawn so far."""
+
+    __slots__ = ("budget", "ids", "logprobs", "prompt", "row", "stream")
+
+    def __init__(self, asked: Request) -> None:
+        self.row, self.prompt, self.budget = asked.row, asked.prompt, asked.budget
+        self.stream = Stream(asked.seed)
+        self.ids: list[int] = []
+        self.logprobs: list[float] = []
+
+    def take(self, tokens: Sequence[int], logprobs: NDArray[np.floating[Any]], ended: Ended) -> Finish | None:
+        """Add tokens up to the one that ends the sequence, and tell how it ended."""
+        before = len(self.ids)
+        finish: Finish | None = None
+        for token in tokens:
+            self.ids.append(token)
+            finish = "stop" if ended(self.row, self.ids) else "length" if len(self.ids) >= self.budget else None
+            if finish is not None:
+                break
+        taken = logprobs[: len(self.ids) - before]
+        check_finite(taken)
+        self.logprobs += taken.tolist()
+        return finish
+
+
+def _queue(asked: Sequence[Request]) -> deque[_Row]:
+    """Sequences in the order of their start: prompts that may run long first, for a tail of a few long ones is what costs."""
+    first: dict[Prompt, int] = {}
+    longest: dict[Prompt, int] = {}
+    for request in asked:
+        first.setdefault(request.prompt, request.row)
+        longest[request.prompt] = max(longest.get(request.prompt, 0), len(request.prompt) + request.budget)
+    order = sorted(asked, key=lambda request: (-longest[request.prompt], first[request.prompt], request.row))
+    return deque(_Row(request) for request in order)
+
+
+def vocabulary_of(tokenizer: Any) -> int | None:
+    """One more than the largest id of a tokenizer, where it says so. Many models have more rows in their output layer."""
+    tokens = tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else None
+    return 1 + max(tokens.values()) if tokens else None
+
+
+def cache_bytes_per_token(model: Any) -> int:
+    """Bytes of keys and values that one token takes in all layers of `model`."""
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(2 * config.num_hidden_layers * heads * head_dim * model.dtype.itemsize)

@@ -1,0 +1,108 @@
+"""What every engine is asked, row by row, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simko.agents.engine.sampler import check_sampling
+from simko.errors import UserError
+from simko.types import Finish, Generation, Sampling
+
+Prompt = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One sequence: its place in the answer (prompt-major), what it continues, by how many tokens at most, its random stream."""
+
+    row: int
+    prompt: Prompt
+    budget: int
+    seed: int
+
+
+def requests(
+    prompts: Sequence[Sequence[int]],
+    n: int,
+    sampling: Sampling,
+    seeds: Sequence[int],
+    budgets: Sequence[int] | None,
+    config: Any,
+    vocabulary: int,
+) -> list[Request]:
+    """The `len(prompts) * n` sequences that `Engine.generate` is asked for.
+
+    `config` is the model's text config, `vocabulary` the number of ids that it knows.
+
+    Raises:
+        UserError: an empty prompt, an id outside the vocabulary, a sampling setting out of range, or a prompt and
+            budget longer than the model's context.
+    """
+    longest = sampling.max_new_tokens
+    budget = [longest] * len(prompts) if budgets is None else [min(longest, b) for b in budgets]
+    if len(seeds) != len(prompts) * n or len(budget) != len(prompts):
+        raise ValueError(f"{len(prompts)} prompts x {n} need as many seeds and {len(prompts)} budgets")
+    check_sampling(sampling.temperature, sampling.top_p, sampling.top_k)
+    _check_prompts(prompts, budget, config, vocabulary)
+    ids = [tuple(int(i) for i in prompt) for prompt in prompts]
+    return [Request(row, ids[row // n], budget[row // n], seed) for row, seed in enumerate(seeds)]
+
+
+def context_of(config: Any) -> int | None:
+    """Tokens that a model of this text config takes, prompt and answer together; None where it does not say.
+
+    LongRoPE changes all of a row's positions once one row of the batch is longer than the original context, and keys that
+    are cached by then do not follow: such a model ends where its short positions do.
+    """
+    known = [getattr(config, "max_position_embeddings", None)]
+    rope = getattr(config, "rope_parameters", None) or {}
+    for part in (rope, *(value for value in rope.values() if isinstance(value, dict))):
+        if part.get("rope_type") == "longrope":
+            known.append(part.get("original_max_position_embeddings"))
+    return min((int(tokens) for tokens in known if tokens), default=None)
+
+
+class Answers:
+    """Collects sequences as they end, and hands each on at once; those without a budget have ended already."""
+
+    def __init__(self, asked: Sequence[Request], on_finish: Callable[[int, Generation], None] | None) -> None:
+        self._done: list[Generation | None] = [None] * len(asked)
+        self._on_finish = on_finish
+        self.waiting = [request for request in asked if request.budget > 0]
+        for request in asked:
+            if request.budget <= 0:
+                self.finish(request.row, [], [], "length")
+
+    def finish(self, row: int, ids: Sequence[int], logprobs: Sequence[float], finish: Finish) -> None:
+        """Take a sequence that has ended."""
+        generation = Generation(np.array(ids, dtype=np.int64), np.array(logprobs, dtype=np.float32), finish)
+        self._done[row] = generation
+        if self._on_finish is not None:
+            self._on_finish(row, generation)
+
+    def groups(self, n: int) -> list[list[Generation]]:
+        """All sequences, `n` a prompt."""
+        done = [generation for generation in self._done if generation is not None]
+        if len(done) != len(self._done):
+            raise RuntimeError(f"the engine lost {len(self._done) - len(done)} of {len(self._done)} sequences")
+        return [done[i : i + n] for i in range(0, len(done), n)] if n else []
+
+
+def _check_prompts(prompts: Sequence[Sequence[int]], budget: Sequence[int], config: Any, vocabulary: int) -> None:
+    context = context_of(config)
+    for i, (prompt, new) in enumerate(zip(prompts, budget, strict=True)):
+        if not len(prompt):
+            raise UserError(f"prompt {i} has no tokens; a model needs at least one to continue")
+        if not (min(prompt) >= 0 and max(prompt) < vocabulary):
+            raise UserError(
+                f"prompt {i} holds an id outside 0..{vocabulary - 1}; was it encoded with another tokenizer?"
+            )
+        if context is not None and len(prompt) + new > context:
+            raise UserError(
+                f"prompt {i} ({len(prompt)} tokens) and {new} new tokens exceed the model's context of {context}; "
+                "lower max_new_tokens"
+            )

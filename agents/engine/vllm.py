@@ -1,0 +1,139 @@
+"""vLLM behind `simko.types.Engine`: it holds the base model, and is handed the adapter as a folder whenever that has changed.
+
+The extra `simko[vllm]`, imported when an engine is made. Written against vLLM's documented interface and tested with a stand-in;
+NOT YET RUN WITH vLLM ITSELF. What differs from `LocalEngine`:
+- Its base weights are not quantised as the trainer's are, and its kernels round otherwise: the sampler is not the trainer. Train
+  with `tis_clip` (truncated importance sampling); `sampler_gap` in the metrics shows how far they are apart.
+- Each sequence has its seed, so its draws do not depend on its neighbours, but they are not those of the local engine.
+- With top-p or top-k the log-probs are those of the truncated distribution.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from simko.agents.engine.requests import Answers, requests
+from simko.errors import UserError
+from simko.types import Generation, Sampling
+
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # of adapters, that vLLM has kernels for
+
+
+class VllmEngine:
+    """Decodes with vLLM and the adapter of a `LoraPolicy`.
+
+    Args:
+        policy: whose adapter decodes; with the adapter off (`policy.base()`) the base model does.
+        model: what vLLM loads: the folder or Hub id of the base model.
+        memory_share: of the GPU's memory that vLLM may take, while it is awake: it sleeps between two calls.
+        options: go to `vllm.LLM`.
+
+    Raises:
+        UserError: vLLM is not installed, or has no kernels for the adapter's rank.
+    """
+
+    def __init__(self, policy: Any, model: str, memory_share: float = 0.4, **options: Any) -> None:
+        try:
+            import vllm
+            from vllm.lora.request import LoRARequest
+        except ImportError as error:
+            raise UserError(
+                'engine vllm: vLLM is not installed; pip install "simko[vllm]", in an environment of its own where its '
+                "torch clashes, or use engine local"
+            ) from error
+        rank = policy.model.peft_config["default"].r
+        if rank > _RANKS[-1]:
+            raise UserError(f"engine vllm: lora_rank is {rank}; vLLM takes at most {_RANKS[-1]}, or use engine local")
+        self._vllm, self._request = vllm, LoRARequest
+        self._policy, self.eos_ids = policy, policy.eos_ids
+        self._config = policy.model.get_base_model().config.get_text_config()
+        self._folder = Path(tempfile.mkdtemp(prefix="simko-adapter-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._version: object = None
+        self._count = 0
+        settings: dict[str, Any] = {
+            "model": model,
+            "dtype": str(policy.dtype).removeprefix("torch."),
+            "enable_lora": True,
+            "max_loras": 1,
+            "max_lora_rank": next(r for r in _RANKS if r >= rank),
+            "enable_prefix_caching": True,  # a group's prompt is forwarded once
+            "enable_sleep_mode": True,
+            "gpu_memory_utilization": memory_share,
+            "logprobs_mode": "processed_logprobs",  # after the temperature, as the trainer computes them
+            "trust_remote_code": False,
+        }
+        self._settings = settings | options
+        self._llm: Any = None  # started by the first sequence: a command that only saves needs none
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        n: int,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        budgets: Sequence[int] | None = None,
+        on_finish: Callable[[int, Generation], None] | None = None,
+    ) -> list[list[Generation]]:
+        """`n` continuations for each prompt; see `simko.types.Engine`. All are handed over at the end.
+
+        Raises:
+            UserError: what the prompts or settings have wrong.
+        """
+        vocabulary = self._policy.lm_head().weight.shape[0]
+        asked = requests(prompts, n, sampling, seeds, budgets, self._config, vocabulary)
+        answers = Answers(asked, on_finish)
+        if not answers.waiting:
+            return answers.groups(n)
+        common: dict[str, Any] = {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "logprobs": 0,  # those of the sampled tokens alone
+            "stop": list(sampling.stop),
+            "stop_token_ids": sorted(frozenset(sampling.stop_ids) or self.eos_ids),
+            "ignore_eos": True,  # the ids above are all that end a sequence
+            "include_stop_str_in_output": True,
+        }
+        if sampling.top_k:
+            common["top_k"] = sampling.top_k
+        if self._llm is None:
+            self._llm = self._vllm.LLM(**self._settings)
+        else:
+            self._llm.wake_up()
+        try:
+            outputs = self._llm.generate(
+                [{"prompt_token_ids": list(request.prompt)} for request in answers.waiting],
+                [
+                    self._vllm.SamplingParams(max_tokens=request.budget, seed=request.seed % 2**63, **common)
+                    for request in answers.waiting
+                ],
+                lora_request=self._adapter(),
+                use_tqdm=False,
+            )
+        finally:
+            self._llm.sleep(level=1)
+        for request, output in zip(answers.waiting, outputs, strict=True):
+            made = output.outputs[0]
+            ids = [int(i) for i in made.token_ids]
+            logprobs = [entry[token].logprob for token, entry in zip(ids, made.logprobs, strict=True)]
+            answers.finish(request.row, ids, logprobs, "length" if made.finish_reason == "length" else "stop")
+        return answers.groups(n)
+
+    def _adapter(self) -> Any:
+        """What names the adapter to vLLM, saved anew where it has changed; None where it is off."""
+        version, off = self._policy._weights_version()
+        if off:
+            return None
+        if version != self._version:
+            shutil.rmtree(self._place(), ignore_errors=True)
+            self._version, self._count = version, self._count + 1
+            self._policy.save(self._place())
+        return self._request(f"simko-{self._count}", self._count, str(self._place()))
+
+    def _place(self) -> Path:
+        return self._folder / str(self._count)

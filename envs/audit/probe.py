@@ -1,0 +1,190 @@
+"""What the contract checker is made of: the environment under test, tokens to put to it, and what came back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simko.envs import registry
+from simko.envs.episode import Episode
+from simko.envs.token_env import TokenEnv
+from simko.errors import UserError
+from simko.types import Task
+
+Step = tuple[dict[str, Any], float, bool, bool, dict[str, Any]]
+ROLL = 48  # tokens at most in a random episode
+SECONDS = 120  # for the second process
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The environment under test, to be made as often as a check likes. `settings` are fit for JSON."""
+
+    id: str
+    settings: dict[str, Any]
+
+    def make(self, **changes: Any) -> TokenEnv:
+        """A fresh environment."""
+        return registry.make(self.id, **{**self.settings, **changes})
+
+
+def first_split(subject: Subject) -> str:
+    """Train, or evaluation where there is no other; raises the `UserError` of train where there is neither."""
+    try:
+        subject.make(split="train")
+    except UserError as error:
+        try:
+            subject.make(split="eval")
+        except UserError:
+            raise error from None
+        return "eval"
+    return "train"
+
+
+def sample(env: TokenEnv, count: int) -> list[Task]:
+    """Up to `count` tasks: a small source has fewer."""
+    count = count if env.source.size is None else min(count, env.source.size)
+    while True:
+        try:
+            return env.source.tasks(count, seed=0)
+        except UserError:
+            if count == 1:
+                raise
+            count = max(1, count // 2)
+
+
+def answer(env: TokenEnv, task: Task) -> str:
+    """A response that must grade correct: the source's `answer(task)`, or the gold answer itself."""
+    make = getattr(env.source, "answer", None)
+    return str(make(task)) if make else task.gold
+
+
+def is_listed(answer: str, task: Task) -> bool:
+    """Whether the gold answer is a JSON list of right answers and this is one of them."""
+    try:
+        gold = json.loads(task.gold)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(gold, list) and answer in gold
+
+
+def random_tokens(env: TokenEnv, seed: int) -> list[int]:
+    """Random token ids with the end of a turn among them and, often, at the end."""
+    rng = np.random.default_rng(seed)
+    tokens = [int(t) for t in rng.integers(len(env.tokenizer), size=min(ROLL, env.max_new_tokens))]
+    if env.stop_ids:
+        tokens[int(rng.integers(len(tokens)))] = min(env.stop_ids)
+    return tokens
+
+
+def dull_tokens(env: TokenEnv, count: int) -> list[int]:
+    """Tokens that end no turn."""
+    letter = [t for t in env.tokenizer.encode("a", add_special_tokens=False) if t not in env.stop_ids]
+    return (letter * count)[:count]
+
+
+def steps(env: TokenEnv, tokens: list[int]) -> Iterator[Step]:
+    """Step through `tokens` until the episode ends."""
+    for token in tokens:
+        step = env.step(token)
+        yield step
+        if step[2] or step[3]:
+            return
+
+
+def ids(observation: dict[str, Any], slot: int | None = None) -> list[int]:
+    """The token ids of an observation, or of one slot of a batched one."""
+    tokens, length = observation["tokens"], observation["length"]
+    if slot is not None:
+        tokens, length = tokens[slot], length[slot]
+    return [int(t) for t in tokens[: int(length)]]
+
+
+def equal(a: Step, b: Step) -> bool:
+    """Whether two steps returned the same."""
+    return ids(a[0]) == ids(b[0]) and a[1:] == b[1:]
+
+
+def gold_places(call: str, info: dict[str, Any], task: Task) -> set[str]:
+    """Where in `info` the gold answer, or a verdict, stands."""
+    named = {f"{call} info['{key}']" for key in ("gold", "verdict") if key in info}
+    return named | {f"{call} info{path}" for path, value in _leaves(info) if str(value) == task.gold}
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value in nested dicts and lists, with where it stands."""
+    if isinstance(value, dict | list | tuple):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(inner, f"{path}[{key!r}]")
+    else:
+        yield path, value
+
+
+def reply_tells_gold(env: TokenEnv, episode: Episode) -> bool:
+    """Whether the environment's own tokens hold the gold answer as a whole word that was not said before."""
+    said = env.tokenizer.decode([i for i, own in zip(episode.ids, episode.sampled, strict=True) if not own])
+    whole = re.compile(rf"(?<!\w){re.escape(episode.task.gold)}(?!\w)")
+    return bool(whole.search(said)) and not whole.search(f"{episode.task.problem}\n{episode.text}")
+
+
+def digest(env: TokenEnv) -> str:
+    """A hash of what random actions meet for three seeds: equal wherever the environment is the same."""
+    seen = hashlib.sha256()
+    for seed in range(3):
+        observation, info = env.reset(seed=seed)
+        seen.update(repr((ids(observation), sorted(info.items()))).encode())
+        for observation, *rest in steps(env, random_tokens(env, seed)):
+            seen.update(repr((ids(observation), *rest)).encode())
+    return seen.hexdigest()
+
+
+def digest_elsewhere(subject: Subject) -> str:
+    """The digest of the same environment, made in a second process with another order of sets.
+
+    Raises `RuntimeError` with that process's last word where it cannot be made there.
+    """
+    path = os.pathsep.join(p or os.getcwd() for p in sys.path)
+    asked = json.dumps({"id": _importable_id(subject), "settings": subject.settings})
+    done = subprocess.run(
+        [sys.executable, "-c", "from simko.envs.audit.probe import second_process; second_process()", asked],
+        env={
+            **os.environ,
+            "PYTHONPATH": path,
+            "PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    if done.returncode != 0:
+        raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
+    return done.stdout.split()[-1]
+
+
+def second_process() -> None:
+    """The main function of the second process."""
+    asked = json.loads(sys.argv[1])
+    print(digest(Subject(asked["id"], asked["settings"]).make()))
+
+
+def _importable_id(subject: Subject) -> str:
+    """The id with the module in front whose import registers it."""
+    if ":" in subject.id:
+        return subject.id
+    spec = subject.make().spec
+    entry = spec and spec.entry_point
+    # for an environment of `@task` the author's module stands in the source's entry point
+    source = spec.kwargs.get("env", {}).get("source", entry) if spec else None
+    module = source.partition(":")[0] if isinstance(source, str) else str(getattr(source, "__module__", "__main__"))
+    if module == "__main__":
+        raise RuntimeError("it is defined in a script or notebook, which other processes cannot import: use a module")
+    return f"{module}:{subject.id}"

@@ -1,0 +1,193 @@
+"""Checks of environments on all the rows at hand: what `simko env audit` prints, a line for each set.
+
+Every gold answer is graded against itself and against the next row's different one; responses whose verdict is known
+without the verifier (`TaskSource.pairs()`: worked solutions, other people's extractions, accepted forms) are graded; and
+both environment checkers run. At least `PAIRS_RIGHT` of each kind of pairs must be right, everything else without exception (but
+the rules of a puzzle may accept another row's solution: there `PAIRS_RIGHT` of them must be refused).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from simko.envs import registry
+from simko.envs.audit import contract as checker
+from simko.envs.audit import probe
+from simko.envs.data.rows import ANSWERS, Pair
+from simko.envs.token_env import TokenEnv
+from simko.errors import UserError
+from simko.types import Task, Verdict
+
+PAIRS_RIGHT = 0.99
+GENERATED = 100  # tasks of a source that is not finite
+SHOWN = 60  # characters of a text in a finding
+
+
+@dataclass
+class Audit:
+    """What was found of one split of one environment. Counts are (as wanted, of how many)."""
+
+    id: str
+    split: str
+    rows: int = 0
+    """Rows that were read, or tasks that were made."""
+    published: int | None = None
+    tasks: int = 0
+    by_rule: bool = False
+    """Graded by the rules of a puzzle: another row's solution may be one of this row, too."""
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    gold: tuple[int, int] = (0, 0)
+    other_gold: tuple[int, int] = (0, 0)
+    pairs: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By kind."""
+    checks: tuple[int, int] = (0, 0)
+    findings: list[str] = field(default_factory=list)
+    """Everything that is not as wanted, a line each."""
+    unavailable: str | None = None
+    """Why there is nothing to audit: no data at hand."""
+    seconds: float = 0.0
+
+    @property
+    def pairs_total(self) -> tuple[int, int]:
+        """Pairs graded as wanted, of all kinds."""
+        return sum(a for a, _ in self.pairs.values()), sum(b for _, b in self.pairs.values())
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed; what could not be audited did not."""
+        whole = all(a == b for a, b in (self.gold, self.checks))
+        refused, others = self.other_gold
+        enough = refused >= PAIRS_RIGHT * others if self.by_rule else refused == others
+        return whole and enough and all(right >= PAIRS_RIGHT * total for right, total in self.pairs.values())
+
+
+def audit(id: str, data: str | None = None, checks: bool = True) -> list[Audit]:
+    """Audit both splits of an environment, those that it has.
+
+    Where its data is not at hand, one entry says so in `unavailable`. Raises `UserError` for an id that is not registered.
+    """
+    registry.resolve(id, {})
+    found = [_audit_split(id, split, data, checks) for split in ("train", "eval")]
+    there = [entry for entry in found if entry.unavailable is None]
+    if there:
+        return there
+    missing = found[0] if "has no split" not in str(found[0].unavailable) else found[1]
+    missing.split = "-"
+    return [missing]
+
+
+def _audit_split(id: str, split: str, data: str | None, checks: bool) -> Audit:
+    entry, begun = Audit(id, split), time.perf_counter()
+    try:
+        env = registry.make(id, split=split, data=data)
+    except UserError as error:
+        entry.unavailable = str(error)
+        return entry
+    source: Any = env.source
+    tasks = probe.sample(env, GENERATED) if env.source.size is None else env.source.tasks(None, seed=0)
+    entry.tasks = len(tasks)
+    entry.by_rule = env.verifier_name.split(":")[0] not in ANSWERS
+    entry.rows = getattr(source, "rows", entry.tasks)
+    entry.published = getattr(source, "published", None)
+    entry.left_out = tuple(getattr(source, "left_out", ()))
+    entry.notes = tuple(getattr(source, "notes", ()))
+    entry.gold = _count(entry, _golds(env, tasks))
+    entry.other_gold = _count(entry, _other_golds(env, tasks))
+    _pairs(entry, env)
+    if checks:
+        results = checker.check(id, data, split=split)
+        entry.checks = sum(r.passed for r in results), len(results)
+        entry.findings += [f"check '{r.name}': {r.detail}" for r in results if not r.passed]
+    entry.seconds = time.perf_counter() - begun
+    return entry
+
+
+Graded = Iterator[tuple[bool, str]]  # as wanted, and what to say where not
+
+
+def _golds(env: TokenEnv, tasks: list[Task]) -> Graded:
+    for task in tasks:
+        answer = probe.answer(env, task)
+        verdict = env.grade(answer, task)
+        yield verdict.correct, f"gold of {task.id}: {_short(answer)} grades {verdict.outcome}"
+
+
+def _other_golds(env: TokenEnv, tasks: list[Task]) -> Graded:
+    """Each task with the answer of the nearest later task that has a different gold answer."""
+    for i, task in enumerate(tasks):
+        ring = (tasks[(i + step) % len(tasks)] for step in range(1, min(len(tasks), 40)))
+        other = next((o for o in ring if _differs(env, task, o)), None)
+        if other is None:
+            continue
+        answer = probe.answer(env, other)
+        verdict = env.grade(answer, task)
+        yield (
+            not verdict.correct,
+            f"gold of {other.id}, {_short(answer)}, grades correct on {task.id} ({_short(task.gold)})",
+        )
+
+
+def _differs(env: TokenEnv, task: Task, other: Task) -> bool:
+    """Whether the gold answers differ: as texts, as responses, as numbers, and not by one being listed in the other."""
+    ours, theirs = probe.answer(env, task), probe.answer(env, other)
+    if _squeezed(task.gold) == _squeezed(other.gold) or _squeezed(ours) == _squeezed(theirs):
+        return False
+    if probe.is_listed(theirs, task):
+        return False
+    values = [_value(t.gold) for t in (task, other)]
+    return None in values or values[0] != values[1]
+
+
+def _pairs(entry: Audit, env: TokenEnv) -> None:
+    offered: Callable[[], Iterable[Any]] | None = getattr(env.source, "pairs", None)
+    if offered is None:
+        return
+    right: Counter[str] = Counter()
+    total: Counter[str] = Counter()
+    for pair in offered():
+        task, response, correct, kind, reason = Pair(*pair)
+        verdict: Verdict = env.grade(response, task)
+        as_wanted = verdict.valid and verdict.correct == correct
+        total[kind] += 1
+        right[kind] += as_wanted
+        if not as_wanted:
+            wanted = "correct" if correct else "refused"
+            entry.findings.append(
+                f"{kind} of {task.id}: {_short(response)} should be {wanted}, grades {verdict.outcome} "
+                f"(gold {_short(task.gold)})" + (f"; {reason}" if reason else "")
+            )
+    entry.pairs = {kind: (right[kind], total[kind]) for kind in total}
+
+
+def _count(entry: Audit, graded: Graded) -> tuple[int, int]:
+    right = total = 0
+    for as_wanted, said in graded:
+        total += 1
+        right += as_wanted
+        if not as_wanted:
+            entry.findings.append(said)
+    return right, total
+
+
+def _value(gold: str) -> Any:
+    from simko.envs.verifiers.reading.numbers import parse_number
+    from simko.envs.verifiers.reading.shapes import sides
+    from simko.envs.verifiers.reading.text import clean
+    from simko.envs.verifiers.reading.units import split_unit
+
+    number = parse_number(split_unit(sides(clean(gold))[-1])[0])  # x = 5 has the value of 5
+    return None if number is None else number.value
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split()).casefold()
+
+
+def _short(text: str) -> str:
+    one = " ".join(text.split())
+    return repr(one if len(one) <= SHOWN else "..." + one[-SHOWN:])

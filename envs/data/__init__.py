@@ -1,0 +1,1 @@
+"""Problems that come out of files and hubs."""

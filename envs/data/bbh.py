@@ -1,0 +1,164 @@
+"""BIG-Bench Hard (Suzgun et al. 2022): 27 tasks, 6511 problems, one environment for all of them; `level` is a task's name.
+
+The rows come from `data`, else the folder `SIMKO_DATA`, else the Hub (`lukaemon/bbh`, one config a task). `data` is the
+normalised file (`problem`, `answer`, `subject`), one task's file in the Hub's columns (`input`, `target`; the file has the
+task's name), or a folder that holds the one or the others. Files as the authors publish them,
+`{"examples": [{"input": ..., "target": ...}]}`, are read, too.
+
+Evaluation only: the authors ask that this benchmark never appear in training corpora.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from simko.envs.data.reading import DATA_VARIABLE, ENDINGS, Row, read_hub, read_table
+from simko.envs.data.rows import Pair, RowSource, Sieve, boxed, text_of
+from simko.errors import UserError, nearest
+from simko.types import Task
+
+HUB = "lukaemon/bbh"
+FILE = "bbh"
+ROWS = {"causal_judgement": 187, "penguins_in_a_table": 146, "snarks": 178}
+"""Published rows of the tasks that have not 250."""
+_NAMES = """
+boolean_expressions causal_judgement date_understanding disambiguation_qa dyck_languages formal_fallacies geometric_shapes
+hyperbaton logical_deduction_five_objects logical_deduction_seven_objects logical_deduction_three_objects
+movie_recommendation multistep_arithmetic_two navigate object_counting penguins_in_a_table
+reasoning_about_colored_objects ruin_names salient_translation_error_detection snarks sports_understanding
+temporal_sequences tracking_shuffled_objects_five_objects tracking_shuffled_objects_seven_objects
+tracking_shuffled_objects_three_objects web_of_lies word_sorting
+"""
+TASKS = tuple(_NAMES.split())
+
+
+class BBH(RowSource):
+    """The rows of all tasks that are at hand, or of the one named by `level`.
+
+    Raises `UserError` for split `train`, for an unknown task, for a row of another form, and where no data is at hand.
+    """
+
+    def __init__(
+        self,
+        split: str = "eval",
+        level: str | None = None,
+        data: str | Path | None = None,
+        keep_good_rows: bool = False,
+    ) -> None:
+        if split == "train":
+            raise UserError(
+                "bbh: no split 'train': its authors ask that it never appear in training corpora; "
+                "use split 'eval' (or 'all', which takes the same rows)"
+            )
+        if split not in ("eval", "all"):
+            raise UserError(f"bbh: split is '{split}'; use 'eval'")
+        if level is not None and level not in TASKS:
+            raise UserError(f"bbh: no task '{level}'{nearest(str(level), TASKS)}; known: {', '.join(TASKS)}")
+        sieve = Sieve(keep_good_rows)
+        tasks, places = [], []
+        self.rows = 0
+        """Rows that were read."""
+        for where, name, number, row in _rows(level, data, sieve):
+            self.rows += 1
+            place = f"{where}:{number}"
+            try:
+                task = to_task(row, name, number, place)
+            except UserError as error:
+                sieve.refuse(str(error))
+                continue
+            if level is None or task.level == level:
+                tasks.append(task)
+                places.append(place)
+        if not tasks:
+            raise UserError(f"bbh: no rows of {level or 'any task'} in {data or 'the data at hand'}; give another file")
+        super().__init__("bbh", split, tasks, places, sieve)
+        self.published = sum(ROWS.get(name, 250) for name in ([level] if level else TASKS))
+        """How many rows there are in all."""
+        missing = [name for name in TASKS if name not in {t.level for t in tasks}]
+        if level is None and missing:
+            names = f": {', '.join(missing)}" if len(missing) < 14 else ""
+            self.notes.append(f"bbh: {len(missing)} of the 27 tasks are not in the data{names}")
+
+    def pairs(self) -> Iterator[Pair]:
+        """Each answer as models write it: bare, in a sentence, and in the other case or without its brackets."""
+        for task in self._tasks:
+            gold = task.gold
+            yield Pair(task, gold, True, "target as it is")
+            yield Pair(task, f"Let us think.\nSo the answer is {gold}.", True, "target in a sentence")
+            if gold.lower() != gold or gold.upper() != gold:
+                yield Pair(
+                    task, boxed(gold.swapcase().strip("()")), True, "target in a box, other case, no parentheses"
+                )
+
+
+def to_task(row: Row, name: str | None, number: int, place: str) -> Task:
+    """One row as a task; `name` is that of its file or config. Raises `UserError` naming the row and the column."""
+    texts = []
+    for columns in (("problem", "input"), ("answer", "target")):
+        column = next((c for c in columns if c in row), None)
+        if column is None:
+            has = ", ".join(map(str, row))[:200]
+            raise UserError(f"{place}: no column '{columns[1]}' (it has: {has}); is this a task of {HUB}?")
+        text = text_of(row[column])
+        if text is None:
+            raise UserError(f"{place}: column '{column}' is {repr(row[column])[:60]}; it must be text, not blank")
+        texts.append(text)
+    subject = text_of(row.get("subject")) or name or ""
+    if subject not in TASKS:
+        mend = nearest(subject, TASKS) or "; name the file after its task, or give the column 'subject'"
+        raise UserError(f"{place}: '{subject}' is none of the 27 tasks{mend}")
+    return Task(text_of(row.get("id")) or f"bbh-{subject}-{number - 1}", texts[0], texts[1].strip(), subject)
+
+
+def _rows(level: str | None, data: str | Path | None, sieve: Sieve) -> Iterator[tuple[str, str | None, int, Row]]:
+    """Where each row is, the task that its file is named after, its number (from 1) and the row."""
+    given = Path(data).expanduser() if data is not None else None
+    if given is not None and not given.is_dir():
+        yield from _from_file(given, sieve)
+        return
+    variable = os.environ.get(DATA_VARIABLE)
+    folder = given or (Path(variable).expanduser() if variable else None)
+    looked = []
+    if folder is not None:
+        files = _files(folder, level)
+        if files:
+            for file in files:
+                yield from _from_file(file, sieve)
+            return
+        looked.append(f"{folder} has neither {FILE}.jsonl.gz nor {level or TASKS[0]}.jsonl")
+        if given is not None:
+            raise UserError(f"bbh: {looked[0]}; give data=<the file>, or a folder that holds the 27")
+    for name in [level] if level else TASKS:
+        for number, row in enumerate(read_hub("bbh", HUB, (name,), "test", looked), 1):
+            yield f"{HUB}/{name}", name, number, row
+
+
+def _files(folder: Path, level: str | None) -> list[Path]:
+    """The normalised file, else one file for each task, here or in a folder that is named after the data set."""
+    for place in (folder, folder / HUB.replace("/", "_"), folder / FILE):
+        for stems in ((FILE,), (level,) if level else TASKS):
+            found = [next((f for e in ENDINGS if (f := place / f"{stem}{e}").is_file()), None) for stem in stems]
+            if files := [file for file in found if file is not None]:
+                return files
+    return []
+
+
+def _from_file(file: Path, sieve: Sieve) -> Iterator[tuple[str, str | None, int, Row]]:
+    name = file.name.split(".")[0]
+    for number, row in _examples(file) or read_table(file, sieve):
+        yield str(file), name if name in TASKS else None, number, row
+
+
+def _examples(file: Path) -> list[tuple[int, Row]] | None:
+    """The rows of a file as the authors publish it, None for another."""
+    if file.suffix != ".json":
+        return None
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None  # `read_table` says what is wrong with it
+    rows = found.get("examples") if isinstance(found, dict) else None
+    return list(enumerate(rows, 1)) if isinstance(rows, list) and all(isinstance(r, dict) for r in rows) else None

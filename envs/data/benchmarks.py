@@ -1,0 +1,281 @@
+r"""Public maths benchmarks: one table, one loader.
+
+The rows come from `data` (a file, or a folder that holds it), else from the folder named by the environment variable
+`SIMKO_DATA`, else from the Hugging Face Hub (the extra `hub`). A file may have the Hub's columns, those of SimKO's parquet
+files, or the normalised ones (`id`, `problem`, `answer`, `extra`), as `.jsonl`, `.jsonl.gz`, `.json` or `.parquet`. In a
+folder the names of the table are tried. A file given by path is taken as the split that is asked for.
+
+A row of a bundled set that is known to be bad is left out and listed by id in `left_out`; any other bad row is refused with
+file, line and field (`keep_good_rows` leaves it out and counts it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from simko.envs.data import golds, mixture
+from simko.envs.data.reading import Row, dig, load_rows, present
+from simko.envs.data.rows import Pair, RowSource, Sieve, boxed, text_of
+from simko.envs.data.table import TABLE, Benchmark, Reader
+from simko.errors import UserError
+from simko.types import Task
+
+
+class BenchmarkSource(RowSource):
+    """The rows of one benchmark.
+
+    Raises `UserError` for a split that the benchmark does not have, a level without rows, a row of another form, and
+    where no data is at hand.
+    """
+
+    benchmark: str
+    """Its name in the table."""
+
+    def __init__(
+        self,
+        split: str = "train",
+        level: int | str | None = None,
+        data: str | Path | None = None,
+        keep_good_rows: bool = False,
+    ) -> None:
+        about = TABLE[self.benchmark]
+        check_split(about, split)
+        self.split = split
+        sieve = Sieve(keep_good_rows)
+        where, rows = load_rows(
+            about.name, about.hub, about.configs, about.splits[split], stems(about, split), data, sieve
+        )
+        tasks, places, known = [], [], []
+        for number, row in rows:
+            try:
+                task = to_task(about, split, row, number, where)
+            except UserError as error:
+                bad = about.known_bad.get(mixture.digest(text_of(_value(row, about.problem)) or ""))
+                if bad:
+                    known.append(bad)
+                else:
+                    sieve.refuse(str(error))
+                continue
+            tasks.append(task)
+            places.append(f"{where}:{number}")
+        self.rows = len(rows)
+        """Rows that were read."""
+        tasks, places = self._choose(tasks, places, level, where)
+        super().__init__(about.name, split, tasks, places, sieve)
+        self.known_bad = tuple(known)
+        """Rows known to be bad as published, which were skipped: id and reason."""
+        if known:
+            self.notes.append(
+                f"{about.name}: {len(known)} rows without answer as published are skipped: {'; '.join(known)}"
+            )
+
+    def _choose(
+        self, tasks: list[Task], places: list[str], level: int | str | None, where: str
+    ) -> tuple[list[Task], list[str]]:
+        """Those of the level that is asked for."""
+        if level is not None:
+            found = sorted({t.level for t in tasks})
+            kept = [(t, p) for t, p in zip(tasks, places, strict=True) if t.level == str(level)]
+            if not kept:
+                has = f"there are: {', '.join(found)}" if any(found) else "its rows have no level"
+                raise UserError(f"{self.benchmark}: no row of level {level}; {has}")
+            tasks, places = [t for t, _ in kept], [p for _, p in kept]
+        if not tasks:
+            raise UserError(f"{where}: no rows")
+        return tasks, places
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Rows that are not among the tasks, a line each."""
+        return (*self.known_bad, *super().left_out)
+
+    @property
+    def published(self) -> int:
+        """How many rows the split was published with."""
+        return TABLE[self.benchmark].published[self.split]
+
+    def answer(self, task: Task) -> str:
+        r"""The gold answer in a `\boxed{}`."""
+        return boxed(golds.main_answer(task.gold))
+
+    def pairs(self) -> Iterator[Pair]:
+        """Responses from elsewhere in the row: the worked solution, SimKO's target, accepted forms."""
+        for task in self._tasks:
+            yield from golds.pairs(task)
+
+
+class GSM8K(BenchmarkSource):
+    """Grade-school word problems (Cobbe et al. 2021); the answers are integers."""
+
+    benchmark = "gsm8k"
+
+
+class MATH(BenchmarkSource):
+    """Competition problems (Hendrycks et al. 2021), levels 1 to 5: 7500 for training, 5000 for evaluation.
+
+    The 351 test problems that SimKO's mixture trains on, and the two that stand in MATH train as well, are kept out of the
+    evaluation split; `trained_rows` keeps them in.
+    """
+
+    benchmark = "math"
+
+    def __init__(
+        self,
+        split: str = "train",
+        level: int | str | None = None,
+        data: str | Path | None = None,
+        keep_good_rows: bool = False,
+        trained_rows: bool = False,
+    ) -> None:
+        self._trained_rows = trained_rows
+        self.excluded = 0
+        """Test problems kept out because a training set has them."""
+        super().__init__(split, level, data, keep_good_rows)
+        if self.excluded:
+            self.notes.append(
+                f"math: {self.excluded} test problems are kept out: simko/SimKO-GSM8K-L1-v0 (351) or MATH train (2) has them; "
+                'source_options={"trained_rows": True} keeps them in'
+            )
+
+    def _choose(
+        self, tasks: list[Task], places: list[str], level: int | str | None, where: str
+    ) -> tuple[list[Task], list[str]]:
+        tasks, places = super()._choose(tasks, places, level, where)
+        if self.split == "eval" and not self._trained_rows:
+            both = zip(tasks, places, strict=True)
+            kept = [(t, p) for t, p in both if not (t.extra.get("in_simko_mixture") or t.extra.get("in_math_train"))]
+            self.excluded = len(tasks) - len(kept)
+            if not kept:
+                raise UserError(f"{where}: every row is in a training set too; give another file")
+            tasks, places = [t for t, _ in kept], [p for _, p in kept]
+        return tasks, places
+
+
+class MATH500(BenchmarkSource):
+    """500 of MATH's test problems (Lightman et al. 2023). A test set: it has no train split."""
+
+    benchmark = "math500"
+
+
+class AIME24(BenchmarkSource):
+    """American Invitational Mathematics Examination 2024, I and II: integers from 0 to 999. A test set."""
+
+    benchmark = "aime24"
+
+
+class AIME25(BenchmarkSource):
+    """American Invitational Mathematics Examination 2025, I and II: integers from 0 to 999. A test set."""
+
+    benchmark = "aime25"
+
+
+class AMC23(BenchmarkSource):
+    """AMC 12 of 2023, without the choices: integers. A test set."""
+
+    benchmark = "amc23"
+
+
+class Minerva(BenchmarkSource):
+    """Course problems of MIT OpenCourseWare (Lewkowycz et al. 2022): numbers and expressions. A test set."""
+
+    benchmark = "minerva"
+
+
+class OlympiadBench(BenchmarkSource):
+    """Olympiad maths in English, text only, open-ended (He et al. 2024, OE_TO_maths_en_COMP). A test set."""
+
+    benchmark = "olympiadbench"
+
+
+class SimKOMixture(BenchmarkSource):
+    """What SimKO trains Llama-3.2-3B on: GSM8K train, and MATH level 1 of train and, in 351 rows, of test.
+
+    Those 351 have `extra["math_test"]` True. A training set: it has no evaluation split.
+    """
+
+    benchmark = "simko-gsm8k-l1"
+
+
+def check_split(about: Benchmark, split: str) -> None:
+    """Raise `UserError` for a split that the benchmark does not have, with the mend."""
+    if split not in ("train", "eval"):
+        raise UserError(f"{about.name}: split is '{split}'; use 'train' or 'eval'")
+    if split in about.splits:
+        return
+    if split == "train":
+        raise UserError(
+            f"{about.name}: has no split 'train', it is for evaluation; use split 'eval', and another data set to train on "
+            "(simko/MATH-v0, simko/GSM8K-v0, simko/SimKO-GSM8K-L1-v0)"
+        )
+    raise UserError(
+        f"{about.name}: has no split 'eval', it is for training; evaluate on another data set "
+        "(simko/GSM8K-v0, simko/MATH500-v0, simko/MATH-v0)"
+    )
+
+
+def stems(about: Benchmark, split: str) -> list[str]:
+    """Names without ending that a folder may hold the split under, the likeliest first."""
+    hub, part = about.hub.replace("/", "_"), about.splits[split]
+    configs = [f"{hub}_{about.configs[0]}_{part}"] if len(about.configs) == 1 else []
+    return [*about.files[split], f"{hub}_{part}", *configs]
+
+
+def to_task(about: Benchmark, split: str, row: Row, number: int, where: str) -> Task:
+    """One row as a task; raises `UserError` naming the row and the column."""
+
+    def pick(columns: tuple[str, ...], readers: Mapping[str, Reader]) -> str:
+        column = present(row, columns)
+        if column is None:
+            has = ", ".join(map(str, row))
+            raise UserError(f"{where}:{number}: no column '{columns[0]}' (it has: {has[:200]}); is this {about.hub}?")
+        value = dig(row, column)
+        if column == "reward_model.ground_truth" and isinstance(value, Mapping):
+            column, value = f"{column}.target", value.get("target")
+        text = readers.get(column, text_of)(value)
+        if text is None:
+            raise UserError(f"{where}:{number}: column '{column}' is {repr(value)[:60]}; it must be text, not blank")
+        return text
+
+    problem = pick(about.problem, {})
+    if context := text_of(row.get("context")):
+        problem = f"{context}\n{problem}"
+    answer = pick(tuple(about.answer), about.answer)
+    given = next((text for column in ("id", "unique_id") if (text := text_of(row.get(column)))), None)
+    level = (text_of(row.get("level")) or "").removeprefix("Level ")
+    extra = _extra(row)
+    if mixture.is_math_test(problem):
+        extra["math_test" if about.name == "simko-gsm8k-l1" else "in_simko_mixture"] = True
+    if about.name == "math" and split == "eval" and mixture.digest(problem) in mixture.IN_MATH_TRAIN:
+        extra["in_math_train"] = True
+    task = Task(given or f"{about.name}-{split}-{number}", problem, about.gold(answer, row), level, extra)
+    return replace(task, extra={**task.extra, "answer": answer}) if task.gold != answer else task
+
+
+def _extra(row: Row) -> dict[str, Any]:
+    """What else a row says, for the audit: never shown to a policy."""
+    extra = dict(row["extra"]) if isinstance(row.get("extra"), Mapping) else {}
+    for column in ("solution", "reward_model.ground_truth.solution"):
+        value = dig(row, column)
+        if isinstance(value, list) and value:
+            value = value[0]
+        if isinstance(value, str):
+            extra["solution"] = value
+    if isinstance(row.get("answer"), str) and "####" in row["answer"]:
+        extra["solution"] = row["answer"]
+    if isinstance(row.get("target"), str):  # SimKO's mixture
+        extra["solution"] = row["target"]
+    target = dig(row, "reward_model.ground_truth.target")
+    if isinstance(target, str) and target.strip():
+        extra["simko_target"] = target
+    for column in ("answer_type", "is_multiple_answer", "unit", "error", "final_answer", "subject", "type", "subfield"):
+        if row.get(column) is not None:
+            extra.setdefault(column, row[column])
+    return extra
+
+
+def _value(row: Row, paths: tuple[str, ...]) -> Any:
+    path = present(row, paths)
+    return None if path is None else dig(row, path)

@@ -1,0 +1,164 @@
+"""Reading the rows of a benchmark, wherever they are: a file, a folder, `SIMKO_DATA`, the Hub; and values out of a row."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from simko.envs.data.rows import Sieve, read_jsonl
+from simko.errors import UserError
+
+DATA_VARIABLE = "SIMKO_DATA"
+ENDINGS = (".jsonl.gz", ".jsonl", ".json", ".parquet")
+
+Row = dict[str, Any]
+
+
+def load_rows(
+    name: str,
+    hub: str,
+    configs: tuple[str, ...],
+    part: str,
+    stems: Iterable[str],
+    data: str | Path | None,
+    sieve: Sieve,
+) -> tuple[str, list[tuple[int, Row]]]:
+    """Where the rows were found, and the rows with their numbers (from 1).
+
+    `data` is a file or a folder; without it, the folder `SIMKO_DATA` and then split `part` of the Hub's data set `hub` are
+    tried. In a folder a file of one of the `stems` counts, or a copy of the Hub's repository. Raises `UserError`, with
+    every mend, where there is none.
+    """
+    looked: list[str] = []
+    given = Path(data).expanduser() if data is not None else None
+    if given is not None and not given.is_dir():
+        return str(given), list(read_table(given, sieve))
+    variable = os.environ.get(DATA_VARIABLE)
+    folder = given or (Path(variable).expanduser() if variable else None)
+    if folder is not None:
+        names = [stem + ending for stem in stems for ending in ENDINGS]
+        for file in names:
+            if (folder / file).is_file():
+                return str(folder / file), list(read_table(folder / file, sieve))
+        if files := cloned(folder, hub, configs, part, itself=given is not None):
+            return str(folder), list(enumerate((row for file in files for _, row in read_table(file, sieve)), 1))
+        looked.append(f"{folder} has no {names[0]}")
+        if given is not None:
+            raise UserError(f"{name}: {looked[0]}; give data=<the file>, or a folder that holds it")
+    return hub, list(enumerate(read_hub(name, hub, configs, part, looked), 1))
+
+
+def cloned(folder: Path, hub: str, configs: tuple[str, ...], part: str, itself: bool) -> list[Path]:
+    """The files of split `part` in a copy of the Hub's repository; none where there is no such copy.
+
+    It is `folder` itself (with `itself`), or the folder in it that has the data set's name. As on the Hub, a config is a
+    folder, files are `test.jsonl` or `test-00000-of-00001.parquet`, and they may lie in `data/`.
+    """
+    names = (hub.split("/")[-1], hub.replace("/", "_"), hub.replace("/", "--"), hub)
+    roots = ([folder] if itself else []) + [folder / name for name in names if " " not in hub]
+    for root in roots:
+        found = [_split_files(root, config, part) for config in configs or ("",)]
+        if all(found):
+            return [file for files in found for file in files]
+        if len(configs) == 1 and (files := _split_files(root, "", part)):
+            return files
+    return []
+
+
+def _split_files(root: Path, config: str, part: str) -> list[Path]:
+    for folder in (root / config, root / config / "data", root / "data" / config):
+        named = [folder / f"{part}{ending}" for ending in ENDINGS if (folder / f"{part}{ending}").is_file()]
+        if files := named[:1] or sorted(folder.glob(f"{part}-[0-9]*.parquet")):
+            return files
+    return []
+
+
+def read_table(path: Path, sieve: Sieve | None = None) -> Iterable[tuple[int, Row]]:
+    """Numbered rows of a `.jsonl`, `.jsonl.gz`, `.json` (a list of objects) or `.parquet` file."""
+    if path.suffix == ".parquet":
+        return enumerate(_read_parquet(path), 1)
+    if path.suffix == ".json":
+        try:
+            rows = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(
+                f"{path}: cannot be read as JSON ({str(error)[:80]}); give it whole, or as .jsonl"
+            ) from error
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise UserError(f"{path}: not a list of objects; give one object a row, or a .jsonl file")
+        return enumerate(rows, 1)
+    return read_jsonl(path, sieve)
+
+
+def _read_parquet(path: Path) -> list[Row]:
+    try:
+        import pyarrow.parquet as parquet  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise UserError(f"{path}: reading parquet needs pyarrow; pip install 'simko[hub]'") from error
+    try:
+        return parquet.read_table(path).to_pylist()
+    except (OSError, ValueError) as error:  # pyarrow's own errors are of these
+        raise UserError(f"{path}: cannot be read as parquet ({str(error)[:80]}); fetch it again") from error
+
+
+def read_hub(name: str, hub: str, configs: tuple[str, ...], part: str, looked: list[str]) -> Iterable[Row]:
+    """The rows on the Hugging Face Hub, one config after the other; raises `UserError` naming every mend.
+
+    `hub` without a slash, or with a blank, is no data set of the Hub but says where the rows come from.
+    """
+    mends = f"data=<file or folder> (--data), the environment variable {DATA_VARIABLE}=<folder>"
+    before = f" ({looked[0]})" if looked else ""
+    if hub.count("/") != 1 or " " in hub:
+        raise UserError(f"{name}: no data at hand{before}, and it is not on the Hub but in {hub}; give {mends}")
+    try:
+        import datasets
+    except ImportError as error:
+        raise UserError(
+            f"{name}: no data at hand{before}; give {mends}, or pip install 'simko[hub]' to fetch {hub}"
+        ) from error
+    try:
+        return list(chain(*(datasets.load_dataset(hub, config, split=part) for config in configs or (None,))))
+    except Exception as error:  # the Hub's failures are of many kinds, and all have the same mend
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise UserError(f"{name}: {hub} cannot be fetched from the Hub ({reason}){before}; give {mends}") from error
+
+
+_ABSENT = object()
+
+
+def dig(row: Mapping[str, Any], path: str) -> Any:
+    """What stands at `a.b.0` of nested objects and lists; `ABSENT` where nothing does."""
+    value: Any = row
+    for key in path.split("."):
+        if isinstance(value, Mapping) and key in value:
+            value = value[key]
+        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return _ABSENT
+    return value
+
+
+def present(row: Mapping[str, Any], paths: Iterable[str]) -> str | None:
+    """The first of `paths` that the row has."""
+    return next((path for path in paths if dig(row, path) is not _ABSENT), None)
+
+
+def last_boxed(text: str) -> str | None:
+    r"""What the last `\boxed{}` (or `\fbox{}`) of a worked solution holds; None where there is none or it is not closed."""
+    start = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    if start < 0:
+        return None
+    rest = text[start:].removeprefix("\\boxed").removeprefix("\\fbox").lstrip(" ")
+    if not rest.startswith("{"):
+        return rest.split("$")[0].split()[0] if rest.split("$")[0].split() else None  # `\boxed 5`
+    depth = 0
+    for end, char in enumerate(rest):
+        depth += (char == "{") - (char == "}")
+        if depth == 0:
+            return rest[1:end]
+    return None

@@ -1,0 +1,133 @@
+"""The table of the maths benchmarks: names, splits, columns, rows published, rows known to be bad."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from simko.envs.data import golds
+from simko.envs.data.reading import Row, last_boxed
+from simko.envs.data.rows import text_of
+
+Reader = Callable[[Any], str | None]
+PROBLEM = ("problem", "question", "prompt.0.content")  # the last: SimKO's parquet files
+SUBJECTS = "algebra counting_and_probability geometry intermediate_algebra number_theory prealgebra precalculus"  # MATH's configs
+
+
+def plain(value: Any) -> str | None:
+    """The answer column as it is."""
+    return text_of(value)
+
+
+def after_hashes(value: Any) -> str | None:
+    """What follows the last `####` of a GSM8K answer, commas removed; a text without `####` as it is."""
+    text = text_of(value)
+    return text.rsplit("####", 1)[-1].strip().replace(",", "") or None if text else None
+
+
+def after_answer(value: Any) -> str | None:
+    """What follows the last `# Answer` of a text, which four rows of SimKO's mixture need; another text as it is."""
+    text = text_of(value)
+    return text_of(text.rsplit("# Answer", 1)[-1].strip()) if text else None
+
+
+def in_box(value: Any) -> str | None:
+    r"""What the last `\boxed{}` of a worked solution holds."""
+    text = text_of(value)
+    return text_of(last_boxed(text)) if text else None
+
+
+def joined(value: Any) -> str | None:
+    """A list of answers as one text."""
+    texts = [text_of(item) for item in value] if isinstance(value, list) and value else [None]
+    return None if None in texts else ", ".join(map(str, texts))
+
+
+ANSWER: Mapping[str, Reader] = {
+    "answer": plain,
+    "solution": in_box,
+    "reward_model.ground_truth.solution": in_box,
+    "reward_model.ground_truth.target": plain,
+    "reward_model.ground_truth": plain,
+}
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What the loader needs to know of a data set. Columns (or paths in nested ones) are tried in order."""
+
+    name: str
+    hub: str
+    """The data set on the Hub, or where else the rows come from."""
+    splits: Mapping[str, str]
+    """Our split to the Hub's. A split that is not here does not exist."""
+    files: Mapping[str, tuple[str, ...]]
+    """Our split to the stems of files: the normalised one, then those of other origins."""
+    published: Mapping[str, int]
+    """Rows that were published."""
+    configs: tuple[str, ...] = ()
+    problem: tuple[str, ...] = PROBLEM
+    answer: Mapping[str, Reader] = field(default_factory=lambda: ANSWER)
+    gold: Callable[[str, Row], str] = lambda answer, row: answer
+    """The gold answer from the answer column and the rest of the row."""
+    known_bad: Mapping[str, str] = field(default_factory=dict)
+    """Digest of a problem whose row is bad as published, to its id and what is wrong."""
+
+
+TEST = {"eval": "test"}
+TABLE = {
+    row.name: row
+    for row in (
+        Benchmark(
+            "gsm8k",
+            "openai/gsm8k",
+            {"train": "train", "eval": "test"},
+            {"train": ("gsm8k_train",), "eval": ("gsm8k_test",)},
+            {"train": 7473, "eval": 1319},
+            configs=("main",),
+            answer={"answer": after_hashes},
+        ),
+        Benchmark(
+            "math",
+            "EleutherAI/hendrycks_math",
+            {"train": "train", "eval": "test"},
+            {"train": ("math_train", "simko_math_train"), "eval": ("math_test", "simko_math_test")},
+            {"train": 7500, "eval": 5000},
+            configs=tuple(SUBJECTS.split()),
+            known_bad={
+                "16b06b5a4ff2": "math-train-5341: its solution ends in an empty box",
+                "66104c656d6e": "math-train-5343: its solution ends in an empty box",
+            },
+        ),
+        Benchmark("math500", "HuggingFaceH4/MATH-500", TEST, {"eval": ("math500",)}, {"eval": 500}),
+        Benchmark("aime24", "math-ai/aime24", TEST, {"eval": ("aime24",)}, {"eval": 30}),
+        Benchmark("aime25", "math-ai/aime25", TEST, {"eval": ("aime25", "simko_aime2025_test")}, {"eval": 30}),
+        Benchmark("amc23", "math-ai/amc23", TEST, {"eval": ("amc23", "simko_amc23_test")}, {"eval": 40}),
+        Benchmark(
+            "minerva",
+            "math-ai/minervamath",
+            TEST,
+            {"eval": ("minerva_math",)},
+            {"eval": 272},
+            gold=golds.minerva,
+        ),
+        Benchmark(
+            "olympiadbench",
+            "math-ai/olympiadbench",
+            TEST,
+            {"eval": ("olympiadbench",)},
+            {"eval": 674},
+            answer={"final_answer": joined, "answer": plain},
+            gold=golds.olympiadbench,
+        ),
+        Benchmark(
+            "simko-gsm8k-l1",
+            "the repository CLR-Lab/SimKO (gsm8k_level1/train.parquet)",
+            {"train": "train"},
+            {"train": ("simko_gsm8k_level1_train",)},
+            {"train": 8388},
+            answer={"reward_model.ground_truth": after_answer, "answer": after_answer},
+        ),
+    )
+}

@@ -1,0 +1,1 @@
+"""Generated tasks, each beside its checker."""

@@ -1,0 +1,188 @@
+r"""What of a response its reader sees: without thinking, comments, struck-out text, and programs.
+
+Thinking is told by the words of a tag, whatever its brackets: `<think>`, `<|begin_of_thought|>`, `◁think▷`, `[THINK]`,
+`<seed:cot_budget_reflect>`; `/`, `end` or `stop` close it. Blocks may be nested, one that was opened in the prompt may be
+closed here, and after an opening that is never closed nothing is said. Of a response in channels (`<|channel|>analysis`,
+also where the special tokens are gone: `analysisWe add ...assistantfinal42`) the channel `final` is the reply.
+
+All of it is linear: each pattern is bounded, and anchored at a mark that is looked for first.
+"""
+
+from __future__ import annotations
+
+import re
+
+from simko.envs.verifiers.reading.text import words
+
+MAX_READ = 2_000_000  # characters in which tags are looked for: no model writes more
+
+_TAG = re.compile(
+    r"(?:<|&lt;)[|｜]?\s?(?P<close>[/\\])?\s?(?P<name>[A-Za-z][A-Za-z_:▁ -]{1,38})(?:\s[a-z]+=[^<>\n]{0,40})?\s?["
+    r"|｜]?(?:>|&gt;)"
+    r"|◁\s?(?P<close2>/)?(?P<name2>[A-Za-z_ ]{2,30})▷"
+    r"|\[(?P<close3>/)?(?P<name3>[A-Za-z_ ]{3,30})\]"
+)
+_THOUGHT = words(
+    "think thinking thinks thought thoughts reason reasoning scratchpad scratch scratchwork reflect reflection reflecting "
+    "monologue cot analysis analyze analyse deliberate deliberation rationale ponder pondering brainstorm brainstorming "
+    "plan planning working workings draft introspection contemplation contemplate rumination ruminate musing musings"
+)
+_CLOSING = words("end stop close finish")
+_ABOUT = _CLOSING | words(
+    "begin start open of the my an a inner internal process content contents step steps seed budget self chain block mode "
+    "private hidden model assistant trace section phase longcat fast slow deep token tokens silent stream text pad"
+)
+_CHANNEL = re.compile(
+    r"<\|channel\|>\s?(?P<name>[A-Za-z]{1,20})[^<\n]{0,60}(?:<\|constrain\|>[^<\n]{0,20})?(?:<\|message\|>)?"
+)
+_TURN_END = re.compile(r"<\|(?:end|return|call|start)\|>")
+_SPECIAL = re.compile(
+    r"<[|｜][A-Za-z0-9_▁]{1,40}[|｜]>|</s>|^\s?<s>|<(?:eos|bos|pad|end_of_turn|start_of_turn)>(?:model\n)?|\[/?INST\]"
+)
+_STRUCK = re.compile(r"(?<![^\s*_(\"'>])~~(?=[^\s~])[^~]{1,2000}(?<=\S)~~(?!~)")
+_GONE = re.compile(
+    r"\\(?:[xb]?cancel|sout|st|xout|[hv]?phantom|textcolor\s?\{\s?white\s?\}|color\s?\{\s?white\s?\})\s?\{"
+)
+_TEX_COMMENT = re.compile(
+    r"^[ \t]*%[^\n]*|(?:(?<=[.,;:!?}\]][ \t])|(?<=[A-Za-z]{2}[ \t])|(?<=\\\\)[ \t]?|(?<=\\\][ \t]))%(?!\s?\d)[^\n]*",
+    re.MULTILINE,
+)
+_PAIRS = (
+    *(("<!--", "-->"), ("\\iffalse", "\\fi"), ("\\begin{comment}", "\\end{comment}")),
+    *(("<del>", "</del>"), ("<strike>", "</strike>")),
+)
+MAX_GROUPS = 50
+_FENCE = re.compile(
+    r"^[ \t>]{0,8}(?:```+|~~~+)[ \t]*\{?\.?(?P<language>[A-Za-z0-9_+#-]{0,20})[^\n`]{0,80}$", re.MULTILINE
+)
+_PROGRAMS = words(
+    "python py python3 ipython pycon sage sagemath cpp c c++ java javascript js ts typescript bash sh shell sql r julia "
+    "matlab octave mathematica wolfram haskell rust go ruby perl lua lean lean4 coq isabelle gap maple html css diff"
+)
+
+
+def without_thinking(response: str) -> str:
+    """The response without its thinking part, of which see the module."""
+    response = _reply(response[-MAX_READ:])
+    if not any(mark in response for mark in ("<", "◁", "[", "&lt;")):
+        return response
+    parts: list[str] = []
+    depth = at = 0
+    for tag in _TAG.finditer(response):
+        said = _thinks(tag, response)
+        if said is None:
+            continue
+        if said == "open":
+            if depth == 0:
+                parts.append(response[at : tag.start()])
+            depth += 1
+        elif depth == 0:
+            parts.clear()
+        else:
+            depth -= 1
+        at = tag.end()
+    return "".join(parts if depth else [*parts, response[at:]])
+
+
+def _thinks(tag: re.Match[str], response: str) -> str | None:
+    """Whether a tag opens or closes thinking; None where it is about something else."""
+    name = tag["name"] or tag["name2"] or tag["name3"]
+    found = re.findall(r"[a-z]+", name.lower())
+    if not _THOUGHT.intersection(found) or not _ABOUT.union(_THOUGHT).issuperset(found):
+        return None
+    closes = (tag["close"] or tag["close2"] or tag["close3"]) is not None or not _CLOSING.isdisjoint(found)
+    if tag["name3"] and name != "THINK" and f"[/{name}]" not in response:  # [Reasoning] is a heading
+        return None
+    return "close" if closes else "open"
+
+
+def _reply(response: str) -> str:
+    """The final channel of a response in channels; any other response as it is."""
+    if "<|channel|>" in response:
+        parts: list[str] = []
+        for channel in _CHANNEL.finditer(response):
+            if channel["name"].lower() == "final":
+                following = response.find("<|channel|>", channel.end())
+                said = response[channel.end() : following if following >= 0 else len(response)]
+                ending = _TURN_END.search(said)
+                parts.append(said[: ending.start()] if ending else said)
+        return "\n".join(parts)
+    if "<|channel>" in response:
+        response = _without(response, "<|channel>", "<channel|>")
+    if "assistantfinal" in response:
+        return response.rpartition("assistantfinal")[2]
+    return "" if re.match(r"\s?analysis[A-Z\"'(\\$]", response) else response
+
+
+def visible(response: str, limit: int) -> str:
+    """What a reader sees of a response, thinking and special tokens left out; of a long one its last `limit` characters."""
+    text = without_thinking(response)[-limit:]
+    for opening, closing in _PAIRS:
+        text = _without(text, opening, closing)
+    if "<s>" in text[1:] and "</s>" in text:  # struck out, where it is not the mark of the text's beginning
+        text = text[:1] + _without(text[1:], "<s>", "</s>")
+    if "```" in text:
+        text = _without_programs(text)
+    if "<" in text or "[" in text:
+        text = _SPECIAL.sub("\n", text) if "|" in text or "s>" in text or "_turn>" in text or "INST]" in text else text
+    if "~~" in text:
+        text = _STRUCK.sub(" ", text)
+    if "%" in text:
+        text = _TEX_COMMENT.sub("", text)
+    return _without_groups(text)
+
+
+def _without(text: str, opening: str, closing: str) -> str:
+    """`text` without what stands between two marks; to its end where the second is missing."""
+    if opening not in text:
+        return text
+    parts = text.split(opening)
+    return parts[0] + " ".join(part.partition(closing)[2] for part in parts[1:])
+
+
+def _without_programs(text: str) -> str:
+    """`text` without fenced blocks of a programming language or of thinking."""
+    parts: list[str] = []
+    at, hidden = 0, None
+    opened = False
+    for fence in _FENCE.finditer(text):
+        if opened:
+            opened = False
+            if hidden is not None:
+                parts.append(text[at:hidden])
+                at, hidden = fence.end(), None
+        else:
+            opened = True
+            language = fence["language"].lower()
+            hidden = fence.start() if language in _PROGRAMS or language in _THOUGHT else None
+    return "".join([*parts, text[at:] if hidden is None else text[at:hidden]])
+
+
+def _without_groups(text: str) -> str:
+    r"""`text` without `\cancel{...}`, `\phantom{...}` and the like that hold a box or the word answer."""
+    parts: list[str] = []
+    at = 0
+    while len(parts) < MAX_GROUPS and (match := _GONE.search(text, at)):
+        end = group_end(text, match.end() - 1)
+        inside = text[match.end() : end]
+        if end == match.end() - 1 or ("box" not in inside and "answer" not in inside.lower()):
+            end = match.end()
+            parts.append(text[at:end])
+        else:
+            parts.append(text[at : match.start()] + " ")
+        at = end
+    return "".join([*parts, text[at:]]) if parts else text
+
+
+def group_end(text: str, start: int, reach: int = 2_000) -> int:
+    """Where the braces that open at `start` close, plus one; `start` itself where they do not within `reach`."""
+    depth, i, stop = 0, start, min(len(text), start + reach)
+    while i < stop:
+        if text[i] == "\\":
+            i += 2
+            continue
+        depth += (text[i] == "{") - (text[i] == "}")
+        i += 1
+        if depth == 0:
+            return i
+    return start

@@ -1,0 +1,1 @@
+"""Is the final answer equal to the gold answer?"""

@@ -1,0 +1,1 @@
+"""One way to read an answer: its text, numbers, units and shape."""

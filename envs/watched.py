@@ -1,0 +1,138 @@
+"""A guard round an author's environment: its failures are one line for the user, or a masked answer."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import is_dataclass, replace
+from typing import Any
+
+from simko.envs.verifiers import to_verdict
+from simko.errors import UserError
+from simko.types import Task, Verdict
+
+
+def judge(grade: Callable[[str, Task], Any], text: str, task: Task) -> tuple[Verdict, str | None]:
+    """The verdict of an environment's `grade`, and the kind of fault where it raised or returned what is none."""
+    try:
+        result = grade(text, task)
+    except BaseException as error:  # an author's environment raises whatever it likes; Ctrl-C is the main thread's
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise
+        return Verdict("error", 0.0), "grade_raised"
+    verdict = to_verdict(result) if isinstance(result, Verdict) else None
+    if verdict is None or (verdict.outcome == "error" and result.outcome != "error"):
+        return Verdict("error", 0.0), "grade_rubbish"
+    return verdict, None
+
+
+class _Place:
+    """The process and the working folder that an environment's code is called in, and has to come back to."""
+
+    def __init__(self) -> None:
+        self._folder = os.getcwd()
+
+    def keeping(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """`call`, after which the working folder is the old one, and a child that it forked ends instead of training on."""
+
+        def kept(*arguments: Any) -> Any:
+            process = os.getpid()
+            try:
+                return call(*arguments)
+            finally:
+                if os.getpid() != process:
+                    os._exit(0)
+                with suppress(OSError):
+                    if os.getcwd() != self._folder:
+                        os.chdir(self._folder)
+
+        return kept
+
+
+class WatchedEnv:
+    """An environment whose failures are a line for the user, or a masked answer: nothing else raises out of it.
+
+    `grading` makes of the environment's own `grade` what is called in its place, by the environment's replies too.
+    """
+
+    def __init__(
+        self, env: Any, name: str, grading: Callable[[Callable[[str, Task], Any]], Callable[[str, Task], Verdict]]
+    ) -> None:
+        self._env, self._name = env, name
+        self._place = _Place()
+        self.grade = grading(self._place.keeping(env.grade))
+        reply = getattr(env, "reply", None)
+        if is_dataclass(reply) and not isinstance(reply, type) and hasattr(reply, "grade"):
+            env.reply = replace(reply, grade=self.grade)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._env, name)
+
+    @property
+    def source(self) -> WatchedSource:
+        """Where its tasks come from."""
+        return WatchedSource(self._env.source, self._name, self._place)
+
+    def begin(self, task: Task) -> WatchedEpisode:
+        """A fresh episode; raises `UserError` where the environment raises."""
+        begin = self._place.keeping(self._env.begin)
+        return WatchedEpisode(_asked(self._name, "begin", task, begin, task), self._name, task, self._place)
+
+
+def watched(env: Any, name: str) -> WatchedEnv:
+    """An environment outside training: no journal, and no count."""
+    return WatchedEnv(env, name, lambda grade: lambda text, task: judge(grade, text, task)[0])
+
+
+class WatchedSource:
+    """A task source whose failures are `UserError`."""
+
+    def __init__(self, source: Any, name: str, place: _Place) -> None:
+        self._source, self._name, self._place = source, name, place
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def draw(self, rng: Any) -> Task:
+        """One task."""
+        return self._checked("draw", _asked(self._name, "draw", None, self._place.keeping(self._source.draw), rng))
+
+    def tasks(self, count: int | None, seed: int) -> list[Task]:
+        """Several."""
+        found = _asked(self._name, "tasks", None, self._place.keeping(self._source.tasks), count, seed)
+        return [self._checked("tasks", task) for task in found]
+
+    def _checked(self, what: str, task: Any) -> Task:
+        if not isinstance(task, Task):
+            raise UserError(f"environment {self._name}: {what} gave {type(task).__name__} {task!r:.80}, not a Task")
+        return task
+
+
+class WatchedEpisode:
+    """An episode whose replies may raise."""
+
+    def __init__(self, episode: Any, name: str, task: Task, place: _Place) -> None:
+        self._episode, self._name, self._task, self._place = episode, name, task, place
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._episode, name)
+
+    def extend(self, tokens: Iterable[int]) -> int:
+        """The policy's next turn, and the environment's reply."""
+        taken: int = _asked(self._name, "reply", self._task, self._place.keeping(self._episode.extend), tokens)
+        return taken
+
+
+def _asked(name: str, what: str, task: Task | None, call: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return call(*arguments)
+    except (UserError, MemoryError):
+        raise
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # an author's environment raises whatever it likes
+        which = "" if task is None else f" of task '{task.id}'"
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(f"environment {name}: {what}{which} raised {said}; see it with `simko env check`") from error

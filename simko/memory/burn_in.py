@@ -1,0 +1,276 @@
+"""Training within memory: settings left empty are planned, and the worst case is tried before the first step."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from simko.config import TrainConfig
+from simko.device import Peak, cuda_bytes, pick_device, release
+from simko.errors import UserError
+from simko.memory import lookup
+from simko.memory.fastest import fastest
+from simko.memory.forecast import (
+    CPU_CACHE_BYTES,
+    GB,
+    MICRO_BATCH_TOKENS,
+    Forecast,
+    Job,
+    Plan,
+    Settings,
+    forecast,
+    verdict,
+)
+from simko.memory.planner import choose
+from simko.memory.shapes import Shape
+from simko.micro_batch import TokenBudget
+from simko.types import Batch, Completion, Sampling, Verdict
+from simko.update import accumulate_gradients
+
+_DECODED = 4  # tokens that the burn-in decodes with the longest rows
+
+
+def planned(config: TrainConfig, console: Console | None = None) -> TrainConfig:
+    """`config` with every setting that was left to the planner; the same where none was.
+
+    Raises:
+        UserError: it does not fit, and `config.force` is off. The line says what would.
+    """
+    given = (config.micro_batch_tokens, config.gradient_checkpointing, config.cache_bytes)
+    if None not in given and config.decode_weights != "auto":
+        return config
+    device = pick_device(config.device)
+    memory = memory_of(config, device)
+    try:
+        plan = plan_of(config, device, memory)
+    except UserError as error:  # an unknown kind of model or environment: that it cannot be planned stops nobody
+        _say(console, f"memory: not planned: {error}")
+        return _filled(config, Settings(MICRO_BATCH_TOKENS, False, "live", CPU_CACHE_BYTES), config.decode_weights)
+    if not plan.fits and not config.force:
+        raise UserError(f"{verdict(plan)}; fits with {' or '.join(plan.advice)}; or train all the same with --force")
+    _say(console, f"memory: {verdict(plan)}")
+    return _filled(config, plan.settings, _weights(config, plan, device))
+
+
+def plan_of(config: TrainConfig, device: torch.device, memory: float) -> Plan:
+    """The plan of a config for `memory` bytes of a device; raises `UserError` where there is nothing to plan from."""
+    found = lookup.facts(config.model)
+    work = lookup.job(config, "cuda" if device.type == "cuda" else "cpu", found)
+    return choose(
+        found.shape,
+        work,
+        memory,
+        micro_batch_tokens=config.micro_batch_tokens,
+        gradient_checkpointing=config.gradient_checkpointing,
+        decode_weights=config.decode_weights,
+        cache_bytes=config.cache_bytes,
+    )
+
+
+def memory_of(config: TrainConfig, device: torch.device) -> float:
+    """Bytes to plan for: those of `config.memory`, or what the device has."""
+    if config.memory is not None:
+        return lookup.parse_bytes(config.memory)
+    return float(cuda_bytes(device) if device.type == "cuda" else lookup.machine_bytes())
+
+
+def burn_in(
+    config: TrainConfig, policy: Any, env: Any, method: Any, optimizer: torch.optim.Optimizer, console: Console,
+    run: Any = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Try the worst case that was planned: all slots at their longest, a full micro-batch with the optimizer's moments held.
+
+    Weights, optimizer, gradients, random streams and what the method remembers are as before. Returns what the manifest keeps.
+    Before that, where `decode_weights` is `measured`, live and merged weights are timed, and the config of `run` says which of
+    them it is from then on, so that a resumed run decodes as this one.
+
+    Raises:
+        UserError: the device ran out of memory.
+    """
+    try:
+        shape, work = _as_loaded(config, policy, env)
+    except UserError:  # `planned` has said so
+        return {}
+    chosen, told = _measured_weights(config, policy, shape, work, console)
+    if run is not None and chosen is not config:
+        run.keep(chosen)
+    config, settings = chosen, _settings(chosen)
+    expected = forecast(shape, work, settings)
+    kept: dict[str, Any] = {"forecast_rollout": int(expected.rollout), "forecast_update": int(expected.update)}
+    memory = memory_of(config, policy.device)
+    wanted = config.burn_in
+    if wanted is None:
+        wanted = policy.device.type == "cuda" or expected.peak > memory / 2
+    if not wanted:
+        return told | {"memory": kept}
+    began = time.monotonic()
+    fitting: list[int] = []
+    try:
+        kept["measured_rollout"] = measured(
+            policy.device, lambda: try_rollout(policy, work, expected, config.temperature)
+        )
+        kept["measured_update"] = measured(
+            policy.device, lambda: fitting.append(try_update(config, policy, method, optimizer, work, settings))
+        )
+    except FloatingPointError as error:  # training counts such steps, and says so
+        _say(console, f"memory: no burn-in: {error}")
+        return told | {"memory": kept}
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"burn-in: out of memory at {settings.micro_batch_tokens} tokens a micro-batch and {expected.slots} slots "
+            f"(forecast {expected.peak / GB:.2f} GB): lower --memory, or close what else uses the device"
+        ) from error
+    if fitting[0] < settings.micro_batch_tokens:  # training halves, too, and goes on
+        kept["micro_batch_tokens_that_fit"] = fitting[0]
+        _say(
+            console,
+            f"warning: micro-batches of {settings.micro_batch_tokens} tokens did not fit, {fitting[0]} did; the forecast was "
+            f"{expected.peak / GB:.2f} GB: lower --memory, or close what else uses the device",
+        )
+    peaks = [kept[f"measured_{phase}"] for phase in ("rollout", "update")]
+    if None not in peaks:
+        kept["error"] = round(expected.peak / max(peaks) - 1, 4)
+        _say(
+            console,
+            f"memory: burn-in measured {max(peaks) / GB:.2f} GB (rollout {peaks[0] / GB:.2f}, update {peaks[1] / GB:.2f}), "
+            f"forecast {expected.peak / GB:.2f} GB: {kept['error']:+.1%}, in {time.monotonic() - began:.1f} s",
+        )
+    return told | {"memory": kept}
+
+
+def measured(device: torch.device, work: Callable[[], None]) -> int | None:
+    """Peak bytes that the process holds while `work` runs; None where that cannot be told."""
+    gc.collect()
+    release(device)
+    peak = Peak(device)
+    peak.start()
+    work()
+    found = peak.read()
+    release(device)
+    return found
+
+
+def try_rollout(policy: Any, work: Job, expected: Forecast, temperature: float) -> None:
+    """Every slot taken by a row of the longest kind, decoded for a few tokens at the far end of its cache."""
+    length = max(1, work.capacity - _DECODED)
+    prompts = max(1, min(work.prompts, expected.slots))
+    n = max(1, expected.slots // prompts)
+    ids = _dull_ids(policy, prompts * length).reshape(prompts, length)
+    sampling = Sampling(temperature, max_new_tokens=_DECODED)
+    policy.engine.generate(ids.tolist(), n, sampling, list(range(prompts * n)))
+
+
+def try_update(
+    config: TrainConfig, policy: Any, method: Any, optimizer: torch.optim.Optimizer, work: Job, settings: Settings
+) -> int:
+    """Forward and backward of one full micro-batch of the longest rows; the gradients are thrown away.
+
+    Returns the micro-batch budget in tokens, which is halved where the device has no memory for it.
+    """
+    parameters = [parameter for _, parameter in policy.trainable_parameters()]
+    before = [parameter.grad for parameter in parameters]
+    moments = [torch.zeros_like(p) for p in parameters for _ in range(2) if not optimizer.state.get(p)]
+    batch = _dull_batch(policy, settings.micro_batch_tokens, work)
+    full = max(settings.micro_batch_tokens, work.capacity)
+    budget = TokenBudget(full)
+    try:
+        accumulate_gradients(
+            policy, copy.deepcopy(method), batch, temperature=config.temperature,
+            micro_batch_tokens=budget, max_new_tokens=work.max_new_tokens,
+        )  # fmt: skip
+    finally:
+        for parameter, gradient in zip(parameters, before, strict=True):
+            parameter.grad = gradient
+        del moments
+    return budget.tokens
+
+
+def _dull_batch(policy: Any, tokens: int, work: Job) -> Batch:
+    """Answers of the longest kind to prompts of about the longest, in groups, as many as `tokens` hold; half of them right."""
+    new, used = work.max_new_tokens, 0
+    answers: list[Completion] = []
+    while len(answers) < work.rows:
+        group, sample = divmod(len(answers), work.group_size)
+        prompt = max(1, work.longest_prompt - group % 2)  # two lengths: attention then needs its mask
+        used += new - 1 + (0 if sample else prompt)
+        if used > tokens and answers:
+            break
+        ids = _dull_ids(policy, (group + 1) * prompt + (len(answers) + 1) * new)
+        verdict = Verdict("incorrect", 0.0) if sample % 2 else Verdict("correct", 1.0)
+        answers.append(
+            Completion(
+                prompt_ids=ids[group * prompt : (group + 1) * prompt], ids=ids[-new:], logprobs=np.zeros(new, np.float32),
+                sampled=np.ones(new, np.bool_), text="", finish="length", verdict=verdict,
+            )
+        )  # fmt: skip
+    right = np.array([answer.verdict.correct for answer in answers])
+    groups = np.arange(len(answers)) // work.group_size
+    return Batch(tuple(answers), groups, np.where(right, 1.0, -1.0), right, len(answers) * new, len(answers))
+
+
+def _dull_ids(policy: Any, count: int) -> Any:
+    """Ids of no meaning, all of the tokenizer's and none that ends an answer."""
+    vocabulary = min(len(policy.tokenizer), int(policy.lm_head().weight.shape[0]))
+    usable = np.array(sorted(set(range(min(vocabulary, 997))) - set(policy.eos_ids)), dtype=np.int64)
+    return usable[(7 * np.arange(count) + 3) % len(usable)]
+
+
+def _as_loaded(config: TrainConfig, policy: Any, env: Any) -> tuple[Shape, Job]:
+    """Shape and job of what is in memory now: the model's own config, the environment's own budgets."""
+    described = policy.model.get_base_model().config.to_dict()
+    kind = "cuda" if policy.device.type == "cuda" else "cpu"
+    work = lookup.job(config, kind, lookup.facts(config.model))  # type: ignore[arg-type]
+    return Shape.from_config(config.model, described), replace(work, max_new_tokens=env.max_new_tokens)
+
+
+def _weights(config: TrainConfig, plan: Plan, device: torch.device) -> str:
+    """Merged where memory allows it, and on CUDA what is then measured to be faster."""
+    asked = config.decode_weights == "measured"
+    by_itself = device.type == "cuda" and config.decode_weights == "auto" and config.engine == "local"
+    if plan.settings.decode_weights == "merged" and (asked or (by_itself and config.burn_in is not False)):
+        return "measured"
+    return plan.settings.decode_weights
+
+
+def _measured_weights(
+    config: TrainConfig, policy: Any, shape: Shape, work: Job, console: Console
+) -> tuple[TrainConfig, dict[str, Any]]:
+    """The config with the faster weights, and what the manifest keeps of the measurement."""
+    if config.decode_weights != "measured":
+        return config, {}
+    expected = forecast(shape, work, _settings(config))
+    weights, seconds = fastest(policy, work, expected.slots, lambda count: _dull_ids(policy, count), config.temperature)
+    shown = ", ".join(f"{kind} {'out of memory' if s is None else f'{s:.1f} s'}" for kind, s in seconds.items())
+    _say(console, f"decoding: a rollout of the longest answers would take: {shown}; {weights} it is")
+    return replace(config, decode_weights=weights), {"decode_weights": {"chosen": weights, "seconds": seconds}}
+
+
+def _settings(config: TrainConfig) -> Settings:
+    return Settings(
+        config.micro_batch_tokens or MICRO_BATCH_TOKENS,
+        bool(config.gradient_checkpointing),
+        "merged" if config.decode_weights in ("merged", "measured") else "live",
+        config.cache_bytes or CPU_CACHE_BYTES,
+    )
+
+
+def _filled(config: TrainConfig, settings: Settings, decode_weights: Any) -> TrainConfig:
+    found = asdict(settings) | {"decode_weights": decode_weights}
+    own = {name: getattr(config, name) for name in found}
+    return replace(
+        config,
+        **{name: value if own[name] in (None, "auto", "measured") else own[name] for name, value in found.items()},
+    )
+
+
+def _say(console: Console | None, line: str) -> None:
+    if console is not None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

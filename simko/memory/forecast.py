@@ -1,0 +1,264 @@
+"""Memory before the run: what each phase of training holds, and settings that fit. Pure arithmetic, no torch; all sizes in bytes.
+
+Training alternates between two phases and the larger one decides. The rollout holds the model, a merged copy of it where that
+is decoded with, and the decode engine's cache; the update holds the model, gradients, optimizer, activations of one
+micro-batch and the head's chunk. docs/memory.md says which of these numbers were measured where.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from simko.memory.shapes import Shape
+
+Phase = Literal["both", "rollout", "update"]
+GB = 1e9
+MICRO_BATCH_TOKENS = 8192  # where memory allows; halved down to the longest row where it does not
+CPU_CACHE_BYTES = 2 * 2**30
+PREFILL_TOKENS = 4096  # of simko.agents.engine.local
+LOGIT_BYTES = 32  # of simko.agents.engine.local: what a slot is counted for, an id of the vocabulary
+SAMPLING_BYTES = (
+    20  # what a slot's sampling holds, an id: logits, shifted, probabilities in float32, cumulated in float64
+)
+HEAD_TILE_BYTES = {"cpu": 24 * 2**20, "cuda": 256 * 2**20}  # of simko.head
+# Interpreter and libraries, measured on CPU with torch 2.13 and transformers 5.23; CUDA's context is an assumption.
+RUNTIME_BYTES = {"cpu": 0.48e9, "cuda": 0.60e9}
+USABLE = {"cpu": 0.90, "cuda": 0.97}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be trained where. Tokens are of one sequence; `longest_prompt` and `max_new_tokens` are upper bounds."""
+
+    device: Literal["cpu", "cuda"]
+    quantization: str
+    lora_rank: int
+    prompts: int
+    group_size: int
+    longest_prompt: int
+    max_new_tokens: int
+    eval_rows: int = 0
+    reference: bool = False
+    keep_checkpoints: int = 2
+
+    @property
+    def rows(self) -> int:
+        """Sequences of a step."""
+        return self.prompts * self.group_size
+
+    @property
+    def capacity(self) -> int:
+        """Longest sequence, in tokens."""
+        return self.longest_prompt + self.max_new_tokens
+
+    @property
+    def slot_tokens(self) -> int:
+        """Tokens of a slot of the engine: on CUDA it looks every fourth step, and slots run on until then."""
+        return self.capacity + (3 if self.device == "cuda" else 0)
+
+    @property
+    def item(self) -> int:
+        """Bytes of a number of the computation: float32 on CPU, 16 bits on CUDA."""
+        return 4 if self.device == "cpu" else 2
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the planner chooses. None of it changes what is learned, but for rounding."""
+
+    micro_batch_tokens: int
+    gradient_checkpointing: bool
+    decode_weights: Literal["live", "merged"]
+    cache_bytes: int
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that is held, in which phase, and what its size follows from."""
+
+    name: str
+    bytes: float
+    phase: Phase
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What both phases hold."""
+
+    items: tuple[Item, ...]
+    slots: int
+
+    def phase(self, phase: Phase) -> float:
+        """Bytes alive in a phase, what both hold included."""
+        return sum(item.bytes for item in self.items if item.phase in ("both", phase))
+
+    @property
+    def rollout(self) -> float:
+        """Peak bytes of the rollout."""
+        return self.phase("rollout")
+
+    @property
+    def update(self) -> float:
+        """Peak bytes of the update."""
+        return self.phase("update")
+
+    @property
+    def peak(self) -> float:
+        """Peak bytes of the run."""
+        return max(self.rollout, self.update)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Chosen settings, their forecast, and whether they fit into `memory` bytes; `advice` where they do not."""
+
+    shape: Shape
+    job: Job
+    settings: Settings
+    forecast: Forecast
+    memory: float
+    advice: tuple[str, ...] = ()
+
+    @property
+    def fits(self) -> bool:
+        """Whether the peak stays below what is usable of the memory."""
+        return self.forecast.peak <= self.memory * USABLE[self.job.device]
+
+    @property
+    def checkpoint_bytes(self) -> float:
+        """Disk for the checkpoints kept (adapter, two moments), one more while it is written."""
+        return (self.job.keep_checkpoints + 1) * 12 * self.shape.adapter_parameters(self.job.lora_rank)
+
+
+def verdict(plan: Plan) -> str:
+    """One line: whether it fits, how much of what, and in which phase."""
+    held = plan.forecast
+    phase = "rollout" if held.rollout >= held.update else "update"
+    return (
+        f"{'fits' if plan.fits else 'does not fit'}: {held.peak / GB:.2f} of {plan.memory / GB:.1f} GB, in the {phase} "
+        f"({'rollout' if phase == 'update' else 'update'} {min(held.rollout, held.update) / GB:.2f})"
+    )
+
+
+def kv_bytes(shape: Shape, item: int) -> int:
+    """Bytes of keys and values that one token takes in all layers."""
+    return 2 * shape.layers * shape.kv_width * item
+
+
+def slot_bytes(shape: Shape, job: Job) -> int:
+    """What the engine counts for one slot: its cache, and its share of logits and sampling."""
+    return job.slot_tokens * kv_bytes(shape, job.item) + LOGIT_BYTES * shape.vocabulary
+
+
+def key_share(job: Job) -> float:
+    """Keys an answer's attention gathers, for each token of a packed micro-batch: every answer of a group gets its prompt's."""
+    prompt, new, n = job.longest_prompt, job.max_new_tokens, job.group_size
+    return (prompt + n * (prompt + new)) / (prompt + n * new)
+
+
+def activation_bytes(shape: Shape, rank: int, item: int, keys: float = 1.0) -> float:
+    """Bytes that one layer keeps for the backward, a token: with LoRA on every linear layer, the base frozen.
+
+    `keys` is `key_share`. In half precision the float32 adapter keeps a float32 copy of each layer's input, and norms keep
+    theirs. Held against what autograd saves in tests/memory/test_forecast.py.
+    """
+    d, q, kv, i = shape.hidden, shape.query_width, shape.kv_width, shape.intermediate
+    ranks, scales = rank * len(shape.linears), 2 + shape.heads
+    norms = (q + kv if shape.qk_norm else 0) * 4
+    inner = 4 if shape.gated else 2
+    attention = 2 * q + 2 * keys * q  # query, output; keys and values repeated for each head
+    if item == 4:
+        return 4 * (4 * d + q + attention + inner * i + ranks + scales) + norms
+    casts = (3 + (2 if shape.gated else 1)) * d + q + i  # the inputs of q, k, v, gate, up; of o; of down
+    return 4 * (casts + 2 * d + ranks + scales) + 2 * (attention + (inner - 1) * i) + norms
+
+
+def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
+    """Everything that is held at the worst moment of each phase: the longest rows, all slots taken, a full micro-batch."""
+    item, rank = job.item, job.lora_rank
+    adapter = 4 * shape.adapter_parameters(rank)
+    largest = max(a * b for a, b in shape.linears)
+    slots = max(1, min(settings.cache_bytes // slot_bytes(shape, job), max(job.rows, job.eval_rows)))
+    micro = max(settings.micro_batch_tokens, job.capacity)
+    micro = min(micro, max(job.rows * job.capacity, 1))
+    merged = settings.decode_weights == "merged"
+    per_layer = activation_bytes(shape, rank, item, key_share(job))
+    recompute = settings.gradient_checkpointing
+    kept = shape.layers * (shape.hidden * item if recompute else per_layer)
+    prefill = min(PREFILL_TOKENS, job.prompts * job.longest_prompt)
+    casts = 0 if item == 4 or merged else 4  # the live adapter computes in float32
+    scratch = {"cpu": 4 * 3 * largest, "cuda": 2 * largest}[job.device] if job.quantization != "none" else 0
+    head = Item(
+        "loss head",
+        HEAD_TILE_BYTES[job.device] + micro * shape.hidden * (2 * item + 16),
+        "update",
+        "tiles of logits, E[W], its gradient",
+    )
+    backward = Item(
+        "backward of a layer",
+        micro * ((per_layer if recompute else 0) + shape.intermediate * (2 * item + (4 if item == 2 else 0))) + scratch,
+        "update",
+        "MLP gradients" + (", layer recomputed" if recompute else ""),
+    )
+    items = [
+        Item(
+            "runtime", RUNTIME_BYTES[job.device], "both", "Python, torch" if job.device == "cpu" else "CUDA, libraries"
+        ),
+        Item(
+            f"weights ({job.quantization})",
+            shape.quantised_bytes(job.quantization, item),
+            "both",
+            f"{shape.linear_parameters / GB:.2f} B linear",
+        ),
+        Item(
+            "embedding, head, norms",
+            item * (shape.embedding_parameters + shape.small_parameters),
+            "both",
+            f"{shape.vocabulary:,} x {shape.hidden}" + (", tied" if shape.tied else ", twice"),
+        ),
+        Item("adapter", adapter, "both", f"LoRA rank {rank}, float32"),
+        Item("optimizer", 2 * adapter, "both", "AdamW: two float32 moments"),
+        Item(
+            "merged copy",
+            shape.linear_parameters * item if merged else 0,
+            "rollout",
+            "of the linear layers",
+        ),
+        Item(
+            "cache of keys and values",
+            slots * job.slot_tokens * kv_bytes(shape, item),
+            "rollout",
+            f"{slots} slots x {job.slot_tokens:,} tokens",
+        ),
+        Item(
+            "logits and sampling",
+            slots * shape.vocabulary * SAMPLING_BYTES,
+            "rollout",
+            f"{slots} x {shape.vocabulary:,} ids",
+        ),
+        Item(
+            "prefill",
+            prefill * (3 * shape.intermediate + 4 * shape.hidden) * item + prefill * shape.intermediate * casts,
+            "rollout",
+            f"{prefill:,} tokens a forward",
+        ),
+        Item("dequantised layer", scratch, "rollout", "the largest, while it is computed"),
+        Item("gradients", adapter, "update", "of the adapter"),
+        Item(
+            "activations",
+            micro * kept,
+            "update",
+            f"{micro:,} tokens, " + ("recomputed" if recompute else "all layers kept"),
+        ),
+        Item("attention masks", micro * job.capacity * item, "update", "of packed rows"),
+        max(head, backward, key=lambda entry: entry.bytes),
+    ]
+    phases: tuple[Phase, Phase] = ("rollout", "update")
+    held = {phase: sum(i.bytes for i in items if i.phase in ("both", phase)) for phase in phases}
+    spare, least = (0.05, 0.0) if job.device == "cuda" else (0.03, 0.04e9)
+    for phase, bytes_ in held.items():
+        detail = f"{spare:.0%} of the phase" + (f" and {least / GB:.2f} GB" if least else "")
+        items.append(Item("fragments", spare * (bytes_ - RUNTIME_BYTES[job.device]) + least, phase, detail))
+    return Forecast(tuple(entry for entry in items if entry.bytes), int(slots))

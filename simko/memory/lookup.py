@@ -1,0 +1,234 @@
+"""What a plan starts from, without weights: a model's shape and size on disk, and what an environment asks for. No torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import psutil
+
+from simko.config import TrainConfig
+from simko.errors import UserError
+from simko.memory.forecast import Job
+from simko.memory.shapes import Shape, built_in, nearest_built_in
+
+_SAMPLED = 64  # prompts whose length is looked at
+_TEMPLATE_TOKENS = 48  # what a chat template may add
+_NEEDED = (".safetensors", "tokenizer.json", "tokenizer_config.json", "config.json", "generation_config.json", ".jinja")
+
+_UNITS = {"": 1e9, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A model as far as it is known without its weights. Bytes; `source` says where the shape is from."""
+
+    shape: Shape
+    source: str
+    download: float
+    disk: float
+    folder: Path | None = None
+
+
+def facts(model: str) -> Facts:
+    """The shape of `tiny`, a folder, a GGUF file, a Hub id (its config.json alone is fetched) or a name of the built-in table.
+
+    Raises:
+        UserError: nothing there that can be planned, or the Hub is out of reach and the table does not have it.
+    """
+    if model == "tiny":
+        return _of_folder(model, Path(__file__).resolve().parents[1] / "agents" / "tiny")
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return _of_folder(model, path)
+    if path.suffix == ".gguf":
+        return _of_gguf(path)
+    on_hub = re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", model) is not None
+    if on_hub and (cached := _cached(model)) is not None:
+        return _of_folder(model, cached)
+    known = built_in(model)
+    if on_hub:
+        try:
+            return _of_hub(model)
+        except UserError:
+            if known is None:
+                raise
+    if known is not None:
+        size = 2.0 * known.parameters
+        return Facts(known, "built-in table", size, size)
+    raise UserError(
+        f"model '{model}': no such folder, and not in the built-in table{nearest_built_in(model)}; "
+        "give a folder, a Hub id like 'org/name', or 'tiny'"
+    )
+
+
+def job(config: TrainConfig, device: Literal["cpu", "cuda"], found: Facts | None = None) -> Job:
+    """What a config asks of a device. Prompts are as long as the longest of a few drawn, or as the environment allows.
+
+    Raises:
+        UserError: no such environment.
+    """
+    from simko.envs.registry import resolve
+    from simko.envs.turns import with_attempts
+
+    name, given = resolve(config.env, {} if config.data is None else {"data": config.data})
+    import gymnasium
+
+    own: Mapping[str, Any] = gymnasium.spec(name).kwargs.get("env", {})
+    new = config.max_new_tokens or own.get("max_new_tokens") or 256
+    if config.max_new_tokens is None and config.attempts > 1:
+        new = with_attempts(new, config.attempts)
+    longest = config.max_prompt_tokens or own.get("max_prompt_tokens") or 512
+    if found is not None and found.shape.context:
+        longest = max(1, min(longest, found.shape.context - new))
+    drawn = _longest_prompt(own, config, given.get("data"), found)
+    return Job(
+        device=device,
+        quantization=config.quantization,
+        lora_rank=config.lora_rank,
+        prompts=config.prompts_per_step,
+        group_size=config.group_size,
+        longest_prompt=longest if drawn is None else min(longest, drawn),
+        max_new_tokens=new,
+        eval_rows=config.eval_problems * config.eval_samples,
+        keep_checkpoints=config.keep_checkpoints,
+    )
+
+
+def parse_bytes(text: str, where: str = "--memory") -> float:
+    """`8GB` (10^9), `8GiB` (2^30), `7500MB`, or a bare number of GB; raises `UserError` for anything else."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?b|[kmgt])?\s*", text.lower())
+    unit = (match[2] or "") if match else "?"
+    size = _UNITS.get(unit if unit in _UNITS else unit + "b")
+    if match is None or size is None or not float(match[1]):
+        raise UserError(f"{where} is '{text}'; give a size like 8GB or 7.5GiB")
+    return float(match[1]) * size
+
+
+def machine_bytes() -> int:
+    """The machine's memory, or its container's limit where that is less. Not what is free: equal runs must plan alike."""
+    total = int(psutil.virtual_memory().total)
+    for path in _CGROUP:
+        try:
+            total = min(total, int(path.read_text()))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return total
+
+
+def _of_folder(model: str, folder: Path) -> Facts:
+    shape = Shape.from_config(model, _json(folder / "config.json", model))
+    disk = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return Facts(shape, "config.json", 0.0, float(disk), folder)
+
+
+def _of_hub(model: str) -> Facts:
+    """Asks the Hub for the file list and config.json; weights stay there."""
+    import huggingface_hub
+
+    try:
+        info = huggingface_hub.HfApi().model_info(model, files_metadata=True, timeout=10)
+        path = huggingface_hub.hf_hub_download(model, "config.json")
+    except Exception as error:  # whatever the HTTP client raises
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise UserError(
+            f"model '{model}': the Hub does not give its config.json ({line}); give a local folder"
+        ) from error
+    files = [(s.rfilename, s.size or 0) for s in info.siblings or ()]
+    needed = sum(size for name, size in files if name.endswith(_NEEDED) and "/" not in name)
+    shape = Shape.from_config(model, _json(Path(path), model))
+    size = float(needed or 2 * shape.parameters)
+    return Facts(shape, "config.json on the Hub", size, size)
+
+
+def _cached(model: str) -> Path | None:
+    """The snapshot of a Hub id whose weights are in the cache already."""
+    import huggingface_hub
+
+    for name in ("model.safetensors", "model.safetensors.index.json"):
+        if isinstance(path := huggingface_hub.try_to_load_from_cache(model, name), str):
+            folder = Path(path).parent
+            return folder if (folder / "config.json").is_file() else None
+    return None
+
+
+def _of_gguf(path: Path) -> Facts:
+    try:
+        import gguf
+    except ImportError as error:
+        raise UserError(f"model '{path}' is a GGUF file, which needs: pip install 'simko[gguf]'") from error
+    try:
+        reader: Any = gguf.GGUFReader(path)
+        kind = str(reader.get_field("general.architecture").contents())
+
+        def number(key: str, default: int | None = None) -> int:
+            entry = reader.get_field(f"{kind}.{key}")
+            if entry is None and default is not None:
+                return default
+            return int(entry.contents())
+
+        names = {tensor.name: tensor for tensor in reader.tensors}
+        hidden, heads = number("embedding_length"), number("attention.head_count")
+        head_dim = number("attention.key_length", hidden // heads)
+        shape = Shape(
+            path.name,
+            layers=number("block_count"),
+            hidden=hidden,
+            intermediate=number("feed_forward_length"),
+            heads=heads,
+            kv_width=number("attention.head_count_kv", heads) * head_dim,
+            vocabulary=int(max(names["token_embd.weight"].shape)),
+            tied="output.weight" not in names,
+            query_width=heads * head_dim,
+            qkv_bias="blk.0.attn_q.bias" in names,
+            context=number("context_length", 0) or None,
+        )
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file fails in numpy, in struct or in the reader itself
+        raise UserError(
+            f"model '{path}': not a GGUF file that can be planned ({' '.join(str(error).split())[:150]})"
+        ) from error
+    return Facts(shape, "GGUF header", 0.0, 2.0 * shape.parameters)
+
+
+def _longest_prompt(own: Mapping[str, Any], config: TrainConfig, data: str | None, found: Facts | None) -> int | None:
+    """Tokens of the longest of some drawn prompts, with room for a template; None where none can be drawn."""
+    from simko.envs.registry import specs
+    from simko.envs.token_env import load_object
+
+    name = config.env.rpartition(":")[2]
+    procedural = all(info.source == "procedural" for info in specs() if info.id == name)
+    if not procedural and data is None and not os.environ.get("SIMKO_DATA"):
+        return None  # the data would be fetched
+    try:
+        source = load_object(own["source"])(split="train", level=config.level, data=data)
+        rng = np.random.default_rng(0)
+        texts = [source.draw(rng).problem + str(own.get("instruction") or "") for _ in range(_SAMPLED)]
+    except Exception:  # data that is not here yet, or an author's source that wants more: the bound is the answer
+        return None
+    own_tokenizer = None if found is None or found.folder is None else found.folder / "tokenizer.json"
+    if own_tokenizer is not None and own_tokenizer.is_file():
+        import tokenizers
+
+        counts = [len(e.ids) for e in tokenizers.Tokenizer.from_file(str(own_tokenizer)).encode_batch(texts)]
+    else:
+        counts = [len(text.encode()) // 3 + 1 for text in texts]  # few tokenizers have tokens of less than 3 bytes
+    return round(1.1 * max(counts)) + _TEMPLATE_TOKENS
+
+
+def _json(path: Path, model: str) -> Mapping[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("not an object")
+    except (OSError, ValueError) as error:
+        raise UserError(f"model '{model}': {path} is no readable config.json ({error})") from error
+    return content

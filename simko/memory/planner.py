@@ -1,0 +1,122 @@
+"""Which settings: the fastest that fit, the two phases chosen apart, and where none do what would. Pure, no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Literal
+
+from simko.memory.forecast import (
+    CPU_CACHE_BYTES,
+    GB,
+    MICRO_BATCH_TOKENS,
+    USABLE,
+    Job,
+    Phase,
+    Plan,
+    Settings,
+    forecast,
+    slot_bytes,
+)
+from simko.memory.shapes import Shape
+
+# Micro-batches below this cost more time than recomputation does: a third of the update on CUDA, measured on neither.
+LEAST_KEPT_TOKENS = {"cpu": 512, "cuda": 2048}
+CPU_COMFORT_BYTES = 4e9  # small micro-batches cost a CPU little, and its memory is shared with other programs
+
+
+def choose(
+    shape: Shape,
+    job: Job,
+    memory: float,
+    *,
+    micro_batch_tokens: int | None = None,
+    gradient_checkpointing: bool | None = None,
+    decode_weights: str = "auto",
+    cache_bytes: int | None = None,
+) -> Plan:
+    """The fastest settings that fit into `memory` bytes; what is given is kept as it is, and the rest is chosen.
+
+    Update: large micro-batches without recomputation first, then recomputation, then small ones. Rollout: merged weights and
+    all of a step's sequences at once, then fewer slots, then the live adapter. The two phases are chosen apart.
+    """
+    decode_weights = "auto" if decode_weights == "measured" else decode_weights
+    usable = memory * USABLE[job.device]
+    updates = list(_updates(job, micro_batch_tokens, gradient_checkpointing))
+    rollouts = list(_rollouts(shape, job, decode_weights, cache_bytes))
+
+    def made(update: tuple[int, bool], rollout: tuple[Literal["live", "merged"], int]) -> Settings:
+        return Settings(update[0], update[1], rollout[0], rollout[1])
+
+    def least(phase: Phase, settings: list[Settings]) -> Settings:
+        comfort = min(usable, CPU_COMFORT_BYTES) if job.device == "cpu" and phase == "update" else usable
+        held = [forecast(shape, job, s).phase(phase) for s in settings]
+        fitting = (s for limit in (comfort, usable) for s, b in zip(settings, held, strict=True) if b <= limit)
+        return next(fitting, min(settings, key=lambda s: forecast(shape, job, s).phase(phase)))
+
+    update = least("update", [made(entry, rollouts[0]) for entry in updates])
+    rollout = least("rollout", [made(updates[0], entry) for entry in rollouts])
+    chosen = replace(update, decode_weights=rollout.decode_weights, cache_bytes=rollout.cache_bytes)
+    plan = Plan(shape, job, chosen, forecast(shape, job, chosen), memory)
+    if plan.fits:
+        return plan
+    fixed = {
+        "micro_batch_tokens": micro_batch_tokens,
+        "gradient_checkpointing": gradient_checkpointing,
+        "decode_weights": None if decode_weights == "auto" else decode_weights,
+        "cache_bytes": cache_bytes,
+    }
+    return replace(plan, advice=tuple(_advice(plan, [name for name, value in fixed.items() if value is not None])))
+
+
+def _updates(job: Job, tokens: int | None, checkpointing: bool | None) -> Iterator[tuple[int, bool]]:
+    """(micro_batch_tokens, gradient_checkpointing), fastest first."""
+    sizes = [tokens] if tokens else [MICRO_BATCH_TOKENS >> i for i in range(6)]
+    for recompute in (False, True) if checkpointing is None else (checkpointing,):
+        for size in sizes:
+            if recompute or size >= LEAST_KEPT_TOKENS[job.device] or checkpointing is not None or tokens:
+                yield size, recompute
+
+
+def _rollouts(
+    shape: Shape, job: Job, weights: str, cache: int | None
+) -> Iterator[tuple[Literal["live", "merged"], int]]:
+    """(decode_weights, cache_bytes), fastest first."""
+    slot = slot_bytes(shape, job)
+    full = CPU_CACHE_BYTES if job.device == "cpu" else job.rows * slot
+    budgets = [cache] if cache else [b for i in range(12) if (b := full >> i) >= slot or i == 0]
+    if not cache and budgets[-1] > slot:
+        budgets.append(slot)
+    merged: list[Literal["live", "merged"]] = ["merged", "live"]
+    kinds = [kind for kind in merged if weights in ("auto", kind)]
+    enough = [b for b in budgets if b >= min(32, job.rows) * slot] or budgets[:1]  # worth a merged copy
+    if len(kinds) == 2:
+        yield from (("merged", b) for b in enough)
+        yield from (("live", b) for b in budgets)
+    else:
+        yield from ((kinds[0], b) for b in budgets)
+
+
+def _advice(plan: Plan, fixed: list[str]) -> Iterator[str]:
+    """What would make it fit, mildest first."""
+    shape, job = plan.shape, plan.job
+    if fixed:
+        free = choose(shape, job, plan.memory)
+        if free.fits:
+            flags = ", ".join("--" + name.replace("_", "-") for name in fixed)
+            yield f"leave out {flags}: the planner's own choice fits"
+    tokens = job.max_new_tokens
+    while (tokens := tokens // 2) >= 64:
+        if choose(shape, replace(job, max_new_tokens=tokens), plan.memory).fits:
+            yield f"--max-new-tokens {tokens}"
+            break
+    if job.quantization != "nf4" and choose(shape, replace(job, quantization="nf4"), plan.memory).fits:
+        yield "--quantization nf4"
+    rank = job.lora_rank
+    while (rank := rank // 2) >= 4:
+        if choose(shape, replace(job, lora_rank=rank), plan.memory).fits:
+            yield f"--lora-rank {rank}"
+            break
+    needed = plan.forecast.peak / USABLE[job.device] / GB
+    yield f"--memory {math.ceil(needed * 1.005 * 10) / 10:.1f}GB or more"

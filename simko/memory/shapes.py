@@ -1,0 +1,162 @@
+"""What a model's memory depends on: its shape, from the keys of a config.json or from a built-in table. No weights, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from simko.errors import UserError, nearest
+
+NF4_BYTES = (4 + 8 / 64 + 32 / (64 * 256)) / 8
+"""Bytes a weight: 4 bits, an 8-bit scale for each 64 of them, a float32 scale for each 256 of those (double quantisation)."""
+NF4_TABLES = 4 * (256 + 16 + 2)
+"""Bytes a layer: the code tables of both quantisations, offset and size."""
+_MIXTURES = ("num_local_experts", "num_experts", "n_routed_experts", "moe_intermediate_size")
+_UNGATED = {"gpt2", "gpt_neox", "gptj", "opt", "phi", "falcon", "starcoder2", "gpt_bigcode", "bloom"}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Widths in elements. `heads` are of the queries, `query_width` and `kv_width` sum over heads."""
+
+    name: str
+    layers: int
+    hidden: int
+    intermediate: int
+    heads: int
+    kv_width: int
+    vocabulary: int
+    tied: bool
+    query_width: int = 0
+    gated: bool = True
+    qkv_bias: bool = False
+    qk_norm: bool = False
+    context: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "query_width", self.query_width or self.hidden)
+
+    @property
+    def linears(self) -> list[tuple[int, int]]:
+        """(in, out) of the quantised and adapted layers of one block."""
+        d, q, kv, i = self.hidden, self.query_width, self.kv_width, self.intermediate
+        return [(d, q), (d, kv), (d, kv), (q, d)] + [(d, i)] * (2 if self.gated else 1) + [(i, d)]
+
+    @property
+    def linear_parameters(self) -> int:
+        """Weights of the quantised layers."""
+        return self.layers * sum(a * b for a, b in self.linears)
+
+    @property
+    def embedding_parameters(self) -> int:
+        """Weights of embedding and output layer, which stay plain."""
+        return self.vocabulary * self.hidden * (1 if self.tied else 2)
+
+    @property
+    def small_parameters(self) -> int:
+        """Norms and biases."""
+        biases = self.query_width + 2 * self.kv_width if self.qkv_bias else 0
+        return self.layers * (2 * self.hidden + biases) + self.hidden
+
+    @property
+    def parameters(self) -> int:
+        """All weights."""
+        return self.linear_parameters + self.embedding_parameters + self.small_parameters
+
+    def adapter_parameters(self, rank: int) -> int:
+        """Weights of a LoRA adapter on every linear layer but the output."""
+        return self.layers * sum(rank * (a + b) for a, b in self.linears)
+
+    def quantised_bytes(self, quantization: str, item: int) -> int:
+        """Bytes of the linear layers as `nf4`, `int8` or `none`; `item` bytes a plain weight."""
+        if quantization == "nf4":
+            return round(self.linear_parameters * NF4_BYTES) + self.layers * len(self.linears) * NF4_TABLES
+        if quantization == "int8":
+            return self.linear_parameters + self.layers * sum(4 * out for _, out in self.linears)
+        return self.linear_parameters * item
+
+    @classmethod
+    def from_config(cls, name: str, config: Mapping[str, Any]) -> Shape:
+        """The shape that a transformers config.json describes.
+
+        Raises:
+            UserError: a kind of model that cannot be planned, or a key that is missing or no number.
+        """
+        config = {**config, **(config.get("text_config") or {})}
+        if mixture := [key for key in _MIXTURES if config.get(key)]:
+            raise UserError(f"model '{name}' is a mixture of experts ({mixture[0]}): its memory cannot be planned")
+
+        def number(*keys: str) -> int:
+            for key in keys:
+                if isinstance(value := config.get(key), int) and value > 0:
+                    return value
+            raise UserError(f"model '{name}': its config.json has no {keys[0]}; its memory cannot be planned")
+
+        hidden, heads = number("hidden_size", "n_embd"), number("num_attention_heads", "n_head")
+        kind = str(config.get("model_type", ""))
+        head_dim = config.get("head_dim") or hidden // heads
+        inner = config.get("intermediate_size") or config.get("n_inner") or config.get("ffn_dim") or 4 * hidden
+        return cls(
+            name,
+            layers=number("num_hidden_layers", "n_layer"),
+            hidden=hidden,
+            intermediate=int(inner),
+            heads=heads,
+            kv_width=int(config.get("num_key_value_heads") or heads) * head_dim,
+            vocabulary=number("vocab_size"),
+            tied=bool(config.get("tie_word_embeddings", kind in ("gpt2", "gemma", "gemma2", "gemma3_text"))),
+            query_width=heads * head_dim,
+            gated=kind not in _UNGATED,
+            qkv_bias=kind == "qwen2" or bool(config.get("attention_bias")),
+            qk_norm=kind in ("qwen3", "gemma3_text"),
+            context=_context(config),
+        )
+
+
+def _context(config: Mapping[str, Any]) -> int | None:
+    """As `simko.agents.engine.requests.context_of`, of a config.json of any version of transformers."""
+    known = [config.get("max_position_embeddings") or config.get("n_positions")]
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if "longrope" in (rope.get("rope_type"), rope.get("type")):
+        known += [rope.get("original_max_position_embeddings"), config.get("original_max_position_embeddings")]
+    return min((int(tokens) for tokens in known if tokens), default=None)
+
+
+_QWEN2: dict[str, Any] = {"qkv_bias": True, "context": 32_768}
+_QWEN3: dict[str, Any] = {"qk_norm": True, "context": 40_960}
+_LLAMA3: dict[str, Any] = {"context": 131_072}
+# From each model's published config.json: layers, hidden, intermediate, heads, kv_width, vocabulary, tied.
+BUILT_IN: dict[str, Shape] = {
+    shape.name: shape
+    for shape in (
+        Shape("SmolLM2-135M", 30, 576, 1536, 9, 192, 49_152, True, context=8192),
+        Shape("SmolLM2-360M", 32, 960, 2560, 15, 320, 49_152, True, context=8192),
+        Shape("Qwen2.5-0.5B", 24, 896, 4864, 14, 128, 151_936, True, **_QWEN2),
+        Shape("Qwen3-0.6B", 28, 1024, 3072, 16, 1024, 151_936, True, query_width=2048, **_QWEN3),
+        Shape("Llama-3.2-1B", 16, 2048, 8192, 32, 512, 128_256, True, **_LLAMA3),
+        Shape("Qwen2.5-1.5B", 28, 1536, 8960, 12, 256, 151_936, True, **_QWEN2),
+        Shape("SmolLM2-1.7B", 24, 2048, 8192, 32, 2048, 49_152, True, context=8192),
+        Shape("Qwen3-1.7B", 28, 2048, 6144, 16, 1024, 151_936, True, **_QWEN3),
+        Shape("Qwen2.5-3B", 36, 2048, 11_008, 16, 256, 151_936, True, **_QWEN2),
+        Shape("Llama-3.2-3B", 28, 3072, 8192, 24, 1024, 128_256, True, **_LLAMA3),
+        Shape("Qwen3-4B", 36, 2560, 9728, 32, 1024, 151_936, True, query_width=4096, **_QWEN3),
+        Shape("Qwen2.5-7B", 28, 3584, 18_944, 28, 512, 152_064, False, **_QWEN2),
+        Shape("Llama-3.1-8B", 32, 4096, 14_336, 32, 1024, 128_256, False, **_LLAMA3),
+        Shape("Qwen2.5-14B", 48, 5120, 13_824, 40, 1024, 152_064, False, **_QWEN2),
+    )
+}
+
+
+def built_in(model: str) -> Shape | None:
+    """The table's shape of a Hub id or a bare name, fine-tunes of the maker among them; None where it has none."""
+    name = model.rsplit("/", 1)[-1].lower()
+    for known, shape in BUILT_IN.items():
+        if name in (known.lower() + ending for ending in ("", "-instruct", "-base", "-it", "-math", "-coder")):
+            return shape
+    return None
+
+
+def nearest_built_in(model: str) -> str:
+    """`; did you mean ...?` for a misspelt name, else the empty string."""
+    return nearest(model.rsplit("/", 1)[-1], BUILT_IN)

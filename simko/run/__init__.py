@@ -1,0 +1,1 @@
+"""Everything about a run on disk, and how it ends."""

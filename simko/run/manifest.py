@@ -1,0 +1,101 @@
+"""What a run records of where it ran and on what, and what it says before it begins."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import torch
+from rich.console import Console
+
+from simko.algorithms.base import Algorithm
+from simko.config import TrainConfig
+from simko.schedule import training_tasks
+
+_RECORDED = ("simko", "torch", "transformers", "peft", "bitsandbytes", "gymnasium", "math-verify", "sympy", "numpy")
+
+
+def introduce(
+    config: TrainConfig, policy: Any, env: Any, method: Algorithm, start: int, console: Console
+) -> dict[str, Any]:
+    """Say what is about to be trained, and show one rendered prompt; returns what the manifest keeps of it."""
+    example = training_tasks(env.source, config.seed, 1, 1)[0]
+    prompt = policy.tokenizer.decode(env.prompt_ids(example), skip_special_tokens=False)
+    trained = sum(parameter.numel() for _, parameter in policy.trainable_parameters())
+    weights = "unquantised" if config.quantization == "none" else config.quantization.upper()
+    console.print(
+        f"{config.algorithm} on {config.env}: {config.model} ({weights}, LoRA rank {config.lora_rank}, {trained:,} trained "
+        f"parameters) on {policy.device}, {config.prompts_per_step} prompts x {config.group_size} a step"
+        + (f", from step {start}" if start else ""),
+        highlight=False,
+        soft_wrap=True,
+    )
+    for said in data_notes(env):
+        console.print(f"data: {said}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"a prompt: {prompt!r}", markup=False, highlight=False, soft_wrap=True)
+    if not getattr(policy, "packs", False):
+        console.print(
+            "updates compute padded rows, each with its prompt: this model's attention cannot be computed packed",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if inert := method.inert(config.updates_per_batch):
+        console.print(
+            f"inert at {config.updates_per_batch} update a rollout batch: {', '.join(inert)}", highlight=False
+        )
+    if config.learning_rate <= 1e-6:
+        console.print(
+            "warning: a LoRA adapter hardly moves at a learning rate of 1e-6", style="yellow", highlight=False
+        )
+    return {
+            "versions": versions(), "machine": machine(policy.device), "seed": config.seed, "model": config.model,
+            "env": config.env, "data_sha256": file_hash(config.data), "trained_parameters": trained, "status": "running",
+            "reason": None,
+            "prompt_example": prompt, "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+
+
+def data_notes(env: Any) -> list[str]:
+    """What a person should know of the rows of an environment, a line each: those left out, counted, and why."""
+    notes = [str(note) for note in getattr(env.source, "notes", ())]
+    if bad := getattr(env.source, "bad_rows", ()):
+        notes.append(f"{len(bad)} bad rows are left out, the first: {bad[0]}")
+    return notes
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a run's numbers."""
+    found = {"python": platform.python_version()}
+    for name in _RECORDED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def machine(device: Any) -> dict[str, Any]:
+    """Platform and device of a run."""
+    on_cuda = torch.device(device).type == "cuda"
+    return {
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if on_cuda else "cpu",
+        "threads": torch.get_num_threads(),
+        "gymnasium": gymnasium.__version__,
+    }
+
+
+def file_hash(path: str | Path | None) -> str | None:
+    """SHA-256 of a data file; None for a folder or nothing."""
+    if path is None or not Path(path).is_file():
+        return None
+    digest = sha256()
+    with Path(path).open("rb") as source:
+        while block := source.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

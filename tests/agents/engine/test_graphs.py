@@ -1,0 +1,99 @@
+"""What surrounds CUDA graphs, on a CPU: buffers with fixed addresses, buckets, slots that run along without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from random_models import FAMILIES, random_model
+from test_local import engine_of, tokens
+from torch import Tensor
+
+from simko.agents.engine.slots import Slots
+from simko.head import token_statistics
+from simko.types import Sampling
+
+PROMPTS = [(5, 6, 7), (9,) * 11, (3, 4), (20, 30, 40, 50)]
+
+
+class Recording:
+    """Counts what is recorded; a replay calls the recorded function on the buffers as they are then."""
+
+    def __init__(self) -> None:
+        self.recorded = 0
+
+    def __call__(self, step: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        self.recorded += 1
+        return step
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", FAMILIES)
+def test_replayed_steps_are_plain_ones(family: str) -> None:
+    model, recording = random_model(family).double(), Recording()
+    plain, graphed = Slots(model, 9, 200), Slots(model, 9, 200, True, recording)
+    fed = torch.arange(10, 14)
+    assert torch.equal(plain.start(PROMPTS), graphed.start(PROMPTS))
+    for step in range(6):
+        if step == 3:  # two leave, one comes: 3 of 9 live slots, then a bucket of 4
+            going = torch.tensor([True, False, True, False]).numpy()
+            kept = [slots.compact(going) for slots in (plain, graphed)]
+            assert kept[0].tolist() == kept[1].tolist() == [0, 2]
+            assert torch.equal(plain.start([(8, 9, 10)]), graphed.start([(8, 9, 10)]))
+            fed = fed[:3]
+        expected, got = plain.step(fed), graphed.step(fed)
+        assert got.shape == expected.shape
+        assert torch.allclose(got, expected, atol=1e-9)
+        fed = (fed * 7 + 1) % 100
+    assert recording.recorded == 1
+
+
+@torch.no_grad()
+def test_a_graph_for_each_bucket() -> None:
+    model, recording = random_model().double(), Recording()
+    slots = Slots(model, 8, 300, True, recording)
+    slots.start([(1, 2, 3)] * 5)
+    slots.step(torch.arange(5))
+    slots.compact(torch.tensor([True] * 4 + [False]).numpy())
+    slots.step(torch.arange(4))
+    slots.compact(torch.tensor([True] + [False] * 3).numpy())
+    slots.step(torch.arange(1))
+    assert recording.recorded == 3  # 8, 4 and 1 slots
+    for _ in range(130):
+        slots.step(torch.arange(1))
+    assert recording.recorded == 4  # past 128 positions
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("family", FAMILIES)
+def test_on_a_gpu_replayed_steps_give_the_same_tokens(family: str) -> None:
+    model = random_model(family).double().cuda()
+    prompts, sampling = [list(prompt) for prompt in PROMPTS], Sampling(max_new_tokens=140)
+    expected = engine_of(model).generate(prompts, 5, sampling, range(20))
+    for slots in (None, 3):
+        engine = engine_of(model, slots=slots, cuda_graphs=True)
+        assert tokens(engine.generate(prompts, 5, sampling, range(20))) == tokens(expected)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_on_a_gpu_that_is_not_the_current_one() -> None:
+    model = random_model().to("cuda:1")
+    assert torch.cuda.current_device() == 0
+    engine, sampling = engine_of(model, cuda_graphs=True), Sampling(max_new_tokens=9)
+    assert engine.generate([[5, 6]], 2, sampling, [0, 1])
+    hidden = torch.randn(5, 72, device="cuda:1", requires_grad=True)
+    ids = torch.zeros(5, dtype=torch.long, device="cuda:1")
+    token_statistics(hidden, model.lm_head.weight.detach(), ids).logp.sum().backward()
+    assert torch.isfinite(hidden.grad).all()
+
+
+@torch.no_grad()
+def test_a_graph_reads_up_to_its_own_token_where_its_length_steps() -> None:
+    model = random_model().double()
+    plain, graphed = Slots(model, 2, 300), Slots(model, 2, 300, True, Recording())
+    for slots in (plain, graphed):
+        slots.start([tuple(range(2, 103)) + tuple(range(2, 28))])  # 127 tokens
+    for token in (5, 6, 7):
+        assert torch.allclose(graphed.step(torch.tensor([token])), plain.step(torch.tensor([token])), atol=1e-9)

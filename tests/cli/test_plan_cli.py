@@ -1,0 +1,89 @@
+"""`simko plan`: a verdict first, 80 columns, exit code 0 or 1, and no weights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simko.cli import run
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ["--model", "Qwen2.5-1.5B", "--max-new-tokens", "1024", "--prompts-per-step", "8"]
+
+
+def test_a_plan_that_fits(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", *MODEL, "--memory", "6GB"]) == 0
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert lines[0].startswith("fits: ")
+    assert max(map(len, lines)) <= 80
+    for part in ("weights (nf4)", "adapter", "optimizer", "cache of keys", "activations", "download", "64 slots"):
+        assert part in out
+
+
+def test_a_plan_that_does_not_fit_says_what_would(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", "--model", "Qwen2.5-7B", "--memory", "8GB", "--max-new-tokens", "4096"]) == 1
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("does not fit: ")
+    assert second.startswith("  fits if: --max-new-tokens ")
+
+
+def test_json_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", *MODEL, "--memory", "6GB", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    for phase in ("rollout", "update"):
+        parts = sum(item["bytes"] for item in found["items"] if item["phase"] in ("both", phase))
+        assert parts == pytest.approx(found[f"{phase}_bytes"])
+    assert found["fits"] is True
+    assert found["download_bytes"] == pytest.approx(2 * found["shape"]["parameters"])
+
+
+def test_an_engine_that_is_not_planned_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    for engine, said in (("local", False), ("vllm", True)):
+        given = ["plan", *MODEL, "--memory", "6GB", "--engine", engine]
+        assert run(given) == 0
+        out = capsys.readouterr().out
+        assert ("engine vllm: what it takes" in out) is said
+        assert max(map(len, out.splitlines())) <= 80
+        assert run([*given, "--json"]) == 0
+        assert (json.loads(capsys.readouterr().out)["note"] is not None) is said
+
+
+def test_settings_that_are_given_are_planned_with(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--micro-batch-tokens", "2048", "--no-gradient-checkpointing", "--alpha", "0.3"]
+    assert run(["plan", *MODEL, "--memory", "8GB", *given, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["settings"]["micro_batch_tokens"] == 2048
+    assert found["fits_if"][0].startswith("leave out --micro-batch-tokens")
+
+
+def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--model", "Qwen2.5-1.4B"], ["--memory", "much"], ["--nonsense", "1"], ["--env", "no/Such-v0"]):
+        assert run(["plan", *arguments]) == 2
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+
+
+def test_the_table_has_every_model_and_says_what_was_not_run(capsys: pytest.CaptureFixture[str]) -> None:
+    from simko.memory.shapes import BUILT_IN
+
+    assert run(["plan", "--table"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == list(BUILT_IN)
+    assert all("not yet run on a GPU" in line for line in lines[2:])
+    assert next(line for line in lines if "Qwen2.5-1.5B" in line).split(" | ")[5] == "fits"  # 6 GB
+
+
+def test_planning_loads_no_model_library() -> None:
+    """And the arithmetic itself, with what it reads, not even torch (the methods' settings do)."""
+    code = (
+        "import sys; from simko.memory import lookup; seen = 'torch' in sys.modules; "
+        "from simko.cli import run; code = run(['plan', '--device', 'cpu']); "
+        "print([seen, *(m for m in ('transformers', 'peft') if m in sys.modules)], file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr.strip()) == (0, "[False]")
