@@ -1,4 +1,4 @@
-"""Environments: verifiable tasks as token-level Gymnasium environments. Importing this registers the bundled ones."""
+"""Environments: verifiable tasks as token-level Gymnasium environments. Importing this package registers ours."""
 
 from __future__ import annotations
 

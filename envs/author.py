@@ -1,4 +1,4 @@
-"""For authors: a task from one function, a verifier from one function.
+"""The author's decorators: `@task` makes an environment from one function, `@verifier` makes a verifier from one.
 
 @simko.envs.task("my/Double-v0", verifier="numeric")
 def double(rng, level):
@@ -26,8 +26,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class FunctionTasks(ProceduralSource):
     """Tasks made by `function(rng, level) -> (problem, gold)` or `(problem, gold, response that grades correct)`.
 
-    One problem in five, by its text, is for evaluation (`simko.envs.split`). Raises `UserError` where the function
-    returns anything else, or no problem for the split.
+    One problem in five, chosen by its text, is held out for evaluation (`simko.envs.split`). Raises `UserError` if the
+    function returns anything else, or no problem for the split.
     """
 
     def __init__(
@@ -40,15 +40,20 @@ class FunctionTasks(ProceduralSource):
     ) -> None:
         self.function = function
         self.name = function.__name__
-        self.levels = dict(levels)  # type: ignore[misc]  # of the instance: each function has its own
+        self.levels = dict(levels)  # type: ignore[misc]  # set on the instance: each function has its own levels
         super().__init__(split, level, data)
 
     def generate(self, rng: np.random.Generator, level: int) -> Draft:
-        """One call of the function."""
-        made = self.function(rng, level)
-        if not isinstance(made, tuple) or len(made) not in (2, 3) or not isinstance(made[0], str) or not made[0]:
-            raise UserError(f"task '{self.name}' returned {made!r:.80}; return (problem, gold), the problem a text")
-        problem, gold, *answer = made
+        """Call the function once."""
+        result = self.function(rng, level)
+        if (
+            not isinstance(result, tuple)
+            or len(result) not in (2, 3)
+            or not isinstance(result[0], str)
+            or not result[0]
+        ):
+            raise UserError(f"task '{self.name}' returned {result!r:.80}; return (problem, gold), the problem a text")
+        problem, gold, *answer = result
         return Draft(problem, str(gold), extra={"answer": str(answer[0])} if answer else {})
 
     def answer(self, task: Task) -> str:
@@ -68,13 +73,15 @@ def task(
     stop: Iterable[str] = (),
     reply: str | Reply | None = None,
 ) -> Callable[[F], F]:
-    """Register `function(rng, level) -> (problem, gold)` as the environment `id`; the function itself is returned.
+    """Register `function(rng, level) -> (problem, gold)` as the environment `id`, and return the function unchanged.
 
-    `verifier` names who grades (`simko.envs.verifier_names()`, or your own through `@simko.envs.verifier`).
-    `instruction` is appended to every problem as it is. `levels` are the difficulties on offer; without one asked for,
-    each task draws its own. `reply(task, turns)` makes the environment answer back, `simko.envs.tool_reply(...)` gives it
-    tools. The function must draw from `rng` alone and, like `reply`, stand at the top level of a module (`reply` may also be
-    given as `"module:name"`), so that other processes find it: else `UserError`.
+    `verifier` is the name of the verifier: one of `simko.envs.verifier_names()`, or your own from
+    `@simko.envs.verifier`. `instruction` is appended to every problem as it is. `levels` are the difficulties; if the
+    user names no level, each task draws its own. With `reply(task, turns)` the environment answers back;
+    `simko.envs.tool_reply(...)` makes a reply that offers tools.
+
+    The function must draw from `rng` alone. It and `reply` must be defined at the top level of a module, so that other
+    processes can import them; `reply` may also be `"module:name"`. Raises `UserError` otherwise.
     """
     meanings = dict(levels) if isinstance(levels, Mapping) else {level: "" for level in levels}
 
@@ -104,9 +111,9 @@ def task(
 
 
 def verifier(name: str) -> Callable[[F], F]:
-    """Register `check(response, gold)` as the verifier `name`; the function itself is returned.
+    """Register `check(response, gold)` as the verifier `name`, and return the function unchanged.
 
-    It may return a bool, a reward as a float, None (no answer found) or a whole `Verdict`.
+    `check` may return a bool, a reward as a float, None (no answer found) or a whole `Verdict`.
     """
 
     def register(check: F) -> F:
@@ -116,15 +123,15 @@ def verifier(name: str) -> Callable[[F], F]:
     return register
 
 
-def _entry_point(given: str | Callable[..., Any], beside: Callable[..., Any] | None = None) -> str:
-    """`"module:name"` of what is given; an object without a name of its own is looked for where `beside` is defined."""
-    if isinstance(given, str):
-        return given
-    name, module = getattr(given, "__qualname__", None), given.__module__
+def _entry_point(function: str | Callable[..., Any], beside: Callable[..., Any] | None = None) -> str:
+    """`"module:name"` of a function. An object without a name is looked up in the module that defines `beside`."""
+    if isinstance(function, str):
+        return function
+    name, module = getattr(function, "__qualname__", None), function.__module__
     if name is None and beside is not None:
         names = getattr(beside, "__globals__", {})
-        name, module = next((n for n, value in names.items() if value is given), None), beside.__module__
-    name = name or repr(given)
+        name, module = next((n for n, value in names.items() if value is function), None), beside.__module__
+    name = name or repr(function)
     if not name.isidentifier():
         raise UserError(
             f"'{name}' is not at the top level of a module; other processes could not find it: move it there"

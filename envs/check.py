@@ -1,4 +1,4 @@
-"""The public door of the contract checker: `simko.envs.check.check(ID)`."""
+"""The public entry to the contract checker: `simko.envs.check.check(ID)`."""
 
 from simko.envs.audit.contract import check
 

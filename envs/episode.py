@@ -1,4 +1,4 @@
-"""The token-level state machine of one answer: `TokenEnv`, `TokenVectorEnv` and the trainer's fast path all run this."""
+"""One answer, token by token. `TokenEnv`, `TokenVectorEnv` and the trainer's fast path all use this state machine."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from simko.envs.prompts import PromptFormat
 from simko.types import Finish, Task
 
 Reply = Callable[[Task, Sequence[str]], str | None]
-"""`(task, the policy's turns so far) -> what the environment says next`, or None where it has nothing to add."""
+"""`(task, the policy's turns so far) -> the environment's next text`, or None if it has nothing to add."""
 
 _SPARE = 4  # tokens decoded beyond the longest stop string: some tokenizers drop the blank at the head of a text
 
 
 class Episode:
-    """One answer to `task`, token by token.
+    """The state of one answer to `task`.
 
-    The policy's turn ends with a token of `format.stop_ids` or once a stop string appears in the turn's text. Then
-    `reply` is asked: a text is appended as ids (`sampled` False) and the policy speaks again; None, or no `reply` at
-    all, ends the answer (`terminated`). `max_new_tokens` counts everything after the prompt, replies included; reaching
-    it with more to say cuts the answer, or the reply, there (`truncated`). Never both.
+    The policy's turn ends with a token of `format.stop_ids`, or as soon as a stop string appears in the turn's text.
+    Then `reply` is called. If it returns a text, the text is appended as ids (`sampled` False) and the policy speaks
+    again. If it returns None, or there is no `reply`, the answer is over (`terminated`).
+
+    `max_new_tokens` counts everything after the prompt, replies included. An answer or a reply that is not over at that
+    count is cut there (`truncated`). An answer is never both terminated and truncated.
     """
 
     def __init__(
@@ -37,7 +39,7 @@ class Episode:
         self.ids: list[int] = []
         """Everything after the prompt, T tokens."""
         self.sampled: list[bool] = []
-        """(T,) whether the policy sampled the token, or the environment spoke it."""
+        """(T,) True for a token that the policy sampled, False for a token of the environment's reply."""
         self.terminated = False
         self.truncated = False
         self._format = format
@@ -56,30 +58,30 @@ class Episode:
 
     @property
     def finish(self) -> Finish:
-        """Why it is over: `"length"` where the budget cut it."""
+        """Why the answer is over: `"length"` if the budget cut it, else `"stop"`."""
         return "length" if self.truncated else "stop"
 
     @property
     def budget_left(self) -> int:
-        """Tokens that may still follow, the environment's included."""
+        """How many tokens may still follow, replies included."""
         return self._max_new_tokens - len(self.ids)
 
     @property
     def turns(self) -> list[str]:
-        """The text of each of the policy's turns, the unfinished one last; stop strings and special tokens left out."""
+        """The text of each of the policy's turns, the unfinished one last. Stop strings and special tokens are left out."""
         unfinished = self.ids[self._turn_start :]
         return [*self._ended_turns, self._turn_text(unfinished)] if unfinished else list(self._ended_turns)
 
     @property
     def text(self) -> str:
-        """What the verifier sees: the policy's turns joined by line breaks, or with `last_turn_only` the last of them."""
+        """The text that the verifier sees: the policy's turns joined by line breaks, or only the last one (`last_turn_only`)."""
         turns = self.turns
         return "\n".join(turns[-1:] if self._last_turn_only else turns)
 
     def push(self, token: int) -> bool:
-        """Take the policy's next token; returns whether it ended the policy's turn.
+        """Take the policy's next token, and return whether it ended the policy's turn.
 
-        Raises `ValueError` where the answer is over.
+        Raises `ValueError` if the answer is over.
         """
         if self.done:
             raise ValueError(f"the answer to task '{self.task.id}' is over: it takes no more tokens")
@@ -94,10 +96,10 @@ class Episode:
         return self.truncated
 
     def extend(self, tokens: Iterable[int]) -> int:
-        """Take the tokens of **one** turn; returns how many were taken.
+        """Take the tokens of **one** turn, and return how many were taken.
 
-        Stops where the turn ends: what a decoder sampled beyond that was sampled without the environment's reply, and
-        is not part of the answer.
+        Stops where the turn ends. A decoder sampled any tokens beyond that point without seeing the environment's
+        reply, so they are not part of the answer.
         """
         taken = 0
         for token in tokens:
@@ -115,8 +117,8 @@ class Episode:
         if ids and ids[-1] in self._format.stop_ids:  # some end-of-turn tokens are not marked special
             ids = ids[:-1]
         text = self._decode(ids)
-        found = [at for at in (text.find(s) for s in self._stop) if at >= 0]
-        return text[: min(found)] if found else text
+        ends = [at for at in (text.find(s) for s in self._stop) if at >= 0]
+        return text[: min(ends)] if ends else text
 
     def _at_stop_string(self) -> bool:
         if not self._stop:
@@ -127,12 +129,12 @@ class Episode:
     def _end_turn(self, closed: bool) -> None:
         self._ended_turns.append(self._turn_text(self.ids[self._turn_start :]))
         self._turn_start = len(self.ids)
-        said = self._reply(self.task, tuple(self._ended_turns)) if self._reply else None
-        if said is None:
+        reply = self._reply(self.task, tuple(self._ended_turns)) if self._reply else None
+        if reply is None:
             self.terminated = True
             return
-        reply = self._format.reply_ids(said, closed)[: self.budget_left]
-        self.ids += reply
-        self.sampled += [False] * len(reply)
+        reply_ids = self._format.reply_ids(reply, closed)[: self.budget_left]
+        self.ids += reply_ids
+        self.sampled += [False] * len(reply_ids)
         self._turn_start = len(self.ids)
         self.truncated = self.budget_left <= 0

@@ -1,6 +1,6 @@
-"""From a problem to prompt ids, and from an environment's reply to the ids that are appended.
+"""Prompts: how a problem, or an environment's reply, becomes token ids.
 
-A problem and a reply are untrusted text: whatever they say, they never become special tokens.
+Problems and replies are untrusted text: whatever they say, they never become special tokens.
 """
 
 from __future__ import annotations
@@ -13,19 +13,28 @@ from simko.envs.templates import NAMED
 from simko.envs.tokenizers import TokenizerLike
 from simko.errors import UserError, nearest
 
-_MARKS = ("SIMKO7c1eUSER", "SIMKO7c1eASSISTANT", "SIMKO7c1eREPLY")  # stand in for texts while a template is rendered
+_MARKS = (
+    "SIMKO7c1eUSER",
+    "SIMKO7c1eASSISTANT",
+    "SIMKO7c1eREPLY",
+)  # stand for the texts while a chat template is rendered
 
 
 class PromptFormat:
-    """How texts are put to a policy.
+    """Turns texts into token ids by one prompt template.
 
-    `template` is `"chat"` (the tokenizer's own chat template; plain where it has none), `"plain"` (the problem, the
-    instruction and a line break), the name of one of SimKO's (`simko.envs.templates`: `"qwen"`, `"simple"`, `"llama"`,
-    `"qwen3_no_thinking"`), or a text with `{problem}` in it. `instruction` is appended to every problem as it is, but not
-    in SimKO's templates, which have their own. Raises `UserError` for any other template.
+    `template` is one of:
+      - `"chat"`: the tokenizer's own chat template; the same as `"plain"` if it has none;
+      - `"plain"`: the problem, the instruction and a line break;
+      - the name of one of SimKO's templates (`simko.envs.templates`): `"qwen"`, `"simple"`, `"llama"`,
+        `"qwen3_no_thinking"`;
+      - a text with `{problem}` in it once.
+    Raises `UserError` for any other template.
 
-    `stop_ids` end the policy's turn: the tokenizer's EOS, for chat the token that closes the assistant's turn, and those
-    given (a model may have more EOS ids than its tokenizer).
+    `instruction` is appended to every problem as it is. SimKO's templates have their own, so there it is left out.
+
+    A token of `stop_ids` ends the policy's turn. The attribute holds the tokenizer's EOS, the token that closes the
+    assistant's turn (for chat), and the ids of the argument: a model may have more EOS ids than its tokenizer.
     """
 
     def __init__(
@@ -33,7 +42,7 @@ class PromptFormat:
     ) -> None:
         self.tokenizer = tokenizer
         self.instruction = instruction
-        self._turn: tuple[str, str] | None = None  # around a reply; None: two line breaks
+        self._turn: tuple[str, str] | None = None  # what stands around a reply; None: line breaks
         chat = template == "chat" and bool(getattr(tokenizer, "chat_template", None))
         if chat:
             self._prompt, self._turn = _chat_frames(tokenizer)
@@ -68,23 +77,23 @@ class PromptFormat:
         self._bos = [] if chat else _bos(tokenizer)
 
     def prompt_text(self, problem: str) -> str:
-        """The prompt as text, to read."""
+        """The prompt as text, for people to read."""
         before, after = self._prompt
         return before + problem + self.instruction + after
 
     def prompt_ids(self, problem: str) -> list[int]:
-        """The prompt as ids, BOS included where the tokenizer puts one.
+        """The prompt as ids. They begin with BOS if the tokenizer adds one.
 
-        Raises `UserError` where the tokenizer makes a special token of the problem's text whatever is done.
+        Raises `UserError` if the tokenizer turns part of the problem into a special token and cutting does not help.
         """
         ids = self._framed(self._prompt, problem + self.instruction)
         return ids if ids[: len(self._bos)] == self._bos else self._bos + ids
 
     def reply_ids(self, text: str, closed: bool = True) -> list[int]:
-        """The environment's turn: ids to append after the policy's, up to where the policy speaks again.
+        """The ids of the environment's turn, to append before the policy speaks again.
 
-        `closed` says that the policy ended its turn with a token of `stop_ids`; otherwise (a stop string) the chat
-        template's own end of turn comes first. For plain and custom templates: the text between two line breaks.
+        `closed` says that the policy ended its turn with a token of `stop_ids`. If a stop string ended it, the chat
+        template's own end of turn is put first. In plain and custom templates the text stands between two line breaks.
         """
         if self._turn is None:
             return self._framed(("\n", "\n"), text)
@@ -98,7 +107,7 @@ class PromptFormat:
         return sum(i in self._special_ids for i in ids)
 
     def _framed(self, frame: tuple[str, str], text: str) -> list[int]:
-        """`text` inside `frame`; special tokens come from the frame alone."""
+        """The ids of `text` inside `frame`. Special tokens come from the frame alone."""
         before, after = map(self._encode, frame)
         allowed = self._count_special(before) + self._count_special(after)
         ids = self._encode(frame[0] + text + frame[1])  # merges over the seams as the chat template would
@@ -106,9 +115,9 @@ class PromptFormat:
             return ids
         inner: list[int] = []
         start = 0
-        while found := self._special_text.search(text, start):  # cut each special string after its first character
-            inner += self._encode(text[start : found.start() + 1])
-            start = found.start() + 1
+        while match := self._special_text.search(text, start):  # cut each special string after its first character
+            inner += self._encode(text[start : match.start() + 1])
+            start = match.start() + 1
         inner += self._encode(text[start:])
         if self._count_special(inner):
             names = {self.tokenizer.decode([i], skip_special_tokens=False) for i in inner if i in self._special_ids}
@@ -120,7 +129,7 @@ class PromptFormat:
 
 
 def _chat_frames(tokenizer: Any) -> tuple[tuple[str, str], tuple[str, str] | None]:
-    """What the chat template puts around a first user message, and around a later one after the assistant's text."""
+    """The texts that the chat template puts around a first user message, and around a later one."""
     user, assistant, reply = _MARKS
     first = _render(tokenizer, [user])
     before, mark, after = first.partition(user)
@@ -145,7 +154,7 @@ def _render(tokenizer: Any, texts: list[str]) -> str:
 
 
 def _special_ids(tokenizer: Any, frame_ids: list[int]) -> frozenset[int]:
-    """Ids with a meaning beyond their text: those marked special, and the added tokens that the frames are made of."""
+    """The ids that mean more than their text: those marked special, and the added tokens in the frames."""
     added = getattr(tokenizer, "added_tokens_decoder", {})
     ids = {i for i, token in added.items() if getattr(token, "special", False)} | (set(frame_ids) & set(added))
     ids |= set(getattr(tokenizer, "all_special_ids", ()))
@@ -155,7 +164,7 @@ def _special_ids(tokenizer: Any, frame_ids: list[int]) -> frozenset[int]:
 
 
 def _bos(tokenizer: TokenizerLike) -> list[int]:
-    """What the tokenizer puts before any text of its own accord."""
+    """The ids that the tokenizer puts before any text."""
     bare, full = (list(tokenizer.encode("x", add_special_tokens=special)) for special in (False, True))
     for start in range(len(full) - len(bare) + 1):
         if full[start : start + len(bare)] == bare:

@@ -1,12 +1,13 @@
-"""The table of environments, and how one is made.
+"""The registry: the table of environments, and the function that makes one.
 
-Entry points are strings, so that a spec can be written as JSON and pickled, and so that importing this imports no task.
+Entry points are strings. So a spec can be written as JSON and pickled, and importing this module imports no task.
 """
 
 from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +27,10 @@ class EnvInfo:
     id: str
     title: str
     tasks: str
-    """Entry point `"module:name"` of what makes the `TaskSource` from `(split, level, data)`."""
+    """Entry point `"module:name"` of the class that makes the `TaskSource` from `(split, level, data)`."""
     verifier: str
     source: str = "procedural"
-    """Where the problems come from: `procedural`, a name on the Hub, a file."""
+    """Where the problems come from: `procedural`, a data set on the Hub, or a file."""
     instruction: str = ""
     """Appended to every problem as it is."""
     max_prompt_tokens: int = 512
@@ -38,10 +39,10 @@ class EnvInfo:
     levels: tuple[int, ...] = ()
     turns: int = 1
     reply: str | None = None
-    """Entry point of `reply(task, turns)`, where the environment answers back."""
+    """Entry point of `reply(task, turns)`, if the environment answers back."""
 
     def settings(self) -> dict[str, Any]:
-        """The part that `TokenEnv` takes, fit for JSON."""
+        """The settings of `TokenEnv`, ready for JSON."""
         return {
             "source": self.tasks,
             "verifier": self.verifier,
@@ -51,6 +52,37 @@ class EnvInfo:
             "stop": list(self.stop),
             "reply": self.reply,
         }
+
+
+_LEVELS = (1, 2, 3, 4, 5)
+_BENCHMARKS = (
+    # name, verifier, data set on the Hub, max_prompt_tokens, max_new_tokens, levels, title
+    ("GSM8K", "math", "openai/gsm8k", 1536, 512, (), "Grade-school maths in words"),
+    ("MATH500", "math", "HuggingFaceH4/MATH-500", 2560, 1024, _LEVELS, "Competition maths, 500 problems"),
+    ("MATH", "math", "EleutherAI/hendrycks_math", 6144, 1024, _LEVELS,
+     "Competition maths: 7500 problems to train on, 5000 to test"),
+    ("AIME24", "math", "math-ai/aime24", 2560, 3072, (), "AIME 2024, 30 problems (evaluation only)"),
+    ("AIME25", "math", "math-ai/aime25", 2560, 3072, (), "AIME 2025, 30 problems (evaluation only)"),
+    ("AMC23", "math", "math-ai/amc23", 2560, 2048, (), "AMC 2023, 40 problems (evaluation only)"),
+    ("Minerva", "math_row", "math-ai/minervamath", 8192, 2048, (),
+     "University physics, chemistry and maths, 272 problems (evaluation only)"),
+    ("OlympiadBench", "math_row", "math-ai/olympiadbench", 6144, 3072, (), "Olympiad maths, 674 problems (evaluation only)"),
+)  # fmt: skip
+
+
+def _benchmarks() -> Iterator[EnvInfo]:
+    for name, verifier, hub, max_prompt_tokens, max_new_tokens, levels, title in _BENCHMARKS:
+        yield EnvInfo(
+            id=f"simko/{name}-v0",
+            title=title,
+            tasks=f"simko.envs.data.benchmarks:{name}",
+            verifier=verifier,
+            source=hub,
+            instruction=REASON,
+            max_prompt_tokens=max_prompt_tokens,
+            max_new_tokens=max_new_tokens,
+            levels=levels,
+        )
 
 
 BUNDLED = (
@@ -118,88 +150,7 @@ BUNDLED = (
         max_prompt_tokens=8192,
         max_new_tokens=512,
     ),
-    EnvInfo(
-        id="simko/GSM8K-v0",
-        title="Grade-school maths in words",
-        tasks="simko.envs.data.benchmarks:GSM8K",
-        verifier="math",
-        source="openai/gsm8k",
-        instruction=REASON,
-        max_prompt_tokens=1536,
-        max_new_tokens=512,
-    ),
-    EnvInfo(
-        id="simko/MATH500-v0",
-        title="Competition maths, 500 problems",
-        tasks="simko.envs.data.benchmarks:MATH500",
-        verifier="math",
-        source="HuggingFaceH4/MATH-500",
-        instruction=REASON,
-        max_prompt_tokens=2560,
-        max_new_tokens=1024,
-        levels=(1, 2, 3, 4, 5),
-    ),
-    EnvInfo(
-        id="simko/MATH-v0",
-        title="Competition maths: 7500 problems to train on, 5000 to test",
-        tasks="simko.envs.data.benchmarks:MATH",
-        verifier="math",
-        source="EleutherAI/hendrycks_math",
-        instruction=REASON,
-        max_prompt_tokens=6144,
-        max_new_tokens=1024,
-        levels=(1, 2, 3, 4, 5),
-    ),
-    EnvInfo(
-        id="simko/AIME24-v0",
-        title="AIME 2024, 30 problems (evaluation only)",
-        tasks="simko.envs.data.benchmarks:AIME24",
-        verifier="math",
-        source="math-ai/aime24",
-        instruction=REASON,
-        max_prompt_tokens=2560,
-        max_new_tokens=3072,
-    ),
-    EnvInfo(
-        id="simko/AIME25-v0",
-        title="AIME 2025, 30 problems (evaluation only)",
-        tasks="simko.envs.data.benchmarks:AIME25",
-        verifier="math",
-        source="math-ai/aime25",
-        instruction=REASON,
-        max_prompt_tokens=2560,
-        max_new_tokens=3072,
-    ),
-    EnvInfo(
-        id="simko/AMC23-v0",
-        title="AMC 2023, 40 problems (evaluation only)",
-        tasks="simko.envs.data.benchmarks:AMC23",
-        verifier="math",
-        source="math-ai/amc23",
-        instruction=REASON,
-        max_prompt_tokens=2560,
-        max_new_tokens=2048,
-    ),
-    EnvInfo(
-        id="simko/Minerva-v0",
-        title="University physics, chemistry and maths, 272 problems (evaluation only)",
-        tasks="simko.envs.data.benchmarks:Minerva",
-        verifier="math_row",
-        source="math-ai/minervamath",
-        instruction=REASON,
-        max_prompt_tokens=8192,
-        max_new_tokens=2048,
-    ),
-    EnvInfo(
-        id="simko/OlympiadBench-v0",
-        title="Olympiad maths, 674 problems (evaluation only)",
-        tasks="simko.envs.data.benchmarks:OlympiadBench",
-        verifier="math_row",
-        source="math-ai/olympiadbench",
-        instruction=REASON,
-        max_prompt_tokens=6144,
-        max_new_tokens=3072,
-    ),
+    *_benchmarks(),
     EnvInfo(
         id="simko/SimKO-GSM8K-L1-v0",
         title="SimKO's training mixture: GSM8K and MATH level 1 (training only)",
@@ -234,15 +185,15 @@ _specs: dict[str, EnvInfo] = {}
 
 
 def register(info: EnvInfo) -> None:
-    """Register with Gymnasium. The same id again (a notebook cell run twice) replaces the first, but for ours.
+    """Register an environment with Gymnasium. The same id again, as from a notebook cell run twice, replaces the first.
 
-    Raises `UserError` for a malformed id or one of the bundled environments.
+    Raises `UserError` for a malformed id, and for the id of a bundled environment.
     """
     if not _ID.fullmatch(info.id):
         raise UserError(f"environment id '{info.id}' is refused; use the form my/Name-v0")
     if info.id in _specs and info.id in {row.id for row in BUNDLED}:
         raise UserError(f"environment id '{info.id}' is one of simko's own; take another namespace")
-    gymnasium.registry.pop(info.id, None)  # Gymnasium warns of a replaced id
+    gymnasium.registry.pop(info.id, None)  # Gymnasium warns if an id is replaced
     gymnasium.register(
         info.id,
         entry_point="simko.envs.token_env:make_env",
@@ -260,15 +211,15 @@ def register_all() -> None:
 
 
 def specs() -> list[EnvInfo]:
-    """Every environment registered through simko: the bundled ones, then those of `@simko.envs.task`."""
+    """Every environment that simko registered: the bundled ones first, then those of `@simko.envs.task`."""
     return list(_specs.values())
 
 
 def make(id: str, **settings: Any) -> TokenEnv:
-    """The bare `TokenEnv` of an id, of `"module:id"` (the module registers it), or of `"jsonl:PATH"`.
+    """Make the bare `TokenEnv` of an id, of `"module:id"` (importing the module registers it), or of `"jsonl:PATH"`.
 
-    `settings` are `TokenEnv`'s keywords; None keeps the environment's own. Raises `UserError` for an id that is not
-    registered, a module that does not import, and an environment that is not a `TokenEnv`.
+    `settings` are `TokenEnv`'s keywords; None keeps the environment's own. Raises `UserError` if the id is not
+    registered, if the module cannot be imported, or if the environment is not a `TokenEnv`.
     """
     name, settings = resolve(id, settings)
     env = gymnasium.make(name, disable_env_checker=True, **settings).unwrapped
@@ -278,9 +229,9 @@ def make(id: str, **settings: Any) -> TokenEnv:
 
 
 def resolve(id: str, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The Gymnasium id behind `id`, its module imported, and the settings that go with it.
+    """Import the module of `id`, and return the Gymnasium id and the settings that go with it.
 
-    Raises `UserError` where the module does not import or the id is not registered.
+    Raises `UserError` if the module cannot be imported or the id is not registered.
     """
     if id.startswith("jsonl:"):
         return "simko/JSONL-v0", {**settings, "data": id.removeprefix("jsonl:")}
@@ -291,6 +242,6 @@ def resolve(id: str, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         except ImportError as error:
             raise UserError(f"environment '{id}': {error}; install '{module}' or run where it is found") from error
     if name not in gymnasium.registry:
-        known = nearest(name, gymnasium.registry)
-        raise UserError(f"no environment '{name}'{known} (see `simko env list`; one of a package is 'package:id')")
+        hint = nearest(name, gymnasium.registry)
+        raise UserError(f"no environment '{name}'{hint} (see `simko env list`; one of a package is 'package:id')")
     return name, settings

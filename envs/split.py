@@ -1,4 +1,4 @@
-"""Which problems are held out: decided by the content of a problem, so that no run can train on what it is judged on."""
+"""The split: which problems are held out. Their content decides, so no run can train on its evaluation problems."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ EVAL_ONE_IN = 5
 
 
 def normalise(key: str) -> str:
-    """`key` in Unicode NFKC with every run of white space as one blank: how texts are compared across the splits."""
+    """`key` in Unicode NFKC, each run of white space as one blank. Texts of the two splits are compared in this form."""
     return " ".join(unicodedata.normalize("NFKC", key).split())
 
 
 def is_eval(key: str) -> bool:
-    """Whether the problem with this canonical text or key is for evaluation: one in five is, the rest are for training.
+    """Whether the problem with this canonical text or key is for evaluation. One in five is; the rest are for training.
 
-    A function of the normalised text alone (BLAKE2b, 64 bits): the same in every process, on every machine, for ever.
+    The result depends on the normalised text alone (BLAKE2b, 64 bits), so it is the same on every machine.
     """
     digest = hashlib.blake2b(normalise(key).encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") % EVAL_ONE_IN == 0

@@ -1,6 +1,7 @@
-r"""Prompt templates by name: those that SimKO's released code chooses from (`data.prompt_template_type`), word for word.
+r"""Prompt templates by name, copied word for word from SimKO's released code (`data.prompt_template_type`).
 
-They carry their own instruction, so an environment's is left out with them. Source: github.com/CLR-Lab/SimKO at 306f4ff4e84a.
+Each contains its own instruction, so the environment's instruction is left out. Source: github.com/CLR-Lab/SimKO at
+306f4ff4e84a.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ _SYSTEM = "You are a helpful assistant."
 
 
 class Template(NamedTuple):
-    """What stands before and after the problem, and before and after a later turn of the user (None: no turns)."""
+    """The texts before and after the problem, and before and after a later turn of the user (None: no later turns)."""
 
     before: str
     after: str
@@ -41,4 +42,4 @@ NAMED = {
         _QWEN.before, _QWEN.after + _NO_THINKING, (_QWEN_TURN[0], _QWEN_TURN[1] + _NO_THINKING)
     ),
 }
-"""Name to template. `chat`, `plain` and the user's own text are not here: see `simko.envs.prompts.PromptFormat`."""
+"""Template by name. `simko.envs.prompts.PromptFormat` adds `chat`, `plain` and the user's own text."""

@@ -23,24 +23,29 @@ from simko.errors import UserError, nearest
 from simko.types import Task, TaskSource, Verdict
 
 Observation = dict[str, Any]  # {"tokens": int64 (max_length,), "length": int64}
-SPLITS = ("train", "eval", "all")  # all: where the source has it
+SPLITS = ("train", "eval", "all")  # some sources have no "all"
 
 
 class TokenEnv(gymnasium.Env[Observation, Any]):
-    """One problem an episode; the policy's tokens are the actions, the verifier's verdict the reward.
+    """Each episode is one problem. The policy's tokens are the actions; the verdict on its answer is the reward.
 
-    Observation: `tokens` (max_length,) int64, the prompt and all that followed, padded with 0, and `length`, how many
-    of them count. Reward: 0.0 until the episode ends, then the verdict's. `terminated`: the policy ended its answer (EOS
-    or a stop string). `truncated`: `max_new_tokens` cut it; its text is graded like any other. `info`: `task` (id) and
+    Observation: `tokens` (max_length,) int64, the prompt and everything after it, padded with 0; and `length`, how many
+    tokens count. Reward: 0.0 until the episode ends, then the verdict's. `terminated`: the policy ended its answer (EOS
+    or a stop string). `truncated`: `max_new_tokens` cut it; the text is graded all the same. `info`: `task` (id) and
     `text` (the prompt) after `reset`; `verdict` and `gold` at the end, and not before. `reset(options={"task": id})`
     asks for one task. A step before `reset` or after the end raises `gymnasium.error.ResetNeeded`.
 
-    `source` is a `TaskSource`, or what makes one from `(split, level, data)`: a class, a function, or `"module:name"`
-    of one; `source_options` are further keywords of it, such as `keep_good_rows` of sources that read files.
-    `stop_ids` end a turn beside the tokenizer's EOS (a model may have more).
-    `reply(task, turns)` lets the environment answer back (`simko.envs.turns`). `attempts` above 1 lets the policy
-    try again after a wrong answer: it hears that it was wrong, and the reward is that of its last answer. Everything else
-    may be None for its default. Raises `UserError` for what cannot be built.
+    Args (None means the default; raises `UserError` for values that do not fit):
+        source: a `TaskSource`, or a class or function that makes one from `(split, level, data)`, or its
+            `"module:name"`.
+        verifier: the name of the verifier, `"math"` by default.
+        tokenizer, data, split, level: which tokens, which rows, which part of them, how hard.
+        template, instruction, stop_ids: see `PromptFormat`.
+        max_prompt_tokens: 512 by default. max_new_tokens: of the answer, replies included; 256 by default.
+        stop: strings that end the policy's turn.
+        reply: `reply(task, turns)` lets the environment answer back (`simko.envs.turns`).
+        attempts: above 1, the policy may try again after a wrong answer, and the last answer counts.
+        source_options: more keywords for `source`, such as `keep_good_rows` of sources that read files.
     """
 
     metadata = {"render_modes": ["ansi"], "render_fps": 30}  # noqa: RUF012 - Gymnasium's own annotation
@@ -65,49 +70,28 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         source_options: Mapping[str, Any] | None = None,
         render_mode: str | None = None,
     ) -> None:
-        self.split = split or "train"
-        if self.split not in SPLITS:
-            raise UserError(f"split is '{split}'{nearest(self.split, SPLITS)}; use 'train' or 'eval'")
-        if render_mode not in (None, "ansi"):
-            raise UserError(f"render_mode is '{render_mode}'; use 'ansi' or leave it out")
-        self.render_mode = render_mode
+        self.split = _checked_split(split)
+        self.render_mode = _checked_render_mode(render_mode)
         self.max_prompt_tokens = _positive("max_prompt_tokens", max_prompt_tokens, 512)
         self.max_new_tokens = _positive("max_new_tokens", max_new_tokens, 256)
-        self.stop = (stop,) if isinstance(stop, str) else tuple(stop or ())
-        if not all(isinstance(s, str) and s for s in self.stop):
-            raise UserError(f"stop is {self.stop!r}; give texts of at least one character")
+        self.stop = _checked_stop(stop)
+        self.source: TaskSource = _make_source(source, source_options, split=self.split, level=level, data=data)
 
-        made = load_object(source) if isinstance(source, str) else source
-        if not isinstance(made, TaskSource) or isinstance(made, type):
-            place = str(data) if isinstance(data, Path) else data
-            made = made(split=self.split, level=level, data=place, **_options(made, source_options))
-        elif source_options:
-            raise UserError("source_options is for a source that is made here; give them where yours is made")
-        if not isinstance(made, TaskSource):
-            raise UserError(
-                f"source {source!r} makes a {type(made).__name__}; it must have name, size, draw, get, tasks"
-            )
-        self.source: TaskSource = made
         self.verifier_name = verifier or "math"
-        own_grade = verifiers.get_verifier(
-            self.verifier_name
-        )  # an unknown name is an error now, not at the first grade
+        grade = verifiers.get_verifier(self.verifier_name)  # an unknown name is an error now, not at the first grade
         if check_golds := getattr(self.source, "check_golds", None):
-            check_golds(self.verifier_name, own_grade)
+            check_golds(self.verifier_name, grade)
+
         self.reply: Reply | None = load_object(reply) if isinstance(reply, str) else reply
         self.attempts = _positive("attempts", attempts, 1)
         if self.attempts > 1:
-            if self.reply is not None:
-                raise UserError(
-                    f"attempts is {attempts}, but this environment answers back already; leave attempts out"
-                )
-            self.reply = TryAgain(self.grade, self.attempts)
-        own_stop: tuple[str, ...] = getattr(self.reply, "stop", ())
-        self.stop += tuple(s for s in own_stop if s not in self.stop)
+            self.reply = self._try_again()
+        self.single_turn = self.reply is None
+        self.stop += tuple(s for s in getattr(self.reply, "stop", ()) if s not in self.stop)
         self.last_turn_only = bool(getattr(self.reply, "last_turn_only", False))
+
         self.tokenizer = load_tokenizer(tokenizer)
         self.format = PromptFormat(self.tokenizer, template or "chat", instruction or "", stop_ids or ())
-        self.single_turn = self.reply is None
         self.stop_ids: frozenset[int] = self.format.stop_ids
         if check_prompts := getattr(self.source, "check_prompts", None):
             check_prompts(lambda task: len(self.prompt_ids(task)), self.max_prompt_tokens)
@@ -119,14 +103,14 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         self.observation_space = Dict({"tokens": tokens, "length": Discrete(self.max_length + 1)})
         self.episode: Episode | None = None
 
-    # The fast path: what `reset` and `step` are made of. The trainer calls these.
+    # The fast path. `reset` and `step` are made of these; the trainer calls them directly.
 
     def prompt_ids(self, task: Task) -> list[int]:
         """The prompt of `task` as token ids."""
         return self.format.prompt_ids(task.problem)
 
     def begin(self, task: Task) -> Episode:
-        """A fresh answer to `task`. Raises `UserError` where its prompt is empty or over `max_prompt_tokens`."""
+        """A fresh answer to `task`. Raises `UserError` if the prompt is empty or longer than `max_prompt_tokens`."""
         ids = self.prompt_ids(task)
         if not 0 < len(ids) <= self.max_prompt_tokens:
             raise UserError(
@@ -136,26 +120,26 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         return Episode(task, ids, self.format, self.max_new_tokens, self.stop, self.reply, self.last_turn_only)
 
     def grade(self, text: str, task: Task) -> Verdict:
-        """The verdict on an answer's text (`Episode.text`), cut by the budget or not."""
+        """The verdict on an answer's text (`Episode.text`). A text that the budget cut is graded all the same."""
         return verifiers.get_verifier(self.verifier_name)(text, task.gold)
 
     def conclude(self, episode: Episode) -> tuple[float, dict[str, Any]]:
         """The reward and the final `info` of an episode that is over.
 
-        The verdict's `seconds` stay out: `info` is the same for the same tokens.
+        The verdict's `seconds` are left out, so that the same tokens always give the same `info`.
         """
         verdict = self.grade(episode.text, episode.task)
-        said = {"outcome": verdict.outcome, "reward": float(verdict.reward), "extracted": verdict.extracted}
-        return float(verdict.reward), {"verdict": said, "gold": episode.task.gold}
+        fields = {"outcome": verdict.outcome, "reward": float(verdict.reward), "extracted": verdict.extracted}
+        return float(verdict.reward), {"verdict": fields, "gold": episode.task.gold}
 
     def pick_task(self, rng: np.random.Generator, task_id: str | None = None) -> Task:
-        """The task of that id, or one drawn from `rng`."""
+        """The task with that id, or one drawn from `rng`."""
         return self.source.draw(rng) if task_id is None else self.source.get(task_id)
 
     # Gymnasium
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict]:
-        """Start an episode, with the task of `options["task"]` or one drawn from `self.np_random`."""
+        """Start an episode with the task `options["task"]`, or with one drawn from `self.np_random`."""
         super().reset(seed=seed)
         check_options(options, ("task",))
         task = self.pick_task(self.np_random, (options or {}).get("task"))
@@ -178,12 +162,19 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         return {"task": task.id, "text": self.format.prompt_text(task.problem)}
 
     def render(self) -> str | None:  # type: ignore[override]
-        """With `render_mode="ansi"`: the prompt and the text so far, the environment's replies included."""
+        """With `render_mode="ansi"`, the prompt and the text so far, replies included."""
         if self.render_mode is None:
             return None
         if self.episode is None:
             raise ResetNeeded("call reset() before render()")
         return transcript(self.episode, self.format)
+
+    def _try_again(self) -> TryAgain:
+        if self.reply is not None:
+            raise UserError(
+                f"attempts is {self.attempts}, but this environment answers back already; leave attempts out"
+            )
+        return TryAgain(self.grade, self.attempts)
 
     def _observe(self, episode: Episode) -> Observation:
         tokens = np.zeros(self.max_length, np.int64)
@@ -192,7 +183,7 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
 
 
 def fill(row: NDArray[np.int64], episode: Episode) -> int:
-    """Write the episode's tokens to the start of `row` (max_length,); returns how many."""
+    """Write the episode's tokens to the start of `row` (max_length,), and return how many there are."""
     prompt, end = len(episode.prompt_ids), len(episode.prompt_ids) + len(episode.ids)
     row[:prompt] = episode.prompt_ids
     row[prompt:end] = episode.ids
@@ -200,64 +191,103 @@ def fill(row: NDArray[np.int64], episode: Episode) -> int:
 
 
 def transcript(episode: Episode, format: PromptFormat) -> str:
-    """The prompt and the text so far, to read."""
-    said = format.tokenizer.decode(episode.ids, skip_special_tokens=True)
-    return format.prompt_text(episode.task.problem) + said
+    """The prompt and the text so far, for people to read."""
+    answer = format.tokenizer.decode(episode.ids, skip_special_tokens=True)
+    return format.prompt_text(episode.task.problem) + answer
 
 
-def check_options(options: dict[str, Any] | None, known: tuple[str, ...]) -> None:
-    """Raise `UserError` for a reset option that is not known: a slip would silently draw another task."""
+def check_options(options: dict[str, Any] | None, names: tuple[str, ...]) -> None:
+    """Raise `UserError` for an unknown reset option: a misspelt one would silently draw another task."""
     for key in options or {}:
-        if key not in known:
-            raise UserError(f"reset: no option '{key}'{nearest(key, known)}; known: {', '.join(known)}")
+        if key not in names:
+            raise UserError(f"reset: no option '{key}'{nearest(key, names)}; known: {', '.join(names)}")
 
 
 def load_object(path: str) -> Any:
-    """What `"module:name"` (or `"module:name.attribute"`) names. Raises `UserError` where there is no such thing."""
+    """Import the object named `"module:name"` or `"module:name.attribute"`. Raises `UserError` if it does not exist."""
     module, _, names = path.partition(":")
     try:
-        found = importlib.import_module(module)
+        value = importlib.import_module(module)
         for name in names.split("."):
-            found = getattr(found, name)
+            value = getattr(value, name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(
             f"'{path}' cannot be imported ({error}); give 'module:name' of something at top level"
         ) from error
-    return found
+    return value
 
 
 def make_env(env: Mapping[str, Any], **overrides: Any) -> TokenEnv:
-    """The Gymnasium entry point: `env` holds the registered environment's own settings, a None override keeps them.
+    """The entry point of `gymnasium.make`.
 
-    `attempts` without a `max_new_tokens` beside it raises the environment's own budget with it. Raises `UserError` for an
-    unknown keyword.
+    `env` holds the registered environment's own settings; an override that is None keeps them. If `attempts` is set and
+    `max_new_tokens` is not, the environment's token budget grows with the attempts. Raises `UserError` for an unknown
+    keyword.
     """
-    known = list(inspect.signature(TokenEnv).parameters)
+    names = list(inspect.signature(TokenEnv).parameters)
     for key in overrides:
-        if key not in known:
-            raise UserError(f"environments take no '{key}'{nearest(key, known)}; known: {', '.join(known)}")
-    given = {key: value for key, value in overrides.items() if value is not None}
-    settings = {**env, **given}
-    if "max_new_tokens" in env and "max_new_tokens" not in given:
+        if key not in names:
+            raise UserError(f"environments take no '{key}'{nearest(key, names)}; known: {', '.join(names)}")
+    changes = {key: value for key, value in overrides.items() if value is not None}
+    settings = {**env, **changes}
+    if "max_new_tokens" in env and "max_new_tokens" not in changes:
         settings["max_new_tokens"] = with_attempts(
-            env["max_new_tokens"], _positive("attempts", given.get("attempts"), 1)
+            env["max_new_tokens"], _positive("attempts", changes.get("attempts"), 1)
         )
     return TokenEnv(**settings)
 
 
+def _checked_split(split: str | None) -> str:
+    split = split or "train"
+    if split not in SPLITS:
+        raise UserError(f"split is '{split}'{nearest(split, SPLITS)}; use 'train' or 'eval'")
+    return split
+
+
+def _checked_render_mode(render_mode: str | None) -> str | None:
+    if render_mode not in (None, "ansi"):
+        raise UserError(f"render_mode is '{render_mode}'; use 'ansi' or leave it out")
+    return render_mode
+
+
+def _checked_stop(stop: tuple[str, ...] | list[str] | None) -> tuple[str, ...]:
+    strings = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    if not all(isinstance(s, str) and s for s in strings):
+        raise UserError(f"stop is {strings!r}; give texts of at least one character")
+    return strings
+
+
+def _make_source(
+    source: str | TaskSource | Callable[..., TaskSource],
+    options: Mapping[str, Any] | None,
+    *,
+    split: str,
+    level: Any,
+    data: str | Path | None,
+) -> TaskSource:
+    """The task source itself, or what the class, function or entry point `source` makes."""
+    made = load_object(source) if isinstance(source, str) else source
+    if not isinstance(made, TaskSource) or isinstance(made, type):
+        place = str(data) if isinstance(data, Path) else data
+        made = made(split=split, level=level, data=place, **_options(made, options))
+    elif options:
+        raise UserError("source_options needs a class or function as source; give them where you make your source")
+    if not isinstance(made, TaskSource):
+        raise UserError(f"source {source!r} makes a {type(made).__name__}; it must have name, size, draw, get, tasks")
+    return made
+
+
 def _options(source: Callable[..., TaskSource], options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The options, each a keyword that `source` takes; raises `UserError` for another."""
+    """The options as keywords of `source`. Raises `UserError` for one that it does not take."""
     if not options:
         return {}
     if not isinstance(options, Mapping):
         raise UserError(f"source_options is {options!r}; give a mapping, as in {{'keep_good_rows': True}}")
-    taken = [name for name in inspect.signature(source).parameters if name not in ("split", "level", "data")]
+    names = [name for name in inspect.signature(source).parameters if name not in ("split", "level", "data")]
     for key in options:
-        if key not in taken:
-            known = f"known: {', '.join(taken)}" if taken else "it has none"
-            raise UserError(
-                f"the source of this environment takes no option '{key}'{nearest(str(key), taken)}; {known}"
-            )
+        if key not in names:
+            mend = f"known: {', '.join(names)}" if names else "it has none"
+            raise UserError(f"the source of this environment takes no option '{key}'{nearest(str(key), names)}; {mend}")
     return dict(options)
 
 

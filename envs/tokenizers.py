@@ -1,4 +1,4 @@
-"""Tokenizers for environments: a byte-level one of ours, and the way to any other."""
+"""Tokenizers for environments: our byte-level one, and a loader for any other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simko.errors import UserError
 
 @runtime_checkable
 class TokenizerLike(Protocol):
-    """What an environment needs of a tokenizer. Those of transformers fit; so does `simko.envs.ByteTokenizer`."""
+    """What an environment needs of a tokenizer. Those of transformers fit, and so does `simko.envs.ByteTokenizer`."""
 
     eos_token_id: int | None
 
@@ -25,7 +25,7 @@ class TokenizerLike(Protocol):
 
 
 class ByteTokenizer:
-    """One token a UTF-8 byte (ids 0-255), then `<eos>` (256) and `<pad>` (257).
+    """One token for each UTF-8 byte (ids 0-255), then `<eos>` (256) and `<pad>` (257).
 
     No text encodes to a special token: `"<eos>"` is five bytes. Bytes that are not UTF-8 decode to U+FFFD.
     """
@@ -36,7 +36,7 @@ class ByteTokenizer:
     chat_template: str | None = None
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
-        """The bytes of `text`. There is no token to add, whatever `add_special_tokens` says."""
+        """The bytes of `text`. `add_special_tokens` has no effect: there is nothing to add."""
         return list(text.encode("utf-8", errors="replace"))
 
     def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = False) -> str:
@@ -56,14 +56,15 @@ class ByteTokenizer:
 
 
 def load_tokenizer(tokenizer: str | Path | TokenizerLike | None) -> TokenizerLike:
-    """`None` is a `ByteTokenizer`, a folder or Hub name is loaded with transformers, an object is taken as it is.
+    """The tokenizer of an environment.
 
-    Raises `UserError` where the name cannot be loaded or the object cannot encode and decode.
+    None gives a `ByteTokenizer`; a folder or a Hub name is loaded with transformers; an object is taken as it is.
+    Raises `UserError` if the name cannot be loaded, or if the object cannot encode and decode.
     """
     if tokenizer is None:
         return ByteTokenizer()
     if isinstance(tokenizer, str | Path):
-        from transformers import AutoTokenizer  # imports torch: only where a name is given
+        from transformers import AutoTokenizer  # imports torch, so only when a name is given
 
         try:
             return cast(TokenizerLike, AutoTokenizer.from_pretrained(str(tokenizer)))

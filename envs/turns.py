@@ -1,9 +1,11 @@
-"""Environments that answer back: tools that the policy may call, and another try after a wrong answer.
+"""Replies of environments: tools that the policy may call, and another try after a wrong answer.
 
-A reply is any `reply(task, turns) -> str | None` (`simko.envs.episode.Reply`). Those made here also say, as attributes,
-what goes with them: `stop`, strings that end the policy's turn; `turns`, how many turns there may be at most; and
-`last_turn_only`, that the verifier sees the policy's last turn and not all of them. An author's own reply may have them,
-too. What the environment says carries no loss.
+A reply is any `reply(task, turns) -> str | None` (`simko.envs.episode.Reply`). The replies made here also have
+attributes, and an author's own reply may have them too:
+  - `stop`: strings that end the policy's turn;
+  - `turns`: how many turns there may be at most;
+  - `last_turn_only`: the verifier sees the policy's last turn, not all of them.
+The environment's own text carries no loss.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ from simko.errors import UserError
 from simko.types import Task, Verdict
 
 Tool = Callable[[str], str]
-"""What stands between the tags -> what the policy is told. `ValueError("why")` becomes the reply "Error: why"."""
+"""`(the text between the tags) -> the text that the policy is told`. `ValueError("why")` becomes the reply "Error: why"."""
 
-MAX_SAID = 400  # characters of a tool's result that are passed on
+MAX_RESULT = 400  # characters of a tool's result that are passed on
 NO_CALLS_LEFT = "Error: no calls are left. Give the final answer."
 AGAIN = "Incorrect. Try again."
 AGAIN_TOKENS = 32  # room for that feedback, with what a chat template puts around it
@@ -27,12 +29,12 @@ AGAIN_TOKENS = 32  # room for that feedback, with what a chat template puts arou
 def tool_reply(tools: Mapping[str, Tool], max_calls: int = 3) -> ToolReply:
     """The reply of an environment with tools: the policy writes `<name>input</name>` and is told `tools[name](input)`.
 
-    The closing tag ends the policy's turn, so one turn holds one call, and everything before it is the policy's own
-    reasoning. A call left open at the end of a turn counts as one. After `max_calls` calls, failed ones included, the
-    policy is told once that none are left; a turn without a call is the final answer, and the verifier sees it alone.
-    To be picklable the tools must stand at the top level of a module.
+    The closing tag ends the policy's turn, so one turn holds one call; the text before it is the policy's own reasoning.
+    A call left open at the end of a turn counts as a call. After `max_calls` calls, failed ones included, the policy is
+    told once that none are left. A turn without a call is the final answer, and the verifier sees that turn alone.
 
-    Raises `UserError` for no tools, a name that is no word, and `max_calls` below 1.
+    The tools must be defined at the top level of a module, so that they can be pickled. Raises `UserError` if there
+    are no tools, if a name is not a word, or if `max_calls` is below 1.
     """
     for name in tools:
         if not re.fullmatch(r"\w+", name):
@@ -44,7 +46,7 @@ def tool_reply(tools: Mapping[str, Tool], max_calls: int = 3) -> ToolReply:
 
 @dataclass(frozen=True)
 class ToolReply:
-    """See `tool_reply`."""
+    """A reply that runs the tools that the policy calls: see `tool_reply`."""
 
     tools: dict[str, Tool]
     max_calls: int
@@ -57,27 +59,27 @@ class ToolReply:
 
     @property
     def turns(self) -> int:
-        """Each call, one call too many, and the answer."""
+        """At most: each call, one call too many, and the answer."""
         return self.max_calls + 2
 
     def __call__(self, task: Task, turns: Sequence[str]) -> str | None:
-        """The result of the call that the last turn ends with; None where it is the final answer."""
+        """The result of the call at the end of the last turn, or None if that turn is the final answer."""
         calls = [self._call(turn) for turn in turns]
         if calls[-1] is None:
             return None
         number = sum(call is not None for call in calls)
         if number > self.max_calls:
             return NO_CALLS_LEFT if number == self.max_calls + 1 else None
-        name, given = calls[-1]
+        name, text = calls[-1]
         try:
-            return str(self.tools[name](given))[:MAX_SAID]
+            return str(self.tools[name](text))[:MAX_RESULT]
         except ValueError as error:
-            return f"Error: {error}"[:MAX_SAID]
+            return f"Error: {error}"[:MAX_RESULT]
         except Exception as error:  # an author's tool raises whatever it likes
             return f"Error: {name} failed ({type(error).__name__})"
 
     def _call(self, turn: str) -> tuple[str, str] | None:
-        """The tool and its input, from the last opening tag to the end of the turn (its closing tag is cut)."""
+        """The tool and its input: the text from the last opening tag to the end of the turn (the closing tag is cut)."""
         places = [(turn.rfind(f"<{name}>"), name) for name in self.tools]
         at, name = max(places)
         return (name, turn[at + len(name) + 2 :].strip()) if at >= 0 else None
@@ -85,10 +87,10 @@ class ToolReply:
 
 @dataclass(frozen=True)
 class TryAgain:
-    """Another try after a wrong answer, `attempts` in all; the last answer is the one that counts.
+    """A reply that gives another try after a wrong answer, `attempts` in all. The last answer counts.
 
-    The policy hears that it was wrong and nothing else: the gold answer is in no feedback. A right answer ends it, and
-    so does a verifier that fails, since there is nothing to tell then.
+    The policy is told only that it was wrong: the feedback never holds the gold answer. A right answer ends the
+    episode. So does a verifier that fails, because then there is nothing to tell.
     """
 
     grade: Callable[[str, Task], Verdict]
@@ -97,11 +99,11 @@ class TryAgain:
 
     @property
     def turns(self) -> int:
-        """One an attempt."""
+        """At most: one for each attempt."""
         return self.attempts
 
     def __call__(self, task: Task, turns: Sequence[str]) -> str | None:
-        """The feedback on the last turn; None where it ends the answer."""
+        """The feedback on the last turn, or None if that turn ends the answer."""
         if len(turns) >= self.attempts:
             return None
         verdict = self.grade(turns[-1], task)
@@ -109,5 +111,5 @@ class TryAgain:
 
 
 def with_attempts(max_new_tokens: int, attempts: int) -> int:
-    """The token budget of `attempts` answers where one has `max_new_tokens`, feedback included."""
+    """The token budget of `attempts` answers of `max_new_tokens` each, feedback included."""
     return max_new_tokens * attempts + AGAIN_TOKENS * (attempts - 1)

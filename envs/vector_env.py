@@ -1,6 +1,6 @@
 """`TokenVectorEnv`: many answers side by side, batched in numpy.
 
-For fidelity to Gymnasium's API; training decodes through an engine and `TokenEnv.begin` instead, with the same result.
+It exists for Gymnasium's API. Training decodes through an engine and `TokenEnv.begin` instead, with the same result.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ Flags = NDArray[np.bool_]
 
 
 class TokenVectorEnv(VectorEnv[Observation, Any, Any]):
-    """N slots of one `TokenEnv`, never reset on their own (`AutoresetMode.DISABLED`).
+    """N slots of one `TokenEnv`. A slot never resets itself (`AutoresetMode.DISABLED`).
 
-    `reset(seed=...)`: an integer `s` seeds slot i with `s + i`, as in Gymnasium; a list seeds each slot, and **equal
-    seeds make a GRPO group**: `seed=[s] * G` is one task G times. None keeps the slots' generators. Options: `task`, one
-    task id for all slots or a list of one (or None) a slot; `reset_mask` (N,) bool, which slots begin anew.
+    `reset(seed=...)` takes an integer, a list or None. An integer `s` seeds slot i with `s + i`, as in Gymnasium. A list
+    seeds each slot, and **equal seeds make a GRPO group**: `seed=[s] * G` is one task G times. None keeps the slots'
+    generators. `reset(options=...)` takes `task`, one task id for all slots or a list with one id (or None) for each
+    slot, and `reset_mask` (N,) bool, the slots to reset.
 
     A finished slot ignores its action, gives reward 0.0 and keeps its observation and flags until a masked reset.
-    A step before the first reset raises `ResetNeeded`, an id outside the vocabulary in a live slot `InvalidAction`.
+    A step before the first reset raises `ResetNeeded`. An id outside the vocabulary in a live slot raises
+    `InvalidAction`.
     """
 
     def __init__(self, env: TokenEnv, num_envs: int = 1) -> None:
@@ -62,8 +64,8 @@ class TokenVectorEnv(VectorEnv[Observation, Any, Any]):
         if isinstance(seed, int | np.integer):
             seed = [int(seed) + i for i in range(self.num_envs)]
         seeds = self._per_slot("seed", seed)
-        wanted = (options or {}).get("task")
-        ids = self._per_slot("task", [wanted] * self.num_envs if isinstance(wanted, str) else wanted)
+        task = (options or {}).get("task")
+        ids = self._per_slot("task", [task] * self.num_envs if isinstance(task, str) else task)
         infos: dict[str, Any] = {}
         for i in np.flatnonzero(mask).tolist():
             rng = self._rngs[i]
@@ -97,9 +99,9 @@ class TokenVectorEnv(VectorEnv[Observation, Any, Any]):
         for i in np.flatnonzero(live).tolist():
             episode = episodes[i]
             episode.push(taken[i])
-            known, prompt = lengths[i], len(episode.prompt_ids)  # what the row holds already
+            start, prompt = lengths[i], len(episode.prompt_ids)  # the row holds the tokens before `start` already
             self._length[i] = end = prompt + len(episode.ids)
-            self._tokens[i, known:end] = episode.ids[known - prompt :]
+            self._tokens[i, start:end] = episode.ids[start - prompt :]
             if episode.terminated or episode.truncated:
                 self._terminated[i], self._truncated[i] = episode.terminated, episode.truncated
                 rewards[i], info = self.env.conclude(episode)
@@ -107,7 +109,7 @@ class TokenVectorEnv(VectorEnv[Observation, Any, Any]):
         return self._observe(), rewards, self._terminated.copy(), self._truncated.copy(), infos
 
     def render(self) -> tuple[Any, ...] | None:
-        """With `render_mode="ansi"`: each slot's prompt and text so far."""
+        """With `render_mode="ansi"`, the prompt and the text so far of each slot."""
         if self.render_mode is None:
             return None
         return tuple(transcript(e, self.env.format) if e is not None else "" for e in self.episodes)
@@ -136,5 +138,5 @@ class TokenVectorEnv(VectorEnv[Observation, Any, Any]):
 
 
 def make_vector_env(num_envs: int, env: Mapping[str, Any], **overrides: Any) -> TokenVectorEnv:
-    """The Gymnasium entry point of `make_vec`: see `make_env`."""
+    """The entry point of `gymnasium.make_vec`: see `make_env`."""
     return TokenVectorEnv(make_env(env, **overrides), num_envs)

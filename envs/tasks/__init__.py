@@ -1,4 +1,4 @@
-"""The old name of `simko.envs.puzzles` and `simko.envs.data`: Gymnasium specs saved before 0.2 still say it."""
+"""The old name of `simko.envs.puzzles` and `simko.envs.data`. Gymnasium specs saved before 0.2 still use it."""
 
 from simko.envs import data, puzzles
 
