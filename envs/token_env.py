@@ -41,7 +41,8 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         verifier: the name of the verifier, `"math"` by default.
         tokenizer, data, split, level: which tokens, which rows, which part of them, how hard.
         template, instruction, stop_ids: see `PromptFormat`.
-        max_prompt_tokens: 512 by default. max_new_tokens: of the answer, replies included; 256 by default.
+        max_prompt_tokens: 512 by default.
+        max_new_tokens: tokens of the answer, replies included; 256 by default.
         stop: strings that end the policy's turn.
         reply: `reply(task, turns)` lets the environment answer back (`simko.envs.turns`).
         attempts: above 1, the policy may try again after a wrong answer, and the last answer counts.

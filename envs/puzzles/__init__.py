@@ -1,1 +1,1 @@
-"""Generated tasks, each beside its checker."""
+"""Generated tasks. A task that needs a checker of its own has it in the same file."""

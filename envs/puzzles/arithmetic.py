@@ -1,7 +1,7 @@
-"""Arithmetic chains: "What is 23 + 48 - 7?". The gold answer is an integer, the verifier `numeric`.
+"""Arithmetic chains: "What is 23 + 48 - 7?". The gold answer is an integer; the verifier is `numeric`.
 
-Results are integers and never negative; multiplication and parentheses come late. Sums that differ only in the order of
-their terms are one problem to the split.
+Results are integers and never negative. Multiplication and parentheses come at the higher levels. Sums that differ only
+in the order of their terms count as one problem for the split.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Arithmetic(ProceduralSource):
     }
 
     def generate(self, rng: np.random.Generator, level: int) -> Draft:
-        """One problem: terms with their signs, drawn again until the result is not negative."""
+        """One problem: terms with signs, drawn again until the result is not negative."""
         while True:
             terms = self._terms(rng, level)
             value = sum(sign * worth for sign, _, worth in terms)
@@ -45,7 +45,7 @@ class Arithmetic(ProceduralSource):
         return task.gold
 
     def _terms(self, rng: np.random.Generator, level: int) -> list[tuple[int, str, int]]:
-        """Terms as (sign, text, value); the first one's sign is +."""
+        """The terms as (sign, text, value). The sign of the first term is +."""
 
         def draw(low: int, high: int) -> int:
             return int(rng.integers(low, high + 1))

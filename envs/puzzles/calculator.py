@@ -1,7 +1,7 @@
-"""Arithmetic too long for the head, with a calculator at hand: `<calc>347*829</calc>` is answered with the result.
+"""Long arithmetic with a calculator: the environment answers `<calc>347*829</calc>` with the result.
 
-The tool never evaluates Python: the text is cut to an allow-list of characters and a short length, parsed to a syntax tree,
-and walked in exact rational arithmetic (`simko.envs.verifiers.expression.evaluate`). The verifier is `numeric`, on the
+The tool never evaluates Python. It takes a short text of allowed characters, parses it to a syntax tree and walks the
+tree in exact rational arithmetic (`simko.envs.verifiers.expression.evaluate`). The verifier is `numeric`, on the
 policy's last turn.
 """
 
@@ -35,7 +35,7 @@ class Calculator(ProceduralSource):
     }
 
     def generate(self, rng: np.random.Generator, level: int) -> Draft:
-        """One problem; the key that decides the split sorts the terms, and the factors of each."""
+        """One problem. The key that decides the split has the terms, and the factors of each, in sorted order."""
 
         def draw(digits: int) -> int:
             return int(rng.integers(10 ** (digits - 1) + 1, 10**digits))
@@ -73,23 +73,23 @@ class Calculator(ProceduralSource):
 def calculate(text: str) -> str:
     """The exact value of an arithmetic expression, as an integer or a reduced fraction.
 
-    Numbers (decimals, too), + - * / and parentheses; LaTeX and Unicode operators are read. Raises `ValueError` with a
-    short reason for anything else.
+    The expression has numbers (also decimals), + - * / and parentheses. LaTeX and Unicode operators are read too. Raises
+    `ValueError` with a short reason for anything else.
     """
     if len(text) > MAX_EXPRESSION:
         raise ValueError(f"at most {MAX_EXPRESSION} characters")
-    plain = _DECIMAL.sub(lambda found: f"({int(found[1] + found[2])}/1{'0' * len(found[2])})", _THOUSANDS.sub("", text))
+    plain = _DECIMAL.sub(lambda m: f"({int(m[1] + m[2])}/1{'0' * len(m[2])})", _THOUSANDS.sub("", text))
     try:
         value, _ = evaluate(to_ascii(plain))
     except ZeroDivisionError:
         raise ValueError("division by zero") from None
     except ValueError:
         raise ValueError("write numbers, + - * / and parentheses") from None
-    said = str(value)
-    if len(said) > MAX_RESULT:
+    result = str(value)
+    if len(result) > MAX_RESULT:
         raise ValueError("the result is too long")
-    return said
+    return result
 
 
 reply = tool_reply({"calc": calculate}, max_calls=MAX_CALLS)
-"""What the environment says after each of the policy's turns."""
+"""The environment's reply to each of the policy's turns."""

@@ -1,7 +1,7 @@
-"""Countdown: combine every given number exactly once with + - * / and parentheses to reach the target.
+"""Countdown: use every number exactly once with + - * / and parentheses to reach the target.
 
-A problem is made from a random expression, so it always has a solution. Arithmetic is exact (rational). The key that
-decides the split is the sorted numbers with the target: the order in which the numbers are shown does not matter.
+A problem is made from a random expression, so it always has a solution. Arithmetic is exact (rational). The sorted
+numbers and the target decide the split; the order in which the numbers are shown does not matter.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SMALL = tuple(range(1, 11)) * 2
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a level allows: how many numbers, each in 1..`highest` (0: the tiles of the classic game), and targets."""
+    """The rules of a level: `count` numbers, each in 1..`highest` (0: the tiles of the classic game), and the targets."""
 
     count: int
     highest: int
@@ -44,8 +44,8 @@ RULES = {
 def random_expression(numbers: Sequence[int], below: Callable[[int], int]) -> tuple[str, int, int] | None:
     """A random expression that uses every number once, and its value as numerator and denominator (not reduced).
 
-    Two random parts are joined by a random operator until one is left; redundant parentheses are left out. `below(n)`
-    draws an integer of 0..n-1. None where a division by zero came up.
+    Two random parts are joined by a random operator until one part is left. Parentheses are written only where they are
+    needed. `below(n)` draws an integer of 0..n-1. Returns None if a division by zero came up.
     """
     parts = [(str(n), n, 1, 3) for n in numbers]  # text, numerator, denominator, binding strength
     while len(parts) > 1:
@@ -80,19 +80,19 @@ def draw_numbers(level: int, below: Callable[[int], int]) -> list[int]:
 
 
 def draw_problem(level: int, below: Callable[[int], int]) -> tuple[list[int], int, str]:
-    """The numbers in the order shown, the target and an expression that reaches it. `below(n)`: an integer of 0..n-1."""
+    """The numbers in the order shown, the target, and an expression that reaches it. `below(n)` draws from 0..n-1."""
     low, high = RULES[level].targets
     while True:
         numbers = draw_numbers(level, below)
-        made = random_expression(numbers, below)
-        if made is not None:
-            text, numerator, denominator = made
+        expression = random_expression(numbers, below)
+        if expression is not None:
+            text, numerator, denominator = expression
             if numerator % denominator == 0 and low <= numerator // denominator <= high:
                 return numbers, numerator // denominator, text
 
 
 def problem_text(numbers: Sequence[int], target: int) -> str:
-    """The sentence put to the policy."""
+    """The problem as the policy sees it."""
     shown = ", ".join(map(str, numbers))
     return (
         f"Using each of the numbers {shown} exactly once with + - * / and parentheses, "
@@ -101,7 +101,7 @@ def problem_text(numbers: Sequence[int], target: int) -> str:
 
 
 def gold_text(numbers: Sequence[int], target: int) -> str:
-    """The gold answer: JSON text with the sorted numbers and the target. Also the key that decides the split."""
+    """The gold answer: JSON text with the sorted numbers and the target. It is also the key that decides the split."""
     return json.dumps({"numbers": sorted(numbers), "target": target})
 
 
@@ -130,7 +130,7 @@ class Countdown(ProceduralSource):
         return Draft(problem_text(numbers, target), gold, key=gold)
 
     def answer(self, task: Task) -> str:
-        """The expression that `task` was made from, found by making it again from its id."""
+        """The expression that `task` was made from. The task is made again from its id to get it."""
         level, seed = map(int, self.get(task.id).id.split("/")[2:])
         rng = np.random.default_rng([seed, level])
         for _ in range(MAX_REJECTIONS):

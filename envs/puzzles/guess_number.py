@@ -1,8 +1,8 @@
-"""Guess the number, in two turns: the policy guesses, hears "higher" or "lower", and guesses once more.
+"""Guess the number, in two turns: the policy guesses, is told "higher" or "lower", and guesses once more.
 
-At levels 1 and 2 the range holds three numbers, so a first guess in the middle and the hint settle it; at levels 3 and 4
-it holds more, and the best player wins 3 times in 5 and 3 times in 7. Only the range is in the problem: the split is by
-range, the hidden number is drawn for each task.
+At levels 1 and 2 the range holds three numbers: guess the middle, and the hint leaves one number. At level 3 the best
+player wins 3 times in 5, and at level 4 3 times in 7. The problem text gives only the range, so the range decides the
+split; the hidden number is drawn for each task. The task comes first in this file, then its checker.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from simko.envs.puzzles.procedural import Draft, ProceduralSource
 from simko.types import Task, Verdict
 
-SIZES = {1: (3, 99), 2: (3, 999), 3: (5, 999), 4: (7, 999)}  # level: numbers in the range, largest number
+SIZES = {1: (3, 99), 2: (3, 999), 3: (5, 999), 4: (7, 999)}  # level: (numbers in the range, largest number)
 
 
 class GuessNumber(ProceduralSource):
@@ -48,12 +48,12 @@ class GuessNumber(ProceduralSource):
         return task.gold
 
     def reply(self, task: Task, turns: Sequence[str]) -> str | None:
-        """The environment's answer to the policy's turns so far; see the function `reply`."""
+        """The environment's reply to the policy's turns so far: see the function `reply`."""
         return reply(task, turns)
 
 
 def reply(task: Task, turns: Sequence[str]) -> str | None:
-    """The hint after the first guess; None where that guess is right or a second one was made."""
+    """The hint after the first guess. None ends the game: that guess was right, or a second one was made."""
     if len(turns) != 1:
         return None
     guess = read_guess(turns[0])
@@ -70,20 +70,20 @@ _INTEGER = re.compile(r"(?<![\d.,])\d{1,9}(?![\d]|[.,]\d)")
 
 
 def read_guess(text: str) -> int | None:
-    """The whole number in the last line that is not blank; None where that line has no number or more than one.
+    """The whole number in the last line that is not blank, or None if that line does not have exactly one number.
 
-    The environment reads the first turn with this, too, so a list of guesses is worth no more than its last line.
+    The environment also reads the first turn with this. So of a list of guesses only the last line counts.
     """
     lines = [line for line in text[-MAX_TURN:].splitlines() if line.strip()]
     if not lines:
         return None
-    found = _INTEGER.findall(lines[-1])
+    numbers = _INTEGER.findall(lines[-1])
     digits = re.sub(r"\D", "", lines[-1])
-    return int(found[0]) if len(found) == 1 and digits == found[0] and "-" not in lines[-1] else None
+    return int(numbers[0]) if len(numbers) == 1 and digits == numbers[0] and "-" not in lines[-1] else None
 
 
 def guess_number(response: str, gold: str) -> Verdict:
-    """`response` is the policy's turns joined by line breaks, so its last line is its last guess; `gold` the number."""
+    """Grade the last guess. `response` is the policy's turns joined by line breaks; `gold` is the hidden number."""
     guess = read_guess(response)
     if guess is None:
         return Verdict("no_answer", 0.0)

@@ -1,7 +1,8 @@
-"""Knights and knaves: who tells the truth? Knights always do, knaves never; each person makes one statement.
+"""Knights and knaves: who tells the truth? Knights always do, knaves never, and each person makes one statement.
 
-Every puzzle has exactly one solution (all 2^n assignments are tried). The level is the number of people. The key that
-decides the split is the puzzle's structure without its names, so a puzzle does not come back under other names.
+Every puzzle has exactly one solution (all 2^n assignments are tried). The level is the number of people. The puzzle's
+structure without its names decides the split, so a puzzle cannot return under other names. The task comes first in this
+file, then its checker.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ NAMES = (
 KNIGHT, KNAVE = "knight", "knave"
 ROLES = (KNAVE, KNIGHT)  # by truthfulness: False, True
 
-# A statement is (kind, people it is about); the speaker is person 0 of "same" and "different".
+# (kind, the people it is about). "same" and "different" compare the speaker with that person; "knaves" holds a count.
 Statement = tuple[str, tuple[int, ...]]
 
 
 def holds(statement: Statement, speaker: int, honest: tuple[bool, ...]) -> bool:
-    """Whether the statement is true where `honest[i]` says that person i is a knight."""
+    """Whether the statement is true if `honest[i]` says that person i is a knight."""
     kind, people = statement
     if kind == "is_knight":
         return honest[people[0]]
@@ -49,7 +50,7 @@ def holds(statement: Statement, speaker: int, honest: tuple[bool, ...]) -> bool:
 
 
 def solutions(statements: list[Statement]) -> list[tuple[bool, ...]]:
-    """Every assignment in which exactly the knights' statements hold."""
+    """Every assignment in which exactly the statements of the knights are true."""
     return [
         honest
         for honest in itertools.product((False, True), repeat=len(statements))
@@ -60,7 +61,6 @@ def solutions(statements: list[Statement]) -> list[tuple[bool, ...]]:
 def say(statement: Statement, speaker: int, names: list[str]) -> str:
     """The statement in the speaker's words."""
     kind, people = statement
-
     if kind == "is_knight":
         return f"{names[people[0]]} is a knight."
     if kind == "is_knave":
@@ -80,7 +80,7 @@ def say(statement: Statement, speaker: int, names: list[str]) -> str:
 
 
 class KnightsKnaves(ProceduralSource):
-    """Endless knights-and-knaves puzzles. The gold answer is a JSON object, name to role; the verifier is `knights`."""
+    """Endless knights-and-knaves puzzles. The gold answer is a JSON object from name to role; the verifier is `knights`."""
 
     name = "knights"
     levels: ClassVar = {n: f"{n} people" for n in (2, 3, 4, 5)}
@@ -89,18 +89,18 @@ class KnightsKnaves(ProceduralSource):
         """One puzzle with a unique solution."""
         while True:
             statements = [self._statement(rng, speaker, level) for speaker in range(level)]
-            found = solutions(statements)
-            if len(found) == 1:
+            assignments = solutions(statements)
+            if len(assignments) == 1:
                 break
         names = [NAMES[int(i)] for i in rng.permutation(len(NAMES))[:level]]
-        said = " ".join(f'{names[i]} says: "{say(s, i, names)}"' for i, s in enumerate(statements))
+        quotes = " ".join(f'{names[i]} says: "{say(s, i, names)}"' for i, s in enumerate(statements))
         example = ", ".join(f"{name} is a {ROLES[i % 2]}" for i, name in enumerate(names))
         problem = (
             "On an island everyone is either a knight, who always tells the truth, or a knave, who always lies. "
-            f"You meet {', '.join(names[:-1])} and {names[-1]}. {said} Who is what? "
+            f"You meet {', '.join(names[:-1])} and {names[-1]}. {quotes} Who is what? "
             f"End with one line of this form (the roles here are only an example): Answer: {example}"
         )
-        roles = {name: ROLES[honest] for name, honest in zip(names, found[0], strict=True)}
+        roles = {name: ROLES[honest] for name, honest in zip(names, assignments[0], strict=True)}
         return Draft(problem, json.dumps(roles), key=f"knights {json.dumps(statements)}")
 
     def answer(self, task: Task) -> str:
@@ -127,7 +127,7 @@ _ROLE = re.compile(r"[\s*_-]*([A-Za-z]{1,20})\s?(?::|=|is(?:\s(?:a|the))?)\s?(kn
 
 
 def read_roles(text: str) -> dict[str, str] | None:
-    """Name to role, lower-case; None where any part of `text` says something else, or a person is named twice."""
+    """Name to role, in lower case. None if any part of `text` says something else, or if a person is named twice."""
     if len(text) > MAX_CHARS:
         return None
     roles: dict[str, str] = {}
@@ -142,14 +142,14 @@ def read_roles(text: str) -> dict[str, str] | None:
 
 
 def knights(response: str, gold: str) -> Verdict:
-    """`gold` is a JSON object, name to `knight` or `knave`. The order of the people does not matter."""
-    wanted = {name.lower(): role for name, role in json.loads(gold).items()}
+    """Grade everybody's role. `gold` is a JSON object from name to `knight` or `knave`; the order does not matter."""
+    roles = {name.lower(): role for name, role in json.loads(gold).items()}
 
     def same(a: str, b: str) -> bool:
         return read_roles(a) == read_roles(b)
 
-    found = final_answer(response, same=same, whole=lambda text: read_roles(text) is not None)
-    if found.text is None:
-        return Verdict("incorrect" if found.conflict else "no_answer", 0.0, found.shown)
-    correct = read_roles(found.text) == wanted
-    return Verdict("correct" if correct else "incorrect", float(correct), found.shown)
+    answer = final_answer(response, same=same, whole=lambda text: read_roles(text) is not None)
+    if answer.text is None:
+        return Verdict("incorrect" if answer.conflict else "no_answer", 0.0, answer.shown)
+    correct = read_roles(answer.text) == roles
+    return Verdict("correct" if correct else "incorrect", float(correct), answer.shown)

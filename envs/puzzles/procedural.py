@@ -1,8 +1,8 @@
-"""The base of task sources that generate their problems.
+"""The base class of task sources that generate their problems.
 
-A problem is a function of (level, seed), and its id `name/split/level/seed` says both, so `get` makes it again in any
-process. Problems of the two splits are disjoint **by content**: a problem whose key falls in the other split
-(`simko.envs.split.is_eval`) is thrown away and the next one drawn from the same seed.
+A problem is a function of (level, seed). Its id `name/split/level/seed` holds both, so `get` can make it again in any
+process. The two splits share no **content**: if a problem's key falls in the other split (`simko.envs.split.is_eval`),
+the problem is thrown away and the next one is drawn from the same seed.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ MAX_REJECTIONS = 10_000
 class Draft:
     """A generated problem before it is admitted to a split.
 
-    `key` is the canonical content that decides the split (the problem text where empty): two drafts that are the same
-    problem in other words must have the same key.
+    `key` is the canonical content that decides the split; if it is empty, the problem text decides. Two drafts that are
+    the same problem in other words must have the same key.
     """
 
     problem: str
@@ -40,16 +40,16 @@ class Draft:
 class ProceduralSource(ABC):
     """An endless source of generated tasks. Subclasses set `name` and `levels` and write `generate` and `answer`.
 
-    `level=None` draws the level of each task uniformly from `levels`. `data` is not used by such sources and must be
-    None. Raises `UserError` for an unknown split or level.
+    With `level=None` each task draws its level uniformly from `levels`. `data` must be None: these problems are made,
+    not read. Raises `UserError` for an unknown split or level.
     """
 
     name: str = ""
     size: int | None = None
     levels: ClassVar[Mapping[int, str]] = {}
-    """Level to what it means, easiest first."""
+    """What each level means, the easiest first."""
     single: ClassVar[frozenset[int]] = frozenset()
-    """Levels with one problem only. There is nothing to hold out then: both splits have it."""
+    """Levels with one problem only. There is nothing to hold out, so both splits have that problem."""
 
     def __init__(self, split: str = "train", level: int | None = None, data: str | None = None) -> None:
         if split not in SPLITS:
@@ -64,54 +64,54 @@ class ProceduralSource(ABC):
 
     @abstractmethod
     def generate(self, rng: np.random.Generator, level: int) -> Draft:
-        """One problem of that level, from `rng` alone."""
+        """One problem of that level, drawn from `rng` alone."""
 
     @abstractmethod
     def answer(self, task: Task) -> str:
         """A response that grades correct on `task`."""
 
     def draw(self, rng: np.random.Generator) -> Task:
-        """One task, from `rng` alone."""
+        """One task, drawn from `rng` alone."""
         return self._draw_keyed(rng)[0]
 
     def get(self, task_id: str) -> Task:
-        """The task of that id; raises `UserError` where the id is not one of this source and split."""
+        """The task with that id. Raises `UserError` if the id does not belong to this source and split."""
         parts = task_id.split("/")
         try:
             name, split, level, seed = parts[0], parts[1], int(parts[2]), int(parts[3])
         except (IndexError, ValueError):
             name, split, level, seed = "", "", -1, -1
-        known = name == self.name and split == self.split and level in self.levels
+        belongs = name == self.name and split == self.split and level in self.levels
         in_range = seed == 0 if level in self.single else 0 <= seed < SEED_BOUND
-        if not (known and in_range) or task_id != f"{name}/{split}/{level}/{seed}":
+        if not (belongs and in_range) or task_id != f"{name}/{split}/{level}/{seed}":
             form = f"{self.name}/{self.split}/<level>/<seed>"
             raise UserError(f"{self.name}: no task '{task_id[:80]}' in split '{self.split}'; ids look like {form}")
         return self._make(level, seed)[0]
 
     def tasks(self, count: int | None, seed: int) -> list[Task]:
-        """`count` tasks of distinct content, the same for the same seed.
+        """`count` tasks of distinct content. The same seed gives the same tasks.
 
-        Raises `UserError` where `count` is None and the source has no end, or the level does not have so many problems.
+        Raises `UserError` if `count` is None and the source is endless, or if the level has too few problems.
         """
         if count is None:
             if self.size is None:
                 raise UserError(f"{self.name}: problems are generated without end; say how many tasks you want")
             count = self.size
         rng = np.random.default_rng(seed)
-        found: dict[tuple[str, str], Task] = {}
+        tasks: dict[tuple[str, str], Task] = {}
         misses = 0
-        while len(found) < count:
+        while len(tasks) < count:
             task, key = self._draw_keyed(rng)
-            if (key, task.gold) not in found:
-                found[key, task.gold] = task
+            if (key, task.gold) not in tasks:
+                tasks[key, task.gold] = task
                 continue
             misses += 1
-            if misses > 200 + 20 * len(found):
+            if misses > 200 + 20 * len(tasks):
                 raise UserError(
-                    f"{self.name}: only {len(found)} distinct problems found in split '{self.split}' at level "
+                    f"{self.name}: only {len(tasks)} distinct problems found in split '{self.split}' at level "
                     f"{self.level}, {count} asked for; ask for fewer or take a higher level"
                 )
-        return list(found.values())
+        return list(tasks.values())
 
     def _draw_keyed(self, rng: np.random.Generator) -> tuple[Task, str]:
         level = self.level

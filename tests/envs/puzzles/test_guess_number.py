@@ -57,3 +57,26 @@ def test_a_right_first_guess_ends_it_and_there_is_no_third() -> None:
     assert reply(task, ["My guess: 5."]) is None
     assert reply(task, ["4", "6"]) is None
     assert reply(task, ["4", "6", "5"]) is None
+
+
+@pytest.mark.parametrize(
+    ("response", "outcome"),
+    [
+        ("42", "correct"),
+        ("41\n42", "correct"),
+        ("My guess is 42.", "correct"),
+        ("41\nThen it must be 42!\n", "correct"),
+        ("42\n41", "incorrect"),
+        ("41\n4", "incorrect"),
+        ("41 42", "no_answer"),
+        ("42\n41 or 42", "no_answer"),
+        ("-42", "no_answer"),
+        ("42.5", "no_answer"),
+        ("4,2", "no_answer"),
+        ("1042", "incorrect"),
+        ("", "no_answer"),
+        ("9" * 40, "no_answer"),
+    ],
+)
+def test_the_verifier_counts_the_last_line_only(response: str, outcome: str) -> None:
+    assert grade(response, "42", "guess_number").outcome == outcome

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from simko.envs import grade
 from simko.envs.puzzles.knights import KnightsKnaves, Statement, holds, say, solutions
 
 KNIGHT_AND_KNAVE = (True, False)
@@ -86,3 +87,31 @@ def test_me_and_i() -> None:
     assert say(("either_knave", (0, 1)), 0, names) == "At least one of Bo and me is a knave."
     assert say(("both_knights", (0, 1)), 1, names) == "Ann and I are both knights."
     assert say(("knaves", (1,)), 0, names) == "Exactly 1 of all 2 of us is a knave."
+
+
+ROLES = '{"Ann": "knight", "Bo": "knave"}'
+
+
+@pytest.mark.parametrize(
+    ("response", "outcome"),
+    [
+        ("Answer: Ann is a knight, Bo is a knave", "correct"),
+        ("Answer: Bo is a knave, Ann is a knight.", "correct"),
+        ("**Answer:** Ann is a knight and Bo is a knave.", "correct"),
+        ("Ann: knight\nBo: knave", "correct"),
+        ("- Ann: Knight\n- Bo: Knave\n", "correct"),
+        ("\\boxed{Ann = knight, Bo = knave}", "correct"),
+        ("So the answer is Ann is a knight, Bo is a knave.", "correct"),
+        ("Answer: Ann is a knave, Bo is a knight", "incorrect"),
+        ("Answer: Ann is a knight", "incorrect"),
+        ("Answer: Ann is a knight, Bo is a knave, Cy is a knave", "incorrect"),
+        ("Answer: Ann is a knight, Ann is a knave, Bo is a knave", "incorrect"),
+        ("Answer: Ann is a knight, Bo is a knave or a knight", "incorrect"),
+        ("Answer: Ann is not a knight, Bo is a knave", "incorrect"),
+        ("Answer: Ann is a knight, Bo is a knave\nAnswer: Ann is a knave, Bo is a knave", "incorrect"),
+        ("Suppose Ann is a knight. Then Bo is a knave.\nThat fits.", "no_answer"),
+        ("", "no_answer"),
+    ],
+)
+def test_what_the_verifier_says(response: str, outcome: str) -> None:
+    assert grade(response, ROLES, "knights").outcome == outcome

@@ -37,3 +37,26 @@ def test_relabelled_trees_follow_their_problem(level: int) -> None:
         renamed = {words[i - 1]: words[i + 2] for i, w in enumerate(words) if w == "is" and words[i + 1] == "written"}
         first = words[words.index("letter") + 1] if level == 3 else ""
         assert set(json.loads(task.gold)) == {first + "".join(renamed[c] for c in path) for path in PAPER}
+
+
+@pytest.mark.parametrize(
+    ("response", "outcome", "path"),
+    [
+        ("ACD", "correct", "ACD"),
+        (" ACD\n", "correct", "ACD"),
+        ("A, C, D", "correct", "ACD"),
+        ("A -> C -> D", "correct", "ACD"),
+        ("Answer: BDC", "correct", "BDC"),
+        ("AAA", "incorrect", "AAA"),
+        ("AC", "incorrect", "AC"),
+        ("ACDB", "incorrect", "ACDB"),
+        ("Answer: ACD or BDC", "incorrect", None),
+        ("acd", "no_answer", None),
+        ("ACD BDC\nACB", "no_answer", None),
+    ],
+)
+def test_what_the_verifier_says(response: str, outcome: str, path: str | None) -> None:
+    verdict = grade(response, '["ACD", "BDC"]', "tree_mdp")
+    assert verdict.outcome == outcome
+    if path:
+        assert verdict.extracted == path
