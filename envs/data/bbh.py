@@ -1,9 +1,11 @@
-"""BIG-Bench Hard (Suzgun et al. 2022): 27 tasks, 6511 problems, one environment for all of them; `level` is a task's name.
+"""BIG-Bench Hard (Suzgun et al. 2022): 27 tasks with 6511 problems in one environment. `level` is a task's name.
 
-The rows come from `data`, else the folder `SIMKO_DATA`, else the Hub (`lukaemon/bbh`, one config a task). `data` is the
-normalised file (`problem`, `answer`, `subject`), one task's file in the Hub's columns (`input`, `target`; the file has the
-task's name), or a folder that holds the one or the others. Files as the authors publish them,
-`{"examples": [{"input": ..., "target": ...}]}`, are read, too.
+The rows come from `data`, else from the folder `SIMKO_DATA`, else from the Hub (`lukaemon/bbh`, one config per task).
+`data` is one of:
+  - the normalised file, with the columns `problem`, `answer`, `subject`;
+  - the file of one task, named after it, with the Hub's columns `input` and `target`;
+  - a file as the authors publish it: `{"examples": [{"input": ..., "target": ...}]}`;
+  - a folder with such files.
 
 Evaluation only: the authors ask that this benchmark never appear in training corpora.
 """
@@ -15,7 +17,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from simko.envs.data.reading import DATA_VARIABLE, ENDINGS, Row, read_hub, read_table
+from simko.envs.data.loading import DATA_VARIABLE, ENDINGS, Row, read_hub, read_table
 from simko.envs.data.rows import Pair, RowSource, Sieve, boxed, text_of
 from simko.errors import UserError, nearest
 from simko.types import Task
@@ -23,7 +25,7 @@ from simko.types import Task
 HUB = "lukaemon/bbh"
 FILE = "bbh"
 ROWS = {"causal_judgement": 187, "penguins_in_a_table": 146, "snarks": 178}
-"""Published rows of the tasks that have not 250."""
+"""How many rows were published of each task that does not have 250."""
 _NAMES = """
 boolean_expressions causal_judgement date_understanding disambiguation_qa dyck_languages formal_fallacies geometric_shapes
 hyperbaton logical_deduction_five_objects logical_deduction_seven_objects logical_deduction_three_objects
@@ -36,9 +38,9 @@ TASKS = tuple(_NAMES.split())
 
 
 class BBH(RowSource):
-    """The rows of all tasks that are at hand, or of the one named by `level`.
+    """The rows of all tasks in the data, or of the task named by `level`.
 
-    Raises `UserError` for split `train`, for an unknown task, for a row of another form, and where no data is at hand.
+    Raises `UserError` for split `train`, for an unknown task, for a row that cannot be read, and if there is no data.
     """
 
     def __init__(
@@ -76,14 +78,14 @@ class BBH(RowSource):
             raise UserError(f"bbh: no rows of {level or 'any task'} in {data or 'the data at hand'}; give another file")
         super().__init__("bbh", split, tasks, places, sieve)
         self.published = sum(ROWS.get(name, 250) for name in ([level] if level else TASKS))
-        """How many rows there are in all."""
+        """How many rows were published of these tasks."""
         missing = [name for name in TASKS if name not in {t.level for t in tasks}]
         if level is None and missing:
             names = f": {', '.join(missing)}" if len(missing) < 14 else ""
             self.notes.append(f"bbh: {len(missing)} of the 27 tasks are not in the data{names}")
 
     def pairs(self) -> Iterator[Pair]:
-        """Each answer as models write it: bare, in a sentence, and in the other case or without its brackets."""
+        """Each answer as models write it: alone, in a sentence, and in a box in the other case without parentheses."""
         for task in self._tasks:
             gold = task.gold
             yield Pair(task, gold, True, "target as it is")
@@ -95,7 +97,7 @@ class BBH(RowSource):
 
 
 def to_task(row: Row, name: str | None, number: int, place: str) -> Task:
-    """One row as a task; `name` is that of its file or config. Raises `UserError` naming the row and the column."""
+    """One row as a task. `name` is the name of its file or config. Raises `UserError` with the row and the column."""
     texts = []
     for columns in (("problem", "input"), ("answer", "target")):
         column = next((c for c in columns if c in row), None)
@@ -109,18 +111,18 @@ def to_task(row: Row, name: str | None, number: int, place: str) -> Task:
     subject = text_of(row.get("subject")) or name or ""
     if subject not in TASKS:
         mend = nearest(subject, TASKS) or "; name the file after its task, or give the column 'subject'"
-        raise UserError(f"{place}: '{subject}' is none of the 27 tasks{mend}")
+        raise UserError(f"{place}: '{subject}' is not one of the 27 tasks{mend}")
     return Task(text_of(row.get("id")) or f"bbh-{subject}-{number - 1}", texts[0], texts[1].strip(), subject)
 
 
 def _rows(level: str | None, data: str | Path | None, sieve: Sieve) -> Iterator[tuple[str, str | None, int, Row]]:
-    """Where each row is, the task that its file is named after, its number (from 1) and the row."""
-    given = Path(data).expanduser() if data is not None else None
-    if given is not None and not given.is_dir():
-        yield from _from_file(given, sieve)
+    """For each row: its file or data set, the task that the file is named after, its number (from 1) and the row."""
+    path = Path(data).expanduser() if data is not None else None
+    if path is not None and not path.is_dir():
+        yield from _from_file(path, sieve)
         return
     variable = os.environ.get(DATA_VARIABLE)
-    folder = given or (Path(variable).expanduser() if variable else None)
+    folder = path or (Path(variable).expanduser() if variable else None)
     looked = []
     if folder is not None:
         files = _files(folder, level)
@@ -129,7 +131,7 @@ def _rows(level: str | None, data: str | Path | None, sieve: Sieve) -> Iterator[
                 yield from _from_file(file, sieve)
             return
         looked.append(f"{folder} has neither {FILE}.jsonl.gz nor {level or TASKS[0]}.jsonl")
-        if given is not None:
+        if path is not None:
             raise UserError(f"bbh: {looked[0]}; give data=<the file>, or a folder that holds the 27")
     for name in [level] if level else TASKS:
         for number, row in enumerate(read_hub("bbh", HUB, (name,), "test", looked), 1):
@@ -137,11 +139,11 @@ def _rows(level: str | None, data: str | Path | None, sieve: Sieve) -> Iterator[
 
 
 def _files(folder: Path, level: str | None) -> list[Path]:
-    """The normalised file, else one file for each task, here or in a folder that is named after the data set."""
+    """The normalised file, else one file for each task: in `folder`, or in a folder in it named after the data set."""
     for place in (folder, folder / HUB.replace("/", "_"), folder / FILE):
         for stems in ((FILE,), (level,) if level else TASKS):
-            found = [next((f for e in ENDINGS if (f := place / f"{stem}{e}").is_file()), None) for stem in stems]
-            if files := [file for file in found if file is not None]:
+            files = [next((f for e in ENDINGS if (f := place / f"{stem}{e}").is_file()), None) for stem in stems]
+            if files := [file for file in files if file is not None]:
                 return files
     return []
 
@@ -153,12 +155,12 @@ def _from_file(file: Path, sieve: Sieve) -> Iterator[tuple[str, str | None, int,
 
 
 def _examples(file: Path) -> list[tuple[int, Row]] | None:
-    """The rows of a file as the authors publish it, None for another."""
+    """The rows of a file as the authors publish it, or None for any other file."""
     if file.suffix != ".json":
         return None
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None  # `read_table` says what is wrong with it
-    rows = found.get("examples") if isinstance(found, dict) else None
+    rows = content.get("examples") if isinstance(content, dict) else None
     return list(enumerate(rows, 1)) if isinstance(rows, list) and all(isinstance(r, dict) for r in rows) else None

@@ -1,12 +1,12 @@
-r"""Public maths benchmarks: one table, one loader.
+r"""The public maths benchmarks: one loader for all rows of `benchmark_table`.
 
-The rows come from `data` (a file, or a folder that holds it), else from the folder named by the environment variable
-`SIMKO_DATA`, else from the Hugging Face Hub (the extra `hub`). A file may have the Hub's columns, those of SimKO's parquet
-files, or the normalised ones (`id`, `problem`, `answer`, `extra`), as `.jsonl`, `.jsonl.gz`, `.json` or `.parquet`. In a
-folder the names of the table are tried. A file given by path is taken as the split that is asked for.
+The rows come from `data` (a file or a folder), else from the folder in the environment variable `SIMKO_DATA`, else from
+the Hugging Face Hub (the extra `hub`). Files are `.jsonl`, `.jsonl.gz`, `.json` or `.parquet`. They have the Hub's
+columns, those of SimKO's parquet files, or the normalised ones (`id`, `problem`, `answer`, `extra`). In a folder the
+names of the table are tried. A file is taken as the split that is asked for.
 
-A row of a bundled set that is known to be bad is left out and listed by id in `left_out`; any other bad row is refused with
-file, line and field (`keep_good_rows` leaves it out and counts it).
+A row that is known to be bad as published is left out and listed by id in `left_out`. Any other bad row is refused with
+file, line and field; `keep_good_rows` leaves it out and counts it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from simko.envs.data import golds, mixture
-from simko.envs.data.reading import Row, dig, load_rows, present
+from simko.envs.data import golds, overlaps
+from simko.envs.data.benchmark_table import TABLE, Benchmark, Reader
+from simko.envs.data.loading import Row, dig, load_rows, present
 from simko.envs.data.rows import Pair, RowSource, Sieve, boxed, text_of
-from simko.envs.data.table import TABLE, Benchmark, Reader
 from simko.errors import UserError
 from simko.types import Task
 
@@ -27,12 +27,12 @@ from simko.types import Task
 class BenchmarkSource(RowSource):
     """The rows of one benchmark.
 
-    Raises `UserError` for a split that the benchmark does not have, a level without rows, a row of another form, and
-    where no data is at hand.
+    Raises `UserError` for a split that the benchmark does not have, a level without rows, a row that cannot be read,
+    and if there is no data.
     """
 
     benchmark: str
-    """Its name in the table."""
+    """Its name in `benchmark_table.TABLE`."""
 
     def __init__(
         self,
@@ -48,14 +48,14 @@ class BenchmarkSource(RowSource):
         where, rows = load_rows(
             about.name, about.hub, about.configs, about.splits[split], stems(about, split), data, sieve
         )
-        tasks, places, known = [], [], []
+        tasks, places, skipped = [], [], []
         for number, row in rows:
             try:
                 task = to_task(about, split, row, number, where)
             except UserError as error:
-                bad = about.known_bad.get(mixture.digest(text_of(_value(row, about.problem)) or ""))
+                bad = about.known_bad.get(overlaps.digest(text_of(_value(row, about.problem)) or ""))
                 if bad:
-                    known.append(bad)
+                    skipped.append(bad)
                 else:
                     sieve.refuse(str(error))
                 continue
@@ -65,36 +65,36 @@ class BenchmarkSource(RowSource):
         """Rows that were read."""
         tasks, places = self._choose(tasks, places, level, where)
         super().__init__(about.name, split, tasks, places, sieve)
-        self.known_bad = tuple(known)
+        self.known_bad = tuple(skipped)
         """Rows known to be bad as published, which were skipped: id and reason."""
-        if known:
+        if skipped:
             self.notes.append(
-                f"{about.name}: {len(known)} rows without answer as published are skipped: {'; '.join(known)}"
+                f"{about.name}: {len(skipped)} rows without answer as published are skipped: {'; '.join(skipped)}"
             )
 
     def _choose(
         self, tasks: list[Task], places: list[str], level: int | str | None, where: str
     ) -> tuple[list[Task], list[str]]:
-        """Those of the level that is asked for."""
+        """The tasks of the level that is asked for, and their places."""
         if level is not None:
-            found = sorted({t.level for t in tasks})
-            kept = [(t, p) for t, p in zip(tasks, places, strict=True) if t.level == str(level)]
-            if not kept:
-                has = f"there are: {', '.join(found)}" if any(found) else "its rows have no level"
+            levels = sorted({t.level for t in tasks})
+            chosen = [(t, p) for t, p in zip(tasks, places, strict=True) if t.level == str(level)]
+            if not chosen:
+                has = f"there are: {', '.join(levels)}" if any(levels) else "its rows have no level"
                 raise UserError(f"{self.benchmark}: no row of level {level}; {has}")
-            tasks, places = [t for t, _ in kept], [p for _, p in kept]
+            tasks, places = [t for t, _ in chosen], [p for _, p in chosen]
         if not tasks:
             raise UserError(f"{where}: no rows")
         return tasks, places
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """Rows that are not among the tasks, a line each."""
+        """Every row that is not among the tasks, a line each."""
         return (*self.known_bad, *super().left_out)
 
     @property
     def published(self) -> int:
-        """How many rows the split was published with."""
+        """How many rows the split has as published."""
         return TABLE[self.benchmark].published[self.split]
 
     def answer(self, task: Task) -> str:
@@ -102,13 +102,13 @@ class BenchmarkSource(RowSource):
         return boxed(golds.main_answer(task.gold))
 
     def pairs(self) -> Iterator[Pair]:
-        """Responses from elsewhere in the row: the worked solution, SimKO's target, accepted forms."""
+        """Responses with known verdicts, from other columns: the worked solution, SimKO's target, accepted forms."""
         for task in self._tasks:
             yield from golds.pairs(task)
 
 
 class GSM8K(BenchmarkSource):
-    """Grade-school word problems (Cobbe et al. 2021); the answers are integers."""
+    """Grade-school word problems (Cobbe et al. 2021). The answers are integers."""
 
     benchmark = "gsm8k"
 
@@ -116,8 +116,8 @@ class GSM8K(BenchmarkSource):
 class MATH(BenchmarkSource):
     """Competition problems (Hendrycks et al. 2021), levels 1 to 5: 7500 for training, 5000 for evaluation.
 
-    The 351 test problems that SimKO's mixture trains on, and the two that stand in MATH train as well, are kept out of the
-    evaluation split; `trained_rows` keeps them in.
+    Two kinds of test problems are kept out of the evaluation split: the 351 that SimKO's mixture trains on, and the two
+    that MATH train has as well. `trained_rows` keeps them in.
     """
 
     benchmark = "math"
@@ -146,11 +146,11 @@ class MATH(BenchmarkSource):
         tasks, places = super()._choose(tasks, places, level, where)
         if self.split == "eval" and not self._trained_rows:
             both = zip(tasks, places, strict=True)
-            kept = [(t, p) for t, p in both if not (t.extra.get("in_simko_mixture") or t.extra.get("in_math_train"))]
-            self.excluded = len(tasks) - len(kept)
-            if not kept:
+            unseen = [(t, p) for t, p in both if not (t.extra.get("in_simko_mixture") or t.extra.get("in_math_train"))]
+            self.excluded = len(tasks) - len(unseen)
+            if not unseen:
                 raise UserError(f"{where}: every row is in a training set too; give another file")
-            tasks, places = [t for t, _ in kept], [p for _, p in kept]
+            tasks, places = [t for t, _ in unseen], [p for _, p in unseen]
         return tasks, places
 
 
@@ -191,7 +191,7 @@ class OlympiadBench(BenchmarkSource):
 
 
 class SimKOMixture(BenchmarkSource):
-    """What SimKO trains Llama-3.2-3B on: GSM8K train, and MATH level 1 of train and, in 351 rows, of test.
+    """The set that SimKO trains Llama-3.2-3B on: GSM8K train, and MATH level 1, of which 351 rows are of MATH test.
 
     Those 351 have `extra["math_test"]` True. A training set: it has no evaluation split.
     """
@@ -200,7 +200,7 @@ class SimKOMixture(BenchmarkSource):
 
 
 def check_split(about: Benchmark, split: str) -> None:
-    """Raise `UserError` for a split that the benchmark does not have, with the mend."""
+    """Raise `UserError` with the mend for a split that the benchmark does not have."""
     if split not in ("train", "eval"):
         raise UserError(f"{about.name}: split is '{split}'; use 'train' or 'eval'")
     if split in about.splits:
@@ -217,14 +217,14 @@ def check_split(about: Benchmark, split: str) -> None:
 
 
 def stems(about: Benchmark, split: str) -> list[str]:
-    """Names without ending that a folder may hold the split under, the likeliest first."""
+    """The names, without endings, that the split's file may have in a folder, the likeliest first."""
     hub, part = about.hub.replace("/", "_"), about.splits[split]
     configs = [f"{hub}_{about.configs[0]}_{part}"] if len(about.configs) == 1 else []
     return [*about.files[split], f"{hub}_{part}", *configs]
 
 
 def to_task(about: Benchmark, split: str, row: Row, number: int, where: str) -> Task:
-    """One row as a task; raises `UserError` naming the row and the column."""
+    """One row as a task. Raises `UserError` that names the row and the column."""
 
     def pick(columns: tuple[str, ...], readers: Mapping[str, Reader]) -> str:
         column = present(row, columns)
@@ -243,19 +243,19 @@ def to_task(about: Benchmark, split: str, row: Row, number: int, where: str) -> 
     if context := text_of(row.get("context")):
         problem = f"{context}\n{problem}"
     answer = pick(tuple(about.answer), about.answer)
-    given = next((text for column in ("id", "unique_id") if (text := text_of(row.get(column)))), None)
+    id = next((text for column in ("id", "unique_id") if (text := text_of(row.get(column)))), None)
     level = (text_of(row.get("level")) or "").removeprefix("Level ")
     extra = _extra(row)
-    if mixture.is_math_test(problem):
+    if overlaps.is_math_test(problem):
         extra["math_test" if about.name == "simko-gsm8k-l1" else "in_simko_mixture"] = True
-    if about.name == "math" and split == "eval" and mixture.digest(problem) in mixture.IN_MATH_TRAIN:
+    if about.name == "math" and split == "eval" and overlaps.digest(problem) in overlaps.IN_MATH_TRAIN:
         extra["in_math_train"] = True
-    task = Task(given or f"{about.name}-{split}-{number}", problem, about.gold(answer, row), level, extra)
+    task = Task(id or f"{about.name}-{split}-{number}", problem, about.gold(answer, row), level, extra)
     return replace(task, extra={**task.extra, "answer": answer}) if task.gold != answer else task
 
 
 def _extra(row: Row) -> dict[str, Any]:
-    """What else a row says, for the audit: never shown to a policy."""
+    """The rest of the row, for the audit. A policy never sees it."""
     extra = dict(row["extra"]) if isinstance(row.get("extra"), Mapping) else {}
     for column in ("solution", "reward_model.ground_truth.solution"):
         value = dig(row, column)

@@ -1,10 +1,10 @@
-r"""Gold answers of benchmark rows: text, or JSON text for `math_row` where the row says more than its answer.
+r"""The gold answers of benchmark rows: a text, or JSON text for `math_row` if the row says more than its answer.
 
-Minerva: `extra.alt_answers` are other accepted answers. Where a problem quotes the answers of earlier subproblems they are
-not taken: many of the published ones are those earlier answers.
+Minerva: `extra.alt_answers` are other accepted answers. They are not taken if the problem quotes the answers of earlier
+subproblems, because many of the published alternatives are those earlier answers.
 
-OlympiadBench: the unit goes with the answer; several numbers are a list, even where they are printed in parentheses; an
-interval loses the name that is printed before it; the tolerance (`error`, absolute) is kept.
+OlympiadBench: the unit is put behind the answer. Several numbers are a list, even if parentheses are printed around
+them. An interval loses the name that is printed before it. The tolerance (`error`, absolute) is kept.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
-from simko.envs.data.reading import Row, last_boxed
+from simko.envs.data.loading import Row, last_boxed
 from simko.envs.data.rows import Pair, boxed, text_of
 from simko.types import Task
 
-QUOTED = "Final answer: The final answer is "  # before the answer of an earlier subproblem, in Minerva's problems
+QUOTED = "Final answer: The final answer is "  # Minerva's problems print it before an earlier answer
 _NAMED_INTERVAL = re.compile(r"^[A-Za-z]\s*(?:\\in\s*)?(?=[(\[])")
 _PARENTHESISED = re.compile(r"\(([^()\[\]]*)\)")
 
@@ -40,21 +39,21 @@ REASONS = {
     "math-test-4134": _LOST + "what follows a line break",
     "minerva-149": "it is the answer of an earlier subproblem, which the problem quotes without its exponent",
 }
-"""Why a pair of a row is not graded as wanted."""
+"""Task id to the reason why a pair of that row is not graded as expected."""
 
 
 def pack(answer: str, accepted: list[str] | None = None, tolerance: str | None = None) -> str:
-    """A gold answer for `math_row`: the bare text where there is nothing beside it."""
-    beside: dict[str, Any] = {}
+    """A gold answer for `math_row`: JSON, or the bare text if there is nothing else to say."""
+    more: dict[str, Any] = {}
     if accepted:
-        beside["accepted"] = accepted
+        more["accepted"] = accepted
     if tolerance:
-        beside["tolerance"] = tolerance
-    return json.dumps({"answer": answer, **beside}, ensure_ascii=False) if beside else answer
+        more["tolerance"] = tolerance
+    return json.dumps({"answer": answer, **more}, ensure_ascii=False) if more else answer
 
 
 def unpack(gold: str) -> dict[str, Any]:
-    """The parts of a gold answer: `answer` and, where there are any, `accepted` (texts) and `tolerance` (a number's text)."""
+    """The parts of a gold answer: `answer`, and if it has them `accepted` (texts) and `tolerance` (a number as text)."""
     if gold.startswith("{"):
         try:
             parts = json.loads(gold)
@@ -66,19 +65,19 @@ def unpack(gold: str) -> dict[str, Any]:
 
 
 def main_answer(gold: str) -> str:
-    """The answer itself of a packed gold answer."""
+    """The answer inside a gold answer of `pack`."""
     return str(unpack(gold)["answer"])
 
 
 def minerva(answer: str, row: Row) -> str:
-    """The answer, and the alternatives that the row lists."""
+    """A gold answer of Minerva: the answer, and the alternatives that the row lists."""
     problem = text_of(row.get("problem")) or text_of(row.get("question")) or ""
     others = [other for other in _alternatives(row.get("extra")) if other != answer]
     return pack(answer, [] if QUOTED in problem else list(dict.fromkeys(others)))
 
 
 def olympiadbench(answer: str, row: Row) -> str:
-    """The answer in the form that the row's `answer_type`, `unit`, `is_multiple_answer` and `error` say."""
+    """A gold answer of OlympiadBench, by the row's `answer_type`, `unit`, `is_multiple_answer` and `error`."""
     about: Mapping[str, Any] = {**row, **row["extra"]} if isinstance(row.get("extra"), Mapping) else row
     text, printed = answer.strip(), []
     if about.get("answer_type") == "Interval" and _NAMED_INTERVAL.match(text.strip("$ ")):
@@ -105,7 +104,7 @@ def latex_unit(unit: str) -> str:
 
 
 def pairs(task: Task) -> Iterator[Pair]:
-    """What `task.extra` says of right answers, and of one kind of wrong ones, as responses."""
+    """Responses from `task.extra` whose verdict is known. All but a few kinds are right answers."""
     extra, answer = task.extra, main_answer(task.gold)
     solution = extra.get("solution")
     if isinstance(solution, str):
@@ -137,19 +136,19 @@ def pairs(task: Task) -> Iterator[Pair]:
 
 
 def _several(task: Task, answer: str, multiple: bool) -> Iterator[Pair]:
-    """Several answers in another order are right, and all but one of them are wrong."""
+    """For a task with several answers: the other order, which is right, and one answer missing, which is wrong."""
     from simko.envs.verifiers.reading.shapes import shape
     from simko.envs.verifiers.reading.text import clean
 
-    found = shape(clean(answer))
-    items = found.items
-    if multiple and found.kind in ("list", "set") and len(items) > 1 and len(set(items)) == len(items):
+    gold = shape(clean(answer))
+    items = gold.items
+    if multiple and gold.kind in ("list", "set") and len(items) > 1 and len(set(items)) == len(items):
         yield Pair(task, boxed(", ".join(reversed(items))), True, "other order")
         yield Pair(task, boxed(", ".join(items[1:])), False, "one answer missing")
 
 
 def _answers_earlier(task: Task, other: str) -> bool:
-    """Whether `other` is not the answer of this Minerva row but that of an earlier subproblem, which the problem quotes."""
+    """Whether `other` answers an earlier subproblem that this Minerva problem quotes, and not the problem itself."""
     from simko.envs.verifiers import grade
 
     quoted = [part.split(" I hope it is correct")[0].strip().rstrip(".") for part in task.problem.split(QUOTED)[1:]]
@@ -160,10 +159,5 @@ def _answers_earlier(task: Task, other: str) -> bool:
 
 
 def _alternatives(extra: Any) -> list[str]:
-    found = extra.get("alt_answers") if isinstance(extra, Mapping) else None
-    return [text for item in found if (text := text_of(item))] if isinstance(found, list) else []
-
-
-def alone(task: Task) -> Task:
-    """The same with nothing but the answer itself accepted."""
-    return replace(task, gold=main_answer(task.gold))
+    others = extra.get("alt_answers") if isinstance(extra, Mapping) else None
+    return [text for item in others if (text := text_of(item))] if isinstance(others, list) else []

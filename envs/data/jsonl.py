@@ -1,12 +1,14 @@
-"""Problems of your own: JSON lines of `{"problem": ..., "answer": ...}`, with `id` and `level` optional.
+"""Problems of your own: JSON lines of `{"problem": ..., "answer": ...}`. `id` and `level` are optional.
 
-`data` is a file (`.jsonl` or `.jsonl.gz`), whose rows are split by the content of the problem (one in five is for
-evaluation); or a folder with `train.jsonl` and `eval.jsonl` (either may end in `.gz`), which are the splits and may not
-share a problem. `split="all"` takes every row of a file.
+`data` is a file or a folder:
+  - The rows of a file (`.jsonl` or `.jsonl.gz`) are split by the content of the problem: one in five is for evaluation.
+    `split="all"` takes every row.
+  - A folder has `train.jsonl` and `eval.jsonl` (either may end in `.gz`). They are the splits and may not share a
+    problem.
 
-A row without problem or answer, with an id that was there before, of broken JSON or encoding, is refused with file, line
-and field; so is, in an environment, an answer that its verifier does not verify against itself. `keep_good_rows` (of the
-environment: `source_options={"keep_good_rows": True}`) leaves such rows out instead, and counts them in `left_out`.
+A bad row is refused with file, line and field: it has no problem or answer, an id that occurred before, broken JSON or a
+broken encoding. An environment also refuses an answer that its verifier does not verify against itself. With
+`source_options={"keep_good_rows": True}` such rows are left out instead, and listed in `left_out`.
 """
 
 from __future__ import annotations
@@ -21,17 +23,16 @@ from simko.types import Task
 
 FIELDS = ("problem", "answer", "id", "level", "extra")
 SPLITS = ("train", "eval", "all")
-MAX_ANSWER = 100_000  # characters: what is longer is not a gold answer but a wrong column
+MAX_ANSWER = 100_000  # characters: a longer text is the wrong column, not a gold answer
 
-
-Placed = tuple[Task, str]  # a task, and its file and line
+Placed = tuple[Task, str]  # a task and its "file:line"
 
 
 class JSONL(RowSource):
     """The rows of a JSON-lines file.
 
-    Raises `UserError`, naming file, line and field, for a row that is not of the form; for a split or level without
-    rows; and for a problem that stands in both files of a folder.
+    Raises `UserError` for a bad row (with file, line and field), for a split or level without rows, and for a problem
+    that is in both files of a folder.
     """
 
     def __init__(
@@ -51,21 +52,21 @@ class JSONL(RowSource):
         if path.is_dir():
             rows = _from_folder(path, split, sieve)
         else:
-            read = read_tasks(path, sieve)
-            rows = [row for row in read if split == "all" or is_eval(row[0].problem) == (split == "eval")]
+            placed = read_tasks(path, sieve)
+            rows = [row for row in placed if split == "all" or is_eval(row[0].problem) == (split == "eval")]
             if not rows:
                 mend = "use split 'all', or a folder with train.jsonl and eval.jsonl"
                 raise UserError(f"{path}: no row falls into split '{split}'; {mend}")
         if level is not None:
-            found = sorted({task.level for task, _ in rows})
+            levels = sorted({task.level for task, _ in rows})
             rows = [row for row in rows if row[0].level == str(level)]
             if not rows:
-                raise UserError(f"{path}: no row of split '{split}' has level {level}; there are: {', '.join(found)}")
+                raise UserError(f"{path}: no row of split '{split}' has level {level}; there are: {', '.join(levels)}")
         super().__init__("jsonl", split, [task for task, _ in rows], [place for _, place in rows], sieve)
 
 
 def read_tasks(path: Path, sieve: Sieve | None = None) -> list[Placed]:
-    """All rows of a file as tasks with their places; raises `UserError` for a bad row and for a file without rows."""
+    """Every row of a file as a task with its place. Raises `UserError` for a bad row and for a file without rows."""
     sieve = sieve or Sieve()
     tasks: list[Placed] = []
     lines: dict[str, str] = {}
@@ -102,12 +103,12 @@ def _task(row: dict[str, Any], path: Path, number: int) -> Task:
             shown = repr(row[field])[:60]
             raise UserError(f"{path}:{number}: field '{field}' is {shown}; it must be text (or a number) and not blank")
         texts[field] = text
-    fixed = {}
+    labels = {}
     for field, default in (("id", f"{path.name.split('.')[0]}/{number}"), ("level", "")):
         text = default if row.get(field) in (None, "") else text_of(row[field])
         if text is None:
             raise UserError(f"{path}:{number}: field '{field}' is {repr(row[field])[:60]}; it must be text or a number")
-        fixed[field] = text
+        labels[field] = text
     extra = row.get("extra")
     if extra is not None and not isinstance(extra, dict):
         raise UserError(f"{path}:{number}: field 'extra' is {repr(extra)[:60]}; it must be an object")
@@ -116,20 +117,20 @@ def _task(row: dict[str, Any], path: Path, number: int) -> Task:
             f"{path}:{number}: field 'answer' is {texts['answer'][:40]!r}... of {len(texts['answer'])} characters; "
             f"no answer has more than {MAX_ANSWER}"
         )
-    return Task(fixed["id"], texts["problem"], texts["answer"], fixed["level"], extra or {})
+    return Task(labels["id"], texts["problem"], texts["answer"], labels["level"], extra or {})
 
 
 def _from_folder(folder: Path, split: str, sieve: Sieve) -> list[Placed]:
-    found: dict[str, list[Placed]] = {}
+    parts: dict[str, list[Placed]] = {}
     for part in ("train", "eval"):
         files = [f for f in (folder / f"{part}.jsonl", folder / f"{part}.jsonl.gz") if f.is_file()]
         if len(files) != 1:
             what = "has none" if not files else "has both"
             raise UserError(f"{folder}: needs {part}.jsonl or {part}.jsonl.gz, and {what}; or give a single file")
-        found[part] = read_tasks(files[0], sieve)
-    held_out = {normalise(task.problem): task.id for task, _ in found["eval"]}
-    for task, _ in found["train"]:
+        parts[part] = read_tasks(files[0], sieve)
+    held_out = {normalise(task.problem): task.id for task, _ in parts["eval"]}
+    for task, _ in parts["train"]:
         if normalise(task.problem) in held_out:
             other = held_out[normalise(task.problem)]
             raise UserError(f"{folder}: the problem '{task.id}' of train is also '{other}' of eval; take it out of one")
-    return [*found["train"], *found["eval"]] if split == "all" else found[split]
+    return [*parts["train"], *parts["eval"]] if split == "all" else parts[split]

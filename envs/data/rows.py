@@ -1,4 +1,4 @@
-"""The base of task sources that read rows from a file, the reading of JSON lines, and what becomes of a bad row."""
+"""The base class of task sources that read rows. It also reads JSON lines, and decides what happens to a bad row."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import numpy as np
 from simko.errors import UserError, nearest
 from simko.types import Task
 
-MAX_LINE = 10_000_000  # bytes: a longer line is not a row of problems but a wrong file
+MAX_LINE = 10_000_000  # bytes: a file with a longer line is the wrong file
 ANSWERS = ("math", "math_row", "numeric", "exact", "choice")
-"""Verifiers that read a final answer: a gold answer must verify against itself. (Puzzles' golds are not responses.)"""
+"""Verifiers with which a gold answer must verify against itself. (The gold of a puzzle is not a response.)"""
 
 
 class Pair(NamedTuple):
-    """A response whose verdict is known without asking the verifier: what `simko env audit` grades.
+    """A response whose verdict is known without the verifier. `simko env audit` grades these.
 
-    `TaskSource`s may offer `pairs()`, any number of these. `kind` says where it comes from, in a few words; `reason` why the
-    verifier may see it otherwise, where that is known.
+    A `TaskSource` may have `pairs()`, which yields any number of them. `kind` says in a few words where the response
+    comes from. `reason` says why the verifier may disagree, if that is known.
     """
 
     task: Task
@@ -37,23 +37,23 @@ class Pair(NamedTuple):
 
 @dataclass
 class Sieve:
-    """What becomes of a bad row: it is refused, or with `keep_good` left out and counted in `bad`."""
+    """Decides about a bad row: it is refused, or with `keep_good` it is left out and its message is put in `bad`."""
 
     keep_good: bool = False
     bad: list[str] = field(default_factory=list)
 
     def refuse(self, message: str) -> None:
-        """Raise `UserError` with the message, or take the row for left out."""
+        """Raise `UserError` with the message, or note that the row is left out."""
         if not self.keep_good:
             raise UserError(f"{message} (--keep-good-rows leaves such rows out)")
         self.bad.append(message)
 
 
 class RowSource:
-    """A finite source: the tasks of one split, in file order. Raises `UserError` where two tasks have one id.
+    """A finite source: the tasks of one split, in file order. Raises `UserError` if two tasks have the same id.
 
-    `places` has for each task where it was read, as `file:line`. `left_out` says in a line each which rows are not among
-    the tasks, and why; `notes` what else a person should know of them.
+    `places` holds the `file:line` of each task. `left_out` holds a line for each row that is not among the tasks, with
+    the reason. `notes` holds what else a person should know about the rows.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class RowSource:
         self._sieve = sieve or Sieve()
         self.notes: list[str] = []
         self._places: dict[str, str] = {}
-        kept: list[Task] = []
+        good: list[Task] = []
         for task, place in zip(tasks, places or [name] * len(tasks), strict=True):
             if task.id in self._places:
                 other = self._places[task.id]
@@ -72,8 +72,8 @@ class RowSource:
                 self._sieve.refuse(f"{place}: the id '{task.id}' occurs twice{beside}; ids must be unique")
                 continue
             self._places[task.id] = place
-            kept.append(task)
-        self._set(kept)
+            good.append(task)
+        self._set(good)
 
     def _set(self, tasks: Sequence[Task]) -> None:
         self._tasks = tuple(tasks)
@@ -82,18 +82,18 @@ class RowSource:
 
     @property
     def bad_rows(self) -> tuple[str, ...]:
-        """Bad rows that were not kept (`keep_good_rows`), a line each."""
+        """Bad rows that were left out (`keep_good_rows`), a line each."""
         return tuple(self._sieve.bad)
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """All rows that are not among the tasks, a line each."""
+        """Every row that is not among the tasks, a line each."""
         return self.bad_rows
 
     def check_golds(self, verifier: str, grade: Callable[[str, str], Any]) -> None:
-        """Grade every gold answer against itself, where `verifier` is one of `ANSWERS`.
+        """Grade every gold answer against itself, if `verifier` is one of `ANSWERS`.
 
-        Raises `UserError` naming the place of the first that is not correct, or leaves such rows out with `keep_good`.
+        Raises `UserError` with the place of the first one that is not correct; with `keep_good` leaves such rows out.
         """
         if verifier.split(":")[0] not in ANSWERS:
             return
@@ -112,18 +112,19 @@ class RowSource:
             self._set(good)
 
     def check_prompts(self, tokens: Callable[[Task], int], limit: int) -> None:
-        """Refuse, by its place, a task whose prompt has more than `limit` tokens, or leave it out with `keep_good`.
+        """Refuse a task whose prompt has more than `limit` tokens, with its place; with `keep_good` leave it out.
 
-        `tokens` counts those of a task's prompt. No token is shorter than a byte, so only long problems are counted.
+        `tokens` counts the tokens of a task's prompt. A token is at least a byte, so short problems need no count.
         """
         around = tokens(Task("", " ", "")) + 8
         good = []
         for task in self._tasks:
-            at_most = 4 * len(task.problem) + around
-            found = at_most if at_most <= limit else len(task.problem.encode()) + around
-            if found > limit and (found := tokens(task)) > limit:
+            count = 4 * len(task.problem) + around  # an upper bound: a character has at most four bytes
+            if count > limit:
+                count = len(task.problem.encode()) + around
+            if count > limit and (count := tokens(task)) > limit:
                 self._sieve.refuse(
-                    f"{self._places[task.id]}: field 'problem' makes a prompt of {found} tokens ({task.problem[:40]!r}...), "
+                    f"{self._places[task.id]}: field 'problem' makes a prompt of {count} tokens ({task.problem[:40]!r}...), "
                     f"and max_prompt_tokens is {limit}; shorten it, or raise --max-prompt-tokens"
                 )
             else:
@@ -138,14 +139,14 @@ class RowSource:
         return self._tasks[int(rng.integers(len(self._tasks)))]
 
     def get(self, task_id: str) -> Task:
-        """The task of that id; raises `UserError` for an unknown one."""
+        """The task with that id. Raises `UserError` for an unknown id."""
         if task_id not in self._index:
             mend = nearest(task_id, self._index) or f" ({len(self._tasks)} tasks, the first '{self._tasks[0].id}')"
             raise UserError(f"{self.name}: no task '{task_id[:80]}' in split '{self.split}'{mend}")
         return self._tasks[self._index[task_id]]
 
     def tasks(self, count: int | None, seed: int) -> list[Task]:
-        """A seeded choice of `count` tasks; all of them in file order where `count` is None."""
+        """A seeded choice of `count` tasks. With None, all of them in file order."""
         if count is None:
             return list(self._tasks)
         if count > len(self._tasks):
@@ -170,17 +171,17 @@ def boxed(answer: str) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def verifies_itself(answer: str, gold: str, verifier: str, grade: Callable[[str, str], Any]) -> bool:
-    """Whether `answer`, the gold answer put as a response, is correct. Whole numbers are, without asking."""
+    """Whether the gold answer, written as the response `answer`, is correct. Whole numbers are; they are not graded."""
     if gold.isascii() and gold.isdigit() and len(gold) < 100 and verifier != "choice":
         return True
     return bool(grade(answer, gold).correct)
 
 
 def read_jsonl(path: Path, sieve: Sieve | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number (from 1) and object of each line of a `.jsonl` or `.jsonl.gz` file; blank lines are skipped.
+    """Line number (from 1) and object of each line of a `.jsonl` or `.jsonl.gz` file. Blank lines are skipped.
 
-    Raises `UserError` for a file that cannot be read, with its name; a line that is no JSON object, or not UTF-8, goes to
-    `sieve` (by default refused) with file and line.
+    Raises `UserError` with the file's name if it cannot be read. A line that is not a JSON object, or not UTF-8, goes to
+    `sieve` with file and line; by default it is refused.
     """
     sieve = sieve or Sieve()
     opened = gzip.open if path.suffix == ".gz" else open
@@ -215,7 +216,8 @@ def _parse(line: bytes, path: Path, number: int, sieve: Sieve) -> dict[str, Any]
         sieve.refuse(f"{path}:{number}: {why_no_json(error)}")
         return None
     if not isinstance(row, dict):
-        sieve.refuse(f'{path}:{number}: {type(row).__name__}, not an object; write {{"problem": ..., "answer": ...}}')
+        mend = 'write {"problem": ..., "answer": ...}'
+        sieve.refuse(f"{path}:{number}: the row is of type {type(row).__name__}, not an object; {mend}")
         return None
     return row
 
@@ -225,24 +227,24 @@ class _TwiceError(Exception):
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    row = dict(pairs)
+    if len(row) < len(pairs):
         names = [name for name, _ in pairs]
         raise _TwiceError(next(name for name in names if names.count(name) > 1))
-    return found
+    return row
 
 
 def why_no_json(error: ValueError | RecursionError) -> str:
-    """What is wrong with a text that `json` refused, and the mend."""
+    """Why `json` refused a text, and the mend."""
     if isinstance(error, json.JSONDecodeError):
         return f"not JSON at column {error.colno}; each line must be one JSON object"
     if isinstance(error, RecursionError):
-        return "not JSON but nested too deeply; each line must be one JSON object"
-    return "not JSON that can be read, a whole number of too many digits; write it as text"
+        return "the JSON is nested too deeply; each line must be one JSON object"
+    return "a whole number has too many digits; write it as text"
 
 
 def text_of(value: Any) -> str | None:
-    """A text or a finite number as text (`27.0` as `27`); None for anything else and for blank text."""
+    """A text, or a finite number as text (`27.0` as `27`). None for anything else and for blank text."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     if isinstance(value, float):

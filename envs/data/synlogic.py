@@ -1,11 +1,12 @@
-"""SynLogic (Liu et al. 2025): logic puzzles whose answers are checked by their rules; `level` is a puzzle's key.
+"""SynLogic (Liu et al. 2025): logic puzzles that are graded by their rules. `level` is a puzzle's key.
 
-The rows come from `data` (a file, or a folder that holds it), else the folder `SIMKO_DATA`, else the Hub
-(`MiniMaxAI/SynLogic`, config `easy` or `hard`). A file has the Hub's nested columns (`data_source`, `prompt`,
-`extra_info.game_data_str`), and is the split that is asked for; or the normalised ones (`problem`, `subject`,
-`extra.game_data_str`), and is split by the content of its problems, one in five for evaluation.
+The rows come from `data` (a file or a folder), else from the folder `SIMKO_DATA`, else from the Hub
+(`MiniMaxAI/SynLogic`, config `easy` or `hard`). A file has one of two forms:
+  - the Hub's nested columns (`data_source`, `prompt`, `extra_info.game_data_str`): the file is the split asked for;
+  - the normalised columns (`problem`, `subject`, `extra.game_data_str`): the content of the problems decides the split,
+    and one in five is for evaluation.
 
-A row whose puzzle has no rule checker is refused by the puzzle's name, or with `keep_good_rows` left out and counted.
+A row whose puzzle has no rule checker is refused with the puzzle's name; `keep_good_rows` leaves it out and counts it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from simko.envs.data.reading import Row, dig, load_rows, present
+from simko.envs.data.loading import Row, dig, load_rows, present
 from simko.envs.data.rows import Pair, RowSource, Sieve, text_of
 from simko.envs.split import is_eval
 from simko.envs.verifiers.synlogic import require_checker
@@ -28,9 +29,9 @@ PARTS = {"train": "train", "eval": "validation"}
 PUBLISHED = {("easy", "train"): 15837, ("easy", "eval"): 270, ("hard", "train"): 32840, ("hard", "eval"): 350}
 STATE = ("extra_info.game_data_str", "extra.game_data_str", "game_data_str")
 ALIASES = {"game_of_24": "mathador"}
-"""What a puzzle is called in the data, to the key of its checker."""
+"""A puzzle's name in the data, to the key of its checker."""
 ANYTHING = "```python\n[[1, 1], [1, 1]]\n```"
-"""An answer that makes a checker read its state, where no solution is stored."""
+"""An answer that makes a checker read its state. It is used if no solution is stored."""
 MANY = frozenset(
     [
         "boolean_expressions",
@@ -42,21 +43,21 @@ MANY = frozenset(
         "web_of_lies",
     ]
 )
-"""Keys of which an answer of one puzzle may well be right for another: short answers, and grids with few rules."""
+"""Keys with short answers, or with few rules: the answer of one puzzle may well be right for another."""
 READS_QUESTION = frozenset({"minesweeper"})
-"""Keys whose checkers read the problem."""
+"""Keys whose checkers read the problem text."""
 UNUSED = frozenset(
     """trace_id gpt_response buggy_table original_table bug_description queries query_result thoughts possessions story
     initial_collection final_collection""".split()  # noqa: SIM905
 )
-"""Parts of the state that repeat the problem and that no checker reads: gold answers are written with every rollout."""
+"""Parts of the state that no checker reads. They are left out of the gold answer, which every rollout record holds."""
 
 
 class SynLogic(RowSource):
-    """The puzzles of one split, or of one key.
+    """The puzzles of one split, or of one key in it.
 
-    Raises `UserError` for a row of another form, a puzzle without a checker, a key without rows, and where no data is at
-    hand.
+    Raises `UserError` for a row that cannot be read, a puzzle without a checker, a key without rows, and if there is no
+    data.
     """
 
     def __init__(
@@ -90,22 +91,24 @@ class SynLogic(RowSource):
             if split == "all" or task.extra["split_by"] == "file" or is_eval(task.problem) == (split == "eval"):
                 tasks.append(task)
                 places.append(place)
-        found = sorted({task.level for task in tasks})
+        keys = sorted({task.level for task in tasks})
         if level is not None:
             chosen = [(t, p) for t, p in zip(tasks, places, strict=True) if t.level == level]
             tasks, places = [t for t, _ in chosen], [p for _, p in chosen]
         if not tasks:
-            has = f"; it has: {', '.join(found)}" if found else ""
+            has = f"; it has: {', '.join(keys)}" if keys else ""
             raise UserError(f"{where}: no row of {level or 'any puzzle'} in split '{split}'{has}")
         super().__init__("synlogic", split, tasks, places, sieve)
 
     def check_golds(self, verifier: str, grade: Callable[[str, str], Any]) -> None:
-        """Let the checkers read every state: one that they cannot use is refused, and so is an accepted response that
-        does not satisfy the rules. A stored solution that does not is counted in `notes`: the puzzle may have another.
+        """Let the checkers read every state, and refuse a state that they cannot use.
+
+        An accepted response that breaks the rules is refused as well. A stored solution that breaks them is only counted
+        in `notes`: the puzzle may have another solution.
         """
         if verifier != "synlogic":
             return
-        good, odd = [], []
+        good, unsolved = [], []
         for task in self._tasks:
             verdict = grade(self.answer(task) or ANYTHING, task.gold)
             if verdict.outcome == "error":
@@ -119,10 +122,10 @@ class SynLogic(RowSource):
             else:
                 good.append(task)
                 if not verdict.correct:
-                    odd.append(task.id)
-        if odd:
+                    unsolved.append(task.id)
+        if unsolved:
             self.notes.append(
-                f"synlogic: {len(odd)} puzzles have a stored solution that breaks their rules, as '{odd[0]}'"
+                f"synlogic: {len(unsolved)} puzzles have a stored solution that breaks their rules, as '{unsolved[0]}'"
             )
         if len(good) < len(self._tasks):
             if not good:
@@ -130,11 +133,11 @@ class SynLogic(RowSource):
             self._set(good)
 
     def answer(self, task: Task) -> str:
-        """The response that upstream's verifier accepted, else the stored solution as it would be written."""
+        """The response that upstream's verifier accepted, else the stored solution written as an answer."""
         return str(task.extra.get("accepted_response") or stored_answer(task.level, json.loads(task.gold)["game"]))
 
     def pairs(self) -> Iterator[Pair]:
-        """The accepted response of each puzzle, alone and after some thinking, and that of the next one of its kind."""
+        """The accepted response of each puzzle, alone and after some thinking, and the response of the next puzzle."""
         by_key: dict[str, list[Task]] = {}
         for task in self._tasks:
             by_key.setdefault(task.level, []).append(task)
@@ -148,7 +151,7 @@ class SynLogic(RowSource):
 
 
 def to_task(row: Row, part: str, number: int, place: str) -> Task:
-    """One row as a task; raises `UserError` naming the row and the column or the puzzle."""
+    """One row as a task. Raises `UserError` with the row, and the column or the puzzle."""
     path = present(row, STATE)
     if path is None:
         has = ", ".join(map(str, row))[:200]
@@ -179,11 +182,11 @@ def to_task(row: Row, part: str, number: int, place: str) -> Task:
 
 
 def stored_answer(key: str, game: Mapping[str, Any]) -> str:
-    """The solution that the state holds, written as an answer; empty where it holds none."""
-    known = game.get("metadata") or {}
-    if key == "mathador" and (ways := known.get("solutions")):
+    """The solution in the state, written as an answer. Empty if the state has none."""
+    state = game.get("metadata") or {}
+    if key == "mathador" and (ways := state.get("solutions")):
         return _left_to_right(str(ways[0]))
-    places = [known.get(name) for name in ("solution", "solved_grid", "current_mines", "owns_after")]
+    places = [state.get(name) for name in ("solution", "solved_grid", "current_mines", "owns_after")]
     value = next((value for value in (*places, game.get("answer")) if value not in (None, "")), "")
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if key == "star_placement_puzzle":
@@ -229,6 +232,6 @@ def _prompt(messages: Any) -> str | None:
 
 def _trimmed(key: str, game: Mapping[str, Any]) -> dict[str, Any]:
     unused = UNUSED if key in READS_QUESTION else UNUSED | {"question"}
-    kept = {name: value for name, value in game.items() if name not in unused}
-    kept["metadata"] = {name: v for name, v in (game.get("metadata") or {}).items() if name not in UNUSED}
-    return kept
+    trimmed = {name: value for name, value in game.items() if name not in unused}
+    trimmed["metadata"] = {name: v for name, v in (game.get("metadata") or {}).items() if name not in UNUSED}
+    return trimmed

@@ -81,7 +81,7 @@ def test_the_normalised_file_and_the_variable(tmp_path: Path, monkeypatch: pytes
 def test_a_file_of_one_task(folder: Path) -> None:
     assert BBH(data=folder / "navigate.jsonl").tasks(None, 0)[0].id == "bbh-navigate-0"
     (folder / "navigate.jsonl").rename(folder / "mine.jsonl")
-    with pytest.raises(UserError, match=r"mine\.jsonl:1: '' is none of the 27 tasks"):
+    with pytest.raises(UserError, match=r"mine\.jsonl:1: '' is not one of the 27 tasks"):
         BBH(data=folder / "mine.jsonl")
 
 

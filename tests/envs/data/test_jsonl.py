@@ -78,7 +78,7 @@ def test_a_problem_in_both_files_of_a_folder_is_refused(tmp_path: Path) -> None:
 GOOD = '{"problem": "p", "answer": "a"}'
 BAD = [
     ("{", "not JSON at column"),
-    ("[1]", "list, not an object"),
+    ("[1]", "the row is of type list, not an object"),
     ("nul", "not JSON"),
     ('{"answer": "a"}', "no field 'problem'"),
     ('{"problm": "p", "answer": "a"}', "no field 'problem'; did you mean 'problm'"),
@@ -94,8 +94,8 @@ BAD = [
     ('{"problem": "p\\ud800", "answer": "a"}', "field 'problem' is"),
     ('{"problem": "p", "answer": "a", "id": []}', r"field 'id' is \[\]"),
     ('{"problem": "p", "answer": "a", "level": {}}', "field 'level' is"),
-    ("[" * 100_000, "not JSON but nested too deeply"),
-    ('{"problem": "p", "answer": ' + "9" * 5000 + "}", "too many digits; write it as text"),
+    ("[" * 100_000, "the JSON is nested too deeply"),
+    ('{"problem": "p", "answer": ' + "9" * 5000 + "}", "a whole number has too many digits; write it as text"),
     ('{"problem": "p", "answer": "a", "answer": "b"}', "field 'answer' occurs twice"),
     ('{"problem": "p", "answer": "a", "extra": [1]}', r"field 'extra' is \[1\]; it must be an object"),
     ('{"problem": "p", "answer": "' + "(" * 100_001 + '"}', r"field 'answer' is '\(+'... of 100001 characters"),

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from simko.envs import grade
+from simko.envs.data.benchmark_table import after_hashes
 from simko.envs.data.benchmarks import GSM8K, MATH500
-from simko.envs.data.table import after_hashes
 from simko.errors import UserError
 from simko.types import TaskSource
 

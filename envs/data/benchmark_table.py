@@ -1,4 +1,4 @@
-"""The table of the maths benchmarks: names, splits, columns, rows published, rows known to be bad."""
+"""The table of the maths benchmarks: names, splits, columns, numbers of rows, and rows known to be bad."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simko.envs.data import golds
-from simko.envs.data.reading import Row, last_boxed
+from simko.envs.data.loading import Row, last_boxed
 from simko.envs.data.rows import text_of
 
 Reader = Callable[[Any], str | None]
@@ -16,30 +16,30 @@ SUBJECTS = "algebra counting_and_probability geometry intermediate_algebra numbe
 
 
 def plain(value: Any) -> str | None:
-    """The answer column as it is."""
+    """The text of the answer column, unchanged."""
     return text_of(value)
 
 
 def after_hashes(value: Any) -> str | None:
-    """What follows the last `####` of a GSM8K answer, commas removed; a text without `####` as it is."""
+    """The text after the last `####` of a GSM8K answer, without commas. A text without `####` is taken whole."""
     text = text_of(value)
     return text.rsplit("####", 1)[-1].strip().replace(",", "") or None if text else None
 
 
 def after_answer(value: Any) -> str | None:
-    """What follows the last `# Answer` of a text, which four rows of SimKO's mixture need; another text as it is."""
+    """The text after the last `# Answer`, which four rows of SimKO's mixture need. Other texts are taken whole."""
     text = text_of(value)
     return text_of(text.rsplit("# Answer", 1)[-1].strip()) if text else None
 
 
 def in_box(value: Any) -> str | None:
-    r"""What the last `\boxed{}` of a worked solution holds."""
+    r"""The content of the last `\boxed{}` of a worked solution."""
     text = text_of(value)
     return text_of(last_boxed(text)) if text else None
 
 
 def joined(value: Any) -> str | None:
-    """A list of answers as one text."""
+    """A list of answers as one text, with commas between them."""
     texts = [text_of(item) for item in value] if isinstance(value, list) and value else [None]
     return None if None in texts else ", ".join(map(str, texts))
 
@@ -55,24 +55,24 @@ ANSWER: Mapping[str, Reader] = {
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What the loader needs to know of a data set. Columns (or paths in nested ones) are tried in order."""
+    """What the loader must know about a data set. Columns (or paths in nested ones) are tried in order."""
 
     name: str
     hub: str
-    """The data set on the Hub, or where else the rows come from."""
+    """The data set on the Hub, or a text that says where else the rows come from."""
     splits: Mapping[str, str]
-    """Our split to the Hub's. A split that is not here does not exist."""
+    """Our split to the Hub's. A split that is not listed does not exist."""
     files: Mapping[str, tuple[str, ...]]
-    """Our split to the stems of files: the normalised one, then those of other origins."""
+    """Our split to names of files without endings: the normalised name first, then those of other origins."""
     published: Mapping[str, int]
-    """Rows that were published."""
+    """How many rows each split was published with."""
     configs: tuple[str, ...] = ()
     problem: tuple[str, ...] = PROBLEM
     answer: Mapping[str, Reader] = field(default_factory=lambda: ANSWER)
     gold: Callable[[str, Row], str] = lambda answer, row: answer
-    """The gold answer from the answer column and the rest of the row."""
+    """Makes the gold answer from the answer column and the rest of the row."""
     known_bad: Mapping[str, str] = field(default_factory=dict)
-    """Digest of a problem whose row is bad as published, to its id and what is wrong."""
+    """Rows that are bad as published: the digest of the problem, to its id and what is wrong."""
 
 
 TEST = {"eval": "test"}

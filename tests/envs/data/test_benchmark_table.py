@@ -11,10 +11,10 @@ import pytest
 
 import simko.envs
 from simko.envs.audit.rows import audit
-from simko.envs.data import mixture
+from simko.envs.data import overlaps
+from simko.envs.data.benchmark_table import TABLE, after_answer, in_box, joined
 from simko.envs.data.benchmarks import MATH, SimKOMixture
-from simko.envs.data.reading import dig, last_boxed, present
-from simko.envs.data.table import TABLE, after_answer, in_box, joined
+from simko.envs.data.loading import dig, last_boxed, present
 from simko.errors import UserError
 
 BOX = "Twice three is $6$, so the answer is $\\boxed{6}$."
@@ -179,7 +179,7 @@ def test_known_bad_rows_are_skipped_by_id_and_others_refused(tmp_path: Path, mon
         MATH("train", data=path)
     kept = MATH("train", data=path, keep_good_rows=True)
     assert (kept.size, kept.rows, len(kept.left_out)) == (1, 2, 1)
-    known = TABLE["math"].known_bad | {mixture.digest("Known?"): "math-train-5341: no answer"}
+    known = TABLE["math"].known_bad | {overlaps.digest("Known?"): "math-train-5341: no answer"}
     monkeypatch.setattr("simko.envs.data.benchmarks.TABLE", {**TABLE, "math": _replace(known)})
     made = MATH("train", data=path)
     assert made.size == 1
@@ -194,8 +194,8 @@ def _replace(known: dict[str, str]) -> Any:
 
 
 def test_the_mixtures_test_problems_are_flagged_and_kept_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert mixture.count() == 351
-    monkeypatch.setattr(mixture, "_DIGESTS", frozenset([mixture.digest("In both?")]))
+    assert overlaps.count() == 351
+    monkeypatch.setattr(overlaps, "_DIGESTS", frozenset([overlaps.digest("In both?")]))
     both = {"id": "t-1", "problem": "In  both?", "answer": "6"}
     path = write(tmp_path / "a.jsonl", NORMALISED, both)
     assert [t.extra.get("math_test", False) for t in SimKOMixture("train", data=path).tasks(None, 0)] == [False, True]

@@ -1,9 +1,9 @@
-"""The 351 MATH-test problems (level 1) that SimKO's GSM8K + MATH level 1 training mixture contains, by digest.
+"""Test problems that a training set contains as well, by digest: 351 in SimKO's mixture, two in MATH train.
 
-The released scripts train on them and validate on the whole MATH test set. Here a row of either set is known by the digest
-of its problem: `simko/SimKO-GSM8K-L1-v0` flags it (`task.extra["math_test"]`), `simko/MATH-v0` leaves it out of its
-evaluation split. None of them is in MATH-500. Computed from the data file `gsm8k_level1/train` of
-github.com/CLR-Lab/SimKO at 306f4ff4e84a.
+SimKO's mixture (GSM8K and MATH level 1) has 351 problems of the MATH test set. The released scripts train on them and
+validate on the whole MATH test set. Here `simko/SimKO-GSM8K-L1-v0` flags them (`task.extra["math_test"]`), and
+`simko/MATH-v0` leaves them out of its evaluation split. None of them is in MATH-500. The digests are computed from the
+data file `gsm8k_level1/train` of github.com/CLR-Lab/SimKO at 306f4ff4e84a.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hashlib import blake2b
 from simko.envs.split import normalise
 
 IN_MATH_TRAIN = {"2a6a2b83c305": "math-test-1038", "d0a614a250f3": "math-test-4656"}
-"""MATH-test problems that stand in MATH train too, as published (white space and case aside): digest to id."""
+"""MATH-test problems that MATH train has too, as published (ignoring white space and case): digest to id."""
 
 _LISTED = """
 02f6ac45d2f6 0356f3f4f7f4 048ce778083d 04968b319dcb 04b40452ff1f 04e24989b30f 0536d1621ef0 06ecc361cf4d 071e937b327e
@@ -60,15 +60,15 @@ _DIGESTS = frozenset(_LISTED.split())
 
 
 def digest(problem: str) -> str:
-    """48 bits of BLAKE2b of the normalised problem text, in hexadecimal."""
+    """The digest of a problem: 48 bits of BLAKE2b of its normalised text, in hexadecimal."""
     return blake2b(normalise(problem).encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
 def is_math_test(problem: str) -> bool:
-    """Whether this is one of the mixture's problems of the MATH test set."""
+    """Whether the problem is one of the 351 of SimKO's mixture that are in the MATH test set."""
     return digest(problem) in _DIGESTS
 
 
 def count() -> int:
-    """How many there are."""
+    """How many problems SimKO's mixture has from the MATH test set."""
     return len(_DIGESTS)

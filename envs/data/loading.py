@@ -1,4 +1,4 @@
-"""Reading the rows of a benchmark, wherever they are: a file, a folder, `SIMKO_DATA`, the Hub; and values out of a row."""
+"""Loading rows from a file, a folder, the folder `SIMKO_DATA` or the Hub, and reading values out of a row."""
 
 from __future__ import annotations
 
@@ -27,43 +27,43 @@ def load_rows(
     data: str | Path | None,
     sieve: Sieve,
 ) -> tuple[str, list[tuple[int, Row]]]:
-    """Where the rows were found, and the rows with their numbers (from 1).
+    """The place where the rows were found, and the rows with their numbers (from 1).
 
-    `data` is a file or a folder; without it, the folder `SIMKO_DATA` and then split `part` of the Hub's data set `hub` are
-    tried. In a folder a file of one of the `stems` counts, or a copy of the Hub's repository. Raises `UserError`, with
-    every mend, where there is none.
+    `data` is a file or a folder. Without it, the folder `SIMKO_DATA` is tried, then split `part` of the Hub's data set
+    `hub`. A folder holds a file with one of the names `stems`, or a copy of the Hub's repository. Raises `UserError` if
+    there are no rows; the message names every way to give some.
     """
     looked: list[str] = []
-    given = Path(data).expanduser() if data is not None else None
-    if given is not None and not given.is_dir():
-        return str(given), list(read_table(given, sieve))
+    path = Path(data).expanduser() if data is not None else None
+    if path is not None and not path.is_dir():
+        return str(path), list(read_table(path, sieve))
     variable = os.environ.get(DATA_VARIABLE)
-    folder = given or (Path(variable).expanduser() if variable else None)
+    folder = path or (Path(variable).expanduser() if variable else None)
     if folder is not None:
         names = [stem + ending for stem in stems for ending in ENDINGS]
         for file in names:
             if (folder / file).is_file():
                 return str(folder / file), list(read_table(folder / file, sieve))
-        if files := cloned(folder, hub, configs, part, itself=given is not None):
+        if files := cloned(folder, hub, configs, part, itself=path is not None):
             return str(folder), list(enumerate((row for file in files for _, row in read_table(file, sieve)), 1))
         looked.append(f"{folder} has no {names[0]}")
-        if given is not None:
+        if path is not None:
             raise UserError(f"{name}: {looked[0]}; give data=<the file>, or a folder that holds it")
     return hub, list(enumerate(read_hub(name, hub, configs, part, looked), 1))
 
 
 def cloned(folder: Path, hub: str, configs: tuple[str, ...], part: str, itself: bool) -> list[Path]:
-    """The files of split `part` in a copy of the Hub's repository; none where there is no such copy.
+    """The files of split `part` in a copy of the Hub's repository. The list is empty if there is no copy.
 
-    It is `folder` itself (with `itself`), or the folder in it that has the data set's name. As on the Hub, a config is a
-    folder, files are `test.jsonl` or `test-00000-of-00001.parquet`, and they may lie in `data/`.
+    The copy is a folder in `folder` with the data set's name, or `folder` itself (`itself`). As on the Hub, a config is
+    a folder, files are `test.jsonl` or `test-00000-of-00001.parquet`, and they may lie in `data/`.
     """
     names = (hub.split("/")[-1], hub.replace("/", "_"), hub.replace("/", "--"), hub)
     roots = ([folder] if itself else []) + [folder / name for name in names if " " not in hub]
     for root in roots:
-        found = [_split_files(root, config, part) for config in configs or ("",)]
-        if all(found):
-            return [file for files in found for file in files]
+        by_config = [_split_files(root, config, part) for config in configs or ("",)]
+        if all(by_config):
+            return [file for files in by_config for file in files]
         if len(configs) == 1 and (files := _split_files(root, "", part)):
             return files
     return []
@@ -101,14 +101,14 @@ def _read_parquet(path: Path) -> list[Row]:
         raise UserError(f"{path}: reading parquet needs pyarrow; pip install 'simko[hub]'") from error
     try:
         return parquet.read_table(path).to_pylist()
-    except (OSError, ValueError) as error:  # pyarrow's own errors are of these
+    except (OSError, ValueError) as error:  # pyarrow's own errors derive from these
         raise UserError(f"{path}: cannot be read as parquet ({str(error)[:80]}); fetch it again") from error
 
 
 def read_hub(name: str, hub: str, configs: tuple[str, ...], part: str, looked: list[str]) -> Iterable[Row]:
-    """The rows on the Hugging Face Hub, one config after the other; raises `UserError` naming every mend.
+    """The rows on the Hugging Face Hub, one config after the other. Raises `UserError` that names every mend.
 
-    `hub` without a slash, or with a blank, is no data set of the Hub but says where the rows come from.
+    If `hub` has no slash, or has a blank, it is not a data set of the Hub: it only says where the rows come from.
     """
     mends = f"data=<file or folder> (--data), the environment variable {DATA_VARIABLE}=<folder>"
     before = f" ({looked[0]})" if looked else ""
@@ -122,7 +122,7 @@ def read_hub(name: str, hub: str, configs: tuple[str, ...], part: str, looked: l
         ) from error
     try:
         return list(chain(*(datasets.load_dataset(hub, config, split=part) for config in configs or (None,))))
-    except Exception as error:  # the Hub's failures are of many kinds, and all have the same mend
+    except Exception as error:  # the Hub fails in many ways, and the mend is the same for all
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise UserError(f"{name}: {hub} cannot be fetched from the Hub ({reason}){before}; give {mends}") from error
 
@@ -131,7 +131,7 @@ _ABSENT = object()
 
 
 def dig(row: Mapping[str, Any], path: str) -> Any:
-    """What stands at `a.b.0` of nested objects and lists; `ABSENT` where nothing does."""
+    """The value at `a.b.0` of nested objects and lists, or `_ABSENT` if there is none."""
     value: Any = row
     for key in path.split("."):
         if isinstance(value, Mapping) and key in value:

@@ -24,7 +24,7 @@ BAD: list[tuple[bytes, str]] = [
     (b'{"problem": "p", "answer": " "}', r"a\.jsonl:4: field 'answer' is ' '; it must be text"),
     (b'{"problem": "p", "answer": "1"', r"a\.jsonl:4: not JSON at column"),
     (b'{"problem": "\xff", "answer": "1"}', r"a\.jsonl:4: not UTF-8 .*save the file as UTF-8"),
-    (b"[1]", r"a\.jsonl:4: list, not an object"),
+    (b"[1]", r"a\.jsonl:4: the row is of type list, not an object"),
     (LINES[1], r"a\.jsonl:4: the id 'r1' occurs twice \(first in .*a\.jsonl:2\)"),
 ]
 
