@@ -1,1 +1,1 @@
-"""Inspection from outside: the contract of an environment, rows of data, and verifiers."""
+"""Inspection of environments, data rows and verifiers, from outside of what is inspected."""

@@ -1,8 +1,9 @@
-"""The process in which a verifier under audit runs: it grades cases from its parent and watches what they set off.
+"""The process in which a verifier is audited. It grades cases from its parent and watches what they set off.
 
-JSON lines on stdin and stdout: first `{"verifier", "module", "canary"}`, then for each `{"response", "gold"}` one
-`{"outcome", "seconds", "events"}`. An audit hook notes what no answer may set off: a shell, a process, a file opened for
-writing, a connection, an import that the answer names, source that is compiled. simko's own workers may be started.
+It reads and writes JSON lines on stdin and stdout. First comes `{"verifier", "module", "canary"}`; then each
+`{"response", "gold"}` is answered by `{"outcome", "seconds", "events", "rss", "descriptors"}`. An audit hook notes what no
+answer may set off: a shell, a process, a file opened for writing, a connection, an import that the answer names, or
+source that is compiled. simko's own workers may be started.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 
 
 class Watch:
-    """Notes forbidden events while an answer is graded. Installed for good: an audit hook cannot be taken away."""
+    """Notes forbidden events while an answer is graded. It stays for good: an audit hook cannot be removed."""
 
     def __init__(self) -> None:
         self.response: str | None = None
@@ -61,7 +62,7 @@ class Watch:
 
 
 def load(name: str, module: str | None) -> Callable[[str, str], Any]:
-    """The verifier: a registered name, or `module:function`, after importing `module`."""
+    """Import `module`, and return the verifier: a registered name, or `module:function`."""
     from simko.envs import verifiers
 
     for place in (
@@ -70,19 +71,19 @@ def load(name: str, module: str | None) -> Callable[[str, str], Any]:
     ):
         if place:
             if importlib.util.find_spec(place.partition(".")[0]) is None:
-                sys.path.append(os.getcwd())  # at the end: nothing there can stand in for an installed package
+                sys.path.append(os.getcwd())  # at the end, so that nothing there can replace an installed package
             importlib.import_module(place)
     where, _, function = name.rpartition(":")
     if where and where.split(":")[0] not in verifiers.BUNDLED and where not in verifiers.verifier_names():
         check = getattr(sys.modules[where], function)
         if not callable(check):
-            raise UserError(f"{name} is {type(check).__name__}, no function (response, gold)")
+            raise UserError(f"{name} is of type {type(check).__name__}, not a function (response, gold)")
         return lambda response, gold: verifiers.to_verdict(check(response, gold))
     return verifiers.get_verifier(name)
 
 
 def serve(verify: Callable[[str, str], Any], canary: Path, watch: Watch, replies: Any) -> None:
-    """Grade until there is no more."""
+    """Grade cases until stdin ends."""
     for line in sys.stdin:
         case = json.loads(line)
         watch.events.clear()
@@ -103,7 +104,7 @@ def serve(verify: Callable[[str, str], Any], canary: Path, watch: Watch, replies
 
 
 def _state() -> dict[str, int]:
-    """Resident memory in bytes and open descriptors, where /proc tells."""
+    """Resident memory in bytes and open descriptors, or zeros on a system without /proc."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return {"rss": pages * os.sysconf("SC_PAGE_SIZE"), "descriptors": len(os.listdir("/proc/self/fd"))}
@@ -112,9 +113,9 @@ def _state() -> dict[str, int]:
 
 
 def main() -> None:
-    """Read what to audit, warm up, grade."""
+    """Read which verifier to audit, load it, and grade."""
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as replies:
-        os.dup2(2, 1)  # what a verifier prints does not get into the replies
+        os.dup2(2, 1)  # so that a verifier's own prints do not get into the replies
         about = json.loads(sys.stdin.readline())
         try:
             verify = load(about["verifier"], about["module"])

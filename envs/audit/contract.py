@@ -1,4 +1,4 @@
-"""The contract checker: Gymnasium's `check_env`, and what an environment for RLVR must hold beyond it.
+"""The contract checker of environments: Gymnasium's `check_env`, and the further rules that RLVR needs.
 
 for result in check("my_pkg:my/Env-v0"):
     print(result.name, result.passed, result.detail)
@@ -32,7 +32,7 @@ from simko.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one check found. `detail` says what is wrong, or what could not be looked at."""
+    """The result of one check. `detail` says what is wrong, or what could not be checked."""
 
     name: str
     passed: bool
@@ -42,10 +42,10 @@ class CheckResult:
 def check(
     id: str, data: str | None = None, level: Any = None, split: str | None = None, tokenizer: str | None = None
 ) -> list[CheckResult]:
-    """Run every check on the environment `id` (or `"module:id"`, `"jsonl:PATH"`); a failing one stops no other.
+    """Run every check on the environment `id` (or `"module:id"`, `"jsonl:PATH"`). A check that fails stops no other.
 
-    Without a `split` the training one is tested, or evaluation where there is no other. Raises `UserError` where the
-    environment cannot be made at all: no such id, no data.
+    Without a `split`, the training split is checked, or evaluation if there is no training split. Raises `UserError` if
+    the environment cannot be made at all: the id is unknown, or there is no data.
     """
     settings = {"data": data and str(data), "level": level, "tokenizer": tokenizer and str(tokenizer)}
     settings = {key: value for key, value in settings.items() if value is not None}
@@ -59,11 +59,11 @@ def _run(name: str, look: Callable[[Subject], str | None], subject: Subject) -> 
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             note = look(subject)
-    except Exception as error:  # whatever an author's code raises is a finding
+    except Exception as error:  # any error of an author's code is a finding
         kind = "" if isinstance(error, _ContractError) else f"{type(error).__name__}: "
         return CheckResult(name, False, f"{kind}{error}")
-    said = [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
-    return CheckResult(name, not said, "; ".join(said) or note or "")
+    messages = [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
+    return CheckResult(name, not messages, "; ".join(messages) or note or "")
 
 
 class _ContractError(Exception):
@@ -84,7 +84,7 @@ def _types(subject: Subject) -> None:
     for seed in range(4):
         first, _ = env.reset(seed=seed)
         _require(first in env.observation_space, "the observation of reset is not in its space")
-        kept = first["tokens"].copy()
+        copy = first["tokens"].copy()
         for observation, reward, terminated, truncated, _ in probe.steps(env, probe.random_tokens(env, seed)):
             _require(observation in env.observation_space, "an observation is not in its space")
             _require(isinstance(reward, float) and math.isfinite(reward), f"reward {reward!r} is not a finite float")
@@ -92,7 +92,7 @@ def _types(subject: Subject) -> None:
             _require(not (terminated and truncated), "an episode both terminated and truncated")
             _require(reward == 0.0 or terminated or truncated, f"reward {reward} before the end")
             _require(observation["tokens"] is not first["tokens"], "two observations are one array")
-        _require(np.array_equal(first["tokens"], kept), "an observation changed after it was returned")
+        _require(np.array_equal(first["tokens"], copy), "an observation changed after it was returned")
 
 
 def _budget(subject: Subject) -> None:
@@ -184,7 +184,7 @@ def _other_gold(subject: Subject) -> str | None:
 
 
 def _splits(subject: Subject) -> str | None:
-    found: dict[str, set[str]] = {}
+    problems: dict[str, set[str]] = {}
     for split in ("train", "eval"):
         try:
             env = subject.make(split=split)
@@ -193,9 +193,9 @@ def _splits(subject: Subject) -> str | None:
             return f"not compared, there is no split '{split}': {error}"
         if env.source.size == 1:
             return "one problem only: there is nothing to hold out"
-        found[split] = {normalise(task.problem) for task in tasks}
-    both = found["train"] & found["eval"]
-    if found["train"] == found["eval"] and Path(str(subject.settings.get("data"))).is_file():
+        problems[split] = {normalise(task.problem) for task in tasks}
+    both = problems["train"] & problems["eval"]
+    if problems["train"] == problems["eval"] and Path(str(subject.settings.get("data"))).is_file():
         return "one file serves as both splits: give a folder with one for each to hold problems out"
     _require(not both, f"{len(both)} problems are in train and in eval: {min(both, default='')[:80]!r}")
     return None
@@ -233,12 +233,12 @@ def _picklable(subject: Subject) -> None:
     tokens = probe.random_tokens(env, 0)
     ours, theirs = list(probe.steps(env, tokens)), list(probe.steps(twin, tokens))
     same = len(ours) == len(theirs) and all(map(probe.equal, ours, theirs))
-    _require(same, "a pickled copy goes on otherwise than the environment itself")
+    _require(same, "a pickled copy continues differently from the environment itself")
 
 
 def _processes(subject: Subject) -> None:
-    here, there = probe.digest(subject.make()), probe.digest_elsewhere(subject)
-    _require(here == there, "another process sees other trajectories for the same seeds")
+    ours, theirs = probe.digest(subject.make()), probe.digest_elsewhere(subject)
+    _require(ours == theirs, "another process gets other trajectories for the same seeds")
 
 
 def _vector(subject: Subject) -> None:
@@ -251,7 +251,7 @@ def _vector(subject: Subject) -> None:
     for slot, seed in enumerate(seeds):
         first, _ = single.reset(seed=seed)
         same = probe.ids(observation, slot) == probe.ids(first)
-        _require(same, f"slot {slot} begins otherwise than the single environment")
+        _require(same, f"slot {slot} begins differently from the single environment")
         expected.append(list(probe.steps(single, tokens[slot])))
     for t in range(max(map(len, expected))):
         observation, rewards, terminated, truncated, _ = many.step(np.array([row[t] for row in tokens]))
@@ -261,8 +261,8 @@ def _vector(subject: Subject) -> None:
                 same = probe.ids(observation, slot) == probe.ids(alone[t][0]) and got == alone[t][1:4]
                 _require(same, f"slot {slot} differs from the single environment at token {t}")
             elif many.metadata.get("autoreset_mode") == AutoresetMode.DISABLED:
-                kept = got == (0.0, *alone[-1][2:4])
-                _require(kept, f"the finished slot {slot} does not keep its flags with reward 0")
+                same = got == (0.0, *alone[-1][2:4])
+                _require(same, f"the finished slot {slot} does not keep its flags with reward 0")
     many.close()
 
 
@@ -276,7 +276,7 @@ def _fast_path(subject: Subject) -> None:
             episode.push(token)
             same = probe.ids(step[0]) == episode.prompt_ids + episode.ids
             same = same and step[2:4] == (episode.terminated, episode.truncated)
-            _require(same, "begin and push go another way than reset and step")
+            _require(same, "begin and push give other results than reset and step")
         if episode.done:
             verdict = env.grade(episode.text, episode.task)
             same = (verdict.reward, verdict.outcome) == (step[1], step[4]["verdict"]["outcome"])

@@ -1,4 +1,4 @@
-"""What the contract checker is made of: the environment under test, tokens to put to it, and what came back."""
+"""The tools of the contract checker: the environment under test, tokens to step through it, and readings of the result."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from simko.errors import UserError
 from simko.types import Task
 
 Step = tuple[dict[str, Any], float, bool, bool, dict[str, Any]]
-ROLL = 48  # tokens at most in a random episode
-SECONDS = 120  # for the second process
+ROLL = 48  # tokens in a random episode, at most
+SECONDS = 120  # time limit of the second process
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The environment under test, to be made as often as a check likes. `settings` are fit for JSON."""
+    """The environment under test. A check may make it as often as it needs. `settings` can be written as JSON."""
 
     id: str
     settings: dict[str, Any]
@@ -38,7 +38,7 @@ class Subject:
 
 
 def first_split(subject: Subject) -> str:
-    """Train, or evaluation where there is no other; raises the `UserError` of train where there is neither."""
+    """`"train"`, or `"eval"` if there is no training split. Raises the `UserError` of train if there is neither."""
     try:
         subject.make(split="train")
     except UserError as error:
@@ -51,7 +51,7 @@ def first_split(subject: Subject) -> str:
 
 
 def sample(env: TokenEnv, count: int) -> list[Task]:
-    """Up to `count` tasks: a small source has fewer."""
+    """Up to `count` tasks. A small source has fewer."""
     count = count if env.source.size is None else min(count, env.source.size)
     while True:
         try:
@@ -63,13 +63,13 @@ def sample(env: TokenEnv, count: int) -> list[Task]:
 
 
 def answer(env: TokenEnv, task: Task) -> str:
-    """A response that must grade correct: the source's `answer(task)`, or the gold answer itself."""
+    """A response that must grade correct: the source's `answer(task)` if it has one, else the gold answer."""
     make = getattr(env.source, "answer", None)
     return str(make(task)) if make else task.gold
 
 
 def is_listed(answer: str, task: Task) -> bool:
-    """Whether the gold answer is a JSON list of right answers and this is one of them."""
+    """Whether the gold answer is a JSON list of right answers that has `answer` in it."""
     try:
         gold = json.loads(task.gold)
     except (ValueError, RecursionError):
@@ -78,7 +78,7 @@ def is_listed(answer: str, task: Task) -> bool:
 
 
 def random_tokens(env: TokenEnv, seed: int) -> list[int]:
-    """Random token ids with the end of a turn among them and, often, at the end."""
+    """Random token ids. One of them ends a turn, if the tokenizer has such a token."""
     rng = np.random.default_rng(seed)
     tokens = [int(t) for t in rng.integers(len(env.tokenizer), size=min(ROLL, env.max_new_tokens))]
     if env.stop_ids:
@@ -87,7 +87,7 @@ def random_tokens(env: TokenEnv, seed: int) -> list[int]:
 
 
 def dull_tokens(env: TokenEnv, count: int) -> list[int]:
-    """Tokens that end no turn."""
+    """`count` tokens that do not end a turn."""
     letter = [t for t in env.tokenizer.encode("a", add_special_tokens=False) if t not in env.stop_ids]
     return (letter * count)[:count]
 
@@ -110,18 +110,18 @@ def ids(observation: dict[str, Any], slot: int | None = None) -> list[int]:
 
 
 def equal(a: Step, b: Step) -> bool:
-    """Whether two steps returned the same."""
+    """Whether two steps returned the same results."""
     return ids(a[0]) == ids(b[0]) and a[1:] == b[1:]
 
 
 def gold_places(call: str, info: dict[str, Any], task: Task) -> set[str]:
-    """Where in `info` the gold answer, or a verdict, stands."""
+    """The places in `info` that hold the gold answer or a verdict."""
     named = {f"{call} info['{key}']" for key in ("gold", "verdict") if key in info}
     return named | {f"{call} info{path}" for path, value in _leaves(info) if str(value) == task.gold}
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value in nested dicts and lists, with where it stands."""
+    """Every value in nested dicts and lists, each with its place before it."""
     if isinstance(value, dict | list | tuple):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _leaves(inner, f"{path}[{key!r}]")
@@ -130,32 +130,32 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def reply_tells_gold(env: TokenEnv, episode: Episode) -> bool:
-    """Whether the environment's own tokens hold the gold answer as a whole word that was not said before."""
-    said = env.tokenizer.decode([i for i, own in zip(episode.ids, episode.sampled, strict=True) if not own])
+    """Whether the environment's replies hold the gold answer as a whole word that neither problem nor policy said."""
+    replies = env.tokenizer.decode([i for i, sampled in zip(episode.ids, episode.sampled, strict=True) if not sampled])
     whole = re.compile(rf"(?<!\w){re.escape(episode.task.gold)}(?!\w)")
-    return bool(whole.search(said)) and not whole.search(f"{episode.task.problem}\n{episode.text}")
+    return bool(whole.search(replies)) and not whole.search(f"{episode.task.problem}\n{episode.text}")
 
 
 def digest(env: TokenEnv) -> str:
-    """A hash of what random actions meet for three seeds: equal wherever the environment is the same."""
-    seen = hashlib.sha256()
+    """A hash of the trajectories of random actions for three seeds. Equal environments have equal digests."""
+    digest = hashlib.sha256()
     for seed in range(3):
         observation, info = env.reset(seed=seed)
-        seen.update(repr((ids(observation), sorted(info.items()))).encode())
+        digest.update(repr((ids(observation), sorted(info.items()))).encode())
         for observation, *rest in steps(env, random_tokens(env, seed)):
-            seen.update(repr((ids(observation), *rest)).encode())
-    return seen.hexdigest()
+            digest.update(repr((ids(observation), *rest)).encode())
+    return digest.hexdigest()
 
 
 def digest_elsewhere(subject: Subject) -> str:
-    """The digest of the same environment, made in a second process with another order of sets.
+    """The digest of the same environment in a second process, which has another hash seed (another order of sets).
 
-    Raises `RuntimeError` with that process's last word where it cannot be made there.
+    Raises `RuntimeError` with that process's last line if the environment cannot be made there.
     """
     path = os.pathsep.join(p or os.getcwd() for p in sys.path)
-    asked = json.dumps({"id": _importable_id(subject), "settings": subject.settings})
-    done = subprocess.run(
-        [sys.executable, "-c", "from simko.envs.audit.probe import second_process; second_process()", asked],
+    request = json.dumps({"id": _importable_id(subject), "settings": subject.settings})
+    process = subprocess.run(
+        [sys.executable, "-c", "from simko.envs.audit.probe import second_process; second_process()", request],
         env={
             **os.environ,
             "PYTHONPATH": path,
@@ -165,24 +165,24 @@ def digest_elsewhere(subject: Subject) -> str:
         text=True,
         timeout=SECONDS,
     )
-    if done.returncode != 0:
-        raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
-    return done.stdout.split()[-1]
+    if process.returncode != 0:
+        raise RuntimeError((process.stderr.strip().splitlines() or ["no message"])[-1])
+    return process.stdout.split()[-1]
 
 
 def second_process() -> None:
-    """The main function of the second process."""
-    asked = json.loads(sys.argv[1])
-    print(digest(Subject(asked["id"], asked["settings"]).make()))
+    """The main function of the second process: print the digest."""
+    request = json.loads(sys.argv[1])
+    print(digest(Subject(request["id"], request["settings"]).make()))
 
 
 def _importable_id(subject: Subject) -> str:
-    """The id with the module in front whose import registers it."""
+    """The id behind the name of the module that registers it, `"module:id"`."""
     if ":" in subject.id:
         return subject.id
     spec = subject.make().spec
     entry = spec and spec.entry_point
-    # for an environment of `@task` the author's module stands in the source's entry point
+    # an environment of `@task` has the author's module in the source's entry point
     source = spec.kwargs.get("env", {}).get("source", entry) if spec else None
     module = source.partition(":")[0] if isinstance(source, str) else str(getattr(source, "__module__", "__main__"))
     if module == "__main__":

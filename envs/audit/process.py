@@ -1,4 +1,4 @@
-"""The parent's side of the process in which a verifier is audited: started, asked, killed where it hangs, started again."""
+"""The parent's side of a verifier's audit. It starts the process of `child.py`, asks it, and kills it if it hangs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HUNG = "no reply in time"
 
 
 class Watched:
-    """The watched process, for use in `with`. What the verifier starts is killed with it."""
+    """The watched process, for use in `with`. Whatever the verifier starts is killed together with it."""
 
     def __init__(self, verifier: str, module: str | None, canary: str) -> None:
         self._about = {"verifier": verifier, "module": module, "canary": canary}
@@ -30,31 +30,31 @@ class Watched:
         self._since = 0
 
     def __enter__(self) -> Watched:
-        """Start it; raises `UserError` where the verifier cannot be loaded."""
+        """Start the process. Raises `UserError` if the verifier cannot be loaded."""
         self._start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        """End it."""
+        """Kill the process."""
         self._end()
 
     def ask(self, response: str, gold: str, limit: float) -> dict[str, Any] | str:
-        """What the verifier said; `HUNG` after `limit` seconds; or in words how it took its process with it."""
+        """The verifier's reply. `HUNG` after `limit` seconds, or a text that says how the process ended."""
         if self._process is None:
             self._start()
         self._write({"response": response, "gold": gold})
-        said = self._read(limit)
-        if isinstance(said, str):
+        reply = self._read(limit)
+        if isinstance(reply, str):
             self._end()
-            return said
+            return reply
         self._since += 1
         if self._since == 50:
-            self._first = said
-        self._last = said
-        return said
+            self._first = reply
+        self._last = reply
+        return reply
 
     def growth(self) -> tuple[float, int]:
-        """MiB of resident memory and descriptors, from the process's 50th answer to its last."""
+        """The growth from the process's 50th answer to its last: MiB of resident memory, and open descriptors."""
         if self._first is None or self._last is None:
             return 0.0, 0
         grown = (self._last["rss"] - self._first["rss"]) / 2**20
@@ -71,10 +71,10 @@ class Watched:
         )
         self._pending, self._since, self._first, self._last = b"", 0, None, None
         self._write(self._about)
-        said = self._read(START_SECONDS)
-        if isinstance(said, str) or "failed" in said:
+        reply = self._read(START_SECONDS)
+        if isinstance(reply, str) or "failed" in reply:
             self._end()
-            why = said if isinstance(said, str) else said["failed"]
+            why = reply if isinstance(reply, str) else reply["failed"]
             raise UserError(f"verifier '{self._about['verifier']}' cannot be audited: {why}")
 
     def _write(self, message: dict[str, Any]) -> None:
@@ -84,7 +84,7 @@ class Watched:
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # it ended; the reading says so
+            pass  # the process ended; `_read` says so
 
     def _read(self, limit: float) -> dict[str, Any] | str:
         assert self._process is not None
@@ -100,15 +100,15 @@ class Watched:
                     return _ended(self._process)
                 self._pending += chunk
         line, _, self._pending = self._pending.partition(b"\n")
-        said: dict[str, Any] = json.loads(line)
-        return said
+        reply: dict[str, Any] = json.loads(line)
+        return reply
 
     def _end(self) -> None:
         process, self._process = self._process, None
         if process is None:
             return
         with contextlib.suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)  # it leads a group of its own: what it started goes with it
+            os.killpg(process.pid, signal.SIGKILL)  # it leads its own group, so the processes it started are killed too
         process.kill()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:

@@ -1,9 +1,11 @@
-"""Checks of environments on all the rows at hand: what `simko env audit` prints, a line for each set.
+"""The audit of an environment on all its rows: `simko env audit` prints one line for each set.
 
-Every gold answer is graded against itself and against the next row's different one; responses whose verdict is known
-without the verifier (`TaskSource.pairs()`: worked solutions, other people's extractions, accepted forms) are graded; and
-both environment checkers run. At least `PAIRS_RIGHT` of each kind of pairs must be right, everything else without exception (but
-the rules of a puzzle may accept another row's solution: there `PAIRS_RIGHT` of them must be refused).
+It grades three things, and then runs both environment checkers:
+  - every gold answer against itself: all must be correct;
+  - every gold answer against the next row with a different one: all must be refused. The rules of a puzzle may accept
+    another row's solution, so there `PAIRS_RIGHT` of them must be refused;
+  - the pairs of `TaskSource.pairs()`, responses whose verdict is known without the verifier (worked solutions, other
+    people's extractions, accepted forms): `PAIRS_RIGHT` of each kind must be graded as expected.
 """
 
 from __future__ import annotations
@@ -23,43 +25,43 @@ from simko.errors import UserError
 from simko.types import Task, Verdict
 
 PAIRS_RIGHT = 0.99
-GENERATED = 100  # tasks of a source that is not finite
+GENERATED = 100  # tasks that are audited of an endless source
 SHOWN = 60  # characters of a text in a finding
 
 
 @dataclass
 class Audit:
-    """What was found of one split of one environment. Counts are (as wanted, of how many)."""
+    """The findings on one split of one environment. Counts are pairs: (as expected, graded)."""
 
     id: str
     split: str
     rows: int = 0
-    """Rows that were read, or tasks that were made."""
+    """Rows that were read, or tasks that were generated."""
     published: int | None = None
     tasks: int = 0
     by_rule: bool = False
-    """Graded by the rules of a puzzle: another row's solution may be one of this row, too."""
+    """Whether the rules of a puzzle grade: then another row's solution may solve this row too."""
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     gold: tuple[int, int] = (0, 0)
     other_gold: tuple[int, int] = (0, 0)
     pairs: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """By kind."""
+    """Counts by the kind of pair."""
     checks: tuple[int, int] = (0, 0)
     findings: list[str] = field(default_factory=list)
-    """Everything that is not as wanted, a line each."""
+    """Everything that is not as expected, a line each."""
     unavailable: str | None = None
-    """Why there is nothing to audit: no data at hand."""
+    """Why nothing could be audited: there is no data."""
     seconds: float = 0.0
 
     @property
     def pairs_total(self) -> tuple[int, int]:
-        """Pairs graded as wanted, of all kinds."""
+        """The counts of all kinds of pairs together."""
         return sum(a for a, _ in self.pairs.values()), sum(b for _, b in self.pairs.values())
 
     @property
     def passed(self) -> bool:
-        """Whether nothing failed; what could not be audited did not."""
+        """Whether nothing failed. A set without data has not failed."""
         whole = all(a == b for a, b in (self.gold, self.checks))
         refused, others = self.other_gold
         enough = refused >= PAIRS_RIGHT * others if self.by_rule else refused == others
@@ -67,16 +69,16 @@ class Audit:
 
 
 def audit(id: str, data: str | None = None, checks: bool = True) -> list[Audit]:
-    """Audit both splits of an environment, those that it has.
+    """Audit the splits that an environment has.
 
-    Where its data is not at hand, one entry says so in `unavailable`. Raises `UserError` for an id that is not registered.
+    If there is no data, the list has one entry that says so in `unavailable`. Raises `UserError` for an unknown id.
     """
     registry.resolve(id, {})
-    found = [_audit_split(id, split, data, checks) for split in ("train", "eval")]
-    there = [entry for entry in found if entry.unavailable is None]
-    if there:
-        return there
-    missing = found[0] if "has no split" not in str(found[0].unavailable) else found[1]
+    entries = [_audit_split(id, split, data, checks) for split in ("train", "eval")]
+    audited = [entry for entry in entries if entry.unavailable is None]
+    if audited:
+        return audited
+    missing = entries[0] if "has no split" not in str(entries[0].unavailable) else entries[1]
     missing.split = "-"
     return [missing]
 
@@ -107,7 +109,7 @@ def _audit_split(id: str, split: str, data: str | None, checks: bool) -> Audit:
     return entry
 
 
-Graded = Iterator[tuple[bool, str]]  # as wanted, and what to say where not
+Graded = Iterator[tuple[bool, str]]  # (graded as expected, the finding if not)
 
 
 def _golds(env: TokenEnv, tasks: list[Task]) -> Graded:
@@ -118,7 +120,7 @@ def _golds(env: TokenEnv, tasks: list[Task]) -> Graded:
 
 
 def _other_golds(env: TokenEnv, tasks: list[Task]) -> Graded:
-    """Each task with the answer of the nearest later task that has a different gold answer."""
+    """Grade each task with the answer of the nearest later task that has a different gold answer."""
     for i, task in enumerate(tasks):
         ring = (tasks[(i + step) % len(tasks)] for step in range(1, min(len(tasks), 40)))
         other = next((o for o in ring if _differs(env, task, o)), None)
@@ -133,7 +135,7 @@ def _other_golds(env: TokenEnv, tasks: list[Task]) -> Graded:
 
 
 def _differs(env: TokenEnv, task: Task, other: Task) -> bool:
-    """Whether the gold answers differ: as texts, as responses, as numbers, and not by one being listed in the other."""
+    """Whether the gold answers differ as texts, as responses and as numbers, and one does not list the other."""
     ours, theirs = probe.answer(env, task), probe.answer(env, other)
     if _squeezed(task.gold) == _squeezed(other.gold) or _squeezed(ours) == _squeezed(theirs):
         return False
@@ -152,13 +154,13 @@ def _pairs(entry: Audit, env: TokenEnv) -> None:
     for pair in offered():
         task, response, correct, kind, reason = Pair(*pair)
         verdict: Verdict = env.grade(response, task)
-        as_wanted = verdict.valid and verdict.correct == correct
+        as_expected = verdict.valid and verdict.correct == correct
         total[kind] += 1
-        right[kind] += as_wanted
-        if not as_wanted:
-            wanted = "correct" if correct else "refused"
+        right[kind] += as_expected
+        if not as_expected:
+            expected = "correct" if correct else "refused"
             entry.findings.append(
-                f"{kind} of {task.id}: {_short(response)} should be {wanted}, grades {verdict.outcome} "
+                f"{kind} of {task.id}: {_short(response)} should be {expected}, grades {verdict.outcome} "
                 f"(gold {_short(task.gold)})" + (f"; {reason}" if reason else "")
             )
     entry.pairs = {kind: (right[kind], total[kind]) for kind in total}
@@ -166,11 +168,11 @@ def _pairs(entry: Audit, env: TokenEnv) -> None:
 
 def _count(entry: Audit, graded: Graded) -> tuple[int, int]:
     right = total = 0
-    for as_wanted, said in graded:
+    for as_expected, finding in graded:
         total += 1
-        right += as_wanted
-        if not as_wanted:
-            entry.findings.append(said)
+        right += as_expected
+        if not as_expected:
+            entry.findings.append(finding)
     return right, total
 
 
@@ -189,5 +191,5 @@ def _squeezed(text: str) -> str:
 
 
 def _short(text: str) -> str:
-    one = " ".join(text.split())
-    return repr(one if len(one) <= SHOWN else "..." + one[-SHOWN:])
+    line = " ".join(text.split())
+    return repr(line if len(line) <= SHOWN else "..." + line[-SHOWN:])

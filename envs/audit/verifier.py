@@ -1,7 +1,7 @@
-"""The audit of a verifier: hostile and metamorphic cases against it, in a process of its own that is watched and killed.
+"""The audit of a verifier: it grades hostile and metamorphic cases in a process that is watched, and killed if it hangs.
 
-`audit("math")` is what `simko verify audit` runs. It fails on a false positive, a false negative (over `MAX_MISSED` of the
-cases), an execution, a hang, an exception, and an answer that takes over `limit` seconds again and again.
+`simko verify audit` runs `audit("math")`. The audit fails on a false positive, on an execution, a hang or an exception, on
+false negatives in more than `MAX_MISSED` of the cases, and on an answer that takes over `limit` seconds each time.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from simko.errors import UserError
 
 HANG_SECONDS = 10.0
 MAX_MISSED = 0.01
-"""Share of right answers that may be refused."""
+"""The share of right answers that may be refused."""
 MAX_FINDINGS = 50
 GROWTH_MIB = 64.0
-MAX_HANGS, MAX_DEATHS = 5, 50  # then the audit stops: it has failed, and the rest would take hours
+MAX_HANGS, MAX_DEATHS = 5, 50  # then the audit stops: it has failed already, and the rest would take hours
 NEEDS_WORKER = ("\\boxed{\\sqrt{x^2}+7}", "7+|x|")
 """A response and a gold answer that no part of `math` can compare without a worker."""
-_AGAIN = 2  # times that a slow answer is graded again: a busy machine is not a slow verifier
+_AGAIN = 2  # a slow answer is graded so many times more: the machine may be busy
 
 
 @dataclass
 class Family:
-    """The cases of one family: how many, and what went otherwise."""
+    """The counts of one family of cases."""
 
     tried: int = 0
     wrong: int = 0
     undecided: int = 0
-    """`timeout` and `error`: neither right nor wrong, the sample is masked."""
+    """Outcomes `timeout` and `error`: neither right nor wrong, as training masks such a sample."""
     seconds: float = 0.0
     slowest: float = 0.0
 
 
 @dataclass
 class Audit:
-    """What was found of one verifier."""
+    """The findings on one verifier."""
 
     verifier: str
     families: dict[str, Family] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Audit:
     executions: int = 0
     hangs: int = 0
     deaths: int = 0
-    """How often it ended the process that it runs in."""
+    """How often the verifier ended its own process."""
     exceptions: int = 0
     slow: int = 0
     slowest: float = 0.0
@@ -68,27 +68,27 @@ class Audit:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is wrong; a few right answers may be refused."""
+        """Whether nothing is wrong. A few right answers may be refused."""
         right = sum(f.tried for name, f in self.families.items() if name.endswith("same"))
         missed = self.false_negatives <= MAX_MISSED * right
         faults = self.false_positives, self.executions, self.hangs, self.deaths, self.exceptions, self.slow
         return not any(faults) and missed and self.growth_mib <= GROWTH_MIB and self.growth_descriptors <= 4
 
-    def note(self, what: str, case: Case, said: str) -> None:
-        """Keep a finding, the first few of them."""
+    def note(self, what: str, case: Case, outcome: str) -> None:
+        """Keep a finding. Only the first `MAX_FINDINGS` are kept."""
         if len(self.findings) < MAX_FINDINGS:
             text = case.response if len(case.response) <= 160 else f"{case.response[:100]}...{case.response[-50:]}"
             self.findings.append(
-                f"{what}: {case.family}, {case.kind}: gold {case.gold[:80]!r}, {text!r} -> {said}"[:600]
+                f"{what}: {case.family}, {case.kind}: gold {case.gold[:80]!r}, {text!r} -> {outcome}"[:600]
             )
 
 
 def cases(
     verifier: str, samples: tuple[Sample, ...], canary: str, n: int, seed: int, data: str | None, kinds: tuple[str, ...]
 ) -> list[Case]:
-    """All cases for a verifier. At most `n` of each hostile family and of each metamorphic one."""
+    """All cases for a verifier: at most `n` of each hostile and of each metamorphic family."""
     base = verifier.partition(":")[0]
-    found: list[Case] = []
+    chosen: list[Case] = []
     counts: dict[str, int] = {}
     more = real(data, n, seed) if data is not None and base in ("math", "math_row") else ()
     made: Iterable[Case] = chain(
@@ -97,11 +97,11 @@ def cases(
     for case in made:
         place = verifier.rpartition(":")[2]
         if place in ("boxed", "final", "whole") and case.correct:
-            continue  # narrower than the wrappers
+            continue  # such a verifier looks in one place; the wrappers put answers in others
         counts[case.family] = counts.get(case.family, 0) + 1
         if case.family not in ("injection", "bomb", "gaming") or counts[case.family] <= max(n, 1):
-            found.append(case)
-    return found
+            chosen.append(case)
+    return chosen
 
 
 def audit(
@@ -114,10 +114,11 @@ def audit(
     samples: tuple[Sample, ...] | None = None,
     limit: float = 1.0,
 ) -> Audit:
-    """Audit a verifier by name, or `module:function`, which need not be registered.
+    """Audit a verifier by its name, or by `module:function`, which need not be registered.
 
-    `samples` are for an author's verifier: a gold answer, a right and a wrong answer. Without them it is tried on 42, and on
-    whichever kinds of gold answers it takes as right answers to themselves. Raises `UserError` where it cannot be loaded.
+    `samples` are for an author's verifier: each is a gold answer, a right answer and a wrong one. Without them the
+    verifier is tried on 42, and on those kinds of gold answers that it grades correct against themselves. Raises
+    `UserError` if it cannot be loaded.
     """
     base = verifier.partition(":")[0]
     _check_data(data, base)
@@ -130,7 +131,7 @@ def audit(
         report = Audit(verifier, limit=limit)
         warm = [*((f"\\boxed{{{s.right}}}", s.gold) for s in chosen), NEEDS_WORKER]
         with Watched(verifier, module, canary) as child:
-            for response, gold in warm:  # late imports, tables, workers
+            for response, gold in warm:  # warm up: late imports, tables, workers
                 if isinstance(child.ask(response, gold, HANG_SECONDS), str):
                     break
             for case in cases(verifier, chosen, canary, n, seed, data, kinds):
@@ -154,7 +155,7 @@ def _check_data(data: str | None, base: str) -> None:
 
 
 def _taken(verifier: str, module: str | None, canary: str, seed: int) -> tuple[str, ...]:
-    """The kinds whose gold answers an author's verifier grades correct, in a box and alone."""
+    """The kinds of gold answers that an author's verifier grades correct against themselves, in a box and alone."""
     from random import Random
 
     from simko.envs.audit.corpus.golds import KINDS
@@ -164,10 +165,10 @@ def _taken(verifier: str, module: str | None, canary: str, seed: int) -> tuple[s
         for kind, draw in KINDS.items():
             golds = [draw(rng).text for _ in range(3)]
             for response, gold in [(f"\\boxed{{{g}}}", g) for g in golds] + [(g, g) for g in golds]:
-                said = child.ask(response, gold, HANG_SECONDS)
-                if isinstance(said, str):
-                    return ()  # the audit itself will say so
-                if said["outcome"] != "correct":
+                reply = child.ask(response, gold, HANG_SECONDS)
+                if isinstance(reply, str):
+                    return ()  # it hung or ended; the audit itself will report that
+                if reply["outcome"] != "correct":
                     break
             else:
                 taken.append(kind)
@@ -177,29 +178,29 @@ def _taken(verifier: str, module: str | None, canary: str, seed: int) -> tuple[s
 def _try(report: Audit, child: Watched, case: Case) -> None:
     family = report.families.setdefault(case.family, Family())
     family.tried += 1
-    said = child.ask(case.response, case.gold, HANG_SECONDS)
-    if isinstance(said, str):
-        report.hangs += said == HUNG
-        report.deaths += said != HUNG
-        report.note("hang" if said == HUNG else "the process ended", case, said)
+    reply = child.ask(case.response, case.gold, HANG_SECONDS)
+    if isinstance(reply, str):
+        report.hangs += reply == HUNG
+        report.deaths += reply != HUNG
+        report.note("hang" if reply == HUNG else "the process ended", case, reply)
         return
     for _ in range(_AGAIN):
-        if said["seconds"] <= report.limit:
+        if reply["seconds"] <= report.limit:
             break
         again = child.ask(case.response, case.gold, HANG_SECONDS)
         if isinstance(again, str):
             break
-        said["seconds"] = min(said["seconds"], again["seconds"])
-    outcome, seconds = said["outcome"], said["seconds"]
+        reply["seconds"] = min(reply["seconds"], again["seconds"])
+    outcome, seconds = reply["outcome"], reply["seconds"]
     family.seconds += seconds
     family.slowest = max(family.slowest, seconds)
     report.slowest = max(report.slowest, seconds)
     if seconds > report.limit:
         report.slow += 1
         report.note("slow", case, f"{seconds:.2f} s")
-    if said["events"]:
+    if reply["events"]:
         report.executions += 1
-        report.note("EXECUTION", case, "; ".join(said["events"]))
+        report.note("EXECUTION", case, "; ".join(reply["events"]))
     if outcome.startswith("raised"):
         report.exceptions += 1
         report.note("exception", case, outcome)

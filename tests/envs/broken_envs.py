@@ -292,7 +292,7 @@ class HoldsALambda(Sound):
         self.extra = lambda: None
 
 
-@caught_by("picklable", "goes on otherwise")
+@caught_by("picklable", "continues differently")
 class ForgetsInPickle(Sound):
     def __reduce__(self) -> Any:
         return _fresh, ()
@@ -315,7 +315,7 @@ class HashedDraw(fake_envs.Sums):
         return replace(task, problem=f"{task.problem} {hash('salted')}")  # all of the hash: two processes never agree
 
 
-@caught_by("equal across processes", "another process sees other trajectories")
+@caught_by("equal across processes", "another process gets other trajectories")
 class DependsOnHashes(Sound):
     tasks = HashedDraw
 
@@ -375,12 +375,12 @@ class VectorForgetsFlags(Sound):
     pass
 
 
-@caught_by("vector equals single", "begins otherwise", vector_entry_point="broken_envs:other_tasks")
+@caught_by("vector equals single", "begins differently", vector_entry_point="broken_envs:other_tasks")
 class VectorDrawsOtherTasks(Sound):
     pass
 
 
-@caught_by("fast path equals steps", "go another way")
+@caught_by("fast path equals steps", "give other results")
 class StepsAnotherWay(Sound):
     def step(self, action: Any) -> Any:
         return super().step(66 if action == 65 or (action > 128 and action < 256) else action)

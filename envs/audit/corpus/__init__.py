@@ -1,7 +1,7 @@
-"""Corpora for the audit of verifiers: made by code from a seed, so that there are as many cases as wanted.
+"""Corpora for the audit of verifiers. Code makes them from a seed, so that there can be any number of cases.
 
-`hostile` (`injections`, `bombs`, `gaming`): texts that must never be correct, never execute, never hang. `metamorphic`
-(`same`, `changed`): a gold answer, in another spelling that is still right, or with a small change that makes it wrong.
+Hostile texts (`injections`, `bombs`, `gaming`) must never be correct, never execute and never hang. Metamorphic texts are
+made from a gold answer: another spelling that is still right (`same`), or a small change that makes it wrong (`changed`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A response whose verdict is known. `family` is injection, bomb, gaming, same or changed; `kind` says more."""
+    """A response whose verdict is known. `family` is injection, bomb, gaming, same or changed; `kind` is a finer name."""
 
     family: str
     kind: str

@@ -1,10 +1,10 @@
-"""Texts that are cheap to write and dear to read or compute, each at a few sizes. None of them is a right answer."""
+"""Bombs: texts that are cheap to write and expensive to read or compute. None of them is a right answer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-_SIZES = (6, 40, 400)
+_SIZES = (6, 40, 400)  # every shape is written at each size
 
 
 def _nested(left: str, core: str, right: str) -> Callable[[int], str]:
@@ -146,7 +146,7 @@ _HUGE = (" ", "x", "7", "(", "\\boxed{41} ", "\\frac{", "the answer is 41. ", "\
 
 
 def bombs() -> Iterator[tuple[str, str]]:
-    """Kind and text of every bomb. The last few have a million characters."""
+    """Yield kind and text of every bomb. The last few have a million characters."""
     for kind, shapes in _SHAPES.items():
         for shape in shapes:
             for size in _SIZES:

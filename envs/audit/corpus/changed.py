@@ -1,4 +1,4 @@
-r"""Answers that look like the gold answer and are not it: one small change each, named."""
+r"""Wrong answers that look like the gold answer: each has one small change, which is named."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MATHS = (*_SCALAR, "polynomial", "rational", "tuple", "interval", "ray", "set",
 
 
 def changed(gold: Gold, rng: Random) -> Forms:
-    """Name and text of every answer that is nearly the gold answer."""
+    """Yield name and text of every answer that is nearly the gold answer."""
     if gold.kind in _MATHS:
         yield from changed_in_general(gold)
     if gold.kind in ("integer", "fraction", "surd", "pi", "decimal"):
@@ -23,7 +23,7 @@ def changed(gold: Gold, rng: Random) -> Forms:
 
 
 def changed_in_general(gold: Gold) -> Forms:
-    """What makes any answer another one: relations, negations, a second answer. `987` must not occur in it."""
+    """Yield changes that apply to any answer: relations, negations, a second answer. `gold.text` must not hold `987`."""
     text = gold.text
     yield "not equal", f"\\neq {text}"
     yield "named, not equal", f"x \\ne {text}"

@@ -1,4 +1,4 @@
-r"""Gold answers of every kind, drawn from a seed, with the parts that `same` and `changed` need to write them anew."""
+r"""Gold answers of every kind, drawn from a seed. `same` and `changed` write each anew from its parts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SQUAREFREE = (2, 3, 5, 6, 7, 10, 11, 13, 14, 15, 17, 19, 21, 22, 23)
 
 @dataclass(frozen=True)
 class Gold:
-    """`text` is the answer as a data set prints it; `parts` what it is made of, by names that its kind defines."""
+    """A gold answer: `text` as a data set prints it, and its `parts` under the names that its kind defines."""
 
     kind: str
     text: str
@@ -55,14 +55,14 @@ def _nonzero(rng: Random, bound: int) -> int:
 
 
 def integer(rng: Random) -> Gold:
-    """From one digit to seven, one in four negative; parts: n."""
+    """An integer of one to seven digits, one in four negative; parts: n."""
     n = rng.randint(2, 10 ** rng.randint(1, 7))
     n = -n if rng.random() < 0.25 else n
     return Gold("integer", str(n), {"n": n})
 
 
 def decimals(rng: Random) -> Gold:
-    """One to four places; parts: value."""
+    """A decimal of one to four places; parts: value."""
     places = rng.randint(1, 4)
     n = rng.randint(1, 10 ** (places + 2))
     value = Fraction(n - n % 10 + rng.randint(1, 9), 10**places) * rng.choice((1, 1, 1, -1))
@@ -70,13 +70,13 @@ def decimals(rng: Random) -> Gold:
 
 
 def tiny(rng: Random) -> Gold:
-    """From 1e-6 to 1e-30 in scientific notation; parts: digits, exponent."""
+    """A number from 1e-6 to 1e-30 in scientific notation; parts: digits, exponent."""
     digits, exponent = rng.randint(2, 9), rng.randint(6, 30)
     return Gold("tiny", f"{digits} \\times 10^{{-{exponent}}}", {"digits": digits, "exponent": exponent})
 
 
 def fraction(rng: Random) -> Gold:
-    """In lowest terms, never an integer; parts: value."""
+    """A fraction in lowest terms, never an integer; parts: value."""
     value = Fraction(rng.randint(1, 60), rng.randint(2, 40))
     while value.denominator == 1:
         value = Fraction(rng.randint(1, 60), rng.randint(2, 40))
@@ -86,13 +86,13 @@ def fraction(rng: Random) -> Gold:
 
 
 def surd(rng: Random) -> Gold:
-    r"""`a \sqrt{b}`; parts: a, b."""
+    r"""A surd `a \sqrt{b}`; parts: a, b."""
     a, b = rng.randint(2, 12), rng.choice(_SQUAREFREE)
     return Gold("surd", f"{a}\\sqrt{{{b}}}", {"a": a, "b": b})
 
 
 def pi(rng: Random) -> Gold:
-    r"""`\frac{a\pi}{b}` in lowest terms; parts: a, b."""
+    r"""A multiple of pi, `\frac{a\pi}{b}` in lowest terms; parts: a, b."""
     value = Fraction(rng.randint(2, 30), rng.randint(2, 12))
     while value.denominator == 1:
         value = Fraction(rng.randint(2, 30), rng.randint(2, 12))
@@ -101,19 +101,19 @@ def pi(rng: Random) -> Gold:
 
 
 def percent(rng: Random) -> Gold:
-    """Parts: n."""
+    """A percentage; parts: n."""
     n = rng.randint(2, 99)
     return Gold("percent", f"{n}\\%", {"n": n})
 
 
 def degrees(rng: Random) -> Gold:
-    """Parts: n."""
+    """An angle in degrees; parts: n."""
     n = rng.randint(5, 175)
     return Gold("degrees", f"{n}^\\circ", {"n": n})
 
 
 def money(rng: Random) -> Gold:
-    """Dollars and cents; parts: value."""
+    """A sum in dollars and cents; parts: value."""
     value = Fraction(rng.randint(101, 99_999), 100)
     return Gold("money", f"\\${float(value):.2f}", {"value": value})
 
@@ -125,7 +125,7 @@ def quantity(rng: Random) -> Gold:
 
 
 def polynomial(rng: Random) -> Gold:
-    """`(x + p)(x + q)` expanded, p + q and pq not 0; parts: p, q, variable."""
+    """The polynomial `(x + p)(x + q)`, expanded, with p + q and pq not 0; parts: p, q, variable."""
     p, q = _nonzero(rng, 9), _nonzero(rng, 9)
     while p + q == 0 or abs(p + q) == 1 or abs(p * q) == 1:
         p, q = _nonzero(rng, 9), _nonzero(rng, 9)
@@ -134,7 +134,7 @@ def polynomial(rng: Random) -> Gold:
 
 
 def rational(rng: Random) -> Gold:
-    r"""`\frac{a x + b}{c}`, nothing to cancel; parts: a, b, c, variable."""
+    r"""A quotient `\frac{a x + b}{c}` with nothing to cancel; parts: a, b, c, variable."""
     a, b, c = rng.choice((2, 3, 5)), rng.choice((1, 7, 11)), rng.choice((4, 9, 13))
     x = rng.choice("xyztnk")
     return Gold("rational", f"\\frac{{{a}{x}+{b}}}{{{c}}}", {"a": a, "b": b, "c": c, "variable": x})
@@ -147,7 +147,7 @@ def point(rng: Random) -> Gold:
 
 
 def interval(rng: Random) -> Gold:
-    """Parts: low, high, opened, closed; one side at least is closed, so that it is no point."""
+    """An interval with a closed side, so that it cannot be read as a point; parts: low, high, opened, closed."""
     low = rng.randint(-20, 18)
     high = rng.randint(low + 1, 20)
     opened, closed = rng.choice((("[", "]"), ("[", ")"), ("(", "]")))
@@ -164,19 +164,19 @@ def ray(rng: Random) -> Gold:
 
 
 def finite_set(rng: Random) -> Gold:
-    """Parts: items."""
+    """A finite set of integers; parts: items."""
     items = sorted(rng.sample(range(-30, 31), rng.randint(2, 4)))
     return Gold("set", f"\\{{{', '.join(map(str, items))}\\}}", {"items": items})
 
 
 def roots(rng: Random) -> Gold:
-    """A bare list of answers; parts: items."""
+    """Several answers as a bare list; parts: items."""
     items = sorted(rng.sample(range(-30, 31), rng.randint(2, 3)))
     return Gold("list", ", ".join(map(str, items)), {"items": items})
 
 
 def matrix(rng: Random) -> Gold:
-    """Two rows, two or three columns, not symmetric; parts: rows."""
+    """A matrix of two rows and two or three columns, not symmetric; parts: rows."""
     columns = rng.choice((2, 2, 3))
     cells = rng.sample(range(-9, 10), 2 * columns)
     rows = [cells[:columns], cells[columns:]]
@@ -185,13 +185,13 @@ def matrix(rng: Random) -> Gold:
 
 
 def equation(rng: Random) -> Gold:
-    """`y = m x + c`; parts: m, c."""
+    """An equation `y = m x + c`; parts: m, c."""
     m, c = rng.choice((-1, 1)) * rng.randint(2, 9), _nonzero(rng, 9)
     return Gold("equation", f"y = {m}x {'+' if c > 0 else '-'} {abs(c)}", {"m": m, "c": c})
 
 
 def inequality(rng: Random) -> Gold:
-    """`x < n` and its like; parts: sign, n."""
+    """An inequality such as `x < n`; parts: sign, n."""
     sign, n = rng.choice(("<", ">", "\\le", "\\ge")), rng.randint(-30, 30)
     return Gold("inequality", f"x {sign} {n}", {"sign": sign, "n": n})
 
@@ -210,7 +210,7 @@ def word(rng: Random) -> Gold:
 
 
 def yes_or_no(rng: Random) -> Gold:
-    """Parts: word."""
+    """Yes or no; parts: word."""
     chosen = rng.choice(("Yes", "No"))
     return Gold("yes or no", chosen, {"word": chosen})
 
@@ -228,4 +228,4 @@ KINDS: dict[str, Callable[[Random], Gold]] = {
     "matrix": matrix, "equation": equation, "inequality": inequality, "base": based, "word": word,
     "yes or no": yes_or_no, "letter": letter,
 }  # fmt: skip
-"""Kind of gold answer to what draws one."""
+"""Kind of gold answer to the function that draws one."""

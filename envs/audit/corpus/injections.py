@@ -1,7 +1,7 @@
-r"""Texts that try to be executed: by Python's eval, by sympy's parser, by a shell, by TeX, by a template, by pickle.
+r"""Injections: texts that try to be executed by Python's eval, sympy's parser, a shell, TeX, a template or pickle.
 
-Each carries a canary: importing `CANARY_MODULE`, setting the environment variable of that name, or touching the file
-`canary`. The audit watches for all three; nothing here does harm where it does run.
+Each carries a canary: it imports `CANARY_MODULE`, sets the environment variable of that name, or touches the file
+`canary`. The audit watches for all three. Even if one of them runs, it does no harm.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ _PLACES = (
 
 
 def injections(file: str) -> Iterator[tuple[str, str]]:
-    """Kind and text of every injection; `file` is the canary's path."""
+    """Yield kind and text of every injection. `file` is the canary's path."""
     filled = {"file": file, "module": CANARY_MODULE}
     for kind, payloads in (("python", _CALLS), ("shell, TeX, template", _ELSEWHERE)):
         for number, payload in enumerate(payloads):

@@ -1,4 +1,4 @@
-r"""Answers that are the gold answer in another spelling. Each comes with the name of what was done."""
+r"""Right answers: the gold answer in other spellings. Each comes with the name of its spelling."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Forms = Iterator[tuple[str, str]]
 
 
 def same(gold: Gold, rng: Random) -> Forms:
-    """Name and text of every other spelling of a gold answer."""
+    """Yield name and text of every spelling of a gold answer, its own first."""
     yield "as it is", gold.text
     yield from set_in_type(gold)
     yield from _WRITERS[gold.kind](gold, rng)
 
 
 def set_in_type(gold: Gold) -> Forms:
-    """What only sets type, of any gold answer."""
+    """Yield the spellings that differ only in type setting. They apply to any gold answer."""
     text = gold.text
     yield "dollars", f"${text}$"
     yield "parentheses of inline maths", f"\\({text}\\)"

@@ -199,7 +199,7 @@ def test_what_cannot_be_loaded_is_one_line(planted: Path) -> None:
         "no_such_verifier": "no verifier 'no_such_verifier'",
         "no_such_module:f": "ModuleNotFoundError: No module",
         "planted_verifiers:no_such_function": "AttributeError: module",
-        "planted_verifiers:no_function": "is int, no function",
+        "planted_verifiers:no_function": "is of type int, not a function",
         "leaving:f": "SystemExit: 5",
         "broken:f": "SyntaxError",
     }.items():
