@@ -1,8 +1,8 @@
-"""Verifiers: what turns a response and a gold answer into a `Verdict`.
+"""Verifiers: functions that turn a response and a gold answer into a `Verdict`.
 
-`grade(response, gold, "math")`, or `get_verifier("math")(response, gold)`. Nothing raises out of either, whatever the
-response: a verifier that fails gives the outcome `error`, which is not a wrong answer. Bundled verifiers are imported when
-they are first used; only `math` ever needs sympy, and that in another process.
+Call `grade(response, gold, "math")` or `get_verifier("math")(response, gold)`. Neither raises, whatever the response: a
+verifier that fails gives the outcome `error`, which is not a wrong answer. Bundled verifiers are imported when they are
+first used. Only `math` ever needs sympy, and that in another process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from simko.envs.verifiers.answer.extract import EXTRACTS, final_answer, narrowed
 from simko.errors import UserError, nearest
@@ -23,34 +23,32 @@ from simko.types import OUTCOMES, Verdict
 
 Check = Callable[[str, str], "bool | float | Verdict | None"]
 
+
+class Bundled(NamedTuple):
+    """A bundled verifier: `module:function`, which is imported when it is first used, and what it grades."""
+
+    entry_point: str
+    grades: str
+
+
+_HERE = "simko.envs.verifiers"
+_PUZZLES = "simko.envs.puzzles"
 BUNDLED = {
-    "math": "maths in LaTeX or text: numbers exactly, the rest by math-verify in a worker process",
-    "math_row": "maths where the gold may be JSON: {answer, accepted, tolerance}",
-    "numeric": "a number, exactly; `numeric:1e-6` within that relative tolerance",
-    "exact": "the same text, white space aside; `exact:nocase` ignores case",
-    "choice": "a letter, or a word such as yes, no, true, false, valid, invalid",
-    "expression": "Countdown: an expression of the given numbers that reaches the target",
-    "knights": "knights and knaves: every person's role",
-    "tree_mdp": "one of the rewarded paths",
-    "guess_number": "the last guess of a guessing game",
-    "bbh": "BIG-Bench Hard: a letter, a word, a number, brackets or words, as the gold answer is",
-    "synlogic": "a SynLogic puzzle, by its rules",
+    "math": Bundled(f"{_HERE}.math.equal:math", "maths: numbers exactly, the rest by math-verify in a worker process"),
+    "math_row": Bundled(f"{_HERE}.math.row:math_row", "maths; the gold may be JSON: {answer, accepted, tolerance}"),
+    "numeric": Bundled(f"{_HERE}.numeric:numeric", "a number, exactly; `numeric:1e-6`: within that relative tolerance"),
+    "exact": Bundled(f"{_HERE}.exact:exact", "the same text apart from white space; `exact:nocase` ignores case"),
+    "choice": Bundled(f"{_HERE}.choice:choice", "a letter, or a word such as yes, no, true, false, valid, invalid"),
+    "expression": Bundled(f"{_HERE}.expression:expression", "Countdown: an expression that reaches the target"),
+    "knights": Bundled(f"{_PUZZLES}.knights:knights", "knights and knaves: every person's role"),
+    "tree_mdp": Bundled(f"{_PUZZLES}.tree_mdp:tree_mdp", "one of the rewarded paths of a tree"),
+    "guess_number": Bundled(f"{_PUZZLES}.guess_number:guess_number", "the last guess of a guessing game"),
+    "bbh": Bundled(
+        f"{_HERE}.bbh:bbh", "BIG-Bench Hard: a letter, word, number, brackets or words, like the gold answer"
+    ),
+    "synlogic": Bundled(f"{_HERE}.synlogic:synlogic", "a SynLogic puzzle, by its rules"),
 }
-"""Name to what it grades."""
-_PLACES = {
-    "math": "simko.envs.verifiers.math.equal:math",
-    "math_row": "simko.envs.verifiers.math.row:math_row",
-    "numeric": "simko.envs.verifiers.numeric:numeric",
-    "exact": "simko.envs.verifiers.exact:exact",
-    "choice": "simko.envs.verifiers.choice:choice",
-    "expression": "simko.envs.verifiers.expression:expression",
-    "knights": "simko.envs.puzzles.knights:knights",
-    "tree_mdp": "simko.envs.puzzles.tree_mdp:tree_mdp",
-    "guess_number": "simko.envs.puzzles.guess_number:guess_number",
-    "bbh": "simko.envs.verifiers.bbh:bbh",
-    "synlogic": "simko.envs.verifiers.synlogic:synlogic",
-}
-"""Name to `module:function`, imported when it is first used."""
+"""The bundled verifiers by name."""
 
 _OWN_READING = ("guess_number", "synlogic")
 _authors: dict[str, Check] = {}
@@ -59,9 +57,9 @@ _author_lock = threading.RLock()  # one for all: a checker may grade with anothe
 
 @dataclass(frozen=True, slots=True)
 class NamedVerifier:
-    """A verifier by name: picklable, it looks its function up where it runs. Never raises.
+    """A verifier by name. It can be pickled: it looks its function up in the process that calls it. Never raises.
 
-    It may be called from several threads. Authors' checkers need not know: one of them runs at a time.
+    It may be called from several threads. Only one author's checker runs at a time, so that it need not be thread-safe.
     """
 
     name: str
@@ -86,9 +84,9 @@ def grade(
 ) -> Verdict:
     """The verdict on `response` (the policy's text without the prompt) against the gold answer.
 
-    `extract` narrows where the final answer may stand: `boxed`, `final` or `whole` (see `extract.py`); `math:boxed` as the
-    verifier says the same. `timeout`: CPU seconds, fractions included, that comparing it in a worker may take in all
-    (0.8 where None). Raises `UserError` for an unknown verifier or place and nothing else.
+    `extract` restricts where the final answer may stand: `boxed`, `final` or `whole` (see `answer/extract.py`). The
+    verifier name `math:boxed` means the same. `timeout` is the CPU time in seconds that the comparison in a worker may
+    take, 0.8 if None. Raises `UserError` for an unknown verifier or place, and nothing else.
     """
     check = get_verifier(verifier if extract == "any" else f"{verifier}:{extract}")
     if timeout is None:
@@ -102,18 +100,17 @@ def grade(
 async def grade_async(
     response: str, gold: str, verifier: str = "math", extract: str = "any", timeout: float | None = None
 ) -> Verdict:
-    """`grade` for asyncio: the loop goes on while the answer is graded in a thread."""
+    """`grade` for asyncio: a thread grades the answer while the event loop continues."""
     import asyncio
 
     return await asyncio.to_thread(grade, response, gold, verifier, extract, timeout)
 
 
 def get_verifier(name: str) -> NamedVerifier:
-    """The verifier of that name; raises `UserError` with the nearest name for an unknown one."""
+    """The verifier with that name. Raises `UserError` with the nearest name if it is unknown."""
     base, _, place = name.rpartition(":")
-    with contextlib.suppress(
-        OSError, MemoryError
-    ):  # of its module, which may be read the next time: an `error` until then
+    # Its module may be unreadable now and readable the next time; until then its verdicts are `error`.
+    with contextlib.suppress(OSError, MemoryError):
         _lookup(base if place in EXTRACTS and base else name)
         _lookup(name)
     return NamedVerifier(name)
@@ -122,9 +119,11 @@ def get_verifier(name: str) -> NamedVerifier:
 def register_verifier(name: str, check: Check) -> None:
     """Make `check(response, gold)` known as `name`.
 
-    It may return a bool (reward 1 or 0), None (no answer found), a `Verdict`, or a finite float: that is the reward, and
-    the answer is correct from 1.0 up. What raises or returns anything else has the outcome `error`. Raises `UserError`
-    for a name that is taken (the same function again, as after a module was reloaded, replaces itself) or malformed.
+    `check` may return a bool (reward 1 or 0), None (no answer found), a `Verdict`, or a finite float. A float is the
+    reward, and the answer is correct from 1.0 up. If `check` raises or returns anything else, the outcome is `error`.
+
+    Raises `UserError` for a malformed name and for a name that is taken. The same function may be registered again, as
+    happens when its module is reloaded.
     """
     if not name or not all(c.isalnum() or c in "_-./" for c in name):
         raise UserError(f"verifier name {name!r}: use letters, digits and any of _ - . /")
@@ -142,7 +141,7 @@ def verifier_names() -> list[str]:
 
 
 def to_verdict(result: Any) -> Verdict:
-    """What a checker returned, as a verdict; `error` for anything that is none."""
+    """The return value of a checker as a verdict. Anything that cannot be one becomes `error`."""
     if isinstance(result, Verdict):
         sound = result.outcome in OUTCOMES and _is_finite(result.reward)
         extracted = result.extracted if isinstance(result.extracted, str | None) else None
@@ -156,7 +155,7 @@ def to_verdict(result: Any) -> Verdict:
 
 
 def _is_finite(value: Any) -> bool:
-    """A finite bool, int or float, those of numpy included."""
+    """Whether `value` is a finite bool, int or float, also one of numpy."""
     if isinstance(value, str | bytes) or not hasattr(value, "__float__") or getattr(value, "ndim", 0) != 0:
         return False
     try:
@@ -175,7 +174,7 @@ def _lookup(name: str) -> Check:
 
 @lru_cache(maxsize=64)
 def _bundled(name: str) -> Check:
-    """A bundled verifier, or any verifier with a place behind its name (`math:boxed`)."""
+    """A bundled verifier, or any verifier whose name ends with a place (`math:boxed`)."""
     base, _, place = name.rpartition(":")
     if place in EXTRACTS and base:
         if base.partition(":")[0] in _OWN_READING:
@@ -183,9 +182,9 @@ def _bundled(name: str) -> Check:
         return partial(_narrowed, base, place)
     base, _, parameter = name.partition(":")
     if base not in BUNDLED:
-        known = verifier_names()
-        raise UserError(f"no verifier '{name}'{nearest(base, known)}; known: {', '.join(known)}")
-    module, _, function = _PLACES[base].partition(":")
+        names = verifier_names()
+        raise UserError(f"no verifier '{name}'{nearest(base, names)}; known: {', '.join(names)}")
+    module, _, function = BUNDLED[base].entry_point.partition(":")
     check: Callable[..., Any] = getattr(importlib.import_module(module), function)
     if not parameter and base == name:
         return check
@@ -206,12 +205,12 @@ def _bundled(name: str) -> Check:
 
 
 def _narrowed(name: str, place: str, response: str, gold: str) -> Any:
-    """Grade with the final answer looked for in one place alone. An author's checker sees that answer and no more."""
+    """Grade with the final answer from one place only. An author's checker sees that answer and nothing else."""
     check = _lookup(name)
     with narrowed(place):
         if name not in _authors:
             return check(response, gold)
-        found = final_answer(response)
-    if found.text is None:
-        return Verdict("incorrect" if found.conflict else "no_answer", 0.0, found.shown)
-    return check(found.text, gold)
+        answer = final_answer(response)
+    if answer.text is None:
+        return Verdict("incorrect" if answer.conflict else "no_answer", 0.0, answer.shown)
+    return check(answer.text, gold)

@@ -1,11 +1,11 @@
-r"""BIG-Bench Hard: the gold answer's own form tells how it is compared.
+r"""The verifier `bbh` for BIG-Bench Hard: the form of the gold answer decides how answers are compared.
 
 | gold | compared as |
 |---|---|
 | `(A)` | a letter: `A`, `(A)`, `(a) 12`, `\text{(A)}` |
 | True, False, Yes, No, valid, invalid | that word, in any case; `Yes, because ...` counts |
 | an integer | a number |
-| brackets | brackets, white space aside: `] ) >` or `])>` |
+| brackets | the same brackets, with or without white space: `] ) >` or `])>` |
 | words | the same words in order, in any case; commas and other marks do not count |
 """
 
@@ -43,11 +43,11 @@ def bbh(response: str, gold: str) -> Verdict:
     if set("".join(gold.split())) <= BRACKETS:
         return _brackets(response, gold)
     normal = _word if gold.lower() in WORDS else _words
-    found = final_answer(response, same=lambda a, b: normal(a) == normal(b), whole=_is_line)
-    if found.text is None:
-        return Verdict("incorrect" if found.conflict else "no_answer", 0.0, found.shown)
-    correct = normal(found.text) == normal(gold)
-    return Verdict("correct" if correct else "incorrect", float(correct), found.shown)
+    answer = final_answer(response, same=lambda a, b: normal(a) == normal(b), whole=_is_line)
+    if answer.text is None:
+        return Verdict("incorrect" if answer.conflict else "no_answer", 0.0, answer.shown)
+    correct = normal(answer.text) == normal(gold)
+    return Verdict("correct" if correct else "incorrect", float(correct), answer.shown)
 
 
 def _is_line(text: str) -> bool:
@@ -59,7 +59,7 @@ def _plain(text: str) -> str:
 
 
 def _word(text: str) -> str:
-    """The first word of an answer that begins `yes, ...`; the whole where it does not."""
+    """The first word of an answer such as `yes, because ...`. Any other answer is taken whole."""
     match = _FIRST.fullmatch(_plain(text))
     rest = (match["rest"] or "").strip(",;:. ") if match else ""
     if match is None or rest in WORDS or re.match(r"(?:or|unless|but|except|maybe|perhaps|not)\b", rest):
@@ -72,12 +72,12 @@ def _words(text: str) -> list[str]:
 
 
 def _brackets(response: str, gold: str) -> Verdict:
-    """A box of brackets need not balance, so boxes are read as far as there are brackets."""
+    """Grade brackets. A box of brackets need not balance, so a box is read as far as there are brackets."""
     text = without_thinking(response[-MAX_RESPONSE:])
     place = wanted()
     boxes = _BOXED_BRACKETS.findall(text) if place in ("any", "boxed") else []
     last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")[-MAX_CHARS:]
-    said = _ANSWER.search(last)
+    statement = _ANSWER.search(last)
     if boxes:
         answer = re.sub(r"\\(?=[^{}])", " ", boxes[-1]).replace("\\", "")
         answer = answer.rstrip().removesuffix("$").rstrip()
@@ -89,13 +89,13 @@ def _brackets(response: str, gold: str) -> Verdict:
     elif place != "whole" and (tags := re.findall(r"<answer>([^\n]{0,400})</answer>", text)):
         answer = tags[-1]
     elif place == "whole":
-        answer, said = text, None
-    elif place == "final" and not said:
+        answer, statement = text, None
+    elif place == "final" and not statement:
         return Verdict("no_answer", 0.0)
     else:
-        answer = said["answer"] if said else last
+        answer = statement["answer"] if statement else last
     squeezed = "".join(answer.split()).strip("$`*\"'.:,").strip()
     if not squeezed or not set(squeezed) <= BRACKETS:
-        return Verdict("incorrect" if boxes or said else "no_answer", 0.0, answer[:80] or None)
+        return Verdict("incorrect" if boxes or statement else "no_answer", 0.0, answer[:80] or None)
     correct = squeezed == "".join(gold.split())
     return Verdict("correct" if correct else "incorrect", float(correct), squeezed[:80])

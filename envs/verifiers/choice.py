@@ -1,7 +1,7 @@
-r"""One of few choices: a letter, `(A)` or `A`, or one word such as yes, no, true, false, valid, invalid.
+r"""The verifier `choice`: a letter, `(A)` or `A`, or one word such as yes, no, true, false, valid, invalid.
 
-Case, parentheses, `\text{}` and a closing full stop do not count. A letter may be followed by its option's text, `(B) 12`
-or `B. 12`. Everything else in the final answer must be absent: `A or B` is no choice.
+Case, parentheses, `\text{}` and a full stop at the end do not count. A letter may be followed by its option's text, as in
+`(B) 12` or `B. 12`. The final answer may hold nothing else: `A or B` is not a choice.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _OTHERWISE = re.compile(
 
 
 def normal(text: str) -> str:
-    """The choice that `text` states: a lower-case letter or word; the text itself, lower-case, where it states neither."""
+    """The choice in `text`: a letter in lower case if it states one, else the whole text in lower case."""
     text = _TYPE_SETTING.sub("", _TEXT.sub(r"\1", text[:MAX_CHARS])).strip(" \t\n$*_`\"'.,;:!").lower()
     match = _LETTER.fullmatch(re.sub(r"\(\s?([a-z])\s?\)", r"(\1)", text))
     if match:
@@ -35,8 +35,8 @@ def choice(response: str, gold: str) -> Verdict:
     """Grade one of few choices."""
     if not gold.strip():
         return Verdict("error", 0.0)
-    found = final_answer(response, same=lambda a, b: normal(a) == normal(b))
-    if found.text is None:
-        return Verdict("incorrect" if found.conflict else "no_answer", 0.0, found.shown)
-    correct = normal(found.text) == normal(gold)
-    return Verdict("correct" if correct else "incorrect", float(correct), found.shown)
+    answer = final_answer(response, same=lambda a, b: normal(a) == normal(b))
+    if answer.text is None:
+        return Verdict("incorrect" if answer.conflict else "no_answer", 0.0, answer.shown)
+    correct = normal(answer.text) == normal(gold)
+    return Verdict("correct" if correct else "incorrect", float(correct), answer.shown)

@@ -1,4 +1,4 @@
-"""Exact text: the final answer equals the gold answer, white space aside. Case counts, but not in `exact:nocase`."""
+"""The verifier `exact`: the same text, apart from white space. Case counts, but not in `exact:nocase`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from simko.types import Verdict
 
 
 def exact(response: str, gold: str, nocase: bool = False) -> Verdict:
-    """Runs of white space are one blank. A whole response counts as an answer where it is one short line, or the gold."""
+    """Grade a text. A run of white space is one blank. A whole response is an answer if it is one short line, or the gold."""
 
     def normal(text: str) -> str:
         text = " ".join(text.split())
@@ -17,8 +17,8 @@ def exact(response: str, gold: str, nocase: bool = False) -> Verdict:
         return Verdict("error", 0.0)
     if wanted() in ("any", "whole") and normal(response) == normal(gold):
         return Verdict("correct", 1.0, response.strip()[:200])
-    found = final_answer(response, same=lambda a, b: normal(a) == normal(b))
-    if found.text is None:
-        return Verdict("incorrect" if found.conflict else "no_answer", 0.0, found.shown)
-    correct = normal(found.text) == normal(gold)
-    return Verdict("correct" if correct else "incorrect", float(correct), found.shown)
+    answer = final_answer(response, same=lambda a, b: normal(a) == normal(b))
+    if answer.text is None:
+        return Verdict("incorrect" if answer.conflict else "no_answer", 0.0, answer.shown)
+    correct = normal(answer.text) == normal(gold)
+    return Verdict("correct" if correct else "incorrect", float(correct), answer.shown)

@@ -1,8 +1,8 @@
-r"""A number: exact by default, within a stated relative tolerance as `numeric:1e-6`.
+r"""The verifier `numeric`: a number, compared exactly, or as `numeric:1e-6` within that relative tolerance.
 
-The final answer must *state* a number (`numbers.parse_number`): a sum left standing, such as the problem itself, is not an
-answer. It may stand at the end of an equation, `3 + 5 = 8`, where every part of the equation has that value. A name on
-the left (`x = 8`), a currency sign and a unit are dropped, but not two known ones that differ.
+The final answer must *state* a number (`numbers.parse_number`). A sum that is not worked out, such as the problem
+itself, is not an answer. The number may be the end of an equation, `3 + 5 = 8`, if every part of it has that value. A
+name on the left (`x = 8`), a currency sign and a unit are ignored; two known units that differ are wrong.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _STYLED = re.compile(r"^\\text\s?\{([^{}]{1,60})\}$")
 
 
 def stated(text: str) -> Number | None:
-    """The number that `text` states; None where it states none, or an equation that does not hold."""
+    """The number that `text` states. None if it does not state one, or states an equation that is false."""
     *before, last = sides(clean(text))
     last = _STYLED.sub(r"\1", split_unit(last)[0])
     value = parse_number(last[1:-1] if (last[:1], last[-1:]) in (("(", ")"), ("{", "}")) else last)
@@ -33,9 +33,9 @@ def stated(text: str) -> Number | None:
 
 
 def numeric(response: str, gold: str, tolerance: float = 0.0) -> Verdict:
-    """Grade a number. Correct where `|answer - gold| <= tolerance * |gold|`; a gold that is no number is an `error`."""
-    wanted = stated(gold)
-    if wanted is None:
+    """Grade a number. It is correct if `|answer - gold| <= tolerance * |gold|`. A gold without a number is an `error`."""
+    target = stated(gold)
+    if target is None:
         return Verdict("error", 0.0)
 
     def same(a: str, b: str) -> bool:
@@ -45,16 +45,16 @@ def numeric(response: str, gold: str, tolerance: float = 0.0) -> Verdict:
     def whole(text: str) -> bool:
         return is_bare(text) or (len(text) <= MAX_WHOLE and stated(text) is not None)
 
-    found = final_answer(response, same=same, whole=whole)
-    if found.text is None:
-        return Verdict("incorrect" if found.conflict else "no_answer", 0.0, found.shown)
-    value = stated(found.text)
+    answer = final_answer(response, same=same, whole=whole)
+    if answer.text is None:
+        return Verdict("incorrect" if answer.conflict else "no_answer", 0.0, answer.shown)
+    value = stated(answer.text)
     correct = (
         value is not None
-        and same_unit(_unit(gold), _unit(found.text))
-        and (equal(wanted, value) or _near(wanted, value, Fraction(tolerance)))
+        and same_unit(_unit(gold), _unit(answer.text))
+        and (equal(target, value) or _near(target, value, Fraction(tolerance)))
     )
-    return Verdict("correct" if correct else "incorrect", float(correct), found.shown)
+    return Verdict("correct" if correct else "incorrect", float(correct), answer.shown)
 
 
 def _near(gold: Number, value: Number, tolerance: Fraction) -> bool:

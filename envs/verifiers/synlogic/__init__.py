@@ -1,9 +1,9 @@
-"""SynLogic-style puzzles, graded by their rules: any solution that satisfies them is correct, the stored one or not.
+"""The verifier `synlogic`: puzzles graded by their rules. Any solution that satisfies the rules is correct.
 
-The gold answer is JSON text `{"key": <puzzle key>, "game": <the puzzle's state>}`, the state as SynLogic's generators
-write it into `game_data_str` (`question`, `answer`, `metadata`). `CHECKERS` maps a key to its checker, imported when it is
-first used. There is no grading by text: a key without a checker is refused by name where the rows are loaded
-(`require_checker`), and has the outcome `error` here.
+The gold answer is JSON text `{"key": <puzzle key>, "game": <the puzzle's state>}`. The state is what SynLogic's
+generators write into `game_data_str` (`question`, `answer`, `metadata`). `CHECKERS` maps a key to its checker, which is
+imported when it is first used. Puzzles are never graded by text: a key without a checker is refused by name when the
+rows are loaded (`require_checker`), and has the outcome `error` here.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from simko.errors import UserError, nearest
 from simko.types import Verdict
 
 Checker = Callable[[str, dict[str, Any]], "bool | None"]
-"""`check(text, game)`: the answer part of a response (thinking dropped, inside of the last `<answer>`) and the puzzle's
-state -> correct, incorrect, or None where the text holds no answer of the form asked for."""
+"""`check(text, game)`: whether the text solves the puzzle, or None if it holds no answer of the form asked for.
+
+`text` is the answer part of a response, `game` the puzzle's state."""
 
 _HERE = "simko.envs.verifiers.synlogic"
 
 CHECKERS: dict[str, str] = {
-    # arrow_maze to mathador
     "arrow_maze": f"{_HERE}.arrow_maze:check",
     "boolean_expressions": f"{_HERE}.boolean_expressions:check",
     "buggy_tables": f"{_HERE}.buggy_tables:check",
@@ -40,7 +40,6 @@ CHECKERS: dict[str, str] = {
     "kukurasu": f"{_HERE}.kukurasu:check",
     "math_path": f"{_HERE}.math_path:check",
     "mathador": f"{_HERE}.mathador:check",
-    # minesweeper to web_of_lies
     "minesweeper": f"{_HERE}.minesweeper:minesweeper",
     "number_wall": f"{_HERE}.number_wall:number_wall",
     "numbrix": f"{_HERE}.filled_grids:numbrix",
@@ -63,14 +62,14 @@ MAX_SHOWN = 200
 
 @lru_cache(maxsize=64)
 def get_checker(key: str) -> Checker:
-    """The checker of a puzzle key; raises `UserError` that names a key without one."""
+    """The checker of a puzzle key. Raises `UserError` with the key if it has no checker."""
     module, function = require_checker(key).split(":")
     checker: Checker = getattr(importlib.import_module(module), function)
     return checker
 
 
 def require_checker(key: str) -> str:
-    """The entry point of the key's checker; raises `UserError` that names a key without one."""
+    """The entry point of a key's checker. Raises `UserError` with the key if it has no checker."""
     if key not in CHECKERS:
         raise UserError(
             f"synlogic: no rule checker for the puzzle '{key}'{nearest(key, CHECKERS)}; such rows are never graded by text"
@@ -79,11 +78,11 @@ def require_checker(key: str) -> str:
 
 
 def synlogic(response: str, gold: str) -> Verdict:
-    """Grade by the rules of the puzzle that `gold` names."""
-    known = json.loads(gold)
+    """Grade by the rules of the puzzle in `gold`."""
+    puzzle = json.loads(gold)
     text = answer_part(response)
     shown = text.strip()[-MAX_SHOWN:] or None
-    correct = get_checker(known["key"])(text, known["game"])
+    correct = get_checker(puzzle["key"])(text, puzzle["game"])
     if correct is None:
         return Verdict("no_answer", 0.0, shown)
     return Verdict("correct" if correct else "incorrect", float(correct), shown)

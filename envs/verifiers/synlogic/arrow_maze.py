@@ -20,17 +20,17 @@ _EMPTY = "X"
 
 
 def check(text: str, game: dict[str, Any]) -> bool | None:
-    """Whether the last grid keeps the given cells, has arrows elsewhere, each in a run from a number, and all counts hold."""
-    found = last_grid(text)
-    if found is None:
+    """Whether the last grid keeps the given cells, fills the others with arrows in runs from a number, and all counts hold."""
+    answer = last_grid(text)
+    if answer is None:
         return None
     maze = game["metadata"]["maze"]
-    grid = [[cell.replace("\ufe0f", "") for cell in row] for row in found]
+    grid = [[cell.replace("\ufe0f", "") for cell in row] for row in answer]
     if not is_shape(grid, len(maze), len(maze[0])):
         return False
-    for row, given in zip(grid, maze, strict=True):
-        for cell, known in zip(row, given, strict=True):
-            if cell not in ARROWS if known == _EMPTY else cell != known:
+    for row, clues in zip(grid, maze, strict=True):
+        for cell, clue in zip(row, clues, strict=True):
+            if cell not in ARROWS if clue == _EMPTY else cell != clue:
                 return False
     numbers = [(r, c) for r, row in enumerate(grid) for c, cell in enumerate(row) if cell not in ARROWS]
     runs = [sum(_run(grid, r, c, arrow) for arrow in ARROWS) for r, c in numbers]
@@ -39,7 +39,7 @@ def check(text: str, game: dict[str, Any]) -> bool | None:
 
 
 def _run(grid: list[list[str]], row: int, column: int, arrow: str) -> int:
-    """How many cells in the arrow's direction hold that arrow, without a gap."""
+    """How many cells in the arrow's direction hold that arrow without a gap."""
     down, right = ARROWS[arrow]
     length = 0
     while True:

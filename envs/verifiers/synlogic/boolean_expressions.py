@@ -1,4 +1,4 @@
-"""Which options are true: the set of their labels. It is unique, so it is compared with the stored one, in any order."""
+"""Boolean expressions: which options are true? The set of labels is unique, so it must equal the stored one."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _LABELS = re.compile(r"\(?[A-Z]\)?\.?(?:(?:\s*[,，、;]\s*(?:and\s)?|\s+and\s+|
 
 
 def labels(text: str) -> set[str] | None:
-    """The labels that `text` lists, `A, B and D`; None where it says anything else, or a label twice."""
+    """The labels in a list such as `A, B and D`. None if the text says anything else, or a label twice."""
     text = _LATEX.sub(r"\1", text[:MAX_CHARS]).replace("\\,", " ").replace("\\ ", " ").strip(" \t\n$*_`\"'.{}[]")
     if not _LABELS.fullmatch(text):
         return None
-    found = re.findall(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", text)
-    return set(found) if len(set(found)) == len(found) else None
+    letters = re.findall(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", text)
+    return set(letters) if len(set(letters)) == len(letters) else None
 
 
 def check(text: str, game: dict[str, Any]) -> bool | None:

@@ -1,4 +1,4 @@
-"""A number worked out from a table that was garbled in print: unique, rounded to two decimals (trailing zeros do not count)."""
+"""Buggy tables: a number computed from a garbled table. It is unique, with two decimals; trailing zeros do not count."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _FIELD = re.compile(r"[\"']answer[\"']\s{0,20}:\s{0,20}(?:\"([^\"\n]{0,80})\"|'(
 
 
 def number(text: str) -> Decimal | None:
-    """The number that `text` is, None where it is none."""
+    """`text` as a number, or None if it is not a number."""
     text = text.strip(" \t\n$*_`\"'")
     return Decimal(text.replace(",", "")) if text.isascii() and _NUMBER.fullmatch(text) else None
 
 
 def check(text: str, game: dict[str, Any]) -> bool | None:
-    """Whether `answer` of the JSON object that was asked for (or the box, or the last line) is the number."""
+    """Whether the field `answer` of the JSON object (or else the box, or the last line) is the right number."""
     answer = _from_json(text)
     if answer is None:
         answer = marked_or_last_line(text, lambda line: number(line) is not None)
     if answer is None:
         return None
-    found = number(answer)
-    return found is not None and found == number(game["answer"])
+    value = number(answer)
+    return value is not None and value == number(game["answer"])
 
 
 def _from_json(text: str) -> str | None:

@@ -13,13 +13,13 @@ _CELL = re.compile(r"\(?\s*(\d{1,3})\s*,\s*(\d{1,3})\s*\)?")
 
 def check(text: str, game: dict[str, Any]) -> bool | None:
     """Whether the last grid satisfies every rule."""
-    found = last_grid(text)
-    if found is None:
+    answer = last_grid(text)
+    if answer is None:
         return None
-    grid, known = int_grid(found), game["metadata"]
-    if grid is None or not is_latin(grid, known["grid_size"]):
+    grid, state = int_grid(answer), game["metadata"]
+    if grid is None or not is_latin(grid, state["grid_size"]):
         return False
-    return all(_holds([_at(grid, cell) for cell in r["cells"]], r["operator"], r["target"]) for r in known["regions"])
+    return all(_holds([_at(grid, cell) for cell in r["cells"]], r["operator"], r["target"]) for r in state["regions"])
 
 
 def _at(grid: list[list[int]], cell: str) -> int:
@@ -30,7 +30,7 @@ def _at(grid: list[list[int]], cell: str) -> int:
 
 
 def _holds(values: list[int], operator: str, target: int) -> bool:
-    """Differences and ratios are taken from the largest number of the region."""
+    """Whether a region meets its target. Differences and ratios start from its largest number."""
     if len(set(values)) != len(values):
         return False
     largest, rest = max(values), sorted(values)[:-1]

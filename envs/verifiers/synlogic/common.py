@@ -1,7 +1,7 @@
-r"""Reading answers to puzzles: what all rule checkers share.
+r"""Functions that read answers to puzzles. All rule checkers share them.
 
-Nothing here evaluates anything: JSON goes through `json.loads`, lists in Python's or JSON's notation through a tokenizer
-of our own whose length, depth and number of leaves are capped. No function raises, whatever the text.
+Nothing here evaluates text. Our own tokenizer reads lists in Python's or JSON's notation; their length, depth and number
+of leaves are limited. No function raises, whatever the text.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _INTEGER = re.compile(rf"[+-]?\d{{1,{MAX_DIGITS}}}")
 
 
 def answer_part(response: str) -> str:
-    """The part of a response that may hold the answer: after the thinking, inside the last `<answer>` where there is one."""
+    """The part of a response that may hold the answer: after the thinking, and inside the last `<answer>` if it has one."""
     text = without_thinking(response[-MAX_RESPONSE:])
     tags = list(_TAG.finditer(text))
     return tags[-1][1] if tags else text
@@ -111,7 +111,7 @@ def _leaf(text: str, kind: str | None) -> str:
 
 
 def last_list(text: str) -> Tree | None:
-    """The last list of lists (or tuple of tuples) in `text`; those in fenced blocks go before all others."""
+    """The last list of lists (or tuple of tuples) in `text`. Lists in fenced blocks come before all others."""
     for place in (*reversed(fenced_blocks(text)[-MAX_TRIES:]), text):
         for start in list(_START.finditer(place))[: -MAX_TRIES - 1 : -1]:
             parsed = parse_list(place, start.start())
@@ -121,7 +121,7 @@ def last_list(text: str) -> Tree | None:
 
 
 def last_grid(text: str) -> list[list[str]] | None:
-    """The last grid in `text`, its cells as text: `[[1, 2], [3, 4]]` in any notation, or `[[1 2,3 4]]`; None for none."""
+    """The last grid in `text` with its cells as text: `[[1, 2], [3, 4]]` in any notation, or `[[1 2,3 4]]`. Or None."""
     tree = last_list(text)
     if tree is None:
         return None
@@ -143,14 +143,14 @@ def is_shape(grid: list[list[Any]], height: int, width: int) -> bool:
 
 
 def to_int(text: Any) -> int | None:
-    """The integer that a cell says, None where it says none (a bool is none; at most 18 digits)."""
+    """The integer in a cell. None unless it is an integer of at most 18 digits; a bool is not an integer here."""
     if isinstance(text, int) and not isinstance(text, bool):
         return text
     return int(text) if isinstance(text, str) and text.isascii() and _INTEGER.fullmatch(text.strip()) else None
 
 
 def int_grid(grid: list[list[str]] | None) -> list[list[int]] | None:
-    """The grid as integers; None where a cell is none."""
+    """The grid as integers, or None if a cell is not an integer."""
     if grid is None:
         return None
     rows = [[to_int(cell) for cell in row] for row in grid]
@@ -159,15 +159,14 @@ def int_grid(grid: list[list[str]] | None) -> list[list[int]] | None:
 
 def is_latin(grid: list[list[int]], size: int) -> bool:
     """Whether every row and every column of the square holds 1..`size` once."""
-    wanted = list(range(1, size + 1))
-    return is_shape(grid, size, size) and all(sorted(line) == wanted for line in (*grid, *zip(*grid, strict=True)))
+    numbers = list(range(1, size + 1))
+    return is_shape(grid, size, size) and all(sorted(line) == numbers for line in (*grid, *zip(*grid, strict=True)))
 
 
 def marked_or_last_line(text: str, is_answer: Callable[[str], bool]) -> str | None:
-    r"""The one short answer of `text`: a fenced block at its very end, else the last box, else the last line, else the
-    last fenced block.
+    r"""The short answer of `text`: a fenced block at its end, else the last box, the last line, or the last fenced block.
 
-    A line counts only where `is_answer` says that it, or what follows its "the answer is", is nothing but an answer.
+    The last line counts only if `is_answer` accepts it, or accepts the text after its "the answer is".
     """
     blocks = [block for block in fenced_blocks(text) if block]
     if blocks and text.rstrip().endswith("```"):
@@ -184,11 +183,11 @@ def marked_or_last_line(text: str, is_answer: Callable[[str], bool]) -> str | No
 
 
 def last_double_brackets(text: str) -> str | None:
-    """What stands in the last `[[...]]` that holds no bracket, stripped."""
-    found = _DOUBLE.findall(text)
-    return found[-1].strip() if found else None
+    """The text in the last `[[...]]` without inner brackets, stripped."""
+    matches = _DOUBLE.findall(text)
+    return matches[-1].strip() if matches else None
 
 
 def squeeze(text: str) -> str:
-    """Without white space: how short answers are compared."""
+    """The text without white space. Short answers are compared in this form."""
     return "".join(text.split())

@@ -1,4 +1,4 @@
-"""Letters for digits: an assignment of different digits to different letters, no leading zero, that makes the sum true."""
+"""Cryptarithm: replace letters by different digits so that the sum is true. No number begins with zero."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TOKEN = re.compile(r"\d+|[-+*/=]")
 
 
 def check(text: str, game: dict[str, Any]) -> bool | None:
-    """Whether the last line (or block, or box) is the puzzle's equation with digits for letters, and true."""
+    """Whether the last line (or block, or box) is the puzzle's equation with digits for letters, and is true."""
     answer = marked_or_last_line(text, lambda line: bool(_EQUATION.fullmatch(ascii_signs(to_ascii(line)))))
     if answer is None:
         return None

@@ -1,4 +1,4 @@
-"""The three bracket puzzles: close a sequence, find its first error, find the wrong steps of a stack."""
+"""Dyck language, three bracket puzzles: close a sequence, find its first error, find the wrong steps of a stack."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _STEPS = re.compile(r"\d{1,4}(?:\s*[,，、;]\s*\d{1,4})*")
 
 
 def first_error(sequence: str) -> int:
-    """1-based place of the first bracket that closes wrongly; the length + 1 where some stay open; -1 for none."""
+    """The place, from 1, of the first bracket that closes wrongly. Length + 1 if some stay open; -1 if all is right."""
     stack: list[str] = []
     for place, char in enumerate(sequence, 1):
         if char in PAIRS:
@@ -25,7 +25,7 @@ def first_error(sequence: str) -> int:
 
 
 def complete(text: str, game: dict[str, Any]) -> bool | None:
-    """Whether the answer is a whole sequence that begins as given and leaves nothing open or wrongly closed."""
+    """Whether the answer is a sequence that begins with the given one and leaves nothing open or wrongly closed."""
     answer = marked_or_last_line(text, lambda line: bool(_RUN.search(squeeze(line[:MAX_CHARS]))))
     if answer is None:
         return None
@@ -38,13 +38,13 @@ def complete(text: str, game: dict[str, Any]) -> bool | None:
 
 
 def errors(text: str, game: dict[str, Any]) -> bool | None:
-    """Whether the answer is the place of the first error (-1 for none)."""
+    """Whether the answer is the place of the first error (-1 if there is no error)."""
     answer = marked_or_last_line(text, lambda line: to_int(line) is not None)
     return None if answer is None else to_int(answer.strip("\"'`. ")) == first_error(game["metadata"]["bracket_string"])
 
 
 def steps(text: str) -> set[int] | None:
-    """The numbers that `text` lists; the empty set for `""`; None for anything else."""
+    """The numbers in a list, and the empty set for `""`. None for any other text."""
     text = text[:MAX_CHARS].strip().strip("[]{}$ ")
     if text in ('""', "''", "“”"):
         return set()
@@ -53,6 +53,6 @@ def steps(text: str) -> set[int] | None:
 
 
 def reasoning_errors(text: str, game: dict[str, Any]) -> bool | None:
-    """Whether the answer lists exactly the wrong thoughts (`""` where there are none)."""
+    """Whether the answer lists exactly the wrong thoughts. It is `""` if no thought is wrong."""
     answer = marked_or_last_line(text, lambda line: steps(line) is not None)
     return None if answer is None else steps(answer) == set(game["metadata"]["error_indices"])

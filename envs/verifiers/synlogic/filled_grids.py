@@ -1,4 +1,4 @@
-"""Grids to fill with numbers: Numbrix, skyscrapers, Sudoku and Survo, each checked by its rules."""
+"""Grids to fill with numbers: Numbrix, skyscrapers, Sudoku and Survo. An answer must keep all clues."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Grid = list[list[int]]
 
 
 def numbrix(text: str, game: dict[str, Any]) -> bool | None:
-    """1 to n*n once each, numbers that differ by one share an edge, clues kept. State: `grid`, `X` for a blank."""
+    """Numbrix: 1 to n*n once each, with consecutive numbers in adjacent cells. State: `grid` with `X` for a blank."""
     clues = game["metadata"]["grid"]
 
     def holds(grid: Grid) -> bool:
@@ -28,7 +28,7 @@ def numbrix(text: str, game: dict[str, Any]) -> bool | None:
 
 
 def skyscraper_puzzle(text: str, game: dict[str, Any]) -> bool | None:
-    """A Latin square whose edges see as many towers as the clues say.
+    """Skyscrapers: a Latin square in which each clue says how many towers are visible from its edge.
 
     State: `n` and the clues `top`, `bottom` (left to right), `left`, `right` (top to bottom).
     """
@@ -51,7 +51,7 @@ def skyscraper_puzzle(text: str, game: dict[str, Any]) -> bool | None:
 
 
 def sudoku(text: str, game: dict[str, Any]) -> bool | None:
-    """Every row, column and box holds each digit once, givens kept. State: `original_sudoku`, `X` for a blank."""
+    """Sudoku: every row, column and box holds each digit once. State: `original_sudoku` with `X` for a blank."""
     clues = game["metadata"]["original_sudoku"]
     size = len(clues)
     side = isqrt(size)
@@ -68,7 +68,7 @@ def sudoku(text: str, game: dict[str, Any]) -> bool | None:
 
 
 def survo(text: str, game: dict[str, Any]) -> bool | None:
-    """The last cell of every row and column is the sum of its others; blanks take the candidates, each once.
+    """Survo: the last cell of every row and column is the sum of the others. Each candidate fills at most one blank.
 
     State: `original_matrix` with 0 for a blank, `candidate_numbers`.
     """
@@ -79,7 +79,7 @@ def survo(text: str, game: dict[str, Any]) -> bool | None:
         lines = (*grid, *zip(*grid, strict=True))
         if any(sum(line[:-1]) != line[-1] for line in lines):
             return False
-        pairs = (pair for row, known in zip(grid, clues, strict=True) for pair in zip(row, known, strict=True))
+        pairs = (pair for row, line in zip(grid, clues, strict=True) for pair in zip(row, line, strict=True))
         filled = Counter(cell for cell, clue in pairs if clue == "X")
         return filled <= Counter(state["candidate_numbers"])
 
@@ -87,19 +87,19 @@ def survo(text: str, game: dict[str, Any]) -> bool | None:
 
 
 def visible(line: Sequence[int]) -> int:
-    """How many towers are seen from the line's start: those higher than all before them."""
+    """How many towers are visible from the start of the line: those higher than all towers before them."""
     return sum(all(height > other for other in line[:i]) for i, height in enumerate(line))
 
 
 def _graded(text: str, clues: list[list[Any]], holds: Callable[[Grid], bool]) -> bool | None:
-    """The last grid in `text`: of the clues' shape, all integers, the clues kept, and by the rules of `holds`."""
-    found = last_grid(text)
-    if found is None:
+    """Whether the last grid in `text` has the clues' shape, holds integers, keeps the clues, and satisfies `holds`."""
+    answer = last_grid(text)
+    if answer is None:
         return None
-    grid = int_grid(found)
+    grid = int_grid(answer)
     if grid is None or not is_shape(grid, len(clues), len(clues[0])):
         return False
-    pairs = (pair for row, known in zip(grid, clues, strict=True) for pair in zip(row, known, strict=True))
+    pairs = (pair for row, line in zip(grid, clues, strict=True) for pair in zip(row, line, strict=True))
     return all(to_int(clue) in (None, cell) for cell, clue in pairs) and holds(grid)
 
 

@@ -1,4 +1,4 @@
-"""Who owns what after the exchanges. It is unique: every person with their item, in any order."""
+"""Goods exchange: who owns what after the exchanges? The answer is unique: each person with an item, in any order."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from simko.envs.verifiers.synlogic.common import Tree, last_list, parse_list
 
 
 def check(text: str, game: dict[str, Any]) -> bool | None:
-    """Whether the last tuple of (person, item) gives every person the right item, once."""
-    found = last_list(text)
-    if found is None:
+    """Whether the last tuple of (person, item) pairs gives every person the right item, once."""
+    answer = last_list(text)
+    if answer is None:
         return None
-    wanted = parse_list(game["metadata"]["owns_after"])
-    if wanted is None:
-        raise ValueError(f"owns_after is no tuple: {game['metadata']['owns_after'][:80]!r}")
-    return _owners(found) is not None and _owners(found) == _owners(wanted[0])
+    solution = parse_list(game["metadata"]["owns_after"])
+    if solution is None:
+        raise ValueError(f"owns_after is not a tuple: {game['metadata']['owns_after'][:80]!r}")
+    return _owners(answer) is not None and _owners(answer) == _owners(solution[0])
 
 
 def _owners(pairs: Tree) -> dict[str, str] | None:

@@ -1,4 +1,4 @@
-"""Kukurasu: 1 or X in every cell; a 1 weighs its column's number in its row and its row's number in its column."""
+"""Kukurasu: every cell is 1 or X. A 1 adds its column's number to its row, and its row's number to its column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Put a digit for every `?` of an equation so that it holds: any such digits, in exact arithmetic with Python's `%`."""
+"""Math path: replace every `?` of an equation by a digit so that it is true. `%` is Python's; arithmetic is exact."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from simko.envs.verifiers.synlogic.common import last_double_brackets, marked_or
 _EQUATION = re.compile(r"[-+*/%()\d]{1,300}=-?\d[\d.]{0,20}")
 
 _ROUNDING = Fraction(1, 10**9)
-"""Where the right side is a decimal, which a generator would have printed from floating point."""
+"""Tolerance if the right side is a decimal: a generator prints it from floating point."""
 
 
 def check(text: str, game: dict[str, Any]) -> bool | None:
-    """Whether the last `[[...]]` (or box, or line) is the equation with one digit for each `?`, and true."""
+    """Whether the last `[[...]]` (or box, or line) is the equation with one digit for each `?`, and is true."""
     answer = last_double_brackets(text)
     if answer is None:
         answer = marked_or_last_line(text, lambda line: bool(_EQUATION.fullmatch(ascii_signs(line))))
@@ -29,7 +29,7 @@ def check(text: str, game: dict[str, Any]) -> bool | None:
         return False
     left, _, right = written.partition("=")
     try:
-        value, wanted = value_of(left), Fraction(right)
-        return abs(value - wanted) <= (_ROUNDING if "." in right else 0)
+        value, target = value_of(left), Fraction(right)
+        return abs(value - target) <= (_ROUNDING if "." in right else 0)
     except (ValueError, ZeroDivisionError):
         return False

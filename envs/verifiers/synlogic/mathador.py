@@ -1,6 +1,7 @@
-"""Reach a number with the given ones (the 24 game): every number once, the allowed operators, in exact arithmetic.
+"""Mathador (the 24 game): reach a number with the given ones, each once, with the allowed operators.
 
-Upstream's own verifier subtracts the result from itself, so it accepts whatever uses the given numbers; this one computes.
+Arithmetic is exact. Upstream's own verifier subtracts the result from itself, so it accepts any expression of the given
+numbers; this one computes the value.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ def check(text: str, game: dict[str, Any]) -> bool | None:
     answer = marked_or_last_line(text, is_expression)
     if answer is None:
         return None
-    known = game["metadata"]
-    operators, wanted = known["operators"], known["result"]
+    state = game["metadata"]
+    operators, target = state["operators"], state["result"]
     written, claimed = split_target(answer)
     if any(char in "+-*/" and char not in operators for char in written):
         return False
@@ -25,4 +26,4 @@ def check(text: str, game: dict[str, Any]) -> bool | None:
         value, used = evaluate(written)
     except (ValueError, ZeroDivisionError):
         return False
-    return value == wanted and used == sorted(known["numbers"]) and claimed in (None, str(wanted))
+    return value == target and used == sorted(state["numbers"]) and claimed in (None, str(target))

@@ -7,26 +7,26 @@ from typing import Any
 
 from simko.envs.verifiers.synlogic.common import last_boxed, last_list, parse_list, to_int
 
-MAX_STEPS = 100_000  # rules looked at for one answer: some tenths of a second
+MAX_STEPS = 100_000  # rules that one answer may look at: some tenths of a second
 
 Cell = tuple[int, int]
 Rule = tuple[frozenset[Cell], int]
-"""So many of these cells are mines."""
+"""`(cells, n)`: n of these cells are mines."""
 
 _ONE_STEP = re.compile(r"one-step|single-step|一步", re.IGNORECASE)
 _PAIRS = re.compile(r"(?:[\[(]\s{0,9}\d{1,4}\s{0,9}[,，]\s{0,9}\d{1,4}\s{0,9}[\])][\s,，、.。]{0,9}){1,2000}")
 
 
 class _TooLongError(Exception):
-    """The search took more than its steps."""
+    """The search took more than `MAX_STEPS`."""
 
 
 def minesweeper(text: str, game: dict[str, Any]) -> bool | None:
-    """Exactly the cells that must be mines, as a list of (row, column) counted from 0, in any order.
+    """Whether the answer lists exactly the cells that must be mines: (row, column) from 0, in any order.
 
-    State: `revealed_grid` (`X` is covered) and `current_mines`, which SynLogic's generator found by looking at one number
-    at a time. What must be a mine can be more than that: both that list and the full one are correct, unless the puzzle
-    asks for one-step reasoning, where only the stored one is.
+    State: `revealed_grid` (`X` is covered) and `current_mines`. SynLogic's generator found the latter by looking at one
+    number at a time, so more cells may have to be mines. Both the stored list and the full one are correct. If the
+    puzzle asks for one-step reasoning, only the stored list is.
     """
     state = game["metadata"]
     grid = state["revealed_grid"]
@@ -48,7 +48,7 @@ def minesweeper(text: str, game: dict[str, Any]) -> bool | None:
 
 
 def must_be_mines(grid: list[list[Any]]) -> set[Cell]:
-    """The covered cells that are mines in every arrangement that agrees with all numbers (the number of mines is unknown)."""
+    """The covered cells that are mines in every arrangement that fits all numbers. The number of mines is unknown."""
     rules = _rules(grid)
     cells = _in_search_order(rules)
     budget = [MAX_STEPS]
@@ -56,7 +56,7 @@ def must_be_mines(grid: list[list[Any]]) -> set[Cell]:
 
 
 def _listed(text: str) -> list[Cell] | None:
-    """The cells of the last list of pairs, or those of a boxed or whole answer that is nothing but pairs."""
+    """The cells of the last list of pairs, or of a boxed or whole answer that holds only pairs."""
     tree = last_list(text)
     if tree is None:
         bare = (last_boxed(text) or text).strip(" \t\n*`$。.")
@@ -92,13 +92,13 @@ def _rules(grid: list[list[Any]]) -> list[Rule]:
 
 
 def _in_search_order(rules: list[Rule]) -> list[Cell]:
-    """All cells under a rule, cells that share one close together: the search then meets a contradiction early."""
+    """All cells that have a rule. Cells of one rule come close together, so that the search meets a contradiction early."""
     return list(dict.fromkeys(cell for around, _ in rules for cell in sorted(around)))
 
 
-def _can_be(rules: list[Rule], cells: list[Cell], known: dict[Cell, int], budget: list[int]) -> bool:
-    """Whether some arrangement (1 a mine, 0 none) agrees with `known`; raises `_TooLongError` beyond the budget."""
-    known = dict(known)
+def _can_be(rules: list[Rule], cells: list[Cell], fixed: dict[Cell, int], budget: list[int]) -> bool:
+    """Whether some arrangement (1: mine, 0: free) fits `fixed`. Raises `_TooLongError` if the budget is used up."""
+    fixed = dict(fixed)
     changed = True
     while changed:
         changed = False
@@ -106,12 +106,12 @@ def _can_be(rules: list[Rule], cells: list[Cell], known: dict[Cell, int], budget
             budget[0] -= 1
             if budget[0] < 0:
                 raise _TooLongError
-            open_cells = [cell for cell in around if cell not in known]
-            missing = number - sum(known.get(cell, 0) for cell in around)
+            open_cells = [cell for cell in around if cell not in fixed]
+            missing = number - sum(fixed.get(cell, 0) for cell in around)
             if not 0 <= missing <= len(open_cells):
                 return False
             if open_cells and missing in (0, len(open_cells)):
-                known.update(dict.fromkeys(open_cells, int(missing > 0)))
+                fixed.update(dict.fromkeys(open_cells, int(missing > 0)))
                 changed = True
-    free = next((cell for cell in cells if cell not in known), None)
-    return free is None or any(_can_be(rules, cells, {**known, free: value}, budget) for value in (1, 0))
+    free = next((cell for cell in cells if cell not in fixed), None)
+    return free is None or any(_can_be(rules, cells, {**fixed, free: value}, budget) for value in (1, 0))

@@ -1,4 +1,4 @@
-"""Number wall: walls that leave islands with one number each, and as many cells as it says."""
+"""Number wall: walls separate islands. Each island has one number and as many cells as it says."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ Cell = tuple[int, int]
 
 
 def number_wall(text: str, game: dict[str, Any]) -> bool | None:
-    """Every island has one number and its size, no 2x2 block is all wall, and the numbers are those of the puzzle.
+    """Whether every island has one number and that size, no 2x2 block is all wall, and the clues are kept.
 
-    State: `grid`, `X` for a blank. In the answer a wall is `A` and any other blank cell `X`. "All islands must be
-    separated by walls" is read as the puzzle's authors score it: two islands do not touch at a corner, either (at edges
-    they cannot: they would be one).
+    State: `grid` with `X` for a blank. In the answer a wall is `A` and any other blank cell is `X`. "All islands must be
+    separated by walls" is read as the puzzle's authors score it: two islands may not touch at a corner. (At an edge they
+    cannot touch, because they would be one island.)
     """
     clues = game["metadata"]["grid"]
-    found = last_grid(text)
-    if found is None:
+    answer = last_grid(text)
+    if answer is None:
         return None
-    if not is_shape(found, len(clues), len(clues[0])):
+    if not is_shape(answer, len(clues), len(clues[0])):
         return False
-    grid = [[cell.upper() for cell in row] for row in found]
-    pairs = (pair for row, known in zip(grid, clues, strict=True) for pair in zip(row, known, strict=True))
+    grid = [[cell.upper() for cell in row] for row in answer]
+    pairs = (pair for row, line in zip(grid, clues, strict=True) for pair in zip(row, line, strict=True))
     if not all(_keeps(cell, clue) for cell, clue in pairs):
         return False
     groups = islands(grid)
@@ -31,12 +31,12 @@ def number_wall(text: str, game: dict[str, Any]) -> bool | None:
 
 
 def islands(grid: list[list[str]]) -> list[list[Cell]]:
-    """The cells that are no wall, grouped by shared edges."""
+    """The cells that are not a wall, in groups that are connected by edges."""
     left = {(r, c) for r, row in enumerate(grid) for c, cell in enumerate(row) if cell != "A"}
     groups = []
     while left:
         group = [left.pop()]
-        for r, c in group:  # grows while it is read
+        for r, c in group:  # the group grows in this loop
             for cell in ((r + 1, c), (r - 1, c), (r, c + 1), (r, c - 1)):
                 if cell in left:
                     left.remove(cell)

@@ -1,4 +1,4 @@
-"""Star placement: so many stars in every row, column and region, none next to another."""
+"""Star placement: `k` stars in every row, column and region, none next to another."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from simko.envs.verifiers.synlogic.common import MAX_TRIES, fenced_blocks, parse
 MAX_REGIONS = 100
 
 Stars = list[tuple[str, int, int]]
-"""Region, row and column; both count from 1."""
+"""(region, row, column) of each star; row and column count from 1."""
 
 _KEY = re.compile(r"""\s{0,200}(["']?)(\w{1,4})\1\s{0,20}[:：]\s{0,200}(?=[\[(])""")
 _BETWEEN = re.compile(r"\s{0,200}(,?)\s{0,200}(\\?\})?")
 
 
 def star_placement_puzzle(text: str, game: dict[str, Any]) -> bool | None:
-    """`k` stars in every row, column and region, each in the region it is listed under, none adjacent (not even diagonally).
+    """Whether each row, column and region has `k` stars, none adjacent or diagonal, each in the region that lists it.
 
     State: `region_grid` of region names and `k`. The answer is `{'A': [(row, column), ...], ...}`, counted from 1.
     """
@@ -42,7 +42,7 @@ def star_placement_puzzle(text: str, game: dict[str, Any]) -> bool | None:
 
 
 def last_stars(text: str) -> Stars | None:
-    """The stars of the last dictionary in `text`, one in a fenced block before all others; None where there is none."""
+    """The stars of the last dictionary in `text`, or None. A dictionary in a fenced block comes before all others."""
     for place in (*reversed(fenced_blocks(text)[-MAX_TRIES:]), text):
         for start in [i for i, char in enumerate(place) if char == "{"][: -MAX_TRIES - 1 : -1]:
             stars = _parse(place, start + 1)

@@ -1,5 +1,7 @@
-r"""Puzzles with one well-defined answer: a number, a name, a list. It is found by `extract`'s policy (boxes, statements,
-a bare answer; two that differ are incorrect), to which statements in Chinese (`答案是 ...`) are added here.
+r"""Puzzles whose answer is one number, name or list.
+
+`answer/extract.py` finds the answer (boxes, statements, a bare answer; two that differ are incorrect). Statements in
+Chinese (`答案是 ...`) are added here.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from simko.envs.verifiers.reading.numbers import evaluate, parse_number, signifi
 from simko.envs.verifiers.reading.text import clean
 from simko.envs.verifiers.synlogic.common import last_boxed
 
-MIN_DIGITS = 6  # significant ones of a rounded decimal
+MIN_DIGITS = 6  # significant digits that a rounded decimal must have
 TOLERANCE = Fraction(1, 10**9)  # relative: the stored results are sums of rounded floats
 MAX_CHARS = 2_000
 MAX_ITEMS = 200
@@ -34,33 +36,33 @@ _TRUTH = {
 
 
 def object_counting(text: str, game: dict[str, Any]) -> bool | None:
-    """The number of things asked for."""
+    """Whether the answer is the number of things."""
     return _graded(text, lambda answer: _same_count(answer, str(game["answer"])))
 
 
 def object_properties(text: str, game: dict[str, Any]) -> bool | None:
-    """The number of things with the properties, or `unknown`."""
+    """Whether the answer is the number of things with the properties, or `unknown`."""
     return _graded(text, lambda answer: _same_count(answer, str(game["answer"])))
 
 
 def operation(text: str, game: dict[str, Any]) -> bool | None:
-    """The value of the expression: whole numbers exactly, others within float error or rounded to six digits or more."""
+    """Whether the answer is the expression's value: exact if whole, else within float error or rounded to six digits."""
     return _graded(text, lambda answer: same_value(answer, str(game["answer"])))
 
 
 def space_reasoning(text: str, game: dict[str, Any]) -> bool | None:
-    """The name of the item seen, or `unknown`."""
+    """Whether the answer is the name of the item, or `unknown`."""
     return _graded(text, lambda answer: normal(answer) == normal(str(game["answer"])))
 
 
 def space_reasoning_tree(text: str, game: dict[str, Any]) -> bool | None:
-    """All the nodes asked for, each once, or `unknown`. Their order does not count: in Chinese it has no one reading."""
+    """Whether the answer has all nodes, each once, or `unknown`. Order does not count: the Chinese text leaves it open."""
     gold = names(str(game["answer"]), _COMMA)
     return _graded(text, lambda answer: gold in (names(answer, _COMMA), names(answer, _AND)))
 
 
 def time_sequence(text: str, game: dict[str, Any]) -> bool | None:
-    """The last `[minutes, options]` of the answer, or the boxed one; `0` where no meeting can be held."""
+    """Whether the boxed (or last) `[minutes, options]` is right. `0` means that no meeting is possible."""
     gold = [int(number) for number in game["answer"]]
     boxed = last_boxed(text) or ""
     pairs = _PAIR.findall(boxed if "[" in boxed else f"[{boxed.strip(' ()')}]") or _PAIR.findall(text)
@@ -70,47 +72,47 @@ def time_sequence(text: str, game: dict[str, Any]) -> bool | None:
 
 
 def web_of_lies(text: str, game: dict[str, Any]) -> bool | None:
-    """Yes or no for each of the questions, in order, in English or Chinese."""
+    """Whether each question is answered right with yes or no, in order, in English or Chinese."""
     gold = truths(str(game["answer"]))
     if gold is None:
-        raise ValueError(f"web_of_lies: the answer is no list of yes and no: {str(game['answer'])[:80]!r}")
+        raise ValueError(f"web_of_lies: the answer is not a list of yes and no: {str(game['answer'])[:80]!r}")
     graded = _graded(text, lambda answer: truths(answer) == gold)
     if graded is not None:
         return graded
-    bold = [found for said in _BOLD.findall(text[-MAX_CHARS:]) if (found := truths(said)) is not None]
+    bold = [answer for part in _BOLD.findall(text[-MAX_CHARS:]) if (answer := truths(part)) is not None]
     return bold[-1] == gold if bold else None
 
 
 def normal(answer: str) -> str:
-    r"""A name without case, `\text{}`, marks around it and doubled white space."""
+    r"""A name in lower case, without `\text{}`, marks around it, and repeated white space."""
     plain = _TEXT.sub(r"\1", answer[:MAX_CHARS]).replace("\\ ", " ").replace("~", " ")
     return " ".join(plain.casefold().split()).strip(" $*_`\"'“”.,;:!。，；：！{}")
 
 
 def names(answer: str, separator: re.Pattern[str]) -> list[str]:
-    """The names of a list, sorted."""
+    """The names in a list, sorted."""
     parts = separator.split(_TEXT.sub(r"\1", answer[:MAX_CHARS]).strip(" $[](){}\\"), maxsplit=MAX_ITEMS)
     return sorted(name for part in parts if (name := normal(part)))
 
 
 def truths(answer: str) -> list[bool] | None:
-    """The yes and no that a list says; None where it says anything else."""
+    """The yes and no of a list, or None if it says anything else."""
     words = re.split(r"[\s,，、;；]+", normal(answer.strip(" $[]()")).strip(" []()"))
-    found = [_TRUTH.get(word.strip("*_`\"'.。[]()")) for word in words if word][: MAX_ITEMS + 1]
-    return None if None in found or not found else [bool(value) for value in found]
+    values = [_TRUTH.get(word.strip("*_`\"'.。[]()")) for word in words if word][: MAX_ITEMS + 1]
+    return None if None in values or not values else [bool(value) for value in values]
 
 
 def same_value(answer: str, gold: str) -> bool:
     """Whether the answer has the value of `gold`, a number as Python prints it (an int or a float)."""
-    wanted = parse_number(gold)
-    if wanted is None:  # too long a number, or none (`nan`, a complex one): as text
+    target = parse_number(gold)
+    if target is None:  # too long, `nan`, or a complex number: compared as text
         return normal(answer).replace(",", "").replace(" ", "") == normal(gold)
     sides = [side for side in re.split(r"=|≈|\\approx", answer[:MAX_CHARS]) if side.strip(" $")]
     values = [(side, value) for side in sides if (value := _value(side)) is not None]
     if not values or values[-1][0] is not sides[-1]:
         return False
     is_float = not gold.strip().lstrip("+-").isdigit()
-    return all(_close(side, value, wanted.value, is_float) for side, value in values)
+    return all(_close(side, value, target.value, is_float) for side, value in values)
 
 
 def _close(answer: str, value: Fraction, gold: Fraction, is_float: bool) -> bool:
@@ -123,7 +125,7 @@ def _close(answer: str, value: Fraction, gold: Fraction, is_float: bool) -> bool
     if mantissa is None or significant_digits(mantissa[1]) < MIN_DIGITS:
         return False
     stated = Fraction(mantissa[1])
-    unit = abs(value) / stated / 10 ** len(mantissa[2]) if stated else Fraction(0)  # in the last place
+    unit = abs(value) / stated / 10 ** len(mantissa[2]) if stated else Fraction(0)  # of the last decimal place
     return abs(value - gold) <= unit / 2
 
 
@@ -136,24 +138,24 @@ def _value(text: str) -> Fraction | None:
 
 
 def _same_count(answer: str, gold: str) -> bool:
-    wanted = parse_number(gold)
-    if wanted is None:
+    target = parse_number(gold)
+    if target is None:
         return normal(answer) == normal(gold)
     text = clean(answer[:MAX_CHARS].strip(" $*`\n\t.。"))
     counted = _COUNTED.fullmatch(text)
-    found = parse_number(_TEXT.sub(r"\1", counted[1] if counted else text).rstrip(". "))
-    return found is not None and not found.percent and found.value == wanted.value
+    number = parse_number(_TEXT.sub(r"\1", counted[1] if counted else text).rstrip(". "))
+    return number is not None and not number.percent and number.value == target.value
 
 
 def _graded(text: str, is_correct: Callable[[str], bool]) -> bool | None:
-    """Whether the final answer is correct; None where there is none. Two answers agree where both are correct or equal."""
-    found = final_answer(text, same=lambda a, b: normal(a) == normal(b) or (is_correct(a) and is_correct(b)))
-    if found.conflict:
+    """Whether the final answer is correct, or None without an answer. Two answers agree if they are equal or both correct."""
+    answer = final_answer(text, same=lambda a, b: normal(a) == normal(b) or (is_correct(a) and is_correct(b)))
+    if answer.conflict:
         return False
-    said = [match["answer"] for match in _CHINESE.finditer(text[-MAX_CHARS:])]
-    if found.text is None or (said and last_boxed(text) is None):
-        return is_correct(_trimmed(said[-1])) if said else None
-    return is_correct(found.text)
+    chinese = [match["answer"] for match in _CHINESE.finditer(text[-MAX_CHARS:])]
+    if answer.text is None or (chinese and last_boxed(text) is None):
+        return is_correct(_trimmed(chinese[-1])) if chinese else None
+    return is_correct(answer.text)
 
 
 def _trimmed(answer: str) -> str:
