@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from random import Random
 
-from simko.envs.audit.corpus.golds import OTHER_UNIT, WORDS, Gold, decimal
+from simko.envs.audit.corpus.golds import OTHER_UNIT, WORDS, Gold, decimal, has_decimal
 
 Forms = Iterator[tuple[str, str]]
 _SCALAR = ("integer", "decimal", "tiny", "fraction", "surd", "pi", "percent", "degrees", "money", "quantity")
@@ -141,11 +141,7 @@ def _fraction(gold: Gold, rng: Random) -> Forms:
     yield "whole part", f"1\\frac{{{abs(a)}}}{{{b}}}" if 0 < value < 1 else f"3\\frac{{1}}{{{b * 7}}}"
     yield "product for quotient", f"{a} \\cdot {b}"
     yield "sum for quotient", f"{a} + {b}"
-    rest = b
-    for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    if rest != 1:
+    if not has_decimal(value):
         scaled = int(abs(value) * 1000)
         yield "three decimals", ("-" if value < 0 else "") + decimal(Fraction(scaled, 1000) or Fraction(1, 1000))
         yield (

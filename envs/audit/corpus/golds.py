@@ -39,8 +39,13 @@ class Gold:
     parts: dict[str, Any] = field(default_factory=dict)
 
 
+def has_decimal(value: Fraction) -> bool:
+    """Whether the fraction is a finite decimal of at most 39 places, so that `decimal` can write it."""
+    return 10**39 % value.denominator == 0
+
+
 def decimal(value: Fraction) -> str:
-    """A fraction whose denominator divides a power of ten, as a plain decimal without trailing zeros."""
+    """The fraction as a plain decimal without trailing zeros. Raises `ValueError` unless `has_decimal(value)`."""
     for places in range(40):
         scaled = value * 10**places
         if scaled.denominator == 1:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from random import Random
 
-from simko.envs.audit.corpus.golds import Gold, decimal
+from simko.envs.audit.corpus.golds import Gold, decimal, has_decimal
 
 Forms = Iterator[tuple[str, str]]
 
@@ -118,11 +118,7 @@ def _fraction(gold: Gold, rng: Random) -> Forms:
         yield "short", f"{sign}\\frac{a}{b}"
     if a > b:
         yield "mixed", f"{sign}{a // b}\\frac{{{a % b}}}{{{b}}}"
-    rest = b
-    for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    if rest == 1:
+    if has_decimal(value):
         yield "decimal", decimal(value)
         yield "longer decimal", decimal(value) + "00"
 
