@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("simko", "envs", "agents", "benchmarks", "studies")
+FOLDERS = ("simko", "envs", "agents", "benchmarks", "studies", "examples")
 BANNED_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "code", "codeop"}
 BANNED_NAMES = {"eval", "exec", "compile", "__import__", "sympify", "S", "parse_expr", "parse_latex", "literal_eval"}
 BANNED_NAMES -= {"S", "literal_eval"}  # `S` is a common letter; `ast.literal_eval` builds literals alone
