@@ -6,23 +6,20 @@ else `~/.cache/simko`. It holds 16-bit weights: 2 bytes a parameter. It is there
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import re
-import shutil
 import sys
-from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from filelock import FileLock
 
+from simko.agents.quiet import quiet
 from simko.errors import UserError
+from simko.files import check_space, digest, whole_folder
 
-_SPARE_BYTES = 64 * 2**20  # tokenizer, configuration, file system
 _END_KEYS = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id")
 
 
@@ -45,15 +42,20 @@ def as_folder(path: Path) -> Path:
         raise UserError(
             f"model '{path}' is part {part[1]} of {part[2]}; join them first with `llama-gguf-split --merge`"
         )
-    folder = cache_folder() / "gguf" / _sha256(path)
+    try:
+        folder = cache_folder() / "gguf" / digest(path)
+    except OSError as error:
+        raise UserError(f"model '{path}': {error.strerror}") from error
     if (folder / "config.json").is_file():
         return folder
     size, ends = _header(path)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(folder.with_suffix(".lock")):
-            if not (folder / "config.json").is_file():  # another process may have made it meanwhile
-                _check_disk(path, folder, size)
+        with FileLock(folder.with_suffix(".lock")):  # waits for another process that converts the same file
+            if not (folder / "config.json").is_file():  # that process may have made it
+                what = f"model '{path}': dequantised it"
+                cost = check_space(folder.parent, 2 * size, what, "set SIMKO_CACHE to a larger disk")
+                print(f"simko: {path.name} is dequantised once to {folder}: {cost}", file=sys.stderr, flush=True)
                 _write(path, folder, ends)
     except OSError as error:
         raise UserError(f"{folder.parent}: {error.strerror or error}; set SIMKO_CACHE to a folder with room") from error
@@ -78,24 +80,9 @@ def _header(path: Path) -> tuple[int, list[int]]:
     return size, ends
 
 
-def _check_disk(path: Path, folder: Path, size: int) -> None:
-    """Say what the folder will take. Raises `UserError` where that is more than the disk has."""
-    needed, free = 2 * size + _SPARE_BYTES, shutil.disk_usage(folder.parent).free
-    cost = f"{needed / 1e9:.2f} GB of disk, {free / 1e9:.2f} GB are free"
-    if needed > free:
-        raise UserError(
-            f"model '{path}': dequantised it takes {cost} in {folder.parent}; set SIMKO_CACHE to a larger disk"
-        )
-    print(f"simko: {path.name} is dequantised once to {folder}: {cost}", file=sys.stderr, flush=True)
-
-
 def _write(path: Path, folder: Path, ends: list[int]) -> None:
-    scratch = folder.with_suffix(".writing")
-    shutil.rmtree(scratch, ignore_errors=True)
-    from simko.agents.quiet import quiet
-
     try:
-        with quiet():
+        with whole_folder(folder) as scratch, quiet():
             model = _dequantised(path, torch.float16)
             if not all(torch.isfinite(p).all() for p in model.parameters()):  # beyond float16's range
                 model = _dequantised(path, torch.bfloat16)
@@ -106,7 +93,6 @@ def _write(path: Path, folder: Path, ends: list[int]) -> None:
                 path.parent, gguf_file=path.name, trust_remote_code=False
             )
             tokenizer.save_pretrained(scratch)
-        scratch.rename(folder)
     except UserError:
         raise
     except OSError as error:
@@ -115,8 +101,6 @@ def _write(path: Path, folder: Path, ends: list[int]) -> None:
         raise UserError(f"model '{path}' cannot be read: {_line(error)}") from error
     except Exception as error:  # transformers maps some architectures and fails on others as it likes
         raise UserError(f"model '{path}' cannot be read: {_line(error)}; give its transformers folder") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _dequantised(path: Path, dtype: torch.dtype) -> Any:
@@ -131,25 +115,6 @@ def _dequantised(path: Path, dtype: torch.dtype) -> Any:
     model.hf_quantizer, model.is_quantized = None, False
     model.config.__dict__.pop("quantization_config", None)
     return model
-
-
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Within, no other process converts the same file; the kernel lets go however this one ends."""
-    with lock.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def _sha256(path: Path) -> str:
-    digest = sha256()
-    try:
-        with path.open("rb") as source:
-            while block := source.read(1 << 22):
-                digest.update(block)
-    except OSError as error:
-        raise UserError(f"model '{path}': {error.strerror}") from error
-    return digest.hexdigest()
 
 
 def _line(error: BaseException) -> str:

@@ -119,7 +119,7 @@ def a_run(path: Path, problems: Sequence[str] = ("problem 77",), step: int = 7, 
     run = empty_run(path, steps=step, **settings)
     ids = np.arange(2)
     trained = Completion(ids, ids, np.zeros(2, np.float32), ids >= 0, "1", "stop", Verdict("correct", 1.0, "1"))
-    run.record(1, [Group(Task(f"t{i}", text, "1"), (trained,)) for i, text in enumerate(problems)], {})
+    run.records.add(1, [Group(Task(f"t{i}", text, "1"), (trained,)) for i, text in enumerate(problems)], {})
     policy: Any = FakePolicy()
     run.save_checkpoint(step, policy, torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))]))
     return run

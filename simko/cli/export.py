@@ -16,6 +16,7 @@ from simko.cli.flags import config_flags
 from simko.cli.output import note, print_json
 from simko.config import EvalConfig, TrainConfig
 from simko.errors import UserError
+from simko.files import write_atomically
 
 if TYPE_CHECKING:
     from simko.run.target import Target
@@ -106,9 +107,9 @@ def write_adapter(source: Target, folder: Path) -> Path:
     Raises:
         UserError: the folder is not empty or cannot be written.
     """
-    from simko.agents.merging import whole_folder
+    from simko.agents.merging import export_folder
 
-    with whole_folder(folder) as scratch:
+    with export_folder(folder) as scratch:
         for name in ADAPTER_FILES:
             if source.adapter is not None and (source.adapter / name).is_file():
                 shutil.copyfile(source.adapter / name, scratch / name)
@@ -171,7 +172,7 @@ def _write_card(source: Target, folder: Path, library: str) -> None:
     text = (
         f"{what} exported by simko.\n\nBase: `{Path(settings.model).name}` ({settings.quantization}). Trained: {how}.\n"
     )
-    (folder / "README.md").write_text("\n".join(head) + text, encoding="utf-8")
+    write_atomically(folder / "README.md", "\n".join(head) + text)
 
 
 def _hub(repo: str) -> Any:

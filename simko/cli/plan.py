@@ -15,6 +15,7 @@ from simko.cli.modules import reach
 from simko.cli.output import print_json
 from simko.cli.runs import CONFIG_FLAG, JSON_FLAG, overrides_of
 from simko.config import TrainConfig
+from simko.console import markdown
 from simko.errors import UserError
 
 if TYPE_CHECKING:
@@ -182,11 +183,10 @@ def _table(config: TrainConfig) -> list[dict[str, Any]]:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    heads = ["model", "parameters", "rollout GB", "update GB", "slots", *(f"{card} GB" for card in CARDS), "measured"]
-    typer.echo("| " + " | ".join(heads) + " |")
-    typer.echo("|---" * len(heads) + "|")
+    header = ["model", "parameters", "rollout GB", "update GB", "slots", *(f"{card} GB" for card in CARDS), "measured"]
+    lines = []
     for row in rows:
-        fits = ("fits" if row["cards"][str(card)] else "no" for card in CARDS)
-        cells = (f"{row['rollout_bytes'] / 1e9:.1f}", f"{row['update_bytes'] / 1e9:.1f}", str(row["slots"]))
-        shown = (row["model"], f"{row['parameters'] / 1e9:.2f} B", *cells, *fits, "not yet run on a GPU")
-        typer.echo("| " + " | ".join(shown) + " |")
+        fits = ["fits" if row["cards"][str(card)] else "no" for card in CARDS]
+        sizes = [f"{row['rollout_bytes'] / 1e9:.1f}", f"{row['update_bytes'] / 1e9:.1f}", str(row["slots"])]
+        lines.append([row["model"], f"{row['parameters'] / 1e9:.2f} B", *sizes, *fits, "not yet run on a GPU"])
+    typer.echo(markdown(header, lines))
