@@ -42,3 +42,29 @@ def test_a_person_does_not_wait_for_torch(arguments: list[str]) -> None:
     loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "simko.envs" in loaded
     assert loaded & {"torch", "transformers", "peft", "bitsandbytes", "matplotlib", "sympy"} == set()
+
+
+def test_it_imports_where_posix_is_not() -> None:
+    """As on native Windows: no module, function, flag or signal that only POSIX has is used at import."""
+    code = """
+import importlib, os, pkgutil, signal, sys
+import filelock, gymnasium, huggingface_hub, matplotlib.pyplot, psutil, safetensors.torch, torch, typer
+import tensorboard.summary.writer
+
+for name in ("fcntl", "grp", "posix", "pwd", "pty", "readline", "resource", "termios"):
+    sys.modules[name] = None
+for name in ("fork", "register_at_fork", "killpg", "getuid", "pidfd_open", "sched_getaffinity", "O_NOFOLLOW", "O_CLOEXEC"):
+    if hasattr(os, name):
+        delattr(os, name)
+for name in ("SIGKILL", "SIGHUP", "SIGSTOP", "SIGXCPU", "SIGALRM", "SIGCHLD", "setitimer", "pidfd_send_signal"):
+    if hasattr(signal, name):
+        delattr(signal, name)
+import simko
+
+for room in ("cli", "envs", "memory", "report", "run"):
+    package = importlib.import_module(f"simko.{room}")
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        importlib.import_module(module.name)
+print(len([name for name in sys.modules if name.startswith("simko.")]) > 100, "simko.files" in sys.modules)
+"""
+    assert python(code) == "True True"

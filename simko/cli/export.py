@@ -25,8 +25,8 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "simko_base.json")
 _LATER = "export to a folder and upload that later with `hf upload`"
 EPILOG = (
-    "A run's newest checkpoint is exported. --merged takes the weights that the policy was trained on: those of the quantised "
-    "base, dequantised; --quantization none merges into the base as it was published."
+    "A run's newest checkpoint is exported, or with --best its best. --merged takes the weights that the policy was trained "
+    "on: those of the quantised base, dequantised; --quantization none merges into the base as it was published."
 )
 
 
@@ -35,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog=EPILOG)(export)
 
 
-@config_flags(EvalConfig, only=("quantization", "device", "threads"))
+@config_flags(EvalConfig, only=("best", "quantization", "device", "threads"))
 def export(
     given: Mapping[str, Any],
     target: str = typer.Argument(metavar="RUN_OR_MODEL", help="run folder; or a model, with --adapter"),

@@ -86,7 +86,18 @@ def _row(group: Group, completion: Completion) -> dict[str, Any]:
 
 @config_flags(
     EvalConfig,
-    only=("quantization", "adapter", "device", "threads", "seed", "temperature", "top_p", "template", "max_new_tokens"),
+    only=(
+        "quantization",
+        "adapter",
+        "best",
+        "device",
+        "threads",
+        "seed",
+        "temperature",
+        "top_p",
+        "template",
+        "max_new_tokens",
+    ),
 )
 def chat(given: Mapping[str, Any], target: str = TARGET) -> None:
     """Talk to a model or a run.

@@ -172,10 +172,17 @@ def test_the_best_is_kept_beside_the_newest(run: RunFolder) -> None:
     assert best is not None
     assert [path.name for path in run.checkpoints()] == ["step-000004", "step-000009"]
     assert best.name == "step-000004"  # the first of equals, and step 9 ends no interval
+    assert run.adapter(best=True) == best / "adapter"
+    assert run.adapter() == run.checkpoints()[1] / "adapter"
     told = json.loads(run.best_path.read_text())
     assert (told["value"], told["measure"]) == (0.7, "mean training solve rate of the 2 steps before it")
     (best / "state.json").write_text("{}")
     assert run.best_checkpoint() is None
+    with pytest.raises(UserError, match=r"that checkpoints/best names is missing or damaged; leave --best out"):
+        run.adapter(best=True)
+    run.best_path.unlink()
+    with pytest.raises(UserError, match="no best checkpoint yet: it needs a whole interval of 2 steps"):
+        run.adapter(best=True)
 
 
 @pytest.mark.parametrize("spoilt", ["weight", "moment"])
