@@ -19,8 +19,7 @@ from filelock import FileLock
 from simko.agents.quiet import quiet
 from simko.errors import UserError
 from simko.files import check_space, digest, whole_folder
-
-_END_KEYS = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id")
+from simko.gguf_header import GgufHeader
 
 
 def cache_folder() -> Path:
@@ -48,36 +47,18 @@ def as_folder(path: Path) -> Path:
         raise UserError(f"model '{path}': {error.strerror}") from error
     if (folder / "config.json").is_file():
         return folder
-    size, ends = _header(path)
+    header = GgufHeader(path)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):  # waits for another process that converts the same file
             if not (folder / "config.json").is_file():  # that process may have made it
                 what = f"model '{path}': dequantised it"
-                cost = check_space(folder.parent, 2 * size, what, "set SIMKO_CACHE to a larger disk")
+                cost = check_space(folder.parent, 2 * header.parameters, what, "set SIMKO_CACHE to a larger disk")
                 print(f"simko: {path.name} is dequantised once to {folder}: {cost}", file=sys.stderr, flush=True)
-                _write(path, folder, ends)
+                _write(path, folder, header.end_ids)
     except OSError as error:
         raise UserError(f"{folder.parent}: {error.strerror or error}; set SIMKO_CACHE to a folder with room") from error
     return folder
-
-
-def _header(path: Path) -> tuple[int, list[int]]:
-    """Number of parameters, and the ids that end an answer."""
-    try:
-        import gguf
-    except ImportError as error:
-        raise UserError(
-            f"model '{path}' is a GGUF file, which needs another package: pip install 'simko[gguf]'"
-        ) from error
-    try:
-        reader: Any = gguf.GGUFReader(path)
-        size = sum(int(tensor.n_elements) for tensor in reader.tensors)
-        fields = [reader.get_field(key) for key in _END_KEYS]
-        ends = sorted({int(field.contents()) for field in fields if field is not None})
-    except Exception as error:  # a damaged file fails in numpy, in struct or in the reader itself
-        raise UserError(f"model '{path}': not a readable GGUF file ({_line(error)})") from error
-    return size, ends
 
 
 def _write(path: Path, folder: Path, ends: list[int]) -> None:

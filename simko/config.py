@@ -17,10 +17,8 @@ from typing import Any, Literal, get_args, get_origin
 import yaml
 
 from simko.errors import UserError, nearest
+from simko.types import DecodeWeights, EngineName, Quantization
 
-Quantization = Literal["nf4", "int8", "none"]
-DecodeWeights = Literal["auto", "live", "merged", "measured"]
-EngineName = Literal["local", "generate_batch", "vllm"]
 Logger = Literal["tensorboard", "wandb", "trackio", "none"]
 
 

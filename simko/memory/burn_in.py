@@ -20,7 +20,6 @@ from simko.errors import UserError
 from simko.memory import lookup
 from simko.memory.fastest import fastest
 from simko.memory.forecast import (
-    CPU_CACHE_BYTES,
     GB,
     MICRO_BATCH_TOKENS,
     Forecast,
@@ -33,6 +32,7 @@ from simko.memory.forecast import (
 from simko.memory.planner import choose
 from simko.memory.shapes import Shape
 from simko.micro_batch import TokenBudget
+from simko.sizes import CPU_CACHE_BYTES
 from simko.types import Batch, Completion, Sampling, Verdict
 from simko.update import accumulate_gradients
 
