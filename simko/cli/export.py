@@ -129,8 +129,8 @@ def write_merged(source: Target, folder: Path, dtype: str) -> Path:
     from simko.build import make_policy
     from simko.envs import PromptFormat
 
-    wanted: Any = stored_dtype(find_model(source.settings.model)) if dtype == "auto" else dtype
-    policy = make_policy(source.settings, source.adapter, wanted)
+    weights: Any = stored_dtype(find_model(source.settings.model)) if dtype == "auto" else dtype
+    policy = make_policy(source.settings, source.adapter, weights)
     words = PromptFormat(policy.tokenizer, source.settings.template, stop_ids=policy.eos_ids)
     policy.merge(folder, words.stop_ids)
     _write_card(source, folder, "transformers")
@@ -138,7 +138,7 @@ def write_merged(source: Target, folder: Path, dtype: str) -> Path:
 
 
 def _source(target: str, adapter: str | None, given: Mapping[str, Any]) -> Target:
-    """What is exported: a run's newest checkpoint, or a model with an adapter."""
+    """What is exported: a checkpoint of a run, or a model with an adapter."""
     from simko.run.folder import RunFolder
     from simko.run.target import resolve
 
@@ -147,7 +147,9 @@ def _source(target: str, adapter: str | None, given: Mapping[str, Any]) -> Targe
     if not RunFolder.is_run(target) and adapter is None:
         raise UserError(f"export: {target} is not a run folder; give one, or a model with --adapter DIR")
     if adapter is not None and not (Path(adapter) / "adapter_config.json").is_file():
-        raise UserError(f"export: --adapter {adapter} holds no adapter (no adapter_config.json); of a model it is read")
+        raise UserError(
+            f"export: --adapter {adapter} holds no adapter (no adapter_config.json); with a model, --adapter is the one to read"
+        )
     env = None if RunFolder.is_run(target) else TrainConfig().env
     try:
         return resolve(EvalConfig(**{"target": target, "adapter": adapter, "env": env, **given}))
@@ -162,7 +164,7 @@ def _refuse_used(folder: str | Path | None) -> None:
 
 
 def _write_card(source: Target, folder: Path, library: str) -> None:
-    """README.md with the metadata that the Hub reads; `base_model` only where it is a name on the Hub."""
+    """README.md with the metadata that the Hub reads. `base_model` is left out if the base is not on the Hub."""
     settings = source.settings
     on_hub = settings.model.count("/") == 1 and not Path(settings.model).exists() and settings.model[0] not in "./~"
     base = [f"base_model: {json.dumps(settings.model)}"] if on_hub else []
@@ -176,7 +178,7 @@ def _write_card(source: Target, folder: Path, library: str) -> None:
 
 
 def _hub(repo: str) -> Any:
-    """The Hub's client, after it has answered: better now than after an hour of merging."""
+    """The Hub's client, after it has answered once: a refusal should come before an hour of merging."""
     import huggingface_hub
     from huggingface_hub import constants
     from huggingface_hub.errors import HFValidationError
@@ -207,7 +209,7 @@ def _upload(client: Any, repo: str, folder: Path, private: bool) -> str:
 
 
 def _refusal(repo: str, error: Exception) -> UserError:
-    """One line for what the Hub, or the way to it, says."""
+    """One line for what went wrong at the Hub, or on the way to it."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     name = type(error).__name__
     if "Token" in name:
