@@ -6,24 +6,20 @@ else `~/.cache/simko`. It holds 16-bit weights: 2 bytes a parameter. It is there
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import re
-import shutil
 import sys
-from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from filelock import FileLock
 
+from simko.agents.quiet import quiet
 from simko.errors import UserError
-
-_SPARE_BYTES = 64 * 2**20  # tokenizer, configuration, file system
-_END_KEYS = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id")
+from simko.files import check_space, digest, whole_folder
+from simko.gguf_header import GgufHeader
 
 
 def cache_folder() -> Path:
@@ -45,57 +41,29 @@ def as_folder(path: Path) -> Path:
         raise UserError(
             f"model '{path}' is part {part[1]} of {part[2]}; join them first with `llama-gguf-split --merge`"
         )
-    folder = cache_folder() / "gguf" / _sha256(path)
+    try:
+        folder = cache_folder() / "gguf" / digest(path)
+    except OSError as error:
+        raise UserError(f"model '{path}': {error.strerror}") from error
     if (folder / "config.json").is_file():
         return folder
-    size, ends = _header(path)
+    header = GgufHeader(path)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(folder.with_suffix(".lock")):
-            if not (folder / "config.json").is_file():  # another process may have made it meanwhile
-                _check_disk(path, folder, size)
-                _write(path, folder, ends)
+        with FileLock(folder.with_suffix(".lock")):  # waits for another process that converts the same file
+            if not (folder / "config.json").is_file():  # that process may have made it
+                what = f"model '{path}': dequantised it"
+                cost = check_space(folder.parent, 2 * header.parameters, what, "set SIMKO_CACHE to a larger disk")
+                print(f"simko: {path.name} is dequantised once to {folder}: {cost}", file=sys.stderr, flush=True)
+                _write(path, folder, header.end_ids)
     except OSError as error:
         raise UserError(f"{folder.parent}: {error.strerror or error}; set SIMKO_CACHE to a folder with room") from error
     return folder
 
 
-def _header(path: Path) -> tuple[int, list[int]]:
-    """Number of parameters, and the ids that end an answer."""
-    try:
-        import gguf
-    except ImportError as error:
-        raise UserError(
-            f"model '{path}' is a GGUF file, which needs another package: pip install 'simko[gguf]'"
-        ) from error
-    try:
-        reader: Any = gguf.GGUFReader(path)
-        size = sum(int(tensor.n_elements) for tensor in reader.tensors)
-        fields = [reader.get_field(key) for key in _END_KEYS]
-        ends = sorted({int(field.contents()) for field in fields if field is not None})
-    except Exception as error:  # a damaged file fails in numpy, in struct or in the reader itself
-        raise UserError(f"model '{path}': not a readable GGUF file ({_line(error)})") from error
-    return size, ends
-
-
-def _check_disk(path: Path, folder: Path, size: int) -> None:
-    """Say what the folder will take. Raises `UserError` where that is more than the disk has."""
-    needed, free = 2 * size + _SPARE_BYTES, shutil.disk_usage(folder.parent).free
-    cost = f"{needed / 1e9:.2f} GB of disk, {free / 1e9:.2f} GB are free"
-    if needed > free:
-        raise UserError(
-            f"model '{path}': dequantised it takes {cost} in {folder.parent}; set SIMKO_CACHE to a larger disk"
-        )
-    print(f"simko: {path.name} is dequantised once to {folder}: {cost}", file=sys.stderr, flush=True)
-
-
 def _write(path: Path, folder: Path, ends: list[int]) -> None:
-    scratch = folder.with_suffix(".writing")
-    shutil.rmtree(scratch, ignore_errors=True)
-    from simko.agents.quiet import quiet
-
     try:
-        with quiet():
+        with whole_folder(folder) as scratch, quiet():
             model = _dequantised(path, torch.float16)
             if not all(torch.isfinite(p).all() for p in model.parameters()):  # beyond float16's range
                 model = _dequantised(path, torch.bfloat16)
@@ -106,7 +74,6 @@ def _write(path: Path, folder: Path, ends: list[int]) -> None:
                 path.parent, gguf_file=path.name, trust_remote_code=False
             )
             tokenizer.save_pretrained(scratch)
-        scratch.rename(folder)
     except UserError:
         raise
     except OSError as error:
@@ -115,8 +82,6 @@ def _write(path: Path, folder: Path, ends: list[int]) -> None:
         raise UserError(f"model '{path}' cannot be read: {_line(error)}") from error
     except Exception as error:  # transformers maps some architectures and fails on others as it likes
         raise UserError(f"model '{path}' cannot be read: {_line(error)}; give its transformers folder") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _dequantised(path: Path, dtype: torch.dtype) -> Any:
@@ -131,25 +96,6 @@ def _dequantised(path: Path, dtype: torch.dtype) -> Any:
     model.hf_quantizer, model.is_quantized = None, False
     model.config.__dict__.pop("quantization_config", None)
     return model
-
-
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Within, no other process converts the same file; the kernel lets go however this one ends."""
-    with lock.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def _sha256(path: Path) -> str:
-    digest = sha256()
-    try:
-        with path.open("rb") as source:
-            while block := source.read(1 << 22):
-                digest.update(block)
-    except OSError as error:
-        raise UserError(f"model '{path}': {error.strerror}") from error
-    return digest.hexdigest()
 
 
 def _line(error: BaseException) -> str:

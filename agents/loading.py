@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import transformers
@@ -16,8 +16,7 @@ import transformers
 from simko.agents.quiet import quiet
 from simko.device import keep_apart
 from simko.errors import UserError
-
-Quantization = Literal["nf4", "int8", "none"]
+from simko.types import Quantization
 
 
 @dataclass(frozen=True)

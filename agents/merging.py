@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +15,11 @@ from transformers.pytorch_utils import Conv1D
 from simko.agents.quantize import plain_copy
 from simko.agents.quiet import quiet
 from simko.errors import UserError
-
-_SPARE_BYTES = 64 * 2**20  # tokenizer, configuration, file system
+from simko.files import check_space, whole_folder
 
 
 def check_target(folder: str | os.PathLike[str]) -> Path:
-    """The path of a folder that can be written; raises `UserError` where something is there already."""
+    """The path of a folder that can be written. Raises `UserError` if something is there already."""
     path = Path(folder)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"'{folder}' exists and is not an empty folder; choose another")
@@ -29,51 +27,38 @@ def check_target(folder: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
-def whole_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields an empty scratch folder that becomes `folder` at the end: whole, or not there at all.
+def export_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield an empty scratch folder that becomes `folder` at the end: whole, or not there at all.
 
     Raises:
         UserError: the folder exists and is not empty, or cannot be written.
     """
-    path = check_target(folder)
-    scratch = path.absolute().with_name(f".{path.name}.writing")
+    path = check_target(folder).absolute()
     try:
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        yield scratch
-        if path.exists():
-            path.rmdir()
-        scratch.rename(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_folder(path) as scratch:
+            yield scratch
     except OSError as error:
         raise UserError(f"'{folder}' cannot be written: {error.strerror or error}; choose another") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def write_merged(model: Any, tokenizer: Any, folder: str | os.PathLike[str], eos_ids: Iterable[int] = ()) -> None:
     """Write the causal LM `model` with its active adapter merged, in the model's dtype; `model` is unchanged.
 
-    `eos_ids`, where given, are what the folder's generation config says that ends an answer. The folder is there whole or not
-    at all.
+    `eos_ids`, if given, become the ids that end an answer in the folder's generation config. The folder is there whole or
+    not at all.
 
     Raises:
         UserError: the folder exists and is not empty, or the disk is too small or cannot be written.
     """
-    with whole_folder(folder) as scratch, quiet(), torch.no_grad():
+    with export_folder(folder) as scratch, quiet(), torch.no_grad():
         plain = plain_copy(model, torch.device("cpu"))
         _restore_conv1d(plain)
         _mend_generation_config(plain.generation_config, sorted(eos_ids))
-        _check_disk(Path(folder), scratch.parent, sum(p.numel() * p.itemsize for p in plain.parameters()))
+        size = sum(p.numel() * p.itemsize for p in plain.parameters())
+        check_space(scratch.parent, size, f"'{folder}'", "choose another disk")
         plain.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
-
-
-def _check_disk(path: Path, parent: Path, size: int) -> None:
-    free = shutil.disk_usage(parent).free
-    if size + _SPARE_BYTES > free:
-        raise UserError(
-            f"'{path}' takes {(size + _SPARE_BYTES) / 1e9:.2f} GB and {free / 1e9:.2f} GB are free; choose another disk"
-        )
 
 
 def _mend_generation_config(config: Any, eos_ids: list[int]) -> None:

@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import psutil
@@ -22,7 +22,7 @@ from simko.agents.acting import Actor
 from simko.agents.engine.local import LocalEngine, vocabulary_of
 from simko.agents.engine.stops import cut
 from simko.agents.kernels import packed
-from simko.agents.loading import Quantization, check_vocabulary, find_model, load_model, load_tokenizer, pick_dtype
+from simko.agents.loading import check_vocabulary, find_model, load_model, load_tokenizer, pick_dtype
 from simko.agents.merging import write_merged
 from simko.agents.quantize import assert_trainable, lora_layers, make_trainable, plain_copy, plain_weight
 from simko.agents.states import HiddenStates
@@ -30,9 +30,7 @@ from simko.device import pick_device
 from simko.errors import UserError
 from simko.head import LmHead
 from simko.packing import PackedRows
-from simko.types import Finish, Sampling, Task
-
-DecodeWeights = Literal["auto", "live", "merged", "measured"]
+from simko.types import DecodeWeights, Finish, Quantization, Sampling, Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,8 +134,7 @@ def run(options: Options) -> Result:
     size: dict[str, Any] = {**(_CUDA if cuda else _CPU), **(_QUICK if options.quick else {})}
     cases = [
         Case("simko", f"{_HERE}:ours", size, "ours"),
-        Case("simko, tier torch" if cuda else "simko, tier compiled", f"{_HERE}:ours",
-             {**size, "tier": "torch" if cuda else "compiled"}, "other"),
+        *([Case("simko, tier torch", f"{_HERE}:ours", {**size, "tier": "torch"}, "other")] if cuda else []),
         Case("two GEMMs", f"{_HERE}:floor", {**size, "product": "mm"}, "other"),
         Case("two GEMMs, simko.head.linear", f"{_HERE}:floor", {**size, "product": "linear"}, "other"),
         Case("liger", f"{_HERE}:liger", size, needs=_LIGER),

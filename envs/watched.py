@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import is_dataclass, replace
 from typing import Any
 
@@ -15,7 +13,7 @@ from simko.types import Task, Verdict
 
 
 def judge(grade: Callable[[str, Task], Any], text: str, task: Task) -> tuple[Verdict, str | None]:
-    """The verdict of an environment's `grade`, and the kind of fault where it raised or returned what is none."""
+    """The verdict of an environment's `grade`, and the kind of fault if it raised or returned no verdict."""
     try:
         result = grade(text, task)
     except BaseException as error:  # an author's environment raises whatever it likes; Ctrl-C is the main thread's
@@ -28,41 +26,17 @@ def judge(grade: Callable[[str, Task], Any], text: str, task: Task) -> tuple[Ver
     return verdict, None
 
 
-class _Place:
-    """The process and the working folder that an environment's code is called in, and has to come back to."""
-
-    def __init__(self) -> None:
-        self._folder = os.getcwd()
-
-    def keeping(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """`call`, after which the working folder is the old one, and a child that it forked ends instead of training on."""
-
-        def kept(*arguments: Any) -> Any:
-            process = os.getpid()
-            try:
-                return call(*arguments)
-            finally:
-                if os.getpid() != process:
-                    os._exit(0)
-                with suppress(OSError):
-                    if os.getcwd() != self._folder:
-                        os.chdir(self._folder)
-
-        return kept
-
-
 class WatchedEnv:
-    """An environment whose failures are a line for the user, or a masked answer: nothing else raises out of it.
+    """An environment whose failures are a line for the user, or a masked answer. It raises nothing else.
 
-    `grading` makes of the environment's own `grade` what is called in its place, by the environment's replies too.
+    `grading` wraps the environment's own `grade`. The environment's replies call the wrapped one too.
     """
 
     def __init__(
         self, env: Any, name: str, grading: Callable[[Callable[[str, Task], Any]], Callable[[str, Task], Verdict]]
     ) -> None:
         self._env, self._name = env, name
-        self._place = _Place()
-        self.grade = grading(self._place.keeping(env.grade))
+        self.grade = grading(env.grade)
         reply = getattr(env, "reply", None)
         if is_dataclass(reply) and not isinstance(reply, type) and hasattr(reply, "grade"):
             env.reply = replace(reply, grade=self.grade)
@@ -73,12 +47,12 @@ class WatchedEnv:
     @property
     def source(self) -> WatchedSource:
         """Where its tasks come from."""
-        return WatchedSource(self._env.source, self._name, self._place)
+        return WatchedSource(self._env.source, self._name)
 
     def begin(self, task: Task) -> WatchedEpisode:
-        """A fresh episode; raises `UserError` where the environment raises."""
-        begin = self._place.keeping(self._env.begin)
-        return WatchedEpisode(_asked(self._name, "begin", task, begin, task), self._name, task, self._place)
+        """A fresh episode. Raises `UserError` if the environment raises."""
+        episode = _asked(self._name, "begin", task, self._env.begin, task)
+        return WatchedEpisode(episode, self._name, task)
 
 
 def watched(env: Any, name: str) -> WatchedEnv:
@@ -89,20 +63,20 @@ def watched(env: Any, name: str) -> WatchedEnv:
 class WatchedSource:
     """A task source whose failures are `UserError`."""
 
-    def __init__(self, source: Any, name: str, place: _Place) -> None:
-        self._source, self._name, self._place = source, name, place
+    def __init__(self, source: Any, name: str) -> None:
+        self._source, self._name = source, name
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
 
     def draw(self, rng: Any) -> Task:
         """One task."""
-        return self._checked("draw", _asked(self._name, "draw", None, self._place.keeping(self._source.draw), rng))
+        return self._checked("draw", _asked(self._name, "draw", None, self._source.draw, rng))
 
     def tasks(self, count: int | None, seed: int) -> list[Task]:
         """Several."""
-        found = _asked(self._name, "tasks", None, self._place.keeping(self._source.tasks), count, seed)
-        return [self._checked("tasks", task) for task in found]
+        tasks = _asked(self._name, "tasks", None, self._source.tasks, count, seed)
+        return [self._checked("tasks", task) for task in tasks]
 
     def _checked(self, what: str, task: Any) -> Task:
         if not isinstance(task, Task):
@@ -113,26 +87,24 @@ class WatchedSource:
 class WatchedEpisode:
     """An episode whose replies may raise."""
 
-    def __init__(self, episode: Any, name: str, task: Task, place: _Place) -> None:
-        self._episode, self._name, self._task, self._place = episode, name, task, place
+    def __init__(self, episode: Any, name: str, task: Task) -> None:
+        self._episode, self._name, self._task = episode, name, task
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._episode, name)
 
     def extend(self, tokens: Iterable[int]) -> int:
         """The policy's next turn, and the environment's reply."""
-        taken: int = _asked(self._name, "reply", self._task, self._place.keeping(self._episode.extend), tokens)
-        return taken
+        count: int = _asked(self._name, "reply", self._task, self._episode.extend, tokens)
+        return count
 
 
 def _asked(name: str, what: str, task: Task | None, call: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return call(*arguments)
-    except (UserError, MemoryError):
-        raise
-    except KeyboardInterrupt:
+    except (UserError, MemoryError, KeyboardInterrupt):
         raise
     except BaseException as error:  # an author's environment raises whatever it likes
         which = "" if task is None else f" of task '{task.id}'"
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise UserError(f"environment {name}: {what}{which} raised {said}; see it with `simko env check`") from error
+        message = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(f"environment {name}: {what}{which} raised {message}; see it with `simko env check`") from error

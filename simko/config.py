@@ -17,10 +17,8 @@ from typing import Any, Literal, get_args, get_origin
 import yaml
 
 from simko.errors import UserError, nearest
+from simko.types import DecodeWeights, EngineName, Quantization
 
-Quantization = Literal["nf4", "int8", "none"]
-DecodeWeights = Literal["auto", "live", "merged", "measured"]
-EngineName = Literal["local", "generate_batch", "vllm"]
 Logger = Literal["tensorboard", "wandb", "trackio", "none"]
 
 
@@ -139,6 +137,7 @@ class EvalConfig:
     max_new_tokens: int | None = setting(None, "token budget of an answer", minimum=1)
     quantization: Quantization | None = setting(None, "of the weights; the run's own, else nf4, where empty")
     adapter: str | None = setting(None, "PEFT folder to put on a model")
+    best: bool = setting(False, "of a run: the checkpoint with the best training solve rate, instead of the newest")
     device: str = setting("auto", "auto, cpu, cuda, cuda:0, ...")
     threads: int = setting(0, "CPU threads of torch; 0 leaves torch's own choice", minimum=0)
     allow_overlap: bool = setting(False, "evaluate although problems occur among the run's training prompts")

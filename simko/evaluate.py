@@ -16,14 +16,17 @@ from rich.console import Console
 
 from simko.build import make_env, make_policy
 from simko.config import EvalConfig, TrainConfig
+from simko.console import say
 from simko.envs.watched import watched
 from simko.errors import UserError
+from simko.files import write_atomically
 from simko.report.counts import Counts, curve_of, summarise
 from simko.report.plot import draw_curves
 from simko.report.table import evaluation_table, held_out, model_name, sampling, trained_name
 from simko.rollout import rollout
-from simko.run.folder import RunFolder, problem_key, write_atomically
+from simko.run.folder import RunFolder
 from simko.run.manifest import data_notes, file_hash, machine, versions
+from simko.run.records import problem_key
 from simko.run.target import Target, resolve, sampling_settings
 from simko.run.tracker import duration
 from simko.types import Task
@@ -58,13 +61,11 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
     overlap = count_overlap(target.run, tasks, config.allow_overlap or single)
     folder = _writable_folder(config, target)
     result = _describe(config, target, env, tasks, overlap) | {"temperature": temperature, "top_p": top_p}
-    for said in data_notes(env):
-        console.print(f"data: {said}", markup=False, highlight=False, soft_wrap=True)
+    for line in data_notes(env):
+        say(console, f"data: {line}")
     with_base = config.base and (target.adapter is not None or (policy is not None and target.run is not None))
     beside = " and its base model" if with_base else ""
-    console.print(
-        f"evaluating {model_name(result)}{beside}: {sampling(result)}", markup=False, highlight=False, soft_wrap=True
-    )
+    say(console, f"evaluating {model_name(result)}{beside}: {sampling(result)}")
 
     began = time.monotonic()
     progress = _Progress(console, len(tasks) * config.n * (2 if with_base else 1))
@@ -81,7 +82,7 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
     except ValueError as error:
         raise UserError(f"eval: {error}; look at one with `simko sample`, or take another --verifier") from error
     result |= {"seconds": time.monotonic() - began, "machine": machine(policy.device), "versions": versions()}
-    console.print(evaluation_table(result), highlight=False)
+    console.print(evaluation_table(result))
     return _write(result, folder, console)
 
 
@@ -155,7 +156,7 @@ def count_overlap(run: RunFolder | None, tasks: Sequence[Task], allow: bool) -> 
     """
     if run is None:
         return 0
-    seen = run.training_problems()
+    seen = run.records.training_problems()
     shared = [task for task in tasks if problem_key(task.problem) in seen]
     if shared and not allow:
         raise UserError(
@@ -190,9 +191,7 @@ class _Progress:
         self._printed = now
         left = (now - self._began) / self._before * (self._total - self._before)
         solved = counts.outcomes["correct"] / counts.samples
-        self._console.print(
-            f"{label}answer {self._before}/{self._total}  solved {solved:.0%}  left {duration(left)}", highlight=False
-        )
+        say(self._console, f"{label}answer {self._before}/{self._total}  solved {solved:.0%}  left {duration(left)}")
 
 
 def _describe(config: EvalConfig, target: Target, env: Any, tasks: Sequence[Task], overlap: int) -> dict[str, Any]:
@@ -236,7 +235,7 @@ def _write(result: dict[str, Any], folder: Path, console: Console) -> dict[str, 
         write_atomically(Path(result["plot"]), draw_curves(curves, title, subtitle, result["overtaken_at"]))
     except OSError as error:
         raise UserError(f"eval: {stem}.json: {error.strerror}; make room, or give another --out") from error
-    console.print(f"result: {result['file']}\nplot:   {result['plot']}", markup=False, highlight=False, soft_wrap=True)
+    say(console, f"result: {result['file']}\nplot:   {result['plot']}")
     return result
 
 

@@ -1,33 +1,42 @@
-"""What simko writes to disk goes through here: a file or a folder is there whole or not at all, and on the disk when it is.
+"""Writing to disk: a file or a folder is there whole or not at all, and it has reached the disk when a call returns.
+
+Covered: run folders, checkpoints, adapters, exports, converted GGUF files, results of an evaluation, what `env new` writes.
+Not covered: `verify rescore --out FILE`, which may be a pipe or a device.
 
 Every `OSError` that leaves this module names the file.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from simko.errors import UserError
+
 SCRATCH = ".writing"
-"""The end of a name under which something is being written; what a kill leaves of that name means nothing."""
-_NEVER = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)  # a link could lead out of the folder
-_locks: set[int] = set()
+"""The end of a name under which something is being written. A kill may leave such a name; it means nothing."""
+LOCK = ".lock"
+_SPARE_BYTES = 64 * 2**20  # tokenizer, configuration, file system
+# A link could lead out of the folder. O_BINARY: without it Windows writes line feeds as two bytes.
+_SAFE = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_BINARY"))
+_ON_WINDOWS = os.name == "nt"
 
 
 def write(path: Path, data: bytes) -> None:
     """Write a new file and wait until the disk has it. Raises `OSError`; then no file is left."""
     with _named(path):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NEVER, 0o666)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _SAFE, 0o666)
         try:
             _write_all(handle, data)
             os.fsync(handle)
-        except BaseException:  # a signal's too
+        except BaseException:  # a signal may raise here too
             with suppress(OSError):
                 path.unlink()
             raise
@@ -36,7 +45,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader, or a crash, sees the old content or the new, never half. Raises `OSError`."""
+    """Write a file. A reader, or a crash, sees the old content or the new, never half. Raises `OSError`."""
     scratch = path.with_name(f".{path.name}{SCRATCH}")
     write(scratch, content.encode() if isinstance(content, str) else content)
     with _named(path):
@@ -52,7 +61,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 def append(path: Path, data: bytes, durable: bool = True) -> None:
     """Add to the end of a file; `durable` waits for the disk. Raises `OSError`; then the file is as it was."""
     with _named(path):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NEVER, 0o666)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _SAFE, 0o666)
         try:
             before = os.fstat(handle).st_size
             try:
@@ -67,9 +76,26 @@ def append(path: Path, data: bytes, durable: bool = True) -> None:
             os.close(handle)
 
 
+@contextmanager
+def whole_folder(final: Path) -> Iterator[Path]:
+    """Yield an empty scratch folder, which becomes `final` at the end. On an error nothing of it is left.
+
+    The parent of `final` must exist. A folder that has the name `final` already is replaced. Raises `OSError`.
+    """
+    scratch = final.with_name(f".{final.name}{SCRATCH}")
+    remove(scratch)
+    try:
+        scratch.mkdir()
+        yield scratch
+        replace_folder(scratch, final)
+    except BaseException:
+        remove(scratch)
+        raise
+
+
 def replace_folder(scratch: Path, final: Path) -> None:
-    """Give a finished folder its name, and remove what had that name before. Raises `OSError`."""
-    sync_tree(scratch)
+    """Give a finished folder its name, and remove the folder that had the name before. Raises `OSError`."""
+    sync_tree(scratch)  # the content first: a power cut must not leave the name on an empty folder
     old = final.with_name(f".{final.name}.old{SCRATCH}")
     remove(old)
     with _named(final):
@@ -81,7 +107,7 @@ def replace_folder(scratch: Path, final: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Delete a folder, if there is one: first its name, so that no half of it is ever taken for the whole."""
+    """Delete a folder if it exists. It loses its name first, so that no half of it is ever taken for the whole."""
     if not folder.name.endswith(SCRATCH) and folder.exists():
         hidden = folder.with_name(f".{folder.name}.old{SCRATCH}")
         shutil.rmtree(hidden, ignore_errors=True)
@@ -103,47 +129,47 @@ def clear_scratch(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes that ask out of a folder; the kernel gives the lock back however the process ends.
+    """Keep other processes that ask out of a folder.
 
-    Raises `BlockingIOError` where another process has it. The lock is on the folder, so that it leaves no file behind; network
-    file systems, which lock nothing but files open for writing, get a file `.lock`.
+    The lock is on the file `.lock` in the folder, which is deleted at the end. The kernel gives the lock back however the
+    process ends; then an empty `.lock` may stay, which locks nothing.
+
+    Raises:
+        BlockingIOError: another process has the folder.
+        OSError: the file cannot be made, or the file system has no locks.
     """
-    handle = os.open(folder, os.O_RDONLY)
-    _locks.add(handle)
+    path = folder / LOCK
+    lock = FileLock(path, blocking=False, fallback_to_soft=False)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise
-        except OSError:
-            _unlock(handle)
-            handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | _NEVER, 0o666)
-            _locks.add(handle)
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.acquire()
+    except Timeout as error:
+        raise BlockingIOError(f"{folder} is locked by another process") from error
+    try:
         yield
     finally:
-        _unlock(handle)
+        # Before the release: afterwards the file may be another process's lock. Windows deletes no open file.
+        with suppress(OSError):
+            path.unlink()
+        lock.release()
 
 
-def _unlock(handle: int) -> None:
-    if handle in _locks:
-        _locks.discard(handle)
-        os.close(handle)
+def check_space(folder: Path, size: int, what: str, mend: str) -> str:
+    """What `size` bytes of weights, and the small files beside them, take of the disk of `folder`, in words.
 
-
-def _leave_locks() -> None:
-    """A lock belongs to every copy of its handle: one in a child that an environment forked would outlive the run."""
-    for handle in list(_locks):
-        _unlock(handle)
-
-
-os.register_at_fork(after_in_child=_leave_locks)
+    Raises:
+        UserError: the disk has less. The line is "`what` takes ...; `mend`".
+    """
+    needed, free = size + _SPARE_BYTES, shutil.disk_usage(folder).free
+    cost = f"{needed / 1e9:.2f} GB of disk, {free / 1e9:.2f} GB are free"
+    if needed > free:
+        raise UserError(f"{what} takes {cost}; {mend}")
+    return cost
 
 
 def odd_file(folder: Path) -> Path | None:
-    """The first thing below `folder` that is neither a file nor a folder of its own; None where there is none.
+    """The first thing below `folder` that is neither a plain file nor a folder, or None.
 
-    A link may lead out of the folder, so that what is read or written is elsewhere; a pipe is waited for without an end.
+    A link may lead out of the folder, to files that are not ours. Reading a pipe may wait without an end.
     """
     for place, folders, files in os.walk(folder):
         for name in sorted([*folders, *files]):
@@ -161,22 +187,21 @@ def sync_tree(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Wait until the disk has a file, or the names in a folder."""
+    """Wait until the disk has a file, or the names in a folder. Windows can wait for files only."""
+    if _ON_WINDOWS and path.is_dir():
+        return
     with _named(path):
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(path, os.O_RDWR if _ON_WINDOWS else os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
 
 
-def digest(path: Path) -> str:
+def digest(path: str | Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
-    found = sha256()
-    with path.open("rb") as source:
-        while block := source.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
+    with open(path, "rb") as source:
+        return file_digest(source, "sha256").hexdigest()
 
 
 def _write_all(handle: int, data: bytes) -> None:
@@ -187,7 +212,7 @@ def _write_all(handle: int, data: bytes) -> None:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """An `OSError` inside gets the file's name, which those of `write` and `fsync` lack."""
+    """Name the file in an `OSError` that is raised inside: those of `write` and `fsync` have no name."""
     try:
         yield
     except OSError as error:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from simko.config import TrainConfig
+from simko.console import say
 from simko.errors import UserError
 from simko.rollout import rollout
 from simko.schedule import training_tasks
@@ -89,9 +90,9 @@ def preflight(config: TrainConfig, policy: Policy, env: Any, console: Console) -
     except FloatingPointError as error:
         raise UserError(f"preflight: model {config.model}: {error}; try another --device or --quantization") from error
     report = Preflight.of(groups)
-    console.print(report.line(), highlight=False, soft_wrap=True)
+    say(console, report.line())
     for warning in report.warnings():
-        console.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
+        say(console, f"warning: {warning}", "yellow")
     obstacle = report.obstacle()
     if obstacle and not config.force:
         raise UserError(f"preflight: nothing can be learned: {obstacle}; or train all the same with --force")

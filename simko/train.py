@@ -88,7 +88,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
                         metrics |= update(policy, method, optimizer, groups, config, env.max_new_tokens, budget)
                         method.on_step_end(metrics)
                         metrics |= {"seconds_rollout": sampled - began, "seconds_update": time.monotonic() - sampled}
-                        metrics = run.record(step, groups, metrics)
+                        metrics = run.records.add(step, groups, metrics)
                     if step % config.checkpoint_every == 0 or step == config.steps:
                         rescue.save()
                 tracker.log(step, metrics)

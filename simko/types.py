@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 Outcome = Literal["correct", "incorrect", "no_answer", "timeout", "error"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 Finish = Literal["stop", "length"]
+Quantization = Literal["nf4", "int8", "none"]
+DecodeWeights = Literal["auto", "live", "merged", "measured"]
+EngineName = Literal["local", "generate_batch", "vllm"]
 
 
 @dataclass(frozen=True, slots=True)

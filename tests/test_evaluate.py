@@ -119,7 +119,7 @@ def a_run(path: Path, problems: Sequence[str] = ("problem 77",), step: int = 7, 
     run = empty_run(path, steps=step, **settings)
     ids = np.arange(2)
     trained = Completion(ids, ids, np.zeros(2, np.float32), ids >= 0, "1", "stop", Verdict("correct", 1.0, "1"))
-    run.record(1, [Group(Task(f"t{i}", text, "1"), (trained,)) for i, text in enumerate(problems)], {})
+    run.records.add(1, [Group(Task(f"t{i}", text, "1"), (trained,)) for i, text in enumerate(problems)], {})
     policy: Any = FakePolicy()
     run.save_checkpoint(step, policy, torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))]))
     return run
@@ -314,6 +314,29 @@ def test_targets_that_cannot_be_evaluated(tmp_path: Path) -> None:
     assert resolve(EvalConfig(str(empty.path)), in_memory=True).step is None
     assert resolve(EvalConfig("tiny")).settings.env == "simko/Countdown-v0"
     assert resolve(EvalConfig("some/hub-model", env="simko/GSM8K-v0")).settings.model == "some/hub-model"
+
+
+def test_best_and_newest_have_results_of_their_own(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run", step=1, checkpoint_every=1)
+    target = str(run.path)
+    with run.opened(run.config):
+        fake: Any = FakePolicy()
+        run.save_checkpoint(2, fake, torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))]))
+    best, newest = (run_evaluation(EvalConfig(target, n=4, best=best))[0] for best in (True, False))
+    assert (best["step"], newest["step"]) == (1, 2)
+    assert best["file"] != newest["file"]
+    assert Path(best["file"]).is_file()
+    assert Path(newest["file"]).is_file()
+
+
+def test_the_best_of_what_has_none_is_refused(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run", step=7)  # no whole interval
+    with pytest.raises(UserError, match=r"no best checkpoint yet.*leave --best out"):
+        resolve(EvalConfig(str(run.path), best=True))
+    with pytest.raises(UserError, match="--best is for run folders, and tiny is not one"):
+        resolve(EvalConfig("tiny", best=True))
+    with pytest.raises(UserError, match="name two adapters"):
+        resolve(EvalConfig(str(run.path), best=True, adapter=str(tmp_path)))
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import stat
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from simko.files import append, clear_scratch, locked, odd_file, remove, replace_folder, write, write_atomically
+from simko import files
+from simko.errors import UserError
+from simko.files import (
+    append,
+    check_space,
+    clear_scratch,
+    locked,
+    odd_file,
+    remove,
+    replace_folder,
+    whole_folder,
+    write,
+    write_atomically,
+)
 
 
 def full(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,20 +121,62 @@ def test_clearing_takes_scratch_alone(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"b", ".c"}
 
 
-@pytest.mark.parametrize("network", [False, True])
-def test_a_folder_is_locked_by_one_at_a_time(tmp_path: Path, network: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = fcntl.flock
-
-    def flock(handle: int, how: int) -> None:
-        if network and stat.S_ISDIR(os.fstat(handle).st_mode):
-            raise OSError(errno.EBADF, "Bad file descriptor")
-        real(handle, how)
-
-    monkeypatch.setattr(fcntl, "flock", flock)
+def test_a_folder_is_locked_by_one_at_a_time_and_keeps_no_file(tmp_path: Path) -> None:
     for _ in range(2):
         with locked(tmp_path), pytest.raises(BlockingIOError), locked(tmp_path):
             raise AssertionError("not reached")
-    assert [path.name for path in tmp_path.iterdir()] == [".lock"] * network
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_another_process_is_kept_out_until_the_first_is_killed(tmp_path: Path) -> None:
+    code = "import sys, pathlib, simko.files\nwith simko.files.locked(pathlib.Path(sys.argv[1])): print(flush=True); input()"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(BlockingIOError), locked(tmp_path):
+            raise AssertionError("not reached")
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+        other.kill()
+        other.wait()
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+    with locked(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_is_not_a_link(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "outside")
+    with pytest.raises(OSError, match=r"\.lock"), locked(tmp_path / "run"):
+        raise AssertionError("not reached")
+    assert not (tmp_path / "outside").exists()
+
+
+def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
+    final = tmp_path / "made"
+
+    def interrupted() -> None:
+        with whole_folder(final) as scratch:
+            (scratch / "half").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / ".made.writing").mkdir()
+    (tmp_path / ".made.writing" / "half").touch()  # a kill left it
+    with whole_folder(final) as scratch:
+        (scratch / "file").write_text("x")
+        assert not final.exists()
+    assert [path.name for path in tmp_path.rglob("*")] == ["made", "file"]
+
+
+def test_a_disk_that_is_too_small_is_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
+    assert check_space(tmp_path, 10**8, "it", "mend") == "0.17 GB of disk, 1.00 GB are free"
+    with pytest.raises(UserError, match=r"^it takes 1\.07 GB of disk, 1\.00 GB are free; mend$"):
+        check_space(tmp_path, 10**9, "it", "mend")
 
 
 def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
@@ -151,23 +207,26 @@ def test_what_is_no_file_is_found(tmp_path: Path) -> None:
 
 
 def test_a_child_that_an_environment_forked_does_not_keep_the_lock(tmp_path: Path) -> None:
+    """A run forks a child and is killed: the child lives on, and the folder is free."""
     reader, writer = os.pipe()
     heard, says = os.pipe()
-    with locked(tmp_path):
-        child = os.fork()
-        if not child:
-            os.close(writer)
-            os.write(says, b".")
-            os.read(reader, 1)  # until the parent has tried
-            os._exit(0)
-        os.read(heard, 1)
+    run = os.fork()
+    if not run:
+        with locked(tmp_path):
+            if not os.fork():
+                os.close(writer)
+                os.write(says, b".")
+                os.read(reader, 1)  # until the test has tried
+                os._exit(0)
+            os.read(heard, 1)
+            os._exit(0)  # as a kill: nothing is cleaned up
+    os.waitpid(run, 0)
     try:
+        assert (tmp_path / ".lock").exists()
         with locked(tmp_path):
             pass
     finally:
-        os.close(writer)
-        os.waitpid(child, 0)
-        for handle in (reader, heard, says):
+        for handle in (reader, writer, heard, says):
             os.close(handle)
 
 

@@ -67,7 +67,7 @@ def test_same_seed_same_bytes_and_resume_equals_uninterrupted(tmp_path: Path) ->
     resumed = small_run(stopped.path, 4, resume=RunFolder.open(stopped.path))
     assert timeless(resumed) == timeless(whole)
     assert files(resumed) == files(whole)
-    texts = [[row["text"] for row in run.rollouts(4)] for run in (resumed, whole)]
+    texts = [[row["text"] for row in run.records.rollouts(4)] for run in (resumed, whole)]
     assert texts[0] == texts[1]
 
     other = small_run(tmp_path / "other", 1, seed=1)
@@ -114,7 +114,7 @@ def test_the_folder_tells_everything(tmp_path: Path) -> None:
     } <= present
     manifest = json.loads((run.path / "manifest.json").read_text())
     assert {"versions", "machine", "seed", "prompt_example"} <= set(manifest)
-    rows = run.rollouts(1)
+    rows = run.records.rollouts(1)
     assert len(rows) == 16
     assert {row["task"] for row in rows} == {row["task"] for row in rows if row["sample"] == 3}
     with pytest.raises(UserError, match="not empty"):

@@ -55,7 +55,7 @@ def small_evaluation(target: Path | str, **settings: Any) -> dict[str, Any]:
 def test_training_and_evaluation_where_the_environment_answers(id: str, settings: dict, tmp_path: Path) -> None:
     run = small_run(tmp_path / "run", env=id, **settings)
     assert [line["step"] for line in run.metrics()] == [1, 2]
-    rows = [row for step in (1, 2) for row in run.rollouts(step)]
+    rows = [row for step in (1, 2) for row in run.records.rollouts(step)]
     spoken = [lp for row in rows for lp in row["logprobs"] if lp == 0.0]
     if id != "simko/Calculator-v0":  # the built-in policy never calls a tool
         assert len(spoken) > len(rows)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from simko.agents.loading import find_model
-from simko.types import Engine
-
-EngineName = Literal["local", "generate_batch", "vllm"]
+from simko.types import Engine, EngineName
 
 
 def make_engine(name: EngineName, policy: Any) -> Engine:

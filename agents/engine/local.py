@@ -22,11 +22,9 @@ from simko.agents.engine.slots import Slots
 from simko.agents.engine.stops import StopStrings
 from simko.errors import UserError
 from simko.head import LmHead
+from simko.sizes import CPU_CACHE_BYTES, CUDA_SYNC_EVERY, LOGIT_BYTES, kv_bytes
 from simko.types import Finish, Generation, Sampling
 
-_CPU_CACHE_BYTES = 2 * 2**30
-_LOGIT_BYTES = 32  # a row's share of logits, probabilities and cumulative sums, for each id of the vocabulary
-_CUDA_SYNC_EVERY = 4
 _CHECKED = 3  # steps that `check` decodes
 
 Ended = Callable[[int, Sequence[int]], bool]
@@ -118,7 +116,7 @@ class LocalEngine:
         answers: Answers,
     ) -> None:
         """Decode the rows in `queue`, handing each over as it ends."""
-        sync_every = self.sync_every or (_CUDA_SYNC_EVERY if model.device.type == "cuda" else 1)
+        sync_every = self.sync_every or (CUDA_SYNC_EVERY if model.device.type == "cuda" else 1)
         capacity = max(len(row.prompt) + row.budget for row in queue) + sync_every - 1
         rows = min(len(queue), self._fitting_rows(model, capacity, head.weight.shape[0]))
         slots = Slots(model, rows, capacity, self.cuda_graphs and model.device.type == "cuda")
@@ -173,8 +171,8 @@ class LocalEngine:
         budget = self.cache_bytes
         if budget is None:
             device = model.device
-            budget = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else _CPU_CACHE_BYTES
-        rows = max(1, budget // (capacity * cache_bytes_per_token(model) + _LOGIT_BYTES * vocabulary))
+            budget = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else CPU_CACHE_BYTES
+        rows = max(1, budget // (capacity * cache_bytes_per_token(model) + LOGIT_BYTES * vocabulary))
         return rows if self.slots is None else min(rows, self.slots)
 
     def check(self) -> None:
@@ -267,4 +265,4 @@ def cache_bytes_per_token(model: Any) -> int:
     config = model.config.get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return int(2 * config.num_hidden_layers * heads * head_dim * model.dtype.itemsize)
+    return kv_bytes(config.num_hidden_layers, heads * head_dim, model.dtype.itemsize)

@@ -10,6 +10,7 @@ import numpy as np
 
 from simko.agents.engine.sampler import check_sampling
 from simko.errors import UserError
+from simko.sizes import CONTEXT_KEYS, context_length
 from simko.types import Finish, Generation, Sampling
 
 Prompt = tuple[int, ...]
@@ -53,17 +54,8 @@ def requests(
 
 
 def context_of(config: Any) -> int | None:
-    """Tokens that a model of this text config takes, prompt and answer together; None where it does not say.
-
-    LongRoPE changes all of a row's positions once one row of the batch is longer than the original context, and keys that
-    are cached by then do not follow: such a model ends where its short positions do.
-    """
-    known = [getattr(config, "max_position_embeddings", None)]
-    rope = getattr(config, "rope_parameters", None) or {}
-    for part in (rope, *(value for value in rope.values() if isinstance(value, dict))):
-        if part.get("rope_type") == "longrope":
-            known.append(part.get("original_max_position_embeddings"))
-    return min((int(tokens) for tokens in known if tokens), default=None)
+    """Tokens that a model of this text config takes, prompt and answer together; None if it does not say."""
+    return context_length({key: getattr(config, key, None) for key in CONTEXT_KEYS})
 
 
 class Answers:

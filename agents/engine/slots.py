@@ -14,9 +14,9 @@ from torch import Tensor
 from simko.agents.engine.cache import SlotCache, decode_mask
 from simko.agents.engine.graphs import Replay, StepGraphs
 from simko.agents.engine.requests import Prompt, context_of
+from simko.sizes import PREFILL_TOKENS
 
 _BUCKET = 16  # the attended length grows in steps, which keeps kernels and allocations alike
-_PREFILL_TOKENS = 4096  # padded prompt tokens a prefill forward
 _PADDING, _SLACK = 1.15, 64  # prompts share a forward while padded tokens stay below this share and number of real ones
 
 
@@ -156,7 +156,7 @@ def _forwards(prompts: Sequence[Prompt]) -> list[list[Prompt]]:
     real = 0
     for prompt in sorted(prompts, key=len, reverse=True):
         padded = len(groups[-1][0]) * (len(groups[-1]) + 1) if groups else 0
-        if groups and padded <= min(_PREFILL_TOKENS, _PADDING * (real + len(prompt)) + _SLACK):
+        if groups and padded <= min(PREFILL_TOKENS, _PADDING * (real + len(prompt)) + _SLACK):
             groups[-1].append(prompt)
             real += len(prompt)
         else:

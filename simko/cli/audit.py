@@ -13,10 +13,8 @@ from simko.cli.output import clean, print_json, print_table
 if TYPE_CHECKING:
     from simko.envs.audit.rows import Audit
 
-IDS = typer.Argument(None, metavar="[ID]...", help="environment ids; every registered one where left out")
-DATA = typer.Option(
-    None, "--data", metavar="PATH", help="data file or folder; SIMKO_DATA, else the Hub, where left out"
-)
+IDS = typer.Argument(None, metavar="[ID]...", help="environment ids; every registered one if left out")
+DATA = typer.Option(None, "--data", metavar="PATH", help="data file or folder; if left out: SIMKO_DATA, else the Hub")
 CHECKS = typer.Option(True, "--checks/--no-checks", help="run the two contract checkers too")
 JSON_FLAG = typer.Option(False, "--json", help="print JSON")
 HEADER = ("ID", "SPLIT", "ROWS", "TASKS", "GOLD", "OTHER GOLD", "PAIRS RIGHT", "CHECKS", "SECONDS", "")
@@ -28,7 +26,7 @@ def audit(
     """Check all rows of the sets at hand.
 
     Rows against rows published, gold answers against themselves and against another row's, pairs whose verdict is known, both
-    environment checkers. Exits 1 where something fails, 2 where an environment that was named has no data.
+    environment checkers. Exits 1 if something fails, and 2 if a named environment has no data.
     """
     from simko.envs import specs
     from simko.envs.audit.rows import audit as run
@@ -38,23 +36,23 @@ def audit(
         reach(id)
     sources = {info.id: info.source for info in specs()}
     named = ids or [id for id, source in sources.items() if source != "data=PATH"]  # the user's own: name it
-    found: list[Audit] = []
+    entries: list[Audit] = []
     for id in named:
         generated = sources.get(id) == "procedural" and not ids  # takes no data
-        found += run(id, None if generated else data, checks)
-        if ids and found[-1].unavailable:
-            raise UserError(found[-1].unavailable)
+        entries += run(id, None if generated else data, checks)
+        if ids and entries[-1].unavailable:
+            raise UserError(entries[-1].unavailable)
     if as_json:
-        print_json({"passed": all(entry.passed for entry in found), "sets": [_object(entry) for entry in found]})
+        print_json({"passed": all(entry.passed for entry in entries), "sets": [_object(entry) for entry in entries]})
     else:
-        _print(found)
-    if not all(entry.passed for entry in found):
+        _print(entries)
+    if not all(entry.passed for entry in entries):
         raise typer.Exit(1)
 
 
-def _print(found: list[Audit]) -> None:
-    print_table([_row(entry) for entry in found if not entry.unavailable], HEADER)
-    for entry in found:
+def _print(entries: list[Audit]) -> None:
+    print_table([_row(entry) for entry in entries if not entry.unavailable], HEADER)
+    for entry in entries:
         if entry.unavailable:
             typer.echo(f"no data  {entry.id}: {clean(entry.unavailable)}")
         if entry.pairs:
@@ -64,8 +62,8 @@ def _print(found: list[Audit]) -> None:
             typer.echo(f"note     {entry.id} {entry.split}: {clean(text)}")
         for text in entry.findings:
             typer.echo(f"{'finding' if entry.passed else 'FAILED':7}  {entry.id} {entry.split}: {clean(text)}")
-    failed = [f"{entry.id} {entry.split}" for entry in found if not entry.passed]
-    looked = sum(entry.unavailable is None for entry in found)
+    failed = [f"{entry.id} {entry.split}" for entry in entries if not entry.passed]
+    looked = sum(entry.unavailable is None for entry in entries)
     typer.echo(f"{looked - len(failed)} of {looked} sets passed" + (f"; failed: {', '.join(failed)}" if failed else ""))
 
 

@@ -32,9 +32,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
 )
-# What the machine refuses: disk full, a quota, a read-only or forbidden place.
+# The machine refuses: the disk or a quota is full, the place is read-only or forbidden.
 _OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
-# Errors of the command line's own grammar; typer has moved this class between packages, its subclass it has not.
+# Errors of the command line's own grammar. typer has moved this class between packages, but not its subclass.
 _GrammarError: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command; returns the exit code. `--debug` counts wherever it stands."""
+    """Run one command and return the exit code. `--debug` counts wherever it stands."""
     debug, stop = "--debug" in arguments, StopSignals(TERMINATING)
     try:
         with stop:
@@ -78,7 +78,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _interrupted(stop: StopSignals) -> int:
-    """Say so. (typer makes one exception of all that are a `KeyboardInterrupt`, so the signal is asked for here.)"""
+    """Say so, and return the exit code. (typer replaces the exception, so the signal is taken from `stop`.)"""
     note("interrupted")
     return INTERRUPTED if stop.requested is None else 128 + stop.requested
 
@@ -91,7 +91,7 @@ def _refuse(line: str, debug: bool) -> int:
 
 
 def _command(arguments: Sequence[str]) -> str:
-    """The name of the command that was typed, as far as there is one of that name."""
+    """The name of the command that was typed, up to the first word that is not a command."""
     place: Any = typer.main.get_command(app)
     name = "simko"
     for word in arguments:

@@ -23,7 +23,7 @@ SHOWN = ("simko", "torch", "transformers", "peft", "bitsandbytes", "gymnasium", 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. `mend` says what to do where the status is not ok."""
+    """One line of the report. `mend` says what to do if the status is not ok."""
 
     status: Literal["ok", "warn", "fail"]
     detail: str
@@ -36,22 +36,22 @@ def add_to(app: typer.Typer) -> None:
 
 
 def doctor(as_json: bool = typer.Option(False, "--json", help="print JSON")) -> None:
-    """Check that this machine has what training needs. Exits 1 where something fails."""
+    """Check that this machine has what training needs. Exits 1 if something fails."""
     findings: dict[str, Finding] = {}
     for name, look in CHECKS.items():
         try:
             findings[name] = look()
-        except Exception as error:  # a broken package raises what it likes, and that is what we look for
+        except Exception as error:  # a broken package raises whatever it likes, and this is how it is found
             reason = f"{type(error).__name__}: {one_line(str(error))[:200]}"
             findings[name] = Finding("fail", reason, "reinstall: pip install --force-reinstall simko")
         if not as_json:
-            found = findings[name]
-            typer.echo(f"{found.status:4}  {name:13}  {found.detail}")
-            if found.mend:
-                typer.echo(f"{'':19}  -> {found.mend}")
+            finding = findings[name]
+            typer.echo(f"{finding.status:4}  {name:13}  {finding.detail}")
+            if finding.mend:
+                typer.echo(f"{'':19}  -> {finding.mend}")
     if as_json:
-        print_json([{"name": name, **asdict(found)} for name, found in findings.items()])
-    if any(found.status == "fail" for found in findings.values()):
+        print_json([{"name": name, **asdict(finding)} for name, finding in findings.items()])
+    if any(finding.status == "fail" for finding in findings.values()):
         raise typer.Exit(1)
 
 
@@ -73,7 +73,7 @@ def packages() -> Finding:
         wanted = metadata.requires("simko") or []
     except metadata.PackageNotFoundError:
         return Finding("warn", detail, "simko itself is not installed: pip install -e . in the checkout")
-    bounds = [found.groups() for line in wanted if (found := re.fullmatch(r"([\w.-]+)>=([\d.]+)", line))]
+    bounds = [match.groups() for line in wanted if (match := re.fullmatch(r"([\w.-]+)>=([\d.]+)", line))]
     stale = [f"'{name}>={bound}'" for name, bound in bounds if _numbers(_version(name) or "0") < _numbers(bound)]
     return Finding("fail", detail, f"pip install -U {' '.join(stale)}") if stale else Finding("ok", detail)
 
@@ -136,7 +136,7 @@ def four_bit() -> Finding:
 
 
 def avx512() -> Finding:
-    """Paths of bitsandbytes on CPUs with AVX512 that spoil gradients without an error; simko turns them off."""
+    """bitsandbytes has paths for CPUs with AVX512 that spoil gradients without an error. simko turns them off."""
     layer, by_default = _nf4_layer("cpu")
     if by_default is None:
         detail = "this bitsandbytes has no switch for its AVX512-BF16 path"
@@ -150,7 +150,7 @@ def avx512() -> Finding:
 
 
 def _nf4_layer(device: str) -> tuple[Any, bool | None]:
-    """A quantised layer as a policy has it, and what bitsandbytes would have done about AVX512-BF16."""
+    """A quantised layer as a policy has it, and whether bitsandbytes would use AVX512-BF16 by default."""
     import torch
 
     from simko.agents.quantize import Linear4bit, make_trainable
@@ -176,15 +176,15 @@ def memory() -> Finding:
     """Memory of the machine."""
     import psutil
 
-    held = psutil.virtual_memory()
-    detail = f"{held.available / GIB:.1f} GiB free of {held.total / GIB:.1f} GiB"
-    if held.available < 3 * GIB:
+    memory = psutil.virtual_memory()
+    detail = f"{memory.available / GIB:.1f} GiB free of {memory.total / GIB:.1f} GiB"
+    if memory.available < 3 * GIB:
         return Finding("warn", detail, "loading torch and a model wants about 3 GiB: close other programs")
     return Finding("ok", detail)
 
 
 def disk() -> Finding:
-    """Space where runs are written, and whether they can be."""
+    """Space where runs are written, and whether the place can be written."""
     here = Path.cwd()
     free = shutil.disk_usage(here).free / GIB
     detail = f"{free:.1f} GiB free in {here}"
@@ -202,7 +202,7 @@ def data() -> Finding:
     if not folder:
         return Finding("ok", "SIMKO_DATA is not set: benchmarks come from --data or the Hub")
     if not Path(folder).is_dir():
-        return Finding("fail", f"SIMKO_DATA is {folder}, which is no folder", "point it at the data, or unset it")
+        return Finding("fail", f"SIMKO_DATA is {folder}, which is not a folder", "point it at the data, or unset it")
     return Finding("ok", f"SIMKO_DATA is {folder}")
 
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from simko.types import Task
 
 ID = typer.Argument(metavar="ID", help="environment id, module:id, or jsonl:PATH")
-DATA = typer.Option(None, "--data", metavar="PATH", help="data file or folder, where the environment reads one")
-LEVEL = typer.Option(None, "--level", metavar="N", help="difficulty; the environment's own where left out")
-SPLIT = typer.Option(None, "--split", metavar="train|eval", help="which problems; train where there are any")
+DATA = typer.Option(None, "--data", metavar="PATH", help="data file or folder, if the environment reads one")
+LEVEL = typer.Option(None, "--level", metavar="N", help="difficulty; the environment's own if left out")
+SPLIT = typer.Option(None, "--split", metavar="train|eval", help="which problems; train if there are any")
 SEED = typer.Option(0, "--seed", metavar="N", help="of the problem that is drawn")
 JSON_FLAG = typer.Option(False, "--json", help="print JSON")
 
@@ -88,7 +88,7 @@ def check(
 ) -> None:
     """Check that it keeps the contract.
 
-    Gymnasium's, and simko's stricter one. Exits 1 where a check fails, 2 where the environment cannot be made.
+    Gymnasium's contract, and simko's stricter one. Exits 1 if a check fails, and 2 if the environment cannot be made.
     """
     reach(id)
     from simko.envs.audit.contract import check as run_checks
@@ -100,8 +100,8 @@ def check(
     else:
         width = max(len(result.name) for result in results)
         for result in results:
-            said = f"{'ok' if result.passed else 'FAIL':4}  {result.name:{width}}  {clean(result.detail)}"
-            typer.echo(said.rstrip())
+            line = f"{'ok' if result.passed else 'FAIL':4}  {result.name:{width}}  {clean(result.detail)}"
+            typer.echo(line.rstrip())
         typer.echo(f"{id}: {len(results) - len(failed)} of {len(results)} checks passed")
     if failed:
         raise typer.Exit(1)
@@ -129,9 +129,9 @@ def play(
             if answer is None:
                 typer.echo(f"\nsolved {solved} of {played}")
                 return
-            said = take_turn(env, episode, answer)
-            if said:
-                typer.echo(indent(said.strip("\n")))
+            reply = take_turn(env, episode, answer)
+            if reply:
+                typer.echo(indent(reply.strip("\n")))
         verdict = env.grade(episode.text, chosen)
         cut = " (cut off by the token budget)" if episode.truncated else ""
         read = "" if verdict.extracted is None else f", read as {clean(verdict.extracted)!r}"
@@ -140,14 +140,14 @@ def play(
 
 
 def take_turn(env: TokenEnv, episode: Episode, answer: str) -> str:
-    """Give the environment one turn of text, as tokens; returns what it said back, empty where nothing."""
+    """Give the environment one turn of text, as tokens; returns its reply, which may be empty."""
     before = len(episode.ids)
     ids = env.tokenizer.encode(answer, add_special_tokens=False)
     end = [min(env.stop_ids)] if env.stop_ids else env.tokenizer.encode(env.stop[0], add_special_tokens=False)
     for token in [*ids, *end]:
         if episode.push(token):
             break
-    reply = [i for i, own in zip(episode.ids[before:], episode.sampled[before:], strict=True) if not own]
+    reply = [i for i, ours in zip(episode.ids[before:], episode.sampled[before:], strict=True) if not ours]
     return env.tokenizer.decode(reply, skip_special_tokens=True)
 
 
@@ -155,7 +155,7 @@ def new(
     name: str = typer.Argument(metavar="NAME", help="a Python name, as in my_task"),
     single: bool = typer.Option(False, "--single", help="one file, ./NAME.py, and no package"),
 ) -> None:
-    """Write one of your own to start from.
+    """Write an environment of your own to start from.
 
     An installable package in ./NAME: an environment, a verifier, tests.
     """
@@ -170,7 +170,7 @@ def new(
 def _make(
     id: str, data: str | None, level: int | None, split: str | None, tokenizer: str | None = None, **more: Any
 ) -> TokenEnv:
-    """The environment; without a split the training one, else evaluation where there is no other."""
+    """The environment. Without a split it is the training one, or evaluation if there is no training split."""
     reach(id)
     from simko.envs import make
 

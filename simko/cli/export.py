@@ -16,6 +16,7 @@ from simko.cli.flags import config_flags
 from simko.cli.output import note, print_json
 from simko.config import EvalConfig, TrainConfig
 from simko.errors import UserError
+from simko.files import write_atomically
 
 if TYPE_CHECKING:
     from simko.run.target import Target
@@ -24,8 +25,8 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "simko_base.json")
 _LATER = "export to a folder and upload that later with `hf upload`"
 EPILOG = (
-    "A run's newest checkpoint is exported. --merged takes the weights that the policy was trained on: those of the quantised "
-    "base, dequantised; --quantization none merges into the base as it was published."
+    "A run's newest checkpoint is exported, or with --best its best. --merged takes the weights that the policy was trained "
+    "on: those of the quantised base, dequantised; --quantization none merges into the base as it was published."
 )
 
 
@@ -34,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog=EPILOG)(export)
 
 
-@config_flags(EvalConfig, only=("quantization", "device", "threads"))
+@config_flags(EvalConfig, only=("best", "quantization", "device", "threads"))
 def export(
     given: Mapping[str, Any],
     target: str = typer.Argument(metavar="RUN_OR_MODEL", help="run folder; or a model, with --adapter"),
@@ -106,9 +107,9 @@ def write_adapter(source: Target, folder: Path) -> Path:
     Raises:
         UserError: the folder is not empty or cannot be written.
     """
-    from simko.agents.merging import whole_folder
+    from simko.agents.merging import export_folder
 
-    with whole_folder(folder) as scratch:
+    with export_folder(folder) as scratch:
         for name in ADAPTER_FILES:
             if source.adapter is not None and (source.adapter / name).is_file():
                 shutil.copyfile(source.adapter / name, scratch / name)
@@ -128,8 +129,8 @@ def write_merged(source: Target, folder: Path, dtype: str) -> Path:
     from simko.build import make_policy
     from simko.envs import PromptFormat
 
-    wanted: Any = stored_dtype(find_model(source.settings.model)) if dtype == "auto" else dtype
-    policy = make_policy(source.settings, source.adapter, wanted)
+    weights: Any = stored_dtype(find_model(source.settings.model)) if dtype == "auto" else dtype
+    policy = make_policy(source.settings, source.adapter, weights)
     words = PromptFormat(policy.tokenizer, source.settings.template, stop_ids=policy.eos_ids)
     policy.merge(folder, words.stop_ids)
     _write_card(source, folder, "transformers")
@@ -137,7 +138,7 @@ def write_merged(source: Target, folder: Path, dtype: str) -> Path:
 
 
 def _source(target: str, adapter: str | None, given: Mapping[str, Any]) -> Target:
-    """What is exported: a run's newest checkpoint, or a model with an adapter."""
+    """What is exported: a checkpoint of a run, or a model with an adapter."""
     from simko.run.folder import RunFolder
     from simko.run.target import resolve
 
@@ -146,7 +147,9 @@ def _source(target: str, adapter: str | None, given: Mapping[str, Any]) -> Targe
     if not RunFolder.is_run(target) and adapter is None:
         raise UserError(f"export: {target} is not a run folder; give one, or a model with --adapter DIR")
     if adapter is not None and not (Path(adapter) / "adapter_config.json").is_file():
-        raise UserError(f"export: --adapter {adapter} holds no adapter (no adapter_config.json); of a model it is read")
+        raise UserError(
+            f"export: --adapter {adapter} holds no adapter (no adapter_config.json); with a model, --adapter is the one to read"
+        )
     env = None if RunFolder.is_run(target) else TrainConfig().env
     try:
         return resolve(EvalConfig(**{"target": target, "adapter": adapter, "env": env, **given}))
@@ -161,7 +164,7 @@ def _refuse_used(folder: str | Path | None) -> None:
 
 
 def _write_card(source: Target, folder: Path, library: str) -> None:
-    """README.md with the metadata that the Hub reads; `base_model` only where it is a name on the Hub."""
+    """README.md with the metadata that the Hub reads. `base_model` is left out if the base is not on the Hub."""
     settings = source.settings
     on_hub = settings.model.count("/") == 1 and not Path(settings.model).exists() and settings.model[0] not in "./~"
     base = [f"base_model: {json.dumps(settings.model)}"] if on_hub else []
@@ -171,11 +174,11 @@ def _write_card(source: Target, folder: Path, library: str) -> None:
     text = (
         f"{what} exported by simko.\n\nBase: `{Path(settings.model).name}` ({settings.quantization}). Trained: {how}.\n"
     )
-    (folder / "README.md").write_text("\n".join(head) + text, encoding="utf-8")
+    write_atomically(folder / "README.md", "\n".join(head) + text)
 
 
 def _hub(repo: str) -> Any:
-    """The Hub's client, after it has answered: better now than after an hour of merging."""
+    """The Hub's client, after it has answered once: a refusal should come before an hour of merging."""
     import huggingface_hub
     from huggingface_hub import constants
     from huggingface_hub.errors import HFValidationError
@@ -206,7 +209,7 @@ def _upload(client: Any, repo: str, folder: Path, private: bool) -> str:
 
 
 def _refusal(repo: str, error: Exception) -> UserError:
-    """One line for what the Hub, or the way to it, says."""
+    """One line for what went wrong at the Hub, or on the way to it."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     name = type(error).__name__
     if "Token" in name:

@@ -1,4 +1,4 @@
-"""Environments in a file beside the user: `my_task:my/Env-v0` finds ./my_task.py."""
+"""Environments in a file of the working folder: `my_task:my/Env-v0` finds ./my_task.py."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def reach(env_id: str | None) -> None:
-    """Make the module of `"module:id"` importable from the working folder, where it is found nowhere else.
+    """Make the module of `"module:id"` importable from the working folder, unless it is installed.
 
-    The folder goes to the end of the search path, and only then: nothing in it can stand in for an installed package.
+    The folder goes to the end of the search path, so that nothing in it can stand in for an installed package.
     """
     module, _, _ = (env_id or "").rpartition(":")
     top = module.partition(".")[0]

@@ -1,4 +1,4 @@
-"""What the commands print: JSON for a program, aligned lines for a person, errors on one line of stderr."""
+"""What the commands print: JSON for a program, aligned lines for a person, an error as one line on stderr."""
 
 from __future__ import annotations
 
@@ -8,14 +8,29 @@ import io
 import json
 import os
 import sys
-import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from simko.console import clean, note, one_line, table
+
 if TYPE_CHECKING:
     from rich.console import Console
+
+__all__ = [
+    "ask",
+    "clean",
+    "fail",
+    "flush",
+    "indent",
+    "never_fail",
+    "note",
+    "one_line",
+    "print_json",
+    "print_table",
+    "terminal",
+]
 
 
 def print_json(value: Any) -> None:
@@ -25,10 +40,10 @@ def print_json(value: Any) -> None:
 
 
 def terminal(stderr: bool = False) -> Console:
-    """Where a long command says how it goes.
+    """The console on which a long command reports progress.
 
-    A disk that is full behind it costs what is said, and not the run. A reader that has left, as in `| head`, raises
-    `BrokenPipeError`.
+    If stdout goes to a file on a full disk, the output is lost and the run goes on. A reader that has left, as in
+    `| head`, raises `BrokenPipeError`.
     """
     from rich.console import Console
 
@@ -41,7 +56,7 @@ def terminal(stderr: bool = False) -> Console:
             except OSError as error:
                 self.quiet = True
                 with contextlib.suppress(OSError):
-                    note(f"what is said cannot be written ({error.strerror}); going on without a word")
+                    note(f"the output cannot be written ({error.strerror}); going on without it")
 
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
@@ -50,14 +65,14 @@ def terminal(stderr: bool = False) -> Console:
 
 
 def never_fail() -> None:
-    """Print what the terminal's encoding lacks as `?`."""
+    """Print letters that the terminal's encoding lacks as `?`."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
 def flush() -> None:
-    """Give away what is still to be printed; where nobody takes it, nothing more is said of that."""
+    """Write out what is still buffered. If nobody takes it, drop it without an error."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
@@ -67,36 +82,17 @@ def flush() -> None:
 
 
 def print_table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
-    """Aligned columns on stdout; the last one may be long and is not padded."""
-    table = [list(header), *(list(map(clean, row)) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)]
-        typer.echo("  ".join([*cells, row[-1]]).rstrip())
-
-
-def note(text: str) -> None:
-    """A remark on stderr, so that stdout stays what was asked for."""
-    typer.echo(f"simko: {one_line(text)}", err=True)
+    """Aligned columns on stdout. The last one may be long and is not padded."""
+    typer.echo(table(header, rows))
 
 
 def fail(text: str) -> None:
-    """A user's mistake: one line on stderr."""
-    typer.echo(f"simko: error: {one_line(text)}", err=True)
-
-
-def one_line(text: str) -> str:
-    """`text` with its line breaks made spaces."""
-    return " ".join(clean(text).split())
-
-
-def clean(text: str) -> str:
-    """`text` without control characters but tab and line feed: what a model wrote must not drive the terminal."""
-    return "".join(c if c in "\t\n" or unicodedata.category(c) != "Cc" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """Print a user's mistake: one line on stderr."""
+    note(f"error: {text}")
 
 
 def indent(text: str, by: str = "    ") -> str:
-    """Every line of a cleaned text moved to the right."""
+    """The text, cleaned, with every line moved to the right."""
     return "\n".join(by + line for line in clean(text).splitlines()) or by.rstrip()
 
 

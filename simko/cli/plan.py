@@ -15,6 +15,7 @@ from simko.cli.modules import reach
 from simko.cli.output import print_json
 from simko.cli.runs import CONFIG_FLAG, JSON_FLAG, overrides_of
 from simko.config import TrainConfig
+from simko.console import markdown
 from simko.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from simko.memory.lookup import Facts
 
 CARDS = (6, 8, 12, 16, 24)
-_OTHER_ENGINE = "engine {}: what it takes in the rollout is its own affair; the lines above\nare those of engine local"
+_OTHER_ENGINE = "engine {}: what it takes in the rollout is not planned; the lines above\nare those of engine local"
 EPILOG = (
-    "Takes the flags of `simko train`, of which --model, --env and --memory matter most. With --memory, or where a GPU is, the "
-    "plan is for a GPU (--device cpu: for the CPU). Exits 0 where it fits and 1 where it does not."
+    "Takes the flags of `simko train`, of which --model, --env and --memory matter most. With --memory, or if there is a "
+    "GPU, the plan is for a GPU (--device cpu: for the CPU). Exits 0 if it fits and 1 if it does not."
 )
 
 
@@ -53,13 +54,13 @@ def plan(
         rows = _table(resolved)
         print_json(rows) if as_json else _print_table(rows)
         return
-    found = lookup.facts(resolved.model)
+    facts = lookup.facts(resolved.model)
     device, memory, where = _machine(resolved)
     from simko.memory.planner import choose
 
     chosen = choose(
-        found.shape,
-        lookup.job(resolved, device, found),
+        facts.shape,
+        lookup.job(resolved, device, facts),
         memory,
         micro_batch_tokens=resolved.micro_batch_tokens,
         gradient_checkpointing=resolved.gradient_checkpointing,
@@ -67,7 +68,7 @@ def plan(
         cache_bytes=resolved.cache_bytes,
     )
     note = None if resolved.engine == "local" else _OTHER_ENGINE.format(resolved.engine)
-    print_json(_object(chosen, found, where) | {"note": note}) if as_json else _print(chosen, found, where)
+    print_json(_object(chosen, facts, where) | {"note": note}) if as_json else _print(chosen, facts, where)
     if note and not as_json:
         typer.echo(f"\n{note}")
     if not chosen.fits:
@@ -75,7 +76,7 @@ def plan(
 
 
 def _machine(config: TrainConfig) -> tuple[Literal["cpu", "cuda"], float, str]:
-    """Kind of device, its memory in bytes, and where that number is from."""
+    """Kind of device, its memory in bytes, and where that number comes from."""
     from simko.memory.lookup import machine_bytes, parse_bytes
 
     card = None if config.device == "cpu" else _card()
@@ -90,7 +91,7 @@ def _machine(config: TrainConfig) -> tuple[Literal["cpu", "cuda"], float, str]:
 
 
 def _card() -> tuple[str, float] | None:
-    """Name and free bytes of the first GPU, as nvidia-smi says; torch need not be loaded for it."""
+    """Name and free bytes of the first GPU, as nvidia-smi says. It needs no torch."""
     if shutil.which("nvidia-smi") is None:
         return None
     query = ["nvidia-smi", "--query-gpu=name,memory.free", "--format=csv,noheader,nounits"]
@@ -99,7 +100,7 @@ def _card() -> tuple[str, float] | None:
     return (name.strip(), float(free) * 2**20) if done.returncode == 0 and name else None
 
 
-def _print(chosen: Plan, found: Facts, where: str) -> None:
+def _print(chosen: Plan, facts: Facts, where: str) -> None:
     from simko.memory.forecast import GB, USABLE, verdict
 
     shape, job, settings, held = chosen.shape, chosen.job, chosen.settings, chosen.forecast
@@ -107,14 +108,14 @@ def _print(chosen: Plan, found: Facts, where: str) -> None:
     for line in chosen.advice:
         typer.echo(f"  fits if: {line}")
     typer.echo("")
-    typer.echo(f"model     {shape.name}: {shape.parameters / GB:.2f} B parameters ({found.source})")
+    typer.echo(f"model     {shape.name}: {shape.parameters / GB:.2f} B parameters ({facts.source})")
     typer.echo(
         f"job       {job.prompts} prompts x {job.group_size} answers a step; prompts to {job.longest_prompt:,} tokens,\n"
         f"          answers to {job.max_new_tokens:,}"
     )
     typer.echo(f"memory    {chosen.memory / GB:.1f} GB ({where}, {job.device}), {USABLE[job.device]:.0%} of it usable")
     typer.echo(
-        f"download  {found.download / GB:.2f} GB; on disk {found.disk / GB:.2f} GB and checkpoints "
+        f"download  {facts.download / GB:.2f} GB; on disk {facts.disk / GB:.2f} GB and checkpoints "
         f"{chosen.checkpoint_bytes / GB:.2f} GB"
     )
     typer.echo(
@@ -131,7 +132,7 @@ def _print(chosen: Plan, found: Facts, where: str) -> None:
     typer.echo(f"{'together':24} {held.rollout / GB:8.2f} {held.update / GB:8.2f}")
 
 
-def _object(chosen: Plan, found: Facts, where: str) -> dict[str, Any]:
+def _object(chosen: Plan, facts: Facts, where: str) -> dict[str, Any]:
     from simko.memory.forecast import verdict
 
     held = chosen.forecast
@@ -147,16 +148,16 @@ def _object(chosen: Plan, found: Facts, where: str) -> dict[str, Any]:
         "slots": held.slots,
         "settings": asdict(chosen.settings),
         "shape": {**asdict(chosen.shape), "parameters": chosen.shape.parameters},
-        "shape_source": found.source,
+        "shape_source": facts.source,
         "job": asdict(chosen.job),
-        "download_bytes": found.download,
-        "disk_bytes": found.disk,
+        "download_bytes": facts.download,
+        "disk_bytes": facts.disk,
         "checkpoint_bytes": chosen.checkpoint_bytes,
     }
 
 
 def _table(config: TrainConfig) -> list[dict[str, Any]]:
-    """Every built-in shape at 64 answers of 1,024 tokens on each card; prompts of 256 tokens."""
+    """Every built-in shape on each card, for 64 answers of 1,024 tokens to prompts of 256."""
     from simko.memory.forecast import Job
     from simko.memory.planner import choose
     from simko.memory.shapes import BUILT_IN
@@ -182,11 +183,10 @@ def _table(config: TrainConfig) -> list[dict[str, Any]]:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    heads = ["model", "parameters", "rollout GB", "update GB", "slots", *(f"{card} GB" for card in CARDS), "measured"]
-    typer.echo("| " + " | ".join(heads) + " |")
-    typer.echo("|---" * len(heads) + "|")
+    header = ["model", "parameters", "rollout GB", "update GB", "slots", *(f"{card} GB" for card in CARDS), "measured"]
+    lines = []
     for row in rows:
-        fits = ("fits" if row["cards"][str(card)] else "no" for card in CARDS)
-        cells = (f"{row['rollout_bytes'] / 1e9:.1f}", f"{row['update_bytes'] / 1e9:.1f}", str(row["slots"]))
-        shown = (row["model"], f"{row['parameters'] / 1e9:.2f} B", *cells, *fits, "not yet run on a GPU")
-        typer.echo("| " + " | ".join(shown) + " |")
+        fits = ["fits" if row["cards"][str(card)] else "no" for card in CARDS]
+        sizes = [f"{row['rollout_bytes'] / 1e9:.1f}", f"{row['update_bytes'] / 1e9:.1f}", str(row["slots"])]
+        lines.append([row["model"], f"{row['parameters'] / 1e9:.2f} B", *sizes, *fits, "not yet run on a GPU"])
+    typer.echo(markdown(header, lines))

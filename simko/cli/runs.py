@@ -111,10 +111,10 @@ def evaluate(
     Majority@K and the base model's curve stand beside it.
     """
     content = read_yaml(config) if config else {}
-    known = [f.name for f in fields(EvalConfig)]
+    names = [f.name for f in fields(EvalConfig)]
     for key in content:
-        if key not in known:
-            raise UserError(f"config {config}: unknown key '{key}'{nearest(key, known)}")
+        if key not in names:
+            raise UserError(f"config {config}: unknown key '{key}'{nearest(key, names)}")
     settings = EvalConfig(**{**content, **given, "target": target})
     from simko.evaluate import evaluate as measure
     from simko.run.folder import RunFolder
@@ -134,7 +134,7 @@ def algorithms(as_json: bool = JSON_FLAG) -> None:
         return
     for entry in methods.describe():
         typer.echo(f"{entry['name']}: {entry['title']}")
-        own = methods.settings(entry["name"])
-        width = max(len(flag(key)) for key in own)
-        for key, about in own.items():
+        settings = methods.settings(entry["name"])
+        width = max(len(flag(key)) for key in settings)
+        for key, about in settings.items():
             typer.echo(clean(f"  {flag(key):{width}}  {about['help']} [{about['default']}]"))

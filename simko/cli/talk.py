@@ -41,17 +41,17 @@ def sample(
 ) -> None:
     """Print a few answers and their verdicts.
 
-    A run's own settings hold where no flag is given.
+    A run's own settings hold unless a flag is given.
     """
     config = EvalConfig(**{"target": target, "n": n, "problems": problems, **given})
-    found = find(config)
+    source = find(config)
     from simko.build import make_env, make_policy
     from simko.rollout import rollout
     from simko.run.target import sampling_settings
 
-    temperature, top_p = sampling_settings(config, found.settings)
-    policy = make_policy(found.settings, found.adapter)
-    env = make_env(found.settings, policy, split)
+    temperature, top_p = sampling_settings(config, source.settings)
+    policy = make_policy(source.settings, source.adapter)
+    env = make_env(source.settings, policy, split)
     tasks = env.source.tasks(problems, config.seed)
     groups = rollout(policy.engine, env, tasks, n, temperature=temperature, top_p=top_p, seed=config.seed)
     if as_json:
@@ -86,7 +86,18 @@ def _row(group: Group, completion: Completion) -> dict[str, Any]:
 
 @config_flags(
     EvalConfig,
-    only=("quantization", "adapter", "device", "threads", "seed", "temperature", "top_p", "template", "max_new_tokens"),
+    only=(
+        "quantization",
+        "adapter",
+        "best",
+        "device",
+        "threads",
+        "seed",
+        "temperature",
+        "top_p",
+        "template",
+        "max_new_tokens",
+    ),
 )
 def chat(given: Mapping[str, Any], target: str = TARGET) -> None:
     """Talk to a model or a run.
@@ -94,32 +105,32 @@ def chat(given: Mapping[str, Any], target: str = TARGET) -> None:
     `/new` starts over; Ctrl-D ends.
     """
     config = EvalConfig(**{"target": target, "n": 1, **given})
-    found = find(config, any_model=True)
+    source = find(config, any_model=True)
     from simko.agents.engine.requests import context_of
     from simko.build import make_policy
     from simko.envs import PromptFormat
     from simko.run.target import sampling_settings
     from simko.types import Sampling
 
-    policy = make_policy(found.settings, found.adapter)
-    words = PromptFormat(policy.tokenizer, found.settings.template, stop_ids=policy.eos_ids)
+    policy = make_policy(source.settings, source.adapter)
+    words = PromptFormat(policy.tokenizer, source.settings.template, stop_ids=policy.eos_ids)
     budget = config.max_new_tokens or CHAT_TOKENS
-    temperature, top_p = sampling_settings(config, found.settings)
+    temperature, top_p = sampling_settings(config, source.settings)
     sampling = Sampling(temperature, top_p, 0, budget, (), tuple(sorted(words.stop_ids)))
     room = context_of(policy.model.config.get_text_config())
     ids: list[int] = []
     closed, turn = True, 0
     typer.echo(f"{target}, temperature {temperature:g}, top-p {top_p:g}. /new starts over; Ctrl-D ends.")
-    while (said := ask("you> ")) is not None:
-        if said.strip() == "/new":
+    while (message := ask("you> ")) is not None:
+        if message.strip() == "/new":
             ids = []
             continue
-        if not said.strip():
+        if not message.strip():
             continue
-        ids = ids + words.reply_ids(said, closed) if ids else words.prompt_ids(said)
+        ids = ids + words.reply_ids(message, closed) if ids else words.prompt_ids(message)
         if room and len(ids) + budget > room:
             note(f"the talk fills the model's {room} tokens; starting over")
-            ids = words.prompt_ids(said)
+            ids = words.prompt_ids(message)
         ((answer,),) = policy.engine.generate([ids], 1, sampling, [(config.seed << 32) + turn])
         ids, closed, turn = ids + answer.ids.tolist(), answer.finish == "stop", turn + 1
         text = policy.tokenizer.decode(answer.ids.tolist(), skip_special_tokens=True)
@@ -128,7 +139,7 @@ def chat(given: Mapping[str, Any], target: str = TARGET) -> None:
 
 
 def find(config: EvalConfig, any_model: bool = False) -> Target:
-    """The run or model that `config.target` names; with `any_model` a model needs no environment.
+    """The run or model that `config.target` names. With `any_model` a model needs no environment.
 
     Raises:
         UserError: no such run or model.

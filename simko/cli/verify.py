@@ -52,7 +52,7 @@ def audit(
     data: str | None = typer.Option(None, "--data", metavar="DIR", help="add the answers of the sets in this folder"),
     gold: str | None = typer.Option(None, "--gold", metavar="TEXT", help="a gold answer that your verifier reads"),
     right: str | None = typer.Option(
-        None, "--right", metavar="TEXT", help="a right answer to --gold; the same where left out"
+        None, "--right", metavar="TEXT", help="a right answer to --gold; the same text if left out"
     ),
     wrong: str = typer.Option(NO_ANSWER, "--wrong", metavar="TEXT", help="a wrong answer to --gold"),
     limit: float = typer.Option(1.0, "--limit", metavar="SECONDS", help="an answer that takes longer fails"),
@@ -60,7 +60,7 @@ def audit(
 ) -> None:
     """Try hostile texts and near misses on a verifier.
 
-    It runs in a process of its own that is watched for executions and killed where it hangs. Exits 1 where the audit fails.
+    It runs in a process of its own, which is watched for executions and killed if it hangs. Exits 1 if the audit fails.
     """
     from simko.envs.audit.cases import Sample
     from simko.envs.audit.verifier import audit as run
@@ -120,25 +120,25 @@ def explain(
 
     if answer == "-":
         answer = typer.get_binary_stream("stdin").read().decode("utf-8", "replace")
-    found = run(gold, answer, verifier)
+    explanation = run(gold, answer, verifier)
     if as_json:
-        print_json({"gold": gold, "verifier": verifier, **asdict(found)})
+        print_json({"gold": gold, "verifier": verifier, **asdict(explanation)})
         return
-    for step in found.steps:
+    for step in explanation.steps:
         typer.echo(f"{step.what:14}  {'  ' * step.depth}{clean(step.detail)}")
-    typer.echo(f"{'seconds':14}  {found.verdict.seconds:.6f}")
+    typer.echo(f"{'seconds':14}  {explanation.verdict.seconds:.6f}")
 
 
 def rescore(
     run: str = typer.Argument(metavar="RUN", help="a run folder"),
-    verifier: str | None = typer.Option(None, "--verifier", metavar="NAME", help="the run's own where left out"),
+    verifier: str | None = typer.Option(None, "--verifier", metavar="NAME", help="the run's own if left out"),
     module: str | None = MODULE,
     out: str | None = typer.Option(None, "--out", metavar="FILE", help="write every change here, a JSON line each"),
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Grade a run's stored rollouts again.
 
-    Says which rewards change, and which completions' gradients would have had another sign. Writes nothing without --out.
+    Says which rewards change, and which gradients would have had another sign. Writes nothing without --out.
     """
     _import(module)
     from simko.run.folder import RunFolder
@@ -148,46 +148,46 @@ def rescore(
     reach(folder.config.env)
     if out is not None and (os.path.isdir(out) or not os.path.isdir(os.path.dirname(os.path.abspath(out)))):
         raise UserError(f"--out {out}: give a file in a folder that exists")
-    found = again(folder, verifier)
+    report = again(folder, verifier)
     if out is not None:
-        lines = (json.dumps(asdict(change), ensure_ascii=False) + "\n" for change in found.changes)
+        lines = (json.dumps(asdict(change), ensure_ascii=False) + "\n" for change in report.changes)
         try:
             Path(out).write_text("".join(lines), encoding="utf-8", errors="surrogatepass")
         except OSError as error:
             raise UserError(f"--out {out}: {error.strerror}; choose another file") from error
     if as_json:
-        content: dict[str, Any] = asdict(found)
+        content: dict[str, Any] = asdict(report)
         print_json({**content, "changes": content["changes"][:SHOWN]})
     else:
-        _print_rescore(found)
+        _print_rescore(report)
 
 
-def _print_rescore(found: Rescore) -> None:
-    was = "" if found.verifier == found.stored_verifier else f" (stored: '{found.stored_verifier}')"
+def _print_rescore(report: Rescore) -> None:
+    was = "" if report.verifier == report.stored_verifier else f" (stored: '{report.stored_verifier}')"
     typer.echo(
-        f"{found.run}: {found.completions} completions in {found.groups} groups, graded by '{found.verifier}'{was}"
+        f"{report.run}: {report.completions} completions in {report.groups} groups, graded by '{report.verifier}'{was}"
     )
-    typer.echo(f"mean reward        {found.mean_reward[0]:.4f} -> {found.mean_reward[1]:.4f}")
-    typer.echo(f"rewards changed    {found.rewards_changed}")
-    typer.echo(f"gradient signs     {found.signs_changed} changed, in {found.groups_changed} groups")
-    for what, count in found.outcomes.items():
+    typer.echo(f"mean reward        {report.mean_reward[0]:.4f} -> {report.mean_reward[1]:.4f}")
+    typer.echo(f"rewards changed    {report.rewards_changed}")
+    typer.echo(f"gradient signs     {report.signs_changed} changed, in {report.groups_changed} groups")
+    for what, count in report.outcomes.items():
         typer.echo(f"    {count:6}  {what}")
-    if found.changes:
+    if report.changes:
         signs = {-1: "-", 0: "0", 1: "+"}
         rows = [
             (
                 str(c.step), clean(c.task), str(c.sample), f"{c.outcome[0]} -> {c.outcome[1]}",
                 f"{signs[c.sign[0]]} -> {signs[c.sign[1]]}", repr(c.gold[:30]), repr((c.extracted or "")[:40]),
             )
-            for c in found.changes[:SHOWN]
+            for c in report.changes[:SHOWN]
         ]  # fmt: skip
         print_table(rows, ("STEP", "TASK", "SAMPLE", "OUTCOME", "SIGN", "GOLD", "EXTRACTED"))
-        if len(found.changes) > SHOWN:
-            typer.echo(f"and {len(found.changes) - SHOWN} more; --out FILE has them all")
+        if len(report.changes) > SHOWN:
+            typer.echo(f"and {len(report.changes) - SHOWN} more; --out FILE has them all")
 
 
 def _import(module: str | None) -> None:
-    """Import an author's module, so that its verifiers are registered."""
+    """Import an author's module, which registers its verifiers."""
     if module is None:
         return
     import importlib
@@ -195,6 +195,6 @@ def _import(module: str | None) -> None:
     reach(f"{module}:")
     try:
         importlib.import_module(module)
-    except (Exception, SystemExit) as error:  # it may do whatever it likes
+    except (Exception, SystemExit) as error:  # an author's module may do whatever it likes
         kind = "" if isinstance(error, ImportError | UserError) else f"{type(error).__name__}: "
         raise UserError(f"--module {module}: {kind}{' '.join(str(error).split())}") from error

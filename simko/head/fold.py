@@ -1,9 +1,8 @@
-"""What folds a tile of logits into the running sums of `simko.head.sweep`: one contract, three ways.
+"""What folds a tile of logits into the running sums of `simko.head.sweep`: one contract, two ways.
 
 - `torch`: plain operations, anywhere.
-- `compiled`: the same function through `torch.compile`; where no compiler works, it goes on as `torch`.
 - `triton`: one kernel a tile, on CUDA, or on a CPU under Triton's interpreter (`TRITON_INTERPRET=1`, for tests).
-- `auto`: triton on CUDA where it is installed, else torch: on a CPU the fold is a fifth of a sweep, and a compiler did not pay.
+- `auto`: triton on CUDA if it is installed, else torch. On a CPU the fold is a fifth of a sweep: compiling it did not pay.
 
 The products with W are the vendor's GEMM in every tier.
 """
@@ -12,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import logging
 import os
 from typing import Literal, get_args
 
@@ -21,9 +19,8 @@ from torch import Tensor
 
 from simko.head.sweep import FAR, Fold, Running, top_of
 
-Tier = Literal["auto", "torch", "compiled", "triton"]
+Tier = Literal["auto", "torch", "triton"]
 LANES = 64
-_LOG = logging.getLogger(__name__)
 
 
 def fold_of(tier: Tier, device: torch.device) -> Fold:
@@ -34,8 +31,6 @@ def fold_of(tier: Tier, device: torch.device) -> Fold:
     """
     if tier == "torch":
         return fold
-    if tier == "compiled":
-        return _compiled_fold
     if tier == "triton" or (tier == "auto" and device.type == "cuda" and _has_triton()):
         if not _has_triton():
             raise ValueError("tier 'triton' needs Triton: pip install triton, or tier='torch'")
@@ -83,25 +78,3 @@ def _lane_maxima(z: Tensor) -> Tensor | None:
 @functools.cache
 def _has_triton() -> bool:
     return importlib.util.find_spec("triton") is not None
-
-
-@functools.cache
-def _compiled() -> Fold:
-    return torch.compile(fold, dynamic=True)
-
-
-_compiler_works = True
-
-
-def _compiled_fold(
-    z: Tensor, p: Tensor, running: Running, factor: float, top: Tensor, columns: Tensor, rescale: Tensor
-) -> None:
-    global _compiler_works
-    if _compiler_works:
-        try:
-            _compiled()(z, p, running, factor, top, columns, rescale)
-            return
-        except Exception as error:  # a compiler fails in as many ways as there are machines; it has written nothing yet
-            _compiler_works = False
-            _LOG.info("torch.compile does not work here, going on without: %s", str(error).splitlines()[:1])
-    fold(z, p, running, factor, top, columns, rescale)

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from simko.head.linear import linear, suits
+from simko.sizes import CPU_TILE_ELEMENTS, CUDA_TILE_BYTES
 
 LOWEST = -3.0e38  # start of a running maximum: finite, so that a first entry of -inf gives no nan
 FAR = -1.0e4  # e^FAR is 0 in every dtype, and 0 * FAR is 0 where 0 * -inf is nan
@@ -51,11 +52,11 @@ Fold = Callable[[Tensor, Tensor, Running, float, Tensor, Tensor, Tensor], None]
 
 def tile_for(rows: int, vocabulary: int, device: torch.device) -> Tile:
     """A tile large enough for full GEMM speed: 2 x 8 MiB on a CPU, at most a quarter of the free memory on CUDA."""
-    elements, width = 2**21, 4096
+    elements, width = CPU_TILE_ELEMENTS, 4096
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
         free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        elements = min(max(free // 4, 2**25), 2**28) // 8  # 4 bytes of z, at most 4 of p
+        elements = min(max(free // 4, 2**25), CUDA_TILE_BYTES) // 8  # 4 bytes of z, at most 4 of p
         width = max(4096, elements // 4096 // 1024 * 1024)
     width = min(width, vocabulary)
     return Tile(max(1, min(rows, elements // width)), width)

@@ -14,12 +14,12 @@ import torch
 from rich.console import Console
 
 from simko.config import TrainConfig
+from simko.console import say
 from simko.device import Peak, cuda_bytes, pick_device, release
 from simko.errors import UserError
 from simko.memory import lookup
 from simko.memory.fastest import fastest
 from simko.memory.forecast import (
-    CPU_CACHE_BYTES,
     GB,
     MICRO_BATCH_TOKENS,
     Forecast,
@@ -32,6 +32,7 @@ from simko.memory.forecast import (
 from simko.memory.planner import choose
 from simko.memory.shapes import Shape
 from simko.micro_batch import TokenBudget
+from simko.sizes import CPU_CACHE_BYTES
 from simko.types import Batch, Completion, Sampling, Verdict
 from simko.update import accumulate_gradients
 
@@ -52,11 +53,11 @@ def planned(config: TrainConfig, console: Console | None = None) -> TrainConfig:
     try:
         plan = plan_of(config, device, memory)
     except UserError as error:  # an unknown kind of model or environment: that it cannot be planned stops nobody
-        _say(console, f"memory: not planned: {error}")
+        say(console, f"memory: not planned: {error}")
         return _filled(config, Settings(MICRO_BATCH_TOKENS, False, "live", CPU_CACHE_BYTES), config.decode_weights)
     if not plan.fits and not config.force:
         raise UserError(f"{verdict(plan)}; fits with {' or '.join(plan.advice)}; or train all the same with --force")
-    _say(console, f"memory: {verdict(plan)}")
+    say(console, f"memory: {verdict(plan)}")
     return _filled(config, plan.settings, _weights(config, plan, device))
 
 
@@ -121,7 +122,7 @@ def burn_in(
             policy.device, lambda: fitting.append(try_update(config, policy, method, optimizer, work, settings))
         )
     except FloatingPointError as error:  # training counts such steps, and says so
-        _say(console, f"memory: no burn-in: {error}")
+        say(console, f"memory: no burn-in: {error}")
         return told | {"memory": kept}
     except torch.OutOfMemoryError as error:
         raise UserError(
@@ -130,7 +131,7 @@ def burn_in(
         ) from error
     if fitting[0] < settings.micro_batch_tokens:  # training halves, too, and goes on
         kept["micro_batch_tokens_that_fit"] = fitting[0]
-        _say(
+        say(
             console,
             f"warning: micro-batches of {settings.micro_batch_tokens} tokens did not fit, {fitting[0]} did; the forecast was "
             f"{expected.peak / GB:.2f} GB: lower --memory, or close what else uses the device",
@@ -138,7 +139,7 @@ def burn_in(
     peaks = [kept[f"measured_{phase}"] for phase in ("rollout", "update")]
     if None not in peaks:
         kept["error"] = round(expected.peak / max(peaks) - 1, 4)
-        _say(
+        say(
             console,
             f"memory: burn-in measured {max(peaks) / GB:.2f} GB (rollout {peaks[0] / GB:.2f}, update {peaks[1] / GB:.2f}), "
             f"forecast {expected.peak / GB:.2f} GB: {kept['error']:+.1%}, in {time.monotonic() - began:.1f} s",
@@ -249,7 +250,7 @@ def _measured_weights(
     expected = forecast(shape, work, _settings(config))
     weights, seconds = fastest(policy, work, expected.slots, lambda count: _dull_ids(policy, count), config.temperature)
     shown = ", ".join(f"{kind} {'out of memory' if s is None else f'{s:.1f} s'}" for kind, s in seconds.items())
-    _say(console, f"decoding: a rollout of the longest answers would take: {shown}; {weights} it is")
+    say(console, f"decoding: a rollout of the longest answers would take: {shown}; {weights} it is")
     return replace(config, decode_weights=weights), {"decode_weights": {"chosen": weights, "seconds": seconds}}
 
 
@@ -269,8 +270,3 @@ def _filled(config: TrainConfig, settings: Settings, decode_weights: Any) -> Tra
         config,
         **{name: value if own[name] in (None, "auto", "measured") else own[name] for name, value in found.items()},
     )
-
-
-def _say(console: Console | None, line: str) -> None:
-    if console is not None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -10,18 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from simko import sizes
 from simko.memory.shapes import Shape
 
 Phase = Literal["both", "rollout", "update"]
 GB = 1e9
 MICRO_BATCH_TOKENS = 8192  # where memory allows; halved down to the longest row where it does not
-CPU_CACHE_BYTES = 2 * 2**30
-PREFILL_TOKENS = 4096  # of simko.agents.engine.local
-LOGIT_BYTES = 32  # of simko.agents.engine.local: what a slot is counted for, an id of the vocabulary
-SAMPLING_BYTES = (
-    20  # what a slot's sampling holds, an id: logits, shifted, probabilities in float32, cumulated in float64
-)
-HEAD_TILE_BYTES = {"cpu": 24 * 2**20, "cuda": 256 * 2**20}  # of simko.head
+# What a slot's sampling holds for each id: logits, shifted, probabilities in float32, cumulated in float64.
+SAMPLING_BYTES = 4 + 4 + 4 + 8
+# In float32 on a CPU: the tile of logits, its exponentials, and a work space of the product.
+HEAD_TILE_BYTES = {"cpu": 3 * 4 * sizes.CPU_TILE_ELEMENTS, "cuda": sizes.CUDA_TILE_BYTES}
 # Interpreter and libraries, measured on CPU with torch 2.13 and transformers 5.23; CUDA's context is an assumption.
 RUNTIME_BYTES = {"cpu": 0.48e9, "cuda": 0.60e9}
 USABLE = {"cpu": 0.90, "cuda": 0.97}
@@ -54,8 +52,8 @@ class Job:
 
     @property
     def slot_tokens(self) -> int:
-        """Tokens of a slot of the engine: on CUDA it looks every fourth step, and slots run on until then."""
-        return self.capacity + (3 if self.device == "cuda" else 0)
+        """Tokens of a slot of the engine: on CUDA it looks every few steps, and slots run on until then."""
+        return self.capacity + (sizes.CUDA_SYNC_EVERY - 1 if self.device == "cuda" else 0)
 
     @property
     def item(self) -> int:
@@ -144,12 +142,12 @@ def verdict(plan: Plan) -> str:
 
 def kv_bytes(shape: Shape, item: int) -> int:
     """Bytes of keys and values that one token takes in all layers."""
-    return 2 * shape.layers * shape.kv_width * item
+    return sizes.kv_bytes(shape.layers, shape.kv_width, item)
 
 
 def slot_bytes(shape: Shape, job: Job) -> int:
     """What the engine counts for one slot: its cache, and its share of logits and sampling."""
-    return job.slot_tokens * kv_bytes(shape, job.item) + LOGIT_BYTES * shape.vocabulary
+    return job.slot_tokens * kv_bytes(shape, job.item) + sizes.LOGIT_BYTES * shape.vocabulary
 
 
 def key_share(job: Job) -> float:
@@ -187,7 +185,7 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
     per_layer = activation_bytes(shape, rank, item, key_share(job))
     recompute = settings.gradient_checkpointing
     kept = shape.layers * (shape.hidden * item if recompute else per_layer)
-    prefill = min(PREFILL_TOKENS, job.prompts * job.longest_prompt)
+    prefill = min(sizes.PREFILL_TOKENS, job.prompts * job.longest_prompt)
     casts = 0 if item == 4 or merged else 4  # the live adapter computes in float32
     scratch = {"cpu": 4 * 3 * largest, "cuda": 2 * largest}[job.device] if job.quantization != "none" else 0
     head = Item(

@@ -15,6 +15,7 @@ import psutil
 
 from simko.config import TrainConfig
 from simko.errors import UserError
+from simko.gguf_header import GgufHeader
 from simko.memory.forecast import Job
 from simko.memory.shapes import Shape, built_in, nearest_built_in
 
@@ -160,42 +161,26 @@ def _cached(model: str) -> Path | None:
 
 
 def _of_gguf(path: Path) -> Facts:
+    header = GgufHeader(path)
     try:
-        import gguf
-    except ImportError as error:
-        raise UserError(f"model '{path}' is a GGUF file, which needs: pip install 'simko[gguf]'") from error
-    try:
-        reader: Any = gguf.GGUFReader(path)
-        kind = str(reader.get_field("general.architecture").contents())
-
-        def number(key: str, default: int | None = None) -> int:
-            entry = reader.get_field(f"{kind}.{key}")
-            if entry is None and default is not None:
-                return default
-            return int(entry.contents())
-
-        names = {tensor.name: tensor for tensor in reader.tensors}
-        hidden, heads = number("embedding_length"), number("attention.head_count")
-        head_dim = number("attention.key_length", hidden // heads)
+        hidden, heads = header.number("embedding_length"), header.number("attention.head_count")
+        head_dim = header.number("attention.key_length", hidden // heads)
         shape = Shape(
             path.name,
-            layers=number("block_count"),
+            layers=header.number("block_count"),
             hidden=hidden,
-            intermediate=number("feed_forward_length"),
+            intermediate=header.number("feed_forward_length"),
             heads=heads,
-            kv_width=number("attention.head_count_kv", heads) * head_dim,
-            vocabulary=int(max(names["token_embd.weight"].shape)),
-            tied="output.weight" not in names,
+            kv_width=header.number("attention.head_count_kv", heads) * head_dim,
+            vocabulary=max(header.tensors["token_embd.weight"]),
+            tied="output.weight" not in header.tensors,
             query_width=heads * head_dim,
-            qkv_bias="blk.0.attn_q.bias" in names,
-            context=number("context_length", 0) or None,
+            qkv_bias="blk.0.attn_q.bias" in header.tensors,
+            context=header.number("context_length", 0) or None,
         )
-    except UserError:
-        raise
-    except Exception as error:  # a damaged file fails in numpy, in struct or in the reader itself
-        raise UserError(
-            f"model '{path}': not a GGUF file that can be planned ({' '.join(str(error).split())[:150]})"
-        ) from error
+    except (KeyError, ValueError, TypeError, ZeroDivisionError) as error:
+        line = " ".join(str(error).split())[:150]
+        raise UserError(f"model '{path}': not a GGUF file that can be planned ({line})") from error
     return Facts(shape, "GGUF header", 0.0, 2.0 * shape.parameters)
 
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Literal
 
 from simko.memory.forecast import (
-    CPU_CACHE_BYTES,
     GB,
     MICRO_BATCH_TOKENS,
     USABLE,
@@ -20,6 +19,7 @@ from simko.memory.forecast import (
     slot_bytes,
 )
 from simko.memory.shapes import Shape
+from simko.sizes import CPU_CACHE_BYTES
 
 # Micro-batches below this cost more time than recomputation does: a third of the update on CUDA, measured on neither.
 LEAST_KEPT_TOKENS = {"cpu": 512, "cuda": 2048}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simko.errors import UserError, nearest
+from simko.sizes import context_length
 
 NF4_BYTES = (4 + 8 / 64 + 32 / (64 * 256)) / 8
 """Bytes a weight: 4 bits, an 8-bit scale for each 64 of them, a float32 scale for each 256 of those (double quantisation)."""
@@ -110,17 +111,8 @@ class Shape:
             gated=kind not in _UNGATED,
             qkv_bias=kind == "qwen2" or bool(config.get("attention_bias")),
             qk_norm=kind in ("qwen3", "gemma3_text"),
-            context=_context(config),
+            context=context_length(config),
         )
-
-
-def _context(config: Mapping[str, Any]) -> int | None:
-    """As `simko.agents.engine.requests.context_of`, of a config.json of any version of transformers."""
-    known = [config.get("max_position_embeddings") or config.get("n_positions")]
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    if "longrope" in (rope.get("rope_type"), rope.get("type")):
-        known += [rope.get("original_max_position_embeddings"), config.get("original_max_position_embeddings")]
-    return min((int(tokens) for tokens in known if tokens), default=None)
 
 
 _QWEN2: dict[str, Any] = {"qkv_bias": True, "context": 32_768}

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.console import Group
 from rich.text import Text
 
+from simko.console import table
 from simko.report.passk import format_k
 
 INTERVAL = "95 % bootstrap interval over problems"
@@ -17,12 +16,9 @@ INTERVAL = "95 % bootstrap interval over problems"
 
 def evaluation_table(result: Mapping[str, Any]) -> Group:
     """A result of `simko.evaluate.evaluate` for `console.print`: what was measured and how, the table, what to make of it."""
-    lines: list[RenderableType] = [
-        Text(describe_sampling(result), style="bold"),
-        _pass_table(result),
-        Text(f"percent; [ ] {INTERVAL}" + ("; of the difference: paired" if result.get("base") else "")),
-    ]
-    return Group(*lines, *map(Text, conclusions(result)))
+    interval = f"percent; [ ] {INTERVAL}" + ("; of the difference: paired" if result.get("base") else "")
+    parts = [Text(describe_sampling(result), style="bold"), Text(""), Text(_pass_table(result)), Text("")]
+    return Group(*parts, Text(interval), *map(Text, conclusions(result)))
 
 
 def describe_sampling(result: Mapping[str, Any]) -> str:
@@ -97,14 +93,12 @@ def _answers_line(side: Mapping[str, Any]) -> str:
     return line + (f", verifier failed on {failed} of {total} (left out)" if failed else "")
 
 
-def _pass_table(result: Mapping[str, Any]) -> Table:
+def _pass_table(result: Mapping[str, Any]) -> str:
     base = result.get("base")
     headings = ["K", "pass@K", "majority@K"]
-    if base:
+    if base:  # two lines in the last one: together they fit 80 columns
         headings = ["K", f"{trained_name(result)} pass@K", "base pass@K", "difference", "majority@K\n(base)"]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)  # fits 80 columns
-    for heading in headings:
-        table.add_column(Text(heading), justify="right", no_wrap=True, vertical="bottom")
+    rows = []
     for k in result["pass_at_k"]:
         row = [k, _with_interval(result["pass_at_k"][k], result["interval"][k])]
         majority = _number(result["majority_at_k"][k])
@@ -112,8 +106,8 @@ def _pass_table(result: Mapping[str, Any]) -> Table:
             gap, *ends = result["difference"][k]
             row += [_with_interval(base["pass_at_k"][k], base["interval"][k]), _with_interval(gap, ends, sign="+")]
             majority += f" ({_number(base['majority_at_k'][k])})"
-        table.add_row(*map(Text, [*row, majority]))
-    return table
+        rows.append([*row, majority])
+    return table(headings, rows, numbers=True)
 
 
 def _with_interval(value: float, ends: Sequence[float], sign: str = "") -> str:

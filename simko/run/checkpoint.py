@@ -1,8 +1,8 @@
 """One checkpoint on disk: `adapter/` (a plain PEFT folder), `optimizer.safetensors`, `state.json`, `SHA256SUMS`.
 
-state.json holds the step and all else that a resumed run needs to go on as if it had not been stopped: the settings that
-decide the updates, what the method carries from step to step, and where randomness, tasks and verdicts come from. These
-three are functions of (seed, step, task, sample) and of a journal beside the checkpoints, so the step is their whole state.
+With state.json a resumed run goes on as if it had not been stopped. It holds the step, the settings that decide the updates,
+and what the method carries from step to step. Randomness, tasks and verdicts need no state of their own: they are functions
+of (seed, step, task, sample) and of the journal beside the checkpoints.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save
 
 from simko.config import TrainConfig, deciding
 from simko.errors import UserError
-from simko.files import SCRATCH, digest, odd_file, remove, replace_folder, write
+from simko.files import digest, odd_file, whole_folder, write
 from simko.types import Policy
 
 FORMAT = 1
@@ -50,36 +50,29 @@ def save_checkpoint(
         "method": dict(method.state()) if hasattr(method, "state") else {},
         **_DERIVED,
     }
-    scratch = final.with_name(f".{final.name}{SCRATCH}")
-    remove(scratch)
-    try:
-        scratch.mkdir()
+    with whole_folder(final) as scratch:
         policy.save(scratch / "adapter")
         write(scratch / _OPTIMIZER, save(tensors))
         write(scratch / _STATE, (json.dumps(state, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
         files = sorted(path for path in scratch.rglob("*") if path.is_file())
         sums = "".join(f"{digest(path)}  {path.relative_to(scratch).as_posix()}\n" for path in files)
         write(scratch / _SUMS, sums.encode())
-        replace_folder(scratch, final)
-    except BaseException:
-        remove(scratch)
-        raise
     return final
 
 
 def damage(checkpoint: Path) -> str | None:
-    """What of a checkpoint is not what was saved, or None where it is intact."""
+    """The first difference from SHA256SUMS, or None."""
     try:
         if odd := checkpoint if checkpoint.is_symlink() else odd_file(checkpoint):
             return f"{odd.name} is a link or a pipe"
         lines = (checkpoint / _SUMS).read_text(encoding="utf-8").splitlines()
-        expected = {name: found for found, name in (line.split("  ", 1) for line in lines)}
+        expected = {name: checksum for checksum, name in (line.split("  ", 1) for line in lines)}
         present = {path.relative_to(checkpoint).as_posix() for path in checkpoint.rglob("*") if not path.is_dir()}
         if not {_OPTIMIZER, _STATE} <= set(expected):
             return f"its {_SUMS} is incomplete"
         for name in sorted(set(expected) | (present - {_SUMS})):
             if name not in expected:
-                return f"{name} is not of it"
+                return f"{name} does not belong to the checkpoint"
             if name not in present:
                 return f"{name} is missing"
             if digest(checkpoint / name) != expected[name]:
@@ -90,45 +83,50 @@ def damage(checkpoint: Path) -> str | None:
 
 
 def foreign(checkpoint: Path, config: TrainConfig) -> str | None:
-    """What tells that an intact checkpoint is not one of the run of `config`, under its own name; None where it is."""
+    """Why an intact checkpoint belongs to another run or step than its place and `config` say, or None."""
     try:
         state: dict[str, Any] = json.loads((checkpoint / _STATE).read_text(encoding="utf-8"))
         number, step, saved = int(state.get("format", FORMAT)), int(state["step"]), dict(state.get("config", {}))
         if not all(isfinite(value) for value in dict(state.get("method", {})).values()):
             raise ValueError
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        return f"its {_STATE} is none"
+        return f"its {_STATE} is not the state of a checkpoint"
     if number > FORMAT:
-        return "it is of a later simko"
+        return "a later version of simko wrote it"
     if checkpoint.name != f"step-{step:06d}":
-        return f"it is of step {step}"
+        return f"it belongs to step {step}"
     now = json.loads(json.dumps(deciding(config)))
     for name in sorted(set(saved) & set(now)):
         if saved[name] != now[name]:
-            return f"it is of another run: its {name} is {saved[name]!s:.80}, config.yaml has {now[name]!s:.80}"
+            return f"it belongs to another run: its {name} is {saved[name]!s:.80}, config.yaml has {now[name]!s:.80}"
     return None
 
 
 def restore(checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer, method: Any = None) -> int:
-    """Load the optimizer and method of an intact checkpoint whose adapter the policy already has; returns its step."""
+    """Load the optimizer and method of an intact checkpoint whose adapter the policy already has; returns its step.
+
+    Raises:
+        UserError: the optimizer's file cannot be read, or does not fit the policy.
+    """
     state = json.loads((checkpoint / _STATE).read_text(encoding="utf-8"))
     try:
         tensors = load_file(checkpoint / _OPTIMIZER)
     except (SafetensorError, OSError) as error:
         raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} is not readable ({error})") from error
     for name, parameter in policy.trainable_parameters():
-        own = {key: tensors[f"{name}:{key}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{name}:{key}" in tensors}
+        keys = ("step", "exp_avg", "exp_avg_sq")
+        moments = {key: tensors[f"{name}:{key}"] for key in keys if f"{name}:{key}" in tensors}
+        if not moments:
+            continue
         shapes = {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
-        if own and {key: value.shape for key, value in own.items()} != shapes:
-            raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} is of another adapter ({name})")
-        if not all(value.is_floating_point() and value.isfinite().all() for value in own.values()) or (
-            own and (own["exp_avg_sq"] < 0).any()
-        ):
+        if {key: value.shape for key, value in moments.items()} != shapes:
+            raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} belongs to another adapter ({name})")
+        is_finite = all(value.is_floating_point() and value.isfinite().all() for value in moments.values())
+        if not is_finite or (moments["exp_avg_sq"] < 0).any():
             raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} holds no state of AdamW ({name})")
-        if own:
-            optimizer.state[parameter] = {
-                key: value if key == "step" else value.to(parameter.device) for key, value in own.items()
-            }
+        optimizer.state[parameter] = {
+            key: value if key == "step" else value.to(parameter.device) for key, value in moments.items()
+        }
     if hasattr(method, "restore"):
         method.restore(state.get("method", {}))
     return int(state["step"])

@@ -1,4 +1,4 @@
-"""What goes wrong in an environment or a step without ending the run: counted by kind, and named where it must end it."""
+"""What goes wrong in an environment or a step without ending the run: counted by kind. Too much of it ends the run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from simko.errors import UserError
 from simko.types import Group
 
 IN_A_ROW = 5
-"""Steps from which nothing could be learned, after which a run stops."""
-_SAID = {
+"""A run stops after so many steps in a row from which nothing could be learned."""
+_DESCRIPTIONS = {
     "fault_verifier_timeout": "answers the verifier took too long over (masked)",
     "fault_verifier_error": "answers the verifier failed on (masked)",
     "fault_every_verdict": "steps in which the verifier failed on every answer",
@@ -40,7 +40,7 @@ class Faults:
             self._counts[kind] += 1
 
     def take(self, groups: Sequence[Group] = ()) -> dict[str, float]:
-        """`fault_*` metrics since the last call, with what the verdicts of `groups` show; only kinds that occurred."""
+        """`fault_*` metrics since the last call, and those that the verdicts of `groups` show; only kinds that occurred."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
         for group in groups:
@@ -51,7 +51,7 @@ class Faults:
 
 
 class Streak:
-    """How many steps in a row nothing could be learned from, `lines` of metrics.jsonl included."""
+    """How many steps in a row taught nothing. It begins with `lines`, those of metrics.jsonl so far."""
 
     def __init__(self, lines: Iterable[Mapping[str, Any]] = ()) -> None:
         self._length = 0
@@ -59,7 +59,7 @@ class Streak:
             self._follow(line)
 
     def step(self, metrics: Mapping[str, Any]) -> None:
-        """Take a step's metrics; raises `UserError` with the reason after `IN_A_ROW` bad ones."""
+        """Take a step's metrics. Raises `UserError` with the reason after `IN_A_ROW` bad steps."""
         reason = self._follow(metrics)
         if reason and self._length >= IN_A_ROW:
             raise UserError(f"stopped: {self._length} steps in a row were skipped: {reason}")
@@ -77,8 +77,8 @@ def summary(lines: Iterable[Mapping[str, Any]]) -> list[str]:
     """What went wrong in a run, from its metrics: a line for each kind that occurred."""
     totals: Counter[str] = Counter()
     for line in lines:
-        totals.update({k: v for k, v in line.items() if v and (k in _SAID or k.startswith("fault_"))})
-    return [f"{totals[kind]:.0f} {_SAID.get(kind, kind.removeprefix('fault_'))}" for kind in sorted(totals)]
+        totals.update({k: v for k, v in line.items() if v and (k in _DESCRIPTIONS or k.startswith("fault_"))})
+    return [f"{totals[kind]:.0f} {_DESCRIPTIONS.get(kind, kind.removeprefix('fault_'))}" for kind in sorted(totals)]
 
 
 def _why_nothing(metrics: Mapping[str, Any]) -> str | None:

@@ -4,13 +4,21 @@ config.yaml      the resolved configuration        metrics.jsonl   one object a 
 manifest.json    versions, machine, data hashes    rollouts/       every completion, one .jsonl.gz a step
 checkpoints/     step-000025/ ..., best            verdicts/       every verdict, as it was reached
 problems.txt     hashes of the training prompts    eval/           pass@K results and plots
+
+Three kinds of file show damage in three ways:
+
+- config.yaml is one file that people edit. Its last line is the SHA-256 of the lines above it (`sealed`).
+- A checkpoint is several files that belong together. SHA256SUMS beside them has a line for each, as `sha256sum` writes it.
+- verdicts/*.jsonl grows by a line at a time, and a kill may cut the last. Each line ends in 6 bytes of BLAKE2: a line that
+  does not fit its mark is left out, and that answer is graded again.
+
+None of these says who wrote a file: whoever can write the folder can write the sums. So what is read is checked by type, too.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
@@ -21,35 +29,35 @@ from typing import Any
 import torch
 
 from simko.config import TrainConfig, read_yaml, write_yaml
+from simko.console import note
 from simko.errors import UserError
-from simko.files import clear_scratch, locked, odd_file, remove, write_atomically
+from simko.files import LOCK, SCRATCH, clear_scratch, locked, odd_file, remove, write_atomically
 from simko.run.checkpoint import damage, foreign, restore, save_checkpoint
-from simko.run.records import Records, problem_key
-
-__all__ = ["RunFolder", "check_adapter", "new_folder", "problem_key", "sealed", "write_atomically"]
+from simko.run.records import Records
 
 _SEAL = "# sha256 of the lines above: "
-_WITHOUT_SEAL = "eval_top_p"  # the last setting of configs that have none: such a file is whole
+_LAST_BEFORE_SEALS = "eval_top_p"  # older configs have no seal; one that has their last setting was not cut short
 
 
-def _say(line: str) -> None:
-    print(f"simko: {line}", file=sys.stderr)
+class RunFolder:
+    """A run on disk. `open` reads one; inside `opened` it is this process's to write.
 
-
-class RunFolder(Records):
-    """A run on disk: `open` reads one; inside `opened` it is this process's to write."""
+    Attributes:
+        path: the folder.
+        config: the run's configuration.
+        records: what it recorded of each step: metrics, completions, problems.
+    """
 
     def __init__(self, path: Path, config: TrainConfig) -> None:
-        super().__init__(path)
-        self.path, self.config = path, config
+        self.path, self.config, self.records = path, config, Records(path)
         self.checkpoints_path, self.eval_path = path / "checkpoints", path / "eval"
         self.verdicts_path, self._config_path = path / "verdicts", path / "config.yaml"
         self.best_path = self.checkpoints_path / "best"
 
     def refuse_used(self) -> RunFolder:
-        """The same; raises `UserError` where something is there already: run folders are never reused.
+        """Return self. Raises `UserError` if the folder is not empty: run folders are never reused.
 
-        What a process left that was killed before it had written the config is nothing.
+        Leftovers of a run that died before it wrote config.yaml count as empty.
         """
         if self.path.exists() and (not self.path.is_dir() or any(not _is_empty(path) for path in self.path.iterdir())):
             raise UserError(
@@ -59,7 +67,7 @@ class RunFolder(Records):
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
-        """An existing run; raises `UserError` where `path` is none, or its config is damaged."""
+        """An existing run. Raises `UserError` if `path` is not a run folder, or its config is damaged."""
         if not cls.is_run(path):
             raise UserError(
                 f"{path} is not a run folder: it has no config.yaml; train one with `simko train --out {path}`"
@@ -78,15 +86,37 @@ class RunFolder(Records):
 
     @contextmanager
     def opened(self, config: TrainConfig, step: int | None = None, new: bool = False) -> Iterator[None]:
-        """Make the folders and keep other processes out; forget what was recorded after `step`, where that is given.
+        """Make the folders and keep other processes out. With `step`, forget what was recorded after it.
 
-        A `new` run that fails before anything was recorded leaves no folder. The lock goes with the process, however it
+        A `new` run that fails before it recorded anything leaves no folder. The lock goes with the process, however it
         ends.
 
         Raises:
             UserError: the folder cannot be written, another process holds it, or it should be new and is not.
         """
-        there = self.path.exists()
+        existed = self.path.exists()
+        try:
+            with self._locked():
+                if new:
+                    self.refuse_used()
+                try:
+                    self._make(config)
+                    if step is not None:
+                        self.records.rewind(step)
+                    yield
+                except UserError:
+                    if new and not self.records.metrics_path.exists() and not self.checkpoints():
+                        self._discard()
+                    raise
+        except UserError:
+            if new and not existed:
+                with suppress(OSError):
+                    self.path.rmdir()  # fails unless it is empty; after the lock, whose file is in it
+            raise
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Make the folder and lock it, or refuse with one line."""
         with ExitStack() as stack:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
@@ -97,37 +127,31 @@ class RunFolder(Records):
                 ) from error
             except OSError as error:
                 raise self._refusal(error) from error
-            if new:
-                self.refuse_used()
-            try:
-                self._make(config)
-                if step is not None:
-                    self.rewind(step)
-                yield
-            except UserError:
-                if new and not self.metrics_path.exists() and not self.checkpoints():
-                    self._discard(there)
-                raise
+            yield
 
     def _make(self, config: TrainConfig) -> None:
         try:
-            for folder in (self.rollouts_path, self.verdicts_path, self.eval_path, self.checkpoints_path):
+            for folder in self._folders():
                 folder.mkdir(exist_ok=True)
-            for folder in (self.path, self.rollouts_path, self.verdicts_path, self.checkpoints_path):
+            for folder in (self.path, self.records.rollouts_path, self.verdicts_path, self.checkpoints_path):
                 clear_scratch(folder)
-            if not self._config_path.exists():  # a resumed run's stays until it is sure that it can go on
+            if not self._config_path.exists():  # a resumed run keeps its own until `begin`: it may still be refused
                 self.keep(config)
             self.config = config
         except OSError as error:
             raise self._refusal(error) from error
 
     def keep(self, config: TrainConfig) -> None:
-        """Make `config` that of the run."""
+        """Write `config` as the run's configuration."""
         write_atomically(self._config_path, sealed(write_yaml(config)))
         self.config = config
 
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl, oldest first; see `Records.metrics`."""
+        return self.records.metrics()
+
     def manifest(self) -> dict[str, Any]:
-        """manifest.json; empty where there is none, or a damaged one."""
+        """The content of manifest.json; empty if there is no such file, or it is damaged."""
         try:
             content = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
@@ -143,65 +167,80 @@ class RunFolder(Records):
         """Checkpoint folders, oldest first."""
         return sorted(filter(_is_checkpoint, self.checkpoints_path.glob("step-*")), key=_step)
 
-    def latest_checkpoint(self, say: Callable[[str], None] = _say) -> Path | None:
-        """The newest checkpoint that is intact and of this run; None where there is none. `say` hears of each other one.
+    def latest_checkpoint(self, say: Callable[[str], None] = note) -> Path | None:
+        """The newest checkpoint that is intact and belongs to this run, or None if there is no checkpoint.
+
+        `say` gets a line for each newer one that is refused.
 
         Raises:
-            UserError: there are some, and none is intact.
+            UserError: there are checkpoints, and all are damaged.
         """
-        damaged: list[str] = []
+        refused: list[str] = []
         for path in reversed(self.checkpoints()):
-            found = damage(path) or foreign(path, self.config)
-            if found is None:
-                for line in damaged:
+            reason = damage(path) or foreign(path, self.config)
+            if reason is None:
+                for line in refused:
                     say(f"{line}: refused; {path.name} is the newest that is intact")
                 return path
-            if path.exists():  # not one that a running process has just removed
-                damaged.append(f"checkpoint {path} is damaged: {found}")
-        if damaged:
-            raise UserError(f"{'; '.join(damaged)}; none is intact: delete them to start again at step 0")
+            if path.exists():  # a running process may have removed it meanwhile
+                refused.append(f"checkpoint {path} is damaged: {reason}")
+        if refused:
+            raise UserError(f"{'; '.join(refused)}; none is intact: delete them to start again at step 0")
         return None
 
     def begin(self, step: int, manifest: Mapping[str, Any]) -> None:
         """Go on from `step`: forget what was recorded after it, and write the manifest.
 
-        Later checkpoints, which are damaged, are renamed: they count no longer, and nothing is deleted.
+        Later checkpoints are damaged ones. They are renamed, so that they no longer count; nothing is deleted.
 
         Raises:
             UserError: the data is not what the run began with, or metrics.jsonl is damaged.
         """
+        # Everything that may refuse comes first, so that a run that cannot go on is left as it was.
         _refuse_other_data(self, manifest)
-        self.metrics()  # before anything is changed
+        self.records.metrics()
         for path in self.checkpoints():
             if _step(path) > step:
                 aside = path.with_name(f"{path.name}.damaged")
                 remove(aside)
                 path.rename(aside)
-        self.rewind(step)
+        self.records.rewind(step)
         if self._config_path.read_text(encoding="utf-8") != sealed(write_yaml(self.config)):
             self.keep(self.config)
-        if missing := set(range(1, step + 1)) - {line["step"] for line in self.metrics()}:
-            _say(f"{self.metrics_path}: the lines of {len(missing)} steps are gone, the first of step {min(missing)}")
-        self._tidy()
+        metrics = self.records.metrics()
+        if missing := set(range(1, step + 1)) - {line["step"] for line in metrics}:
+            path = self.records.metrics_path
+            note(f"{path}: the lines of {len(missing)} steps are gone, the first of step {min(missing)}")
+        self._tidy()  # after the rewind: steps that are forgotten do not count for the best
         self.write_manifest(manifest)
 
     def best_checkpoint(self) -> Path | None:
-        """The intact checkpoint that `checkpoints/best` points to; None where there is none."""
+        """The intact checkpoint that `checkpoints/best` points to, or None."""
         try:
             path = self.checkpoints_path / json.loads(self.best_path.read_text(encoding="utf-8"))["checkpoint"]
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
-        return path if path in self.checkpoints() and damage(path) is None else None
+        return path if path in self.checkpoints() and (damage(path) or foreign(path, self.config)) is None else None
 
-    def adapter(self) -> Path | None:
-        """The PEFT folder of the newest intact checkpoint; see `latest_checkpoint`."""
-        latest = self.latest_checkpoint()
-        return None if latest is None else latest / "adapter"
+    def adapter(self, best: bool = False) -> Path | None:
+        """The PEFT folder of the newest intact checkpoint, or of the best one; None if there is no checkpoint.
+
+        Raises:
+            UserError: all checkpoints are damaged; or the best one is asked for, and it is damaged or none is known.
+        """
+        checkpoint = self.best_checkpoint() if best else self.latest_checkpoint()
+        if best and checkpoint is None:
+            if self.best_path.exists():
+                reason = "the checkpoint that checkpoints/best names is missing or damaged"
+            else:
+                reason = f"no best checkpoint yet: it needs a whole interval of {self.config.checkpoint_every} steps"
+            raise UserError(f"run {self.path}: {reason}; leave --best out to take the newest")
+        return None if checkpoint is None else checkpoint / "adapter"
 
     def save_checkpoint(self, step: int, policy: Any, optimizer: torch.optim.Optimizer, method: Any = None) -> Path:
         """Adapter, optimizer and state: complete under its name, or not there at all. Keeps the newest few and the best.
 
-        Best is the mean training solve rate over the steps of a whole interval; the first of equals.
+        Best is the highest mean training solve rate over the steps of a whole interval; the first of equals.
 
         Raises:
             UserError: a weight is not finite. OSError: the disk refuses. The checkpoints before it stay in both cases.
@@ -212,8 +251,9 @@ class RunFolder(Records):
         return final
 
     def _tidy(self) -> None:
-        """Point to the best checkpoint, and remove those beyond it and the newest few. A function of what is on disk."""
-        every, solved = self.config.checkpoint_every, {m["step"]: m.get("solve_rate") or 0.0 for m in self.metrics()}
+        """Point to the best checkpoint; remove all but it and the newest few. A function of what is on disk."""
+        every = self.config.checkpoint_every
+        solved = {line["step"]: line.get("solve_rate") or 0.0 for line in self.records.metrics()}
         means: dict[str, float] = {}
         for path in self.checkpoints():
             step = _step(path)
@@ -237,13 +277,15 @@ class RunFolder(Records):
         where = error.filename or self.path
         return UserError(f"run folder {self.path}: {where}: {error.strerror}; mend that, or give another --out")
 
-    def _discard(self, there: bool) -> None:
-        """Take back what `opened` made."""
+    def _folders(self) -> tuple[Path, ...]:
+        return self.records.rollouts_path, self.verdicts_path, self.eval_path, self.checkpoints_path
+
+    def _discard(self) -> None:
+        """Take back what `_make` made."""
         for name in ("config.yaml", "manifest.json"):
             with suppress(OSError):
                 (self.path / name).unlink()
-        folders = (self.rollouts_path, self.verdicts_path, self.eval_path, self.checkpoints_path)
-        for folder in (*folders, *(() if there else (self.path,))):
+        for folder in self._folders():
             with suppress(OSError):
                 folder.rmdir()
 
@@ -261,13 +303,18 @@ def new_folder(config: TrainConfig) -> Path:
 
 
 def check_adapter(folder: str | Path) -> Path:
-    """The path of a PEFT folder; raises `UserError` where it is part of a checkpoint, and that is damaged."""
+    """The path of a PEFT folder. Raises `UserError` if it is part of a damaged checkpoint."""
     path = Path(folder)
     checkpoint = path.resolve().parent
     is_part = path.resolve().name == "adapter" and _is_checkpoint(checkpoint)
-    if is_part and (found := damage(checkpoint)):
-        raise UserError(f"checkpoint {checkpoint} is damaged: {found}; take another one")
+    if is_part and (reason := damage(checkpoint)):
+        raise UserError(f"checkpoint {checkpoint} is damaged: {reason}; take another one")
     return path
+
+
+def sealed(text: str) -> str:
+    """The text with a last line that shows whether it was changed or cut."""
+    return f"{text}{_SEAL}{sha256(text.encode()).hexdigest()}\n"
 
 
 def _is_checkpoint(path: Path) -> bool:
@@ -279,39 +326,37 @@ def _step(checkpoint: Path) -> int:
 
 
 def _refuse_odd(path: Path, within: bool = True) -> None:
-    """Raise `UserError` where a part of a run folder, or what is `within` it, is a link or a pipe and no file of its own."""
+    """Raise `UserError` if a part of a run folder is a link or a pipe, or, with `within`, contains one."""
     odd = path if path.is_symlink() or (path.exists() and not (path.is_file() or path.is_dir())) else None
     if odd := odd or (odd_file(path) if within else None):
-        raise UserError(f"{odd}: a link or a pipe, and no file of the run; put the file itself there")
-
-
-def sealed(text: str) -> str:
-    """A text with a last line that tells whether it was changed or cut."""
-    return f"{text}{_SEAL}{sha256(text.encode()).hexdigest()}\n"
+        raise UserError(f"{odd} is a link or a pipe, not a file of the run; put the file itself there")
 
 
 def _read_config(path: Path) -> TrainConfig:
     _refuse_odd(path)
     content = read_yaml(path)
     text, mark, seal = path.read_text(encoding="utf-8").rpartition(_SEAL)
-    if (mark and seal != f"{sha256(text.encode()).hexdigest()}\n") or (not mark and _WITHOUT_SEAL not in content):
+    is_changed = seal != f"{sha256(text.encode()).hexdigest()}\n" if mark else _LAST_BEFORE_SEALS not in content
+    if is_changed:
         raise UserError(
             f"config {path} is damaged or was edited; put it back (what may change goes as flags beside --resume)"
         )
     if unknown := sorted(set(content) - {entry.name for entry in fields(TrainConfig)}):
-        raise UserError(f"config {path}: unknown key '{unknown[0]}': it is of another simko; go on with that one")
+        raise UserError(
+            f"config {path}: unknown key '{unknown[0]}': another version of simko wrote it; go on with that version"
+        )
     return TrainConfig(**content)
 
 
 def _is_empty(path: Path) -> bool:
-    """Whether a part of a run folder says nothing: an empty folder, or a file that was being written."""
+    """Whether a part of a run folder holds nothing: an empty folder, the lock, or a file that was being written."""
     if path.is_dir() and not path.is_symlink():
         return not any(path.iterdir())
-    return path.name == ".lock" or (path.name.startswith(".") and path.name.endswith(".writing"))
+    return path.name == LOCK or (path.name.startswith(".") and path.name.endswith(SCRATCH))
 
 
 def _refuse_other_data(run: RunFolder, manifest: Mapping[str, Any]) -> None:
-    """Raise `UserError` where the data file is not the one that the run began with; `manifest` is of now."""
+    """Raise `UserError` if the data file is not the one that the run began with. `manifest` is of now."""
     before, now = run.manifest().get("data_sha256"), manifest.get("data_sha256")
     if before and now != before:
         raise UserError(

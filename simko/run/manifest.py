@@ -1,10 +1,9 @@
-"""What a run records of where it ran and on what, and what it says before it begins."""
+"""What a run records about machine, versions and data, and what it prints before it begins."""
 
 from __future__ import annotations
 
 import platform
 from datetime import UTC, datetime
-from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from rich.console import Console
 
 from simko.algorithms.base import Algorithm
 from simko.config import TrainConfig
+from simko.console import say
+from simko.files import digest
 from simko.schedule import training_tasks
 
 _RECORDED = ("simko", "torch", "transformers", "peft", "bitsandbytes", "gymnasium", "math-verify", "sympy", "numpy")
@@ -23,35 +24,29 @@ _RECORDED = ("simko", "torch", "transformers", "peft", "bitsandbytes", "gymnasiu
 def introduce(
     config: TrainConfig, policy: Any, env: Any, method: Algorithm, start: int, console: Console
 ) -> dict[str, Any]:
-    """Say what is about to be trained, and show one rendered prompt; returns what the manifest keeps of it."""
+    """Print what is about to be trained, and one rendered prompt; returns what the manifest keeps."""
     example = training_tasks(env.source, config.seed, 1, 1)[0]
     prompt = policy.tokenizer.decode(env.prompt_ids(example), skip_special_tokens=False)
     trained = sum(parameter.numel() for _, parameter in policy.trainable_parameters())
     weights = "unquantised" if config.quantization == "none" else config.quantization.upper()
-    console.print(
+    say(
+        console,
         f"{config.algorithm} on {config.env}: {config.model} ({weights}, LoRA rank {config.lora_rank}, {trained:,} trained "
         f"parameters) on {policy.device}, {config.prompts_per_step} prompts x {config.group_size} a step"
         + (f", from step {start}" if start else ""),
-        highlight=False,
-        soft_wrap=True,
     )
-    for said in data_notes(env):
-        console.print(f"data: {said}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"a prompt: {prompt!r}", markup=False, highlight=False, soft_wrap=True)
+    for line in data_notes(env):
+        say(console, f"data: {line}")
+    say(console, f"a prompt: {prompt!r}")
     if not getattr(policy, "packs", False):
-        console.print(
+        say(
+            console,
             "updates compute padded rows, each with its prompt: this model's attention cannot be computed packed",
-            highlight=False,
-            soft_wrap=True,
         )
     if inert := method.inert(config.updates_per_batch):
-        console.print(
-            f"inert at {config.updates_per_batch} update a rollout batch: {', '.join(inert)}", highlight=False
-        )
+        say(console, f"inert at {config.updates_per_batch} update a rollout batch: {', '.join(inert)}")
     if config.learning_rate <= 1e-6:
-        console.print(
-            "warning: a LoRA adapter hardly moves at a learning rate of 1e-6", style="yellow", highlight=False
-        )
+        say(console, "warning: a LoRA adapter hardly moves at a learning rate of 1e-6", "yellow")
     return {
             "versions": versions(), "machine": machine(policy.device), "seed": config.seed, "model": config.model,
             "env": config.env, "data_sha256": file_hash(config.data), "trained_parameters": trained, "status": "running",
@@ -61,7 +56,7 @@ def introduce(
 
 
 def data_notes(env: Any) -> list[str]:
-    """What a person should know of the rows of an environment, a line each: those left out, counted, and why."""
+    """Lines about the rows of an environment: how many were left out, and why."""
     notes = [str(note) for note in getattr(env.source, "notes", ())]
     if bad := getattr(env.source, "bad_rows", ()):
         notes.append(f"{len(bad)} bad rows are left out, the first: {bad[0]}")
@@ -69,14 +64,14 @@ def data_notes(env: Any) -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides a run's numbers."""
-    found = {"python": platform.python_version()}
+    """Versions of the packages that decide a run's numbers."""
+    numbers = {"python": platform.python_version()}
     for name in _RECORDED:
         try:
-            found[name] = metadata.version(name)
+            numbers[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            numbers[name] = "not installed"
+    return numbers
 
 
 def machine(device: Any) -> dict[str, Any]:
@@ -92,10 +87,4 @@ def machine(device: Any) -> dict[str, Any]:
 
 def file_hash(path: str | Path | None) -> str | None:
     """SHA-256 of a data file; None for a folder or nothing."""
-    if path is None or not Path(path).is_file():
-        return None
-    digest = sha256()
-    with Path(path).open("rb") as source:
-        while block := source.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return None if path is None or not Path(path).is_file() else digest(path)

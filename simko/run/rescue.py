@@ -1,4 +1,4 @@
-"""How a run ends, early or not: what it has is saved, a refusal of the disk is one line, and nothing else is left behind."""
+"""How a run ends, early or not: its last whole step is saved, and a disk that refuses is reported in one line."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from simko.console import say
 from simko.envs.verifiers.worker import pool
 from simko.errors import UserError
 from simko.run.faults import summary
@@ -29,9 +30,9 @@ _MENDS = {
 
 
 class Rescue:
-    """Inside `with`: whatever ends the run, the last whole step is saved, and an `OSError` of its folder becomes one line.
+    """Inside `with`, whatever ends the run, the last whole step is saved. An `OSError` of the folder becomes one line.
 
-    A step is whole once it is recorded; within `step` the weights may be half way, and nothing is saved.
+    A step is whole once it is recorded. Within `step` the weights may be half updated, and nothing is saved.
     """
 
     def __init__(self, run: RunFolder) -> None:
@@ -41,7 +42,7 @@ class Rescue:
         self._whole = False
 
     def begin(self, step: int, *training: Any) -> None:
-        """`step` steps are done and saved; `training` is what `RunFolder.save_checkpoint` takes after the step."""
+        """`step` steps are done and saved. `training` are the arguments of `RunFolder.save_checkpoint` after the step."""
         self._training, self._done, self._saved, self._whole = training, step, step, True
         if not self._run.checkpoints():
             self._saved = -1
@@ -54,7 +55,7 @@ class Rescue:
         self._done, self._whole = step, True
 
     def save(self) -> None:
-        """A checkpoint of the last whole step, unless there is one."""
+        """Save a checkpoint of the last whole step, unless there is one."""
         if self._saved < self._done:
             self._run.save_checkpoint(self._done, *self._training)
             self._saved = self._done
@@ -80,30 +81,32 @@ class Rescue:
             raise UserError(f"{refusal.filename or self._run.path}: {refusal.strerror}; {again}") from refusal
 
     def _note_end(self, error: BaseException) -> None:
-        """How the run ended, in a manifest that says that it is running: after a `kill -9` it still does."""
+        """Record how the run ended, if the manifest still says running (after a `kill -9` it keeps saying so)."""
         if not self._training or self._run.manifest().get("status") != "running":
             return  # not begun, or finished and being evaluated
         stopped = isinstance(error, KeyboardInterrupt)
-        said = str(error) if stopped or isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        message = str(error) if stopped or isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         with suppress(OSError):
             end = {
                 "status": "stopped" if stopped else "failed",
-                "reason": " ".join(said.split())[:300] or "interrupted",
+                "reason": " ".join(message.split())[:300] or "interrupted",
             }
             self._run.write_manifest(end)
 
 
 def say_faults(run: RunFolder, console: Console) -> None:
-    """What went wrong during the run without ending it."""
+    """Print what went wrong during the run without ending it."""
     lines = summary(run.metrics())
-    if tried := pool.shared.executions:
-        lines.append(f"{len(tried)} answers made a verifier worker try what is not arithmetic, in vain: {tried[0]}")
+    if attempts := pool.shared.executions:
+        lines.append(
+            f"{len(attempts)} answers tried to make a verifier worker do more than arithmetic, in vain: {attempts[0]}"
+        )
     for line in lines:
-        console.print(f"fault: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"fault: {line}", "yellow")
 
 
 def warm_up(env: Any, workers: int) -> None:
-    """Have `workers` verifier processes, started in the background where the environment's verifier may need one."""
+    """Allow `workers` verifier processes. Start them in the background if the environment's verifier may need one."""
     pool.configure(workers)
     if str(getattr(env, "verifier_name", "")).startswith("math"):
         pool.shared.start()
@@ -111,7 +114,7 @@ def warm_up(env: Any, workers: int) -> None:
 
 @contextmanager
 def no_random_state_moved() -> Iterator[None]:
-    """The caller's global generators (Python's, numpy's, torch's) are at the end as they were before."""
+    """Put the caller's global generators (Python's, numpy's, torch's) back as they were, at the end."""
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
         yield
@@ -122,7 +125,7 @@ def no_random_state_moved() -> Iterator[None]:
 
 
 def _concerns(error: OSError, folder: Path) -> bool:
-    """Whether the error is of a file in the run folder, or one that tells of a disk."""
+    """Whether the error belongs to a file in the run folder, or says that a disk is full or cannot be written."""
     if error.filename is None:
         return error.errno in _MENDS
     return error.errno in _MENDS or str(error.filename).startswith(str(folder))

@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP as an exception that is raised where nothing is half done. The second SIGINT leaves at once."""
+"""SIGINT, SIGTERM and SIGHUP become an exception, raised where nothing is half done. A second SIGINT leaves at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INTERRUPTED = 128 + signal.SIGINT
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked this process to stop. `code` is the exit code that goes with it: 128 and the signal's number."""
+    """A signal asked this process to stop. `code` is the exit code: 128 plus the signal's number."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -24,9 +24,12 @@ class Stopped(KeyboardInterrupt):
 
 
 class StopSignals:
-    """Inside `with`, in the main thread, a signal raises `Stopped`: at once, or at the end of what is `deferred`.
+    """Inside `with`, in the main thread, a signal raises `Stopped`: at once, or at the end of `deferred`.
 
-    In another thread this does nothing: signals are the main thread's. The handlers of before come back at the end.
+    In another thread this does nothing, because only the main thread gets signals. The old handlers come back at the end.
+
+    Attributes:
+        requested: the number of the first signal that came, or None.
     """
 
     def __init__(self, numbers: tuple[int, ...] = STOPPING) -> None:
@@ -34,13 +37,12 @@ class StopSignals:
         self._before: dict[int, Any] = {}
         self._deferring = False
         self.requested: int | None = None
-        """The number of the first signal that came."""
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
             for number in self._numbers:
                 if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-                    self._before[number] = signal.signal(number, self._came)
+                    self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -59,11 +61,11 @@ class StopSignals:
         self.check()
 
     def check(self) -> None:
-        """Raise `Stopped` where a signal has come (an exception raised in a destructor, say, gets lost)."""
+        """Raise `Stopped` if a signal has come. (One that came in a destructor, say, raised its exception in vain.)"""
         if self.requested is not None:
             raise Stopped(self.requested)
 
-    def _came(self, number: int, _frame: FrameType | None) -> None:
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.requested is not None:
             if number == signal.SIGINT:
                 os._exit(128 + number)
@@ -74,7 +76,7 @@ class StopSignals:
 
 
 def leave_quietly() -> None:
-    """From here on, while the interpreter loads or shuts down, a signal ends the process with its exit code and no traceback."""
+    """From now on a signal ends the process with its exit code and no traceback: while Python loads, or shuts down."""
     if threading.current_thread() is threading.main_thread():
         for number in STOPPING:
             if signal.getsignal(number) is not signal.SIG_IGN:

@@ -33,8 +33,11 @@ def resolve(config: EvalConfig, in_memory: bool = False) -> Target:
     With `in_memory` a run needs no checkpoint. An adapter inside a run folder brings the run's training prompts with it.
 
     Raises:
-        UserError: no such folder, a run without a checkpoint or with a damaged one, a model without an environment.
+        UserError: no such folder, a run without a checkpoint or with a damaged one, a model without an environment, or
+            `config.best` of something that has no best checkpoint.
     """
+    if config.best:
+        _check_best(config)
     given = {name: value for name in _OF_THE_ENVIRONMENT if (value := getattr(config, name)) is not None}
     given |= {} if config.quantization is None else {"quantization": config.quantization}
     given |= {"device": config.device, "gradient_checkpointing": False, "decode_weights": "auto", "cache_bytes": None}
@@ -45,7 +48,7 @@ def resolve(config: EvalConfig, in_memory: bool = False) -> Target:
         if config.env not in (None, run.config.env):  # what belongs to the run's environment means nothing in another
             own = dict.fromkeys(("data", "level", "verifier", "max_prompt_tokens", "max_new_tokens"))
             given = own | {"attempts": 1, "keep_good_rows": False} | given
-        adapter = adapter or run.adapter()
+        adapter = adapter or run.adapter(best=config.best)
         if adapter is None and not in_memory:
             raise UserError(
                 f"eval: run {config.target} has no checkpoint yet; evaluate its model '{run.config.model}' itself, "
@@ -73,6 +76,13 @@ def sampling_settings(config: EvalConfig, settings: TrainConfig) -> tuple[float,
             f"eval: temperature 0 gives the same answer {config.n} times; use -n 1 or a temperature above 0"
         )
     return temperature, PAPER_TOP_P if config.top_p is None else config.top_p
+
+
+def _check_best(config: EvalConfig) -> None:
+    if not RunFolder.is_run(config.target):
+        raise UserError(f"eval: --best is for run folders, and {config.target} is not one; leave it out")
+    if config.adapter is not None:
+        raise UserError(f"eval: --best and --adapter {config.adapter} name two adapters; leave one out")
 
 
 def _check_model(config: EvalConfig) -> None:

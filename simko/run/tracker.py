@@ -17,6 +17,7 @@ from rich.console import Console
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from simko.console import say
 from simko.errors import UserError
 from simko.files import append
 
@@ -24,7 +25,7 @@ from simko.files import append
 class Tracker:
     """Scalars to TensorBoard, W&B or trackio, beside the run's own metrics.jsonl.
 
-    A logger that fails is said once, and then left alone: the run goes on, and metrics.jsonl has everything.
+    A logger that fails is reported once and not called again. The run goes on, and metrics.jsonl has everything.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Tracker:
             self._sink = sink
 
     def log(self, step: int, metrics: Mapping[str, float | None]) -> None:
-        """The step's scalars."""
+        """Send the step's scalars."""
         values = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
         if self._kind != "none" and self._sink is not None:
             if self._kind == "tensorboard":
@@ -56,17 +57,14 @@ class Tracker:
         try:
             return call(*arguments, **options)
         except Exception as error:  # a logger raises whatever it likes
-            said = " ".join(str(error).split())[:200] or type(error).__name__
-            self._console.print(
-                f"fault: logger {self._kind} failed ({said}); the run goes on without it",
-                style="yellow", markup=False, highlight=False, soft_wrap=True,
-            )  # fmt: skip
+            message = " ".join(str(error).split())[:200] or type(error).__name__
+            say(self._console, f"fault: logger {self._kind} failed ({message}); the run goes on without it", "yellow")
             self._kind = "none"
             return None
 
 
 class EventFile:
-    """Scalars in TensorBoard's own format, written as they come: no thread, and no error that is not raised here."""
+    """Scalars in TensorBoard's own format, written as they come. There is no thread: every error is raised here."""
 
     def __init__(self, folder: Path, purge_step: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,8 +77,8 @@ class EventFile:
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """One step's values. Raises `OSError`."""
-        found = [summary_pb2.Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
-        self._write(step=step, summary=summary_pb2.Summary(value=found))
+        scalars = [summary_pb2.Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        self._write(step=step, summary=summary_pb2.Summary(value=scalars))
 
     def _write(self, **content: Any) -> None:
         packed = io.BytesIO()
@@ -89,7 +87,7 @@ class EventFile:
 
 
 class Progress:
-    """Reward and informative groups as the headline, and an ETA from the median of the last steps."""
+    """A line now and then: reward, informative groups, and the time left by the median of the last steps."""
 
     def __init__(self, console: Console, total: int, every_seconds: float = 5.0, gap_limit: float = math.inf) -> None:
         self._console, self._total, self._every = console, total, every_seconds
@@ -98,14 +96,13 @@ class Progress:
         self._began = self._printed = time.monotonic()
 
     def step(self, step: int, metrics: Mapping[str, Any], seconds: float) -> None:
-        """Print a line, unless one was printed a moment ago; and once, where sampler and trainer drift apart."""
+        """Print a line, unless one was printed a moment ago. Warn once if sampler and trainer drift apart."""
         self._durations.append(seconds)
         if (gap := metrics.get("sampler_gap") or 0.0) > self._gap_limit:
-            self._console.print(
+            say(
+                self._console,
                 f"step {step}: sampler and trainer disagree by {gap:.2g} nats a token (sampler_gap; {self._gap_limit:g} is "
                 "normal); set tis_clip to 2, or decode_weights to live",
-                highlight=False,
-                soft_wrap=True,
             )
             self._gap_limit = math.inf
         now = time.monotonic()
@@ -114,12 +111,11 @@ class Progress:
         self._printed = now
         left = median(self._durations) * (self._total - step)
         ending = f"left {duration(left)}" if left else f"done in {duration(now - self._began)}"
-        self._console.print(
+        say(
+            self._console,
             f"step {step:>{len(str(self._total))}}/{self._total}  reward {metrics['reward'] or 0.0:.3f}  "
             f"informative {metrics['informative'] or 0.0:4.0%}  entropy {metrics.get('entropy') or 0.0:.2f}  "
             f"{seconds:.1f} s/step  {ending}",
-            highlight=False,
-            soft_wrap=True,
         )
 
 

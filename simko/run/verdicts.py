@@ -1,9 +1,9 @@
-"""The verdict journal: every verdict of a run on disk, so that a resumed run hears the same ones.
+"""The verdict journal: every verdict of a run on disk, so that a resumed run gets the same ones.
 
-A verifier's time-out may fall otherwise the second time. So each verdict is appended to `verdicts/<step>.jsonl` before it is
-used, and a step that is run again after a kill takes it from there. A line is a JSON object and its checksum; a line cut
-short by a kill, or damaged, is left out: that answer is graded again. What the grading took is not in it: equal runs have
-equal journals.
+A verifier may run out of time once and not the second time. So each verdict is appended to `verdicts/<step>.jsonl` before it
+is used, and a step that is run again after a kill reads it from there. A line is a JSON list and its checksum. A line that is
+damaged, or was cut short by a kill, is left out: that answer is graded again. The journal does not hold how long grading took,
+so equal runs have equal journals.
 """
 
 from __future__ import annotations
@@ -23,89 +23,90 @@ from simko.files import append, write_atomically
 from simko.run.faults import Faults
 from simko.types import Task, Verdict
 
-_SYNC_SECONDS = 1.0
-_Key = tuple[str, str]
+_SYNC_SECONDS = 1.0  # at most this much grading is lost in a power cut; a kill loses none
+_Key = tuple[str, str]  # task id, hash of the answer
+_Entry = tuple[Verdict, str | None]  # and the kind of fault, if there was one
 
 
 class VerdictJournal:
-    """One run's verdicts, those of one step at a time. `grading(grade)` may be called from several threads at once."""
+    """One run's verdicts, a step at a time. What `grading` returns may be called from several threads at once."""
 
     def __init__(self, folder: Path, faults: Faults) -> None:
         self._folder, self._faults = folder, faults
         self._lock = threading.Lock()
         self._path: Path | None = None
-        self._known: dict[_Key, tuple[Verdict, str | None]] = {}
+        self._entries: dict[_Key, _Entry] = {}
         self._synced = 0.0
 
     def begin(self, step: int) -> None:
-        """Turn to a step, with what an earlier process noted of it. Raises `OSError`."""
+        """Turn to a step, and read what an earlier process wrote of it. Raises `OSError`."""
         self.end()
         with self._lock:
             self._path = self._folder / f"{step:06d}.jsonl"
-            self._known = {}
+            self._entries = {}
             if self._path.exists():
                 data = self._path.read_bytes()
-                lines = [
-                    line for line in data.splitlines(keepends=True) if (found := _read(line)) and self._take(found)
-                ]
-                if b"".join(lines) != data:
-                    write_atomically(self._path, b"".join(lines))
+                intact = [line for line in data.splitlines(keepends=True) if self._take(line)]
+                if b"".join(intact) != data:
+                    write_atomically(self._path, b"".join(intact))
 
     def end(self) -> None:
-        """The step is over: its verdicts are on the disk, in an order that tells nothing of timing. Raises `OSError`."""
+        """The step is over: write its verdicts in an order that does not depend on timing. Raises `OSError`."""
         with self._lock:
             path, self._path = self._path, None
-            if path is not None and self._known:
-                write_atomically(
-                    path, b"".join(_line(key, *found) for key, found in sorted(self._known.items(), key=itemgetter(0)))
-                )
+            if path is not None and self._entries:
+                entries = sorted(self._entries.items(), key=itemgetter(0))
+                write_atomically(path, b"".join(_line(key, *entry) for key, entry in entries))
 
     def grading(self, grade: Callable[[str, Task], Any]) -> Callable[[str, Task], Verdict]:
-        """`grade` with the journal before it: what it raises, or returns that is no verdict, is an `error` and counted.
+        """Wrap `grade`: answers in the journal are not graded again.
 
-        Outside a step nothing is noted. What is returned raises `OSError` where the journal cannot be written.
+        A grade that raises, or returns something that is not a verdict, becomes an `error` and is counted. Outside a step
+        nothing is written. The wrapped function raises `OSError` if the journal cannot be written.
         """
 
         def graded(text: str, task: Task) -> Verdict:
             key = (task.id, blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest())
             with self._lock:
-                found = self._known.get(key) if self._path else None
-            found = found or self._note(key, *judge(grade, text, task))
-            verdict, fault = found
+                entry = self._entries.get(key) if self._path else None
+            if entry is None:
+                entry = self._add(key, judge(grade, text, task))
+            verdict, fault = entry
             if fault:
                 self._faults.count(fault)
             return verdict
 
         return graded
 
-    def _note(self, key: _Key, verdict: Verdict, fault: str | None) -> tuple[Verdict, str | None]:
+    def _add(self, key: _Key, entry: _Entry) -> _Entry:
+        """Write an entry unless there is one, and return the one that counts."""
         with self._lock:
             if self._path is None:
-                return verdict, fault
-            if key not in self._known:  # another thread may have been faster: the first verdict stands
+                return entry
+            if key not in self._entries:  # another thread may have been faster: the first verdict stands
                 now = time.monotonic()
                 durable = now - self._synced > _SYNC_SECONDS
-                append(self._path, _line(key, verdict, fault), durable)
+                append(self._path, _line(key, *entry), durable)
                 self._synced = now if durable else self._synced
-                self._known[key] = (verdict, fault)
-            return self._known[key]
+                self._entries[key] = entry
+            return self._entries[key]
 
-    def _take(self, entry: tuple[_Key, Verdict, str | None]) -> bool:
-        key, verdict, fault = entry
-        if key in self._known:
+    def _take(self, line: bytes) -> bool:
+        """Remember what a line says. False if it is damaged, or says what another line has said."""
+        content = _read(line)
+        if content is None or content[0] in self._entries:
             return False
-        self._known[key] = (verdict, fault)
+        self._entries[content[0]] = content[1]
         return True
 
 
 def _line(key: _Key, verdict: Verdict, fault: str | None) -> bytes:
-    entry = [*key, verdict.outcome, verdict.reward, verdict.extracted, fault]
-    text = json.dumps(entry, allow_nan=False)
+    text = json.dumps([*key, verdict.outcome, verdict.reward, verdict.extracted, fault], allow_nan=False)
     return f"{text}\t{_mark(text)}\n".encode()
 
 
-def _read(line: bytes) -> tuple[_Key, Verdict, str | None] | None:
-    """The entry of a line; None where it is not what was written."""
+def _read(line: bytes) -> tuple[_Key, _Entry] | None:
+    """The key and entry of a line, or None if the line is not what `_line` wrote."""
     try:
         text, mark = line.decode().rstrip("\n").split("\t")
         if not line.endswith(b"\n") or mark != _mark(text):
@@ -113,8 +114,8 @@ def _read(line: bytes) -> tuple[_Key, Verdict, str | None] | None:
         task, answer, outcome, reward, extracted, fault = json.loads(text)
         verdict = to_verdict(Verdict(outcome, reward, extracted))
         sound = isinstance(task, str) and isinstance(answer, str) and isinstance(fault, str | None)
-        return ((task, answer), verdict, fault) if sound and verdict.outcome == outcome else None
-    except (ValueError, TypeError, RecursionError):  # the checksum is no proof of who wrote it
+        return ((task, answer), (verdict, fault)) if sound and verdict.outcome == outcome else None
+    except (ValueError, TypeError, RecursionError):  # the checksum does not prove who wrote it
         return None
 
 

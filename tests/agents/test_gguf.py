@@ -17,6 +17,7 @@ from random_models import random_model
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import AutoModelForCausalLM
 
+from simko import files
 from simko.agents import LoraPolicy
 from simko.agents import gguf as ours
 from simko.agents.loading import find_model
@@ -173,7 +174,7 @@ def test_a_conversion_that_was_killed_is_begun_anew(
 def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(
     original: tuple[Path, Any], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ours.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**6))
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**6))
     with pytest.raises(UserError, match=r"takes 0\.07 GB of disk, 0\.00 GB are free.*SIMKO_CACHE") as caught:
         ours.as_folder(original[0])
     assert "\n" not in str(caught.value)

@@ -17,7 +17,8 @@ from bitsandbytes.nn import Linear4bit, Linear8bitLt
 from random_models import FAMILIES, character_tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from simko.agents import LoraPolicy, merging
+from simko import files
+from simko.agents import LoraPolicy
 from simko.agents import adapter as adapters
 from simko.agents.quantize import assert_trainable, lora_layers, plain_copy, plain_weight
 from simko.agents.quiet import quiet
@@ -220,8 +221,8 @@ def test_a_merge_is_whole_or_not_there(
     monkeypatch.setattr(policy.tokenizer, "save_pretrained", full)
     with pytest.raises(UserError, match="cannot be written: No space left"):
         policy.merge(tmp_path / "merged")
-    monkeypatch.setattr(merging.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(UserError, match=r"takes 0\.07 GB and 0\.00 GB are free"):
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(UserError, match=r"takes 0\.07 GB of disk, 0\.00 GB are free"):
         policy.merge(tmp_path / "merged")
     assert list(tmp_path.iterdir()) == []
 

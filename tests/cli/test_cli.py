@@ -109,6 +109,11 @@ def test_every_field_is_a_flag_with_its_help(capsys: pytest.CaptureFixture[str],
         assert " ".join(entry.metadata["help"].split()) in words, entry.name
 
 
+@pytest.mark.parametrize("command", ["eval", "sample", "chat", "export"])
+def test_what_reads_a_run_takes_its_best_checkpoint(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert re.search(r"^  --best / --no-best ", Ran(capsys, command, "--help").out, re.MULTILINE)
+
+
 @pytest.mark.parametrize("command", [[str(ROOT / "cli.py")], ["-m", "simko"]])
 def test_other_ways_to_call_it(folder: Path, command: list[str]) -> None:
     done = subprocess.run([sys.executable, *command, "train", "--help"], cwd=folder, capture_output=True, text=True)

@@ -174,6 +174,19 @@ def test_a_model_with_an_adapter_is_merged_too(
     assert torch.allclose(logits(plain), expected, atol=1e-4)
 
 
+def test_the_best_checkpoint_is_exported_on_request(
+    capsys: pytest.CaptureFixture[str], trained: tuple[Path, torch.Tensor], tmp_path: Path
+) -> None:
+    run = shutil.copytree(trained[0], tmp_path / "run")
+    assert "no best checkpoint yet" in refusal(capsys, run, "--best", "--adapter", tmp_path / "x")
+    (run / "checkpoints" / "best").write_text('{"checkpoint": "step-000001"}')
+    code, said, _ = ran(capsys, "export", run, "--best", "--adapter", tmp_path / "best", "--json")
+    assert (code, json.loads(said)["step"]) == (0, 1)
+    stored = run / "checkpoints" / "step-000001" / "adapter" / "adapter_model.safetensors"
+    assert (tmp_path / "best" / "adapter_model.safetensors").read_bytes() == stored.read_bytes()
+    assert "--best is for run folders" in refusal(capsys, "tiny", "--adapter", stored.parent, "--best", "--merged", "x")
+
+
 def test_an_exported_model_ends_where_training_did(
     capsys: pytest.CaptureFixture[str], trained: tuple[Path, torch.Tensor], tmp_path: Path
 ) -> None:

@@ -24,7 +24,7 @@ def test_a_full_disk_behind_the_output_does_not_end_a_run(
         for _ in range(3):
             console.print("step 1")
         flush()
-        assert "going on without a word" in capfd.readouterr().err
+        assert "going on without it" in capfd.readouterr().err
         console.print("step 2")
     assert capfd.readouterr().err == ""
 

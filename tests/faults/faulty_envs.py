@@ -72,19 +72,6 @@ def _exits(response: str, gold: str) -> bool:
     return _chance(response) == 3
 
 
-@simko.envs.verifier("faults-forks")
-def _forks(response: str, gold: str) -> bool:
-    if _chance(response) < 2:
-        os.fork()
-    return _chance(response) == 3
-
-
-@simko.envs.verifier("faults-wanders")
-def _wanders(response: str, gold: str) -> bool:
-    os.chdir("/")
-    return _chance(response) == 3
-
-
 @simko.envs.verifier("faults-cancels")
 def _cancels(response: str, gold: str) -> bool:
     if _chance(response) < 2:
@@ -143,18 +130,6 @@ def not_finite(rng: np.random.Generator, level: int) -> tuple[str, str]:
 @simko.envs.task("faults/Exits-v0", verifier="faults-exits")
 def exits(rng: np.random.Generator, level: int) -> tuple[str, str]:
     """Its verifier calls sys.exit."""
-    return _draw(rng)
-
-
-@simko.envs.task("faults/Forks-v0", verifier="faults-forks")
-def forks(rng: np.random.Generator, level: int) -> tuple[str, str]:
-    """Its verifier forks, and the child comes back too."""
-    return _draw(rng)
-
-
-@simko.envs.task("faults/Wanders-v0", verifier="faults-wanders")
-def wanders(rng: np.random.Generator, level: int) -> tuple[str, str]:
-    """Its verifier changes the working folder."""
     return _draw(rng)
 
 

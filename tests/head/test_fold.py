@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
 from simko.head import Tile, fold, tile_for, token_statistics
 
@@ -36,39 +35,6 @@ def test_triton_passes_the_suite_in_its_interpreter() -> None:
     assert "passed" in suite("triton", "-k", "not thousands and not outlive", *quiet, TRITON_INTERPRET="1")
 
 
-@pytest.mark.slow
-def test_compiled_passes_the_suite(tmp_path: Path) -> None:
-    chosen = "odd_vocabularies or extreme or minus_infinity or not_finite or no_worse or half_precision_hidden"
-    assert "passed" in suite("compiled", "-k", chosen, TORCHINDUCTOR_CACHE_DIR=str(tmp_path))
-
-
-def problem(n: int = 9, d: int = 6, v: int = 1300) -> tuple[Tensor, Tensor, Tensor]:
-    rng = torch.Generator().manual_seed(0)
-    return torch.randn(n, d, generator=rng), torch.randn(v, d, generator=rng), torch.randint(v, (n,), generator=rng)
-
-
-@pytest.fixture
-def no_compiler(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    tried: list[int] = []
-
-    def refuse() -> fold.Fold:
-        tried.append(1)
-        raise RuntimeError("no C++ compiler")
-
-    monkeypatch.setattr(fold, "_compiled", refuse)
-    monkeypatch.setattr(fold, "_compiler_works", True)
-    return tried
-
-
-def test_without_a_compiler_the_compiled_tier_goes_on_as_torch(no_compiler: list[int]) -> None:
-    hidden, weight, ids = problem()
-    plain = token_statistics(hidden, weight, ids, tier="torch", tile=Tile(4, 700))
-    ours = token_statistics(hidden, weight, ids, tier="compiled", tile=Tile(4, 700))
-    for mine, theirs in zip(ours, plain, strict=True):
-        assert torch.equal(mine, theirs)
-    assert len(no_compiler) == 1, "asked once, not once a tile"
-
-
 def test_auto_is_torch_on_a_cpu() -> None:
     assert fold.fold_of("auto", torch.device("cpu")) is fold.fold
 
@@ -86,7 +52,7 @@ def test_triton_without_cuda_or_triton_says_what_to_do(monkeypatch: pytest.Monke
 
 def test_an_unknown_tier_is_refused() -> None:
     # a TypeError where the types of arguments are checked, as in these tests
-    with pytest.raises((ValueError, TypeError), match=r"auto.*torch.*compiled.*triton"):
+    with pytest.raises((ValueError, TypeError), match=r"auto.*torch.*triton"):
         fold.fold_of("cuda", torch.device("cpu"))  # type: ignore[arg-type]
 
 

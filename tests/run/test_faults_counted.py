@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -131,37 +129,6 @@ def test_the_summary_names_each_kind() -> None:
         "1 updates skipped: gradients not finite",
     ]
     assert summary([{"loss": 1.0, "updates_skipped": 0}]) == []
-
-
-def test_an_environment_that_leaves_the_working_folder_is_brought_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    env = FakeEnv()
-
-    def grade(text: str, task: Task) -> Verdict:
-        os.chdir("/")
-        return Verdict("correct", 1.0)
-
-    env.grade = grade  # type: ignore[method-assign]
-    assert watched(env, "x").grade("x", TASK).correct
-    assert Path.cwd() == tmp_path
-
-
-def test_a_child_that_an_environment_forked_does_not_train_on() -> None:
-    env, children = FakeEnv(), []
-
-    def grade(text: str, task: Task) -> Verdict:
-        children.append(os.fork())
-        return Verdict("correct", 1.0)
-
-    env.grade = grade  # type: ignore[method-assign]
-    here = os.getpid()
-    found = watched(env, "x").grade("x", TASK)
-    if os.getpid() != here:
-        os._exit(7)  # the child came back
-    assert found.correct
-    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
 
 
 @pytest.mark.parametrize("kind", [asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit, MemoryError])

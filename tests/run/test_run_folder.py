@@ -18,9 +18,10 @@ from safetensors.torch import load_file, save_file
 
 from simko.config import TrainConfig, read_yaml
 from simko.errors import UserError
-from simko.files import digest
+from simko.files import digest, write_atomically
 from simko.run.checkpoint import damage
-from simko.run.folder import RunFolder, check_adapter, new_folder, problem_key, sealed, write_atomically
+from simko.run.folder import RunFolder, check_adapter, new_folder, sealed
+from simko.run.records import problem_key
 
 
 class SavingPolicy(FakePolicy):
@@ -46,38 +47,38 @@ def stepped(policy: FakePolicy, seed: int = 0) -> torch.optim.Optimizer:
 def test_a_run_comes_back_as_it_was(run: RunFolder) -> None:
     groups = random_groups(0, turns=True)
     with run.opened(run.config, 0):
-        run.record(1, groups, {"reward": 0.5})
+        run.records.add(1, groups, {"reward": 0.5})
         run.write_manifest({"a": 1})
         run.write_manifest({"b": 2})
     again = RunFolder.open(run.path)
     assert again.config == run.config
     assert again.metrics() == [{"step": 1, "reward": 0.5}]
     assert json.loads((run.path / "manifest.json").read_text()) == {"a": 1, "b": 2}
-    rows = again.rollouts(1)
+    rows = again.records.rollouts(1)
     assert len(rows) == 16
     assert rows[0]["ids"] == groups[0].completions[0].ids.tolist()
     assert [row["outcome"] for row in rows] == [c.verdict.outcome for g in groups for c in g.completions]
-    assert again.training_problems() == {problem_key(str(i)) for i in range(4)}
+    assert again.records.training_problems() == {problem_key(str(i)) for i in range(4)}
 
 
 def test_rollouts_are_the_same_bytes_for_the_same_step(run: RunFolder) -> None:
     with run.opened(run.config, 0):
-        run.record(1, random_groups(0), {})
-        first = (run.rollouts_path / "000001.jsonl.gz").read_bytes()
-        run.record(1, random_groups(0), {})
-    assert (run.rollouts_path / "000001.jsonl.gz").read_bytes() == first
+        run.records.add(1, random_groups(0), {})
+        first = (run.records.rollouts_path / "000001.jsonl.gz").read_bytes()
+        run.records.add(1, random_groups(0), {})
+    assert (run.records.rollouts_path / "000001.jsonl.gz").read_bytes() == first
     assert len(gzip.decompress(first).splitlines()) == 16
 
 
 def test_opening_at_a_step_forgets_what_came_after(run: RunFolder) -> None:
     with run.opened(run.config, 0):
         for step in (1, 2, 3):
-            run.record(step, random_groups(step), {"x": step})
-    with run.metrics_path.open("a") as out:
+            run.records.add(step, random_groups(step), {"x": step})
+    with run.records.metrics_path.open("a") as out:
         out.write('{"step": 4, "x"')  # killed in the middle of a line
     with run.opened(run.config, 2):
         assert [line["step"] for line in run.metrics()] == [1, 2]
-        assert run.recorded_steps() == [1, 2]
+        assert run.records.recorded_steps() == [1, 2]
 
 
 def test_checkpoints_restore_the_optimizer_bit_for_bit_and_keep_the_newest(run: RunFolder) -> None:
@@ -124,7 +125,7 @@ def test_a_file_too_many_is_refused(run: RunFolder) -> None:
     with run.opened(run.config, 0):
         path = run.save_checkpoint(1, policy, stepped(policy))
     (path / "adapter" / "extra.bin").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"extra\.bin is not of it"):
+    with pytest.raises(UserError, match=r"extra\.bin does not belong to the checkpoint"):
         check_adapter(path / "adapter")
 
 
@@ -164,17 +165,24 @@ def test_the_best_is_kept_beside_the_newest(run: RunFolder) -> None:
     policy = SavingPolicy()
     with run.opened(config, 0):
         for step, solved in enumerate([0.1, 0.2, 0.9, 0.5, 0.9, 0.5, 0.4, 0.3, 1.0], start=1):
-            run.record(step, random_groups(step), {"solve_rate": solved})
+            run.records.add(step, random_groups(step), {"solve_rate": solved})
             if step % 2 == 0 or step == 9:
                 run.save_checkpoint(step, policy, stepped(policy))
     best = run.best_checkpoint()
     assert best is not None
     assert [path.name for path in run.checkpoints()] == ["step-000004", "step-000009"]
     assert best.name == "step-000004"  # the first of equals, and step 9 ends no interval
+    assert run.adapter(best=True) == best / "adapter"
+    assert run.adapter() == run.checkpoints()[1] / "adapter"
     told = json.loads(run.best_path.read_text())
     assert (told["value"], told["measure"]) == (0.7, "mean training solve rate of the 2 steps before it")
     (best / "state.json").write_text("{}")
     assert run.best_checkpoint() is None
+    with pytest.raises(UserError, match=r"that checkpoints/best names is missing or damaged; leave --best out"):
+        run.adapter(best=True)
+    run.best_path.unlink()
+    with pytest.raises(UserError, match="no best checkpoint yet: it needs a whole interval of 2 steps"):
+        run.adapter(best=True)
 
 
 @pytest.mark.parametrize("spoilt", ["weight", "moment"])
@@ -188,7 +196,7 @@ def test_what_is_not_finite_is_never_written(run: RunFolder, spoilt: str) -> Non
             tensor[0, 0] = float("nan")
         with pytest.raises(UserError, match="holds NaN or infinity: not saved"):
             run.save_checkpoint(2, policy, optimizer)
-        found = run.record(1, random_groups(0), {"loss": float("inf"), "x": float("nan"), "reward": 1.0})
+        found = run.records.add(1, random_groups(0), {"loss": float("inf"), "x": float("nan"), "reward": 1.0})
     assert found == {"loss": None, "x": None, "reward": 1.0, "nonfinite_metrics": 2}
     assert run.metrics() == [{"step": 1, **found}]
     assert [path.name for path in run.checkpoints_path.iterdir()] == ["step-000001"]
@@ -224,7 +232,7 @@ def test_a_full_disk_in_the_midst_of_a_save_leaves_the_one_before(
             assert refused.filename is not None
             assert all(damage(path) is None for path in run.checkpoints())
             assert run.checkpoints()[0].name == "step-000001"
-            assert not [path.name for path in run.path.rglob(".*")]
+            assert [path.name for path in run.path.rglob(".*")] == [".lock"]
         assert allowed >= 1
     assert [path.name for path in run.checkpoints()] == ["step-000001", "step-000002"]
 
@@ -242,7 +250,7 @@ def test_a_checkpoint_of_another_run_or_step_is_refused(run: RunFolder) -> None:
         run.adapter()
     run.config = replace(run.config, learning_rate=1e-4)
     saved.rename(saved.with_name("step-000002"))
-    with pytest.raises(UserError, match="step-000002 is damaged: it is of step 1"):
+    with pytest.raises(UserError, match="step-000002 is damaged: it belongs to step 1"):
         run.latest_checkpoint()
 
 
@@ -297,7 +305,7 @@ def test_a_new_run_that_is_refused_leaves_no_folder(run: RunFolder) -> None:
         refused(lambda: run.write_manifest({"a": 1}))
     assert not run.path.exists()
     with pytest.raises(UserError, match="no use"):
-        refused(lambda: run.record(1, random_groups(0), {}) and None)
+        refused(lambda: run.records.add(1, random_groups(0), {}) and None)
     assert run.is_run(run.path)
     with pytest.raises(UserError, match="not empty"), run.opened(run.config, new=True):
         pass
@@ -366,7 +374,7 @@ def _saved(run: RunFolder) -> tuple[SavingPolicy, torch.optim.Optimizer, Path]:
     policy = SavingPolicy()
     optimizer = stepped(policy)
     with run.opened(run.config, 0):
-        run.record(1, random_groups(0), {"reward": 0.5})
+        run.records.add(1, random_groups(0), {"reward": 0.5})
         return policy, optimizer, run.save_checkpoint(1, policy, optimizer)
 
 
@@ -385,7 +393,9 @@ def test_a_link_out_of_the_folder_is_refused(run: RunFolder, name: str) -> None:
     run.write_manifest({})
     (run.path / name).rename(run.path.parent / "outside")
     (run.path / name).symlink_to(run.path.parent / "outside")
-    with pytest.raises(UserError, match=f"{name}: a link or a pipe, and no file of the run; put the file itself there"):
+    with pytest.raises(
+        UserError, match=f"{name} is a link or a pipe, not a file of the run; put the file itself there"
+    ):
         RunFolder.open(run.path)
 
 
@@ -394,7 +404,7 @@ def test_a_pipe_is_refused_and_not_waited_for(run: RunFolder, name: str) -> None
     _saved(run)
     (run.path / name).unlink(missing_ok=True)
     os.mkfifo(run.path / name)
-    with pytest.raises(UserError, match=f"{name}: a link or a pipe"):
+    with pytest.raises(UserError, match=f"{name} is a link or a pipe"):
         RunFolder.open(run.path)
 
 
@@ -419,7 +429,7 @@ def test_a_state_that_is_none_is_refused_whatever_its_sum(run: RunFolder, text: 
     (checkpoint / "state.json").write_text(text)
     _sum_again(checkpoint)
     assert damage(checkpoint) is None
-    with pytest.raises(UserError, match=r"step-000001 is damaged: its state\.json is none"):
+    with pytest.raises(UserError, match=r"step-000001 is damaged: its state\.json is not the state of a checkpoint"):
         run.latest_checkpoint()
 
 
@@ -439,7 +449,7 @@ def test_an_optimizer_that_is_none_is_refused_whatever_its_sum(run: RunFolder, h
     else:
         tensors[square] = -torch.ones_like(tensors[square])
     save_file(tensors, checkpoint / "optimizer.safetensors")
-    with pytest.raises(UserError, match=r"optimizer\.safetensors (holds no state of AdamW|is of another adapter)"):
+    with pytest.raises(UserError, match=r"optimizer\.safetensors (holds no state of AdamW|belongs to another adapter)"):
         run.restore(checkpoint, policy, optimizer)
 
 
@@ -456,13 +466,13 @@ def test_an_optimizer_that_is_none_is_refused_whatever_its_sum(run: RunFolder, h
 )
 def test_a_line_of_metrics_that_is_none_is_named_and_nothing_changes(run: RunFolder, line: str) -> None:
     _saved(run)
-    run.metrics_path.write_text(line + "\n")
+    run.records.metrics_path.write_text(line + "\n")
     before = {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file()}
     with pytest.raises(UserError, match=r"metrics\.jsonl, line 1: damaged"), run.opened(replace(run.config, steps=9)):
         run.begin(1, {})
     assert {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file()} == before
     with run.opened(replace(run.config, steps=9)):
-        run.metrics_path.unlink()
+        run.records.metrics_path.unlink()
         run.begin(0, {})
     assert RunFolder.open(run.path).config.steps == 9
 
@@ -474,24 +484,24 @@ def test_a_line_of_metrics_that_is_none_is_named_and_nothing_changes(run: RunFol
 def test_rollouts_that_are_none_are_one_line(run: RunFolder, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("simko.run.records._LONGEST_LINE", 1 << 20)
     _saved(run)
-    path = run.rollouts_path / "000001.jsonl.gz"
+    path = run.records.rollouts_path / "000001.jsonl.gz"
     path.write_bytes(gzip.compress(data))
     with pytest.raises(UserError, match=r"000001\.jsonl\.gz: damaged, cannot be read \(.*\); delete it"):
-        run.rollouts(1)
+        run.records.rollouts(1)
 
 
 def test_rollouts_without_end_are_not_unpacked(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     _saved(run)
     monkeypatch.setattr("simko.run.records._LONGEST_FILE", 100)
     with pytest.raises(UserError, match=r"unpacked it is longer than 100 bytes"):
-        run.rollouts(1)
+        run.records.rollouts(1)
 
 
 def test_what_is_not_ours_is_passed_over(run: RunFolder) -> None:
     _saved(run)
     for name in ("rollouts/000001 (copy).jsonl.gz", "rollouts/1x.jsonl.gz", "checkpoints/README", "notes.txt"):
         (run.path / name).write_text("x")
-    assert RunFolder.open(run.path).recorded_steps() == [1]
+    assert RunFolder.open(run.path).records.recorded_steps() == [1]
     assert len(run.checkpoints()) == 1
 
 
@@ -506,7 +516,7 @@ def test_a_config_of_another_simko_is_one_line(run: RunFolder) -> None:
     _saved(run)
     path = run.path / "config.yaml"
     path.write_text(sealed(path.read_text().rpartition("# sha256")[0] + "of_tomorrow: 1\n"))
-    with pytest.raises(UserError, match=r"unknown key 'of_tomorrow': it is of another simko"):
+    with pytest.raises(UserError, match=r"unknown key 'of_tomorrow': another version of simko wrote it"):
         RunFolder.open(run.path)
 
 

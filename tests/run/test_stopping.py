@@ -126,7 +126,7 @@ def test_a_verdict_stands_when_the_step_is_run_again(tmp_path: Path, monkeypatch
     assert len(noted) >= 5
     assert set(noted) <= set(path.read_bytes().splitlines())
     assert len(noted) + len(asked) == len(path.read_bytes().splitlines())
-    timed_out = sum(row["outcome"] == "timeout" for row in run.rollouts(1))
+    timed_out = sum(row["outcome"] == "timeout" for row in run.records.rollouts(1))
     assert run.metrics()[0].get("fault_verifier_timeout", 0) == timed_out < 16
 
 
@@ -247,7 +247,7 @@ def test_a_resume_that_is_refused_leaves_the_manifest_as_it_was(tmp_path: Path) 
     run = small_run(tmp_path / "run", 1)
     run.write_manifest({"status": "running"})  # as after kill -9
     before = (run.path / "manifest.json").read_bytes()
-    run.metrics_path.write_text("{}\n")
+    run.records.metrics_path.write_text("{}\n")
     with pytest.raises(UserError, match=r"metrics\.jsonl, line 1: damaged"):
         resumed(run.path)
     assert (run.path / "manifest.json").read_bytes() == before

@@ -17,8 +17,6 @@ KINDS = {
     "NotFinite": (GOES_ON, "fault_"),
     "Exits": (GOES_ON, "fault_"),
     "Cancels": (GOES_ON, "fault_"),
-    "Forks": (GOES_ON, ""),
-    "Wanders": (GOES_ON, ""),
     "Prints": (GOES_ON, ""),
     "Raises": (REFUSED, "verifier failed on every answer"),
     "BadTask": (REFUSED, "bad_task"),

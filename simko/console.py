@@ -1,0 +1,62 @@
+"""What a person reads on the terminal: lines as they are, notes on stderr, aligned tables. The only place that knows how."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def say(console: Console | None, line: str, style: str = "") -> None:
+    """Print a line as it is: no markup, no colour but `style`, and the terminal wraps it.
+
+    A prompt may hold `[/INST]` or `:smile:`, which rich would read as its own.
+    """
+    from rich.text import Text  # here, so that commands that print nothing by rich need not load it
+
+    if console is not None:
+        console.print(Text(line, style), soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """A remark on stderr, in one line. Stdout stays what was asked for."""
+    print(f"simko: {one_line(text)}", file=sys.stderr, flush=True)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: bool = False) -> str:
+    """Aligned columns. The last one may be long and is not padded.
+
+    With `numbers` the cells are on the right, and a rule stands below the header, of which a cell may have several lines.
+    """
+    heads = [cell.split("\n") for cell in header]
+    height = max(map(len, heads), default=1)
+    padded = [[""] * (height - len(lines)) + lines for lines in heads]
+    table = [*map(list, zip(*padded, strict=True)), *(list(map(clean, row)) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    if numbers:
+        table.insert(height, ["─" * width for width in widths])
+        lines = ["  ".join(map(str.rjust, row, widths)) for row in table]
+        lines[height] = "─" * len(lines[height])
+    else:
+        lines = ["  ".join([*map(str.ljust, row[:-1], widths), row[-1]]) for row in table]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same cells as a table of Markdown, to be pasted into a page."""
+    lines = ["| " + " | ".join(line) + " |" for line in [header, *rows]]
+    return "\n".join([lines[0], "|---" * len(header) + "|", *lines[1:]])
+
+
+def one_line(text: str) -> str:
+    """`text` with its line breaks made spaces."""
+    return " ".join(clean(text).split())
+
+
+def clean(text: str) -> str:
+    """`text` without control characters but tab and line feed: what a model wrote must not drive the terminal."""
+    return "".join(c if c in "\t\n" or unicodedata.category(c) != "Cc" else "\N{REPLACEMENT CHARACTER}" for c in text)
