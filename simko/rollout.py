@@ -8,17 +8,19 @@ give the same trajectories and rewards for the same tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from simko.algorithms.base import Algorithm
-from simko.config import TrainConfig
+from simko.config import UpdateSettings
 from simko.grading import Environment, Grade, Grading, decode
 from simko.schedule import stream_seed, training_tasks
 from simko.types import Completion, Engine, Generation, Group, Policy, Sampling, Task
+
+_UNTRUNCATED, _GREEDY = Sampling(), Sampling(temperature=0.0)
 
 
 @dataclass
@@ -46,9 +48,8 @@ def rollout(
     env: Environment,
     tasks: Sequence[Task],
     n: int,
+    sampling: Sampling = _UNTRUNCATED,
     *,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
     seed: int = 0,
     step: int = 0,
     first_sample: int = 0,
@@ -56,13 +57,15 @@ def rollout(
 ) -> list[Group]:
     """`n` completions of each task, graded by `grade` (the environment's own where None) while others are decoded.
 
+    `sampling` says how to draw; budget and stops in it are replaced by the environment's.
     The random stream of a completion derives from (seed, step, task id, sample, turn), so it depends neither on its
     neighbours nor on the process. `first_sample` numbers the samples of a later stage of the same step.
     """
     answers = [
         _Answer(task, env.begin(task), (seed, step, task.id, first_sample + i)) for task in tasks for i in range(n)
     ]
-    sampling = Sampling(temperature, top_p, 0, env.max_new_tokens, env.stop, tuple(sorted(env.stop_ids)))
+    stop_ids = tuple(sorted(env.stop_ids))
+    sampling = replace(sampling, max_new_tokens=env.max_new_tokens, stop=env.stop, stop_ids=stop_ids)
     turn, copies = 0, n  # in the first turn the answers to a task share their prompt
     with Grading(grade or env.grade) as grading:
         while live := [answer for answer in answers if not answer.episode.done]:
@@ -100,32 +103,30 @@ def _completion(answer: _Answer, grading: Grading) -> Completion:
     )
 
 
-def sample_step(policy: Policy, env: Any, method: Algorithm, config: TrainConfig, step: int) -> list[Group]:
+def sample_step(policy: Policy, env: Any, method: Algorithm, settings: UpdateSettings, step: int) -> list[Group]:
     """The graded groups of a step. Raises `FloatingPointError` where the model's logits are not finite."""
     tasks = method.select_prompts(
-        training_tasks(env.source, config.seed, step, config.prompts_per_step),
-        partial(_greedy, policy, env, config.seed, step),
+        training_tasks(env.source, settings.seed, step, settings.prompts_per_step),
+        partial(_greedy, policy, env, settings.seed, step),
     )
-    return sample_groups(policy, env, method, tasks, config, step)
+    return sample_groups(policy, env, method, tasks, settings, step)
 
 
 def sample_groups(
-    policy: Policy, env: Environment, method: Algorithm, tasks: Sequence[Task], config: TrainConfig, step: int
+    policy: Policy, env: Environment, method: Algorithm, tasks: Sequence[Task], settings: UpdateSettings, step: int
 ) -> list[Group]:
     """G graded completions of each task, in the stages that the method asks for."""
+    sampling = Sampling(settings.temperature)
     groups = [Group(task, ()) for task in tasks]
     done = 0
-    for index, n in enumerate(method.plan_rollouts(config.group_size)):
+    for index, n in enumerate(method.plan_rollouts(settings.group_size)):
         with method.stage(index, policy, groups):
-            more = rollout(
-                policy.engine, env, tasks, n,
-                temperature=config.temperature, seed=config.seed, step=step, first_sample=done,
-            )  # fmt: skip
+            more = rollout(policy.engine, env, tasks, n, sampling, seed=settings.seed, step=step, first_sample=done)
         groups = [Group(old.task, old.completions + new.completions) for old, new in zip(groups, more, strict=True)]
         done += n
     return groups
 
 
 def _greedy(policy: Policy, env: Environment, seed: int, step: int, tasks: Sequence[Task]) -> list[Completion]:
-    groups = rollout(policy.engine, env, tasks, 1, temperature=0.0, seed=seed, step=step)
+    groups = rollout(policy.engine, env, tasks, 1, _GREEDY, seed=seed, step=step)
     return [group.completions[0] for group in groups]

@@ -21,6 +21,7 @@ from simko.algorithms.grpo import GRPO
 from simko.config import TrainConfig
 from simko.errors import UserError
 from simko.metrics import describe
+from simko.micro_batch import TokenBudget
 from simko.rollout import sample_groups, sample_step
 from simko.run.folder import RunFolder
 from simko.settings import train_config
@@ -150,7 +151,7 @@ def test_several_updates_use_old_logprobs_of_before_the_first() -> None:
 
     policy, groups = FakePolicy(), random_groups(0, groups=6)
     optimizer = torch.optim.AdamW([policy.adapter], lr=0.05)
-    metrics = update(policy, Watching(), optimizer, groups, config(updates_per_batch=2, micro_batch_tokens=10**6), 8)
+    metrics = update(policy, Watching(), optimizer, groups, config(updates_per_batch=2), 8, TokenBudget(10**6))
     assert metrics["updates"] == 2
     assert seen[0] < 1e-9
     assert seen[-1] > 1e-4
