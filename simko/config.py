@@ -78,7 +78,7 @@ class CommonSettings:
     seed: int = setting(0, "of everything random in the run", minimum=0, after="steps")
     tis_clip: float = setting(
         0.0,
-        "cap of truncated importance sampling where the sampler is not the trainer; 0: off",
+        "cap of truncated importance sampling, if the sampler is not the trainer; 0: off",
         minimum=0.0,
         after="max_grad_norm",
     )
@@ -99,7 +99,7 @@ class ModelSettings(CommonSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class MemorySettings:
-    """What is held at once. The planner fills in what is empty; no choice here changes the update, but for rounding."""
+    """What is in memory at once. The planner fills in what is empty. But for `engine`, it changes the update by rounding only."""
 
     memory: str | None = setting(None, "to plan for, as 8GB; what the device has where empty", size=True, decides=False)
     gradient_checkpointing: bool | None = setting(
@@ -162,11 +162,7 @@ class RunSettings:
     )
     out: str = setting("", "run folder; a new one under runs/ where empty", decides=False, after="seed")
     verifier_workers: int = setting(
-        1,
-        "verifier processes at work at once; does not change a verdict",
-        minimum=1,
-        decides=False,
-        after="verifier",
+        1, "verifier processes at work at once; does not change a verdict", minimum=1, decides=False, after="verifier"
     )
     checkpoint_every: int = setting(
         25, "steps between checkpoints; the last step always has one", minimum=1, decides=False

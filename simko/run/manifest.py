@@ -1,10 +1,9 @@
-"""What a run records of where it ran and on what, and what it says before it begins."""
+"""A run's record of its machine, versions and data; and the lines that it prints before it begins."""
 
 from __future__ import annotations
 
 import platform
 from datetime import UTC, datetime
-from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from rich.console import Console
 
 from simko.algorithms.base import Algorithm
 from simko.config import TrainConfig
+from simko.files import digest
 from simko.schedule import training_tasks
 
 _RECORDED = ("simko", "torch", "transformers", "peft", "bitsandbytes", "gymnasium", "math-verify", "sympy", "numpy")
@@ -23,7 +23,7 @@ _RECORDED = ("simko", "torch", "transformers", "peft", "bitsandbytes", "gymnasiu
 def introduce(
     config: TrainConfig, policy: Any, env: Any, method: Algorithm, start: int, console: Console
 ) -> dict[str, Any]:
-    """Say what is about to be trained, and show one rendered prompt; returns what the manifest keeps of it."""
+    """Say what is about to be trained, and show one rendered prompt. Returns the manifest's first entries."""
     example = training_tasks(env.source, config.seed, 1, 1)[0]
     prompt = policy.tokenizer.decode(env.prompt_ids(example), skip_special_tokens=False)
     trained = sum(parameter.numel() for _, parameter in policy.trainable_parameters())
@@ -35,8 +35,8 @@ def introduce(
         highlight=False,
         soft_wrap=True,
     )
-    for said in data_notes(env):
-        console.print(f"data: {said}", markup=False, highlight=False, soft_wrap=True)
+    for note in data_notes(env):
+        console.print(f"data: {note}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"a prompt: {prompt!r}", markup=False, highlight=False, soft_wrap=True)
     if not getattr(policy, "packs", False):
         console.print(
@@ -61,7 +61,7 @@ def introduce(
 
 
 def data_notes(env: Any) -> list[str]:
-    """What a person should know of the rows of an environment, a line each: those left out, counted, and why."""
+    """Lines on the rows of an environment: how many were left out, and why."""
     notes = [str(note) for note in getattr(env.source, "notes", ())]
     if bad := getattr(env.source, "bad_rows", ()):
         notes.append(f"{len(bad)} bad rows are left out, the first: {bad[0]}")
@@ -69,14 +69,14 @@ def data_notes(env: Any) -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides a run's numbers."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the packages that decide a run's numbers."""
+    numbers = {"python": platform.python_version()}
     for name in _RECORDED:
         try:
-            found[name] = metadata.version(name)
+            numbers[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            numbers[name] = "not installed"
+    return numbers
 
 
 def machine(device: Any) -> dict[str, Any]:
@@ -91,11 +91,5 @@ def machine(device: Any) -> dict[str, Any]:
 
 
 def file_hash(path: str | Path | None) -> str | None:
-    """SHA-256 of a data file; None for a folder or nothing."""
-    if path is None or not Path(path).is_file():
-        return None
-    digest = sha256()
-    with Path(path).open("rb") as source:
-        while block := source.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    """SHA-256 of a data file; None for a folder or no path."""
+    return digest(Path(path)) if path is not None and Path(path).is_file() else None
