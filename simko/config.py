@@ -218,12 +218,14 @@ class EvalConfig(EnvironmentSettings, SamplingSettings):
 
     target: str = setting("", "run folder, Hub id, local model folder, or 'tiny'")
     base: bool = setting(True, "evaluate the base model on the same problems too, where there is an adapter")
-    out: str | None = setting(None, "folder for the result; RUN/eval or eval/ where empty")
+    out: str | None = setting(None, "folder for the result; RUN/eval or eval/ where empty", decides=False)
     quantization: Quantization | None = again(ModelSettings, "quantization", None)
     adapter: str | None = setting(None, "PEFT folder to put on a model")
     device: str = again(ModelSettings, "device", "auto")
     threads: int = again(ModelSettings, "threads", 0)
-    allow_overlap: bool = setting(False, "evaluate although problems occur among the run's training prompts")
+    allow_overlap: bool = setting(
+        False, "evaluate although problems occur among the run's training prompts", decides=False
+    )
 
     def __post_init__(self) -> None:
         _check(self)

@@ -1,8 +1,8 @@
 """The fast path: tasks to graded groups, a whole batch of answers at a time.
 
-The policy decodes a turn of every live answer at once; the environment's own state machine (`Episode`) then reads the same
-tokens that `TokenEnv.step` would have been given one by one, replies where it has something to say, and grades. So both
-give the same trajectories and rewards for the same tokens.
+The policy decodes a turn of every unfinished answer at once. The environment's own state machine (`Episode`) then reads the
+tokens that `TokenEnv.step` would read one by one, may reply, and grades. So both give the same trajectories and rewards
+for the same tokens.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Answer:
     logprobs: list[float] = field(default_factory=list)
 
     def take(self, generation: Generation) -> None:
-        """Feed a decoded turn to the environment, whose own reply (if any) follows it with log-prob 0."""
+        """Give a decoded turn to the environment; its reply, if any, follows with log-prob 0."""
         before = len(self.episode.ids)
         taken = self.episode.extend(generation.ids.tolist())
         self.logprobs += generation.logprobs.tolist()
@@ -58,8 +58,8 @@ def rollout(
     """`n` completions of each task, graded by `grade` (the environment's own where None) while others are decoded.
 
     `sampling` says how to draw; budget and stops in it are replaced by the environment's.
-    The random stream of a completion derives from (seed, step, task id, sample, turn), so it depends neither on its
-    neighbours nor on the process. `first_sample` numbers the samples of a later stage of the same step.
+    The random stream of a completion derives from (seed, step, task id, sample, turn). It depends neither on the other
+    completions nor on the process. `first_sample` is the number of the first sample, in a later stage of the same step.
     """
     answers = [
         _Answer(task, env.begin(task), (seed, step, task.id, first_sample + i)) for task in tasks for i in range(n)
@@ -115,7 +115,7 @@ def sample_step(policy: Policy, env: Any, method: Algorithm, settings: UpdateSet
 def sample_groups(
     policy: Policy, env: Environment, method: Algorithm, tasks: Sequence[Task], settings: UpdateSettings, step: int
 ) -> list[Group]:
-    """G graded completions of each task, in the stages that the method asks for."""
+    """G graded completions of each task, in the method's stages."""
     sampling = Sampling(settings.temperature)
     groups = [Group(task, ()) for task in tasks]
     done = 0

@@ -40,8 +40,8 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
 
     Raises:
         UserError: the run folder is taken, damaged or cannot be written, the preflight says that nothing can be learned, or
-            several steps in a row were of no use. What was learned until then is saved.
-        Stopped: SIGINT, SIGTERM or SIGHUP came; so it is then, too.
+            several steps in a row gave no update. The steps before are saved.
+        Stopped: SIGINT, SIGTERM or SIGHUP came. The steps before are saved.
     """
     console = console or Console()
     run = resume or RunFolder(new_folder(config), config).refuse_used()

@@ -162,7 +162,7 @@ def test_no_informative_group_costs_no_forward_and_moves_nothing() -> None:
     groups = [group for seed in range(40) for group in random_groups(seed) if not group.informative]
     optimizer = torch.optim.AdamW([policy.adapter], lr=0.05)
     before = policy.adapter.detach().clone()
-    metrics = update(policy, algorithms.get("simko"), optimizer, groups, config(), 8)
+    metrics = update(policy, algorithms.get("simko"), optimizer, groups, config(), 8, TokenBudget(10**6))
     assert groups
     assert metrics["updates"] == policy.forwards == 0
     assert torch.equal(policy.adapter, before)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from simko.algorithms.base import Algorithm
 from simko.config import MemorySettings, TrainConfig
 from simko.device import Peak, cuda_bytes, pick_device, release
 from simko.errors import UserError
@@ -33,6 +34,7 @@ from simko.memory.forecast import (
 from simko.memory.planner import choose
 from simko.memory.shapes import Shape
 from simko.micro_batch import TokenBudget
+from simko.run.folder import RunFolder
 from simko.types import Batch, Completion, Sampling, Verdict
 from simko.update import accumulate_gradients
 
@@ -84,8 +86,8 @@ def memory_of(settings: MemorySettings, device: torch.device) -> float:
 
 
 def burn_in(
-    config: TrainConfig, policy: Any, env: Any, method: Any, optimizer: torch.optim.Optimizer, console: Console,
-    run: Any = None,
+    config: TrainConfig, policy: Any, env: Any, method: Algorithm, optimizer: torch.optim.Optimizer, console: Console,
+    run: RunFolder | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Try the worst case of the plan: all slots at their longest, a full micro-batch with the optimizer's moments held.
 
@@ -171,7 +173,7 @@ def try_rollout(policy: Any, work: Job, expected: Forecast, temperature: float) 
 
 
 def try_update(
-    policy: Any, method: Any, optimizer: torch.optim.Optimizer, work: Job, settings: Settings, temperature: float
+    policy: Any, method: Algorithm, optimizer: torch.optim.Optimizer, work: Job, settings: Settings, temperature: float
 ) -> int:
     """Forward and backward of one full micro-batch of the longest rows; the gradients are thrown away.
 
