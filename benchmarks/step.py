@@ -136,7 +136,7 @@ def ours(
     from simko.agents import LoraPolicy
     from simko.micro_batch import TokenBudget
     from simko.rollout import rollout
-    from simko.types import Task
+    from simko.types import Sampling, Task
     from simko.update import accumulate_gradients, apply_gradients
 
     torch.set_num_threads(threads)
@@ -159,7 +159,7 @@ def ours(
         nonlocal step
         step += 1
         began = time.perf_counter()
-        groups = rollout(policy.engine, env, tasks, group, temperature=TEMPERATURE, seed=0, step=step)
+        groups = rollout(policy.engine, env, tasks, group, Sampling(TEMPERATURE), seed=0, step=step)
         sampled = time.perf_counter()
         batch = make_batch(groups, method)
         accumulate_gradients(

@@ -1,61 +1,65 @@
-"""A config to a policy and an environment; and what a run records of where it ran."""
+"""A policy and an environment from their settings."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from simko.agents import LoraPolicy
 from simko.agents.engine.by_name import make_engine
+from simko.config import PolicySettings, TrainEnvironment
 from simko.envs import TokenEnv
 from simko.envs import make as make_registered
 from simko.errors import UserError
 
 
-def make_policy(config: Any, adapter: str | Path | None = None, dtype: str | torch.dtype = "auto") -> LoraPolicy:
-    """The quantised model with an adapter: that of `adapter`, a folder, or a fresh one.
+def make_policy(
+    settings: PolicySettings, adapter: str | Path | None = None, dtype: str | torch.dtype = "auto"
+) -> LoraPolicy:
+    """The quantised model with the adapter in a folder, or with a fresh one. `dtype` is that of the computation.
 
-    `config` is a `TrainConfig` or anything with its model fields. `dtype` is that of the computation.
+    Raises:
+        UserError: the model or the adapter cannot be loaded, or engine vllm has no `tis_clip`.
     """
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
     policy = LoraPolicy.from_pretrained(
-        config.model,
-        quantization=config.quantization,
-        lora_rank=config.lora_rank,
-        lora_alpha=config.lora_alpha,
+        settings.model,
+        quantization=settings.quantization,
+        lora_rank=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
         adapter=None if adapter is None else str(adapter),
-        device=config.device,
+        device=settings.device,
         dtype=dtype,
-        seed=config.seed,
-        gradient_checkpointing=bool(config.gradient_checkpointing),
-        decode_weights=config.decode_weights,
+        seed=settings.seed,
+        gradient_checkpointing=bool(settings.gradient_checkpointing),
+        decode_weights=settings.decode_weights,
     )
-    if config.cache_bytes is not None:
-        policy.engine.cache_bytes = config.cache_bytes
-    if config.engine != "local":
-        if config.engine == "vllm" and not config.tis_clip:
+    if settings.cache_bytes is not None:
+        policy.engine.cache_bytes = settings.cache_bytes
+    if settings.engine != "local":
+        if settings.engine == "vllm" and not settings.tis_clip:
             raise UserError(
                 "config: engine is vllm, whose log-probs are not the trainer's; set tis_clip, to 2 for example"
             )
-        policy.engine = make_engine(config.engine, policy)
+        policy.engine = make_engine(settings.engine, policy)
     return policy
 
 
-def make_env(config: Any, policy: LoraPolicy, split: str) -> TokenEnv:
-    """The environment of a config with the policy's tokenizer and EOS ids, on its training or its evaluation problems."""
+def make_env(settings: TrainEnvironment, policy: LoraPolicy, split: str) -> TokenEnv:
+    """The environment with the policy's tokenizer and EOS ids, on the problems of a split (`train` or `eval`)."""
     options = {
-        "data": config.data,
-        "level": config.level,
-        "attempts": config.attempts if config.attempts > 1 else None,
-        "source_options": {"keep_good_rows": True} if config.keep_good_rows else None,
-        "verifier": config.verifier,
-        "max_prompt_tokens": config.max_prompt_tokens,
-        "max_new_tokens": config.max_new_tokens,
+        "data": settings.data,
+        "level": settings.level,
+        "attempts": settings.attempts if settings.attempts > 1 else None,
+        "source_options": {"keep_good_rows": True} if settings.keep_good_rows else None,
+        "verifier": settings.verifier,
+        "max_prompt_tokens": settings.max_prompt_tokens,
+        "max_new_tokens": settings.max_new_tokens,
+        "stop_ids": sorted(policy.eos_ids - {policy.tokenizer.eos_token_id}) or None,
     }
-    given = {name: value for name, value in options.items() if value is not None}
-    if beyond := sorted(policy.eos_ids - {policy.tokenizer.eos_token_id}):
-        given["stop_ids"] = beyond
-    return make_registered(config.env, tokenizer=policy.tokenizer, split=split, template=config.template, **given)
+    overrides = {name: value for name, value in options.items() if value is not None}
+    return make_registered(
+        settings.env, tokenizer=policy.tokenizer, split=split, template=settings.template, **overrides
+    )

@@ -1,119 +1,201 @@
-"""One flat frozen dataclass for each stage, validated on construction. YAML keys = CLI flags = Python keywords.
+"""The settings of a stage: one flat frozen dataclass, put together of parts. YAML keys = CLI flags = Python keywords.
 
-A training method's own settings (alpha, clip_low, ...) are the fields of its class in `simko.algorithms`; in YAML and on the
-command line they stand beside the others and travel in `TrainConfig.method`.
+EnvironmentSettings   which tasks, how they are asked, how they are graded; shared by training and evaluation
+ModelSettings         the frozen weights and the adapter on them
+MemorySettings        what the planner fills in, and what decodes
+UpdateSettings        the training method and its optimizer steps
+RunSettings           how long, where to, and what is said on the way
+SamplingSettings      how many answers an evaluation samples, and how
+
+A function takes the part that it reads. A part is a dataclass like the whole, and its fields stand flat beside the others.
+Values are checked on construction, by pydantic; see `simko.fields`. A training method's own settings (alpha, clip_low, ...) are
+the fields of its class in `simko.algorithms`; in YAML and on the command line they stand beside the others, and they travel
+in `TrainConfig.method`.
 """
 
 from __future__ import annotations
 
-import math
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 import yaml
 
-from simko.errors import UserError, nearest
+from simko.errors import UserError
+from simko.fields import Decides, again, checked, entries, setting
 from simko.types import DecodeWeights, EngineName, Quantization
+
+__all__ = ["EvalConfig", "TrainConfig", "as_dict", "deciding", "names", "read_yaml", "setting", "write_yaml"]
 
 Logger = Literal["tensorboard", "wandb", "trackio", "none"]
 
 
-def setting(default: Any, help: str, **bounds: float) -> Any:
-    """A config field with its help text and bounds (`minimum`, `maximum` inclusive; `above` exclusive)."""
-    if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata={"help": help, **bounds})
-    return field(default=default, metadata={"help": help, **bounds})
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentSettings:
+    """An environment and its prompts. None leaves a setting to the run that is evaluated, else to the environment itself.
 
+    Names of results hash these settings in the order of this class; in a file `attempts` stands behind `level`.
+    """
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """Everything that decides a training run. Defaults are for a pretrained LLM; `tiny` has a preset of its own."""
-
-    env: str = setting("simko/Countdown-v0", "environment id, or module:id")
-    model: str = setting("tiny", "Hub id, local folder, or 'tiny' (built in)")
-    algorithm: str = setting("simko", "training method: see `simko algorithms`")
-    steps: int = setting(200, "optimizer steps in total; a finished run resumed with more goes on", minimum=0)
-    seed: int = setting(0, "of everything random in the run", minimum=0)
-    out: str = setting("", "run folder; a new one under runs/ where empty")
-
+    env: str | None = setting(None, "environment id, or module:id")
     data: str | None = setting(None, "data file or folder of the environment, where it reads one")
-    keep_good_rows: bool = setting(False, "leave bad rows of the data out and count them; they are refused otherwise")
-    level: int | None = setting(None, "difficulty of the environment; its own default where empty", minimum=0)
-    attempts: int = setting(
-        1, "answers to a problem: after a wrong one the policy is told so and tries again", minimum=1
+    keep_good_rows: bool | None = setting(
+        None, "leave bad rows of the data out and count them; they are refused otherwise", decides="run"
     )
-    template: str = setting(
-        "chat", "prompt: chat (the model's), plain, qwen, simple, llama, qwen3_no_thinking, or text with {problem}"
+    level: int | None = setting(None, "difficulty of the environment; its own default where empty", minimum=0)
+    template: str | None = setting(
+        None, "prompt: chat (the model's), plain, qwen, simple, llama, qwen3_no_thinking, or text with {problem}"
     )
     verifier: str | None = setting(None, "verifier name; the environment's own where empty")
-    verifier_workers: int = setting(1, "verifier processes at work at once; does not change a verdict", minimum=1)
-    max_prompt_tokens: int | None = setting(None, "longest prompt; the environment's own where empty", minimum=1)
+    attempts: int | None = setting(
+        None, "answers to a problem: after a wrong one the policy is told so and tries again", minimum=1, after="level"
+    )
+    max_prompt_tokens: int | None = setting(
+        None, "longest prompt; the environment's own where empty", minimum=1, decides="run"
+    )
     max_new_tokens: int | None = setting(
         None, "token budget of an answer; the environment's own where empty", minimum=1
     )
 
+
+@dataclass(frozen=True, kw_only=True)
+class TrainEnvironment(EnvironmentSettings):
+    """The environment of a run: nothing of it is left to another run."""
+
+    env: str = again(EnvironmentSettings, "env", "simko/Countdown-v0")
+    keep_good_rows: bool = again(EnvironmentSettings, "keep_good_rows", False)
+    template: str = again(EnvironmentSettings, "template", "chat")
+    attempts: int = again(EnvironmentSettings, "attempts", 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonSettings:
+    """What both the policy and the update read."""
+
+    seed: int = setting(0, "of everything random in the run", minimum=0, after="steps")
+    tis_clip: float = setting(
+        0.0,
+        "cap of truncated importance sampling, if the sampler is not the trainer; 0: off",
+        minimum=0.0,
+        after="max_grad_norm",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings(CommonSettings):
+    """The frozen weights, the adapter, and where they compute."""
+
+    model: str = setting("tiny", "Hub id, local folder, or 'tiny' (built in)", after="env")
     quantization: Quantization = setting("nf4", "of the frozen weights")
     adapter: str | None = setting(None, "PEFT folder to continue from")
     lora_rank: int = setting(16, "rank of the adapter", minimum=1)
     lora_alpha: int | None = setting(None, "scale of the adapter times rank; twice the rank where empty", minimum=1)
-    device: str = setting("auto", "auto, cpu, cuda, cuda:0, ...")
-    threads: int = setting(0, "CPU threads of torch; 0 leaves torch's own choice", minimum=0)
-    memory: str | None = setting(None, "to plan for, as 8GB; what the device has where empty")
+    device: str = setting("auto", "auto, cpu, cuda, cuda:0, ...", decides=False)
+    threads: int = setting(0, "CPU threads of torch; 0 leaves torch's own choice", minimum=0, decides=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemorySettings:
+    """What is in memory at once. The planner fills in what is empty. But for `engine`, it changes the update by rounding only."""
+
+    memory: str | None = setting(None, "to plan for, as 8GB; what the device has where empty", size=True, decides=False)
     gradient_checkpointing: bool | None = setting(
-        None, "recompute activations in the backward: less memory, more time; planned where empty"
+        None, "recompute activations in the backward: less memory, more time; planned where empty", decides=False
     )
     decode_weights: DecodeWeights = setting(
-        "auto", "live quantised layers, or a merged copy (more memory), or the faster of both, measured before step 1"
+        "auto",
+        "live quantised layers, or a merged copy (more memory), or the faster of both, measured before step 1",
+        decides=False,
     )
     engine: EngineName = setting("local", "what decodes: local, transformers' generate_batch, or vllm (an extra)")
-    cache_bytes: int | None = setting(None, "decode engine's keys, values, logits; planned where empty", minimum=1)
+    cache_bytes: int | None = setting(
+        None, "decode engine's keys, values, logits; planned where empty", minimum=1, decides=False
+    )
     burn_in: bool | None = setting(
-        None, "try the worst case before step 1; where empty: on CUDA, and where the plan takes half the memory"
+        None,
+        "try the worst case before step 1; where empty: on CUDA, and where the plan takes half the memory",
+        decides=False,
+    )
+    micro_batch_tokens: int | None = setting(
+        None,
+        "tokens a forward; planned where empty; does not change the update",
+        minimum=1,
+        decides=False,
+        after="updates_per_batch",
     )
 
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySettings(MemorySettings, ModelSettings):
+    """All that makes a policy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateSettings(CommonSettings):
+    """A step: how many answers, and what is learned from them."""
+
+    algorithm: str = setting("simko", "training method: see `simko algorithms`", after="model")
     prompts_per_step: int = setting(16, "distinct problems a step", minimum=1)
     group_size: int = setting(8, "completions a problem (G)", minimum=2)
     temperature: float = setting(1.0, "of the rollouts, and of every log-prob", above=0.0)
     updates_per_batch: int = setting(1, "optimizer steps a rollout batch", minimum=1)
-    micro_batch_tokens: int | None = setting(
-        None, "tokens a forward; planned where empty; does not change the update", minimum=1
-    )
     learning_rate: float = setting(1e-4, "AdamW, constant after warm-up, for LoRA", above=0.0, maximum=1e6)
     warmup_steps: int = setting(0, "linear learning-rate warm-up", minimum=0)
     weight_decay: float = setting(0.0, "AdamW", minimum=0.0)
     max_grad_norm: float = setting(1.0, "gradient clipping", above=0.0)
-    tis_clip: float = setting(
-        0.0, "cap of truncated importance sampling where the sampler is not the trainer; 0: off", minimum=0.0
-    )
     method: Mapping[str, Any] = setting({}, "settings of the method; its own defaults where left out")
 
-    checkpoint_every: int = setting(25, "steps between checkpoints; the last step always has one", minimum=1)
-    keep_checkpoints: int = setting(2, "newest checkpoints kept", minimum=1)
-    logger: Logger = setting("tensorboard", "beside metrics.jsonl")
-    preflight_prompts: int = setting(
-        16, "problems sampled before training to see whether it can learn; 0: none", minimum=0
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How long a run is, what it keeps, and what is looked at before, in between and after."""
+
+    steps: int = setting(
+        200,
+        "optimizer steps in total; a finished run resumed with more goes on",
+        minimum=0,
+        decides=False,
+        after="algorithm",
     )
-    force: bool = setting(False, "train although the preflight says that nothing can be learned")
-    eval_problems: int = setting(0, "held-out problems evaluated before and after training; 0: none", minimum=0)
-    eval_samples: int = setting(64, "samples a problem in those evaluations", minimum=1)
-    eval_temperature: float = setting(0.6, "of those evaluations", minimum=0.0)
-    eval_top_p: float = setting(0.95, "of those evaluations", above=0.0, maximum=1.0)
+    out: str = setting("", "run folder; a new one under runs/ where empty", decides=False, after="seed")
+    verifier_workers: int = setting(
+        1, "verifier processes at work at once; does not change a verdict", minimum=1, decides=False, after="verifier"
+    )
+    checkpoint_every: int = setting(
+        25, "steps between checkpoints; the last step always has one", minimum=1, decides=False
+    )
+    keep_checkpoints: int = setting(2, "newest checkpoints kept", minimum=1, decides=False)
+    logger: Logger = setting("tensorboard", "beside metrics.jsonl", decides=False)
+    preflight_prompts: int = setting(
+        16, "problems sampled before training to see whether it can learn; 0: none", minimum=0, decides=False
+    )
+    force: bool = setting(False, "train although the preflight says that nothing can be learned", decides=False)
+    eval_problems: int = setting(
+        0, "held-out problems evaluated before and after training; 0: none", minimum=0, decides=False
+    )
+    eval_samples: int = setting(64, "samples a problem in those evaluations", minimum=1, decides=False)
+    eval_temperature: float = setting(0.6, "of those evaluations", minimum=0.0, decides=False)
+    eval_top_p: float = setting(0.95, "of those evaluations", above=0.0, maximum=1.0, decides=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(RunSettings, UpdateSettings, PolicySettings, TrainEnvironment):
+    """Everything that decides a training run. Defaults are for a pretrained LLM; `tiny` has a preset of its own.
+
+    Raises:
+        UserError: a value of another type or out of bounds.
+    """
 
     def __post_init__(self) -> None:
-        validate(self)
+        _check(self)
         object.__setattr__(self, "method", dict(self.method))
 
 
-@dataclass(frozen=True)
-class EvalConfig:
-    """Everything that decides an evaluation."""
+@dataclass(frozen=True, kw_only=True)
+class SamplingSettings:
+    """How many answers are sampled, and how."""
 
-    target: str = setting("", "run folder, Hub id, local model folder, or 'tiny'")
-    env: str | None = setting(None, "environment id; the run's own where empty")
     n: int = setting(256, "samples a problem", minimum=1)
     problems: int | None = setting(
         None, "held-out problems; all of a data set, 100 of a generated task, where empty", minimum=1
@@ -121,31 +203,52 @@ class EvalConfig:
     seed: int = setting(0, "of problems and samples", minimum=0)
     temperature: float | None = setting(None, "sampling temperature; 0.6 (the paper's) where empty", minimum=0.0)
     top_p: float | None = setting(None, "nucleus; 0.95 (the paper's) where empty", above=0.0, maximum=1.0)
-    training_sampling: bool = setting(False, "sample at the run's training temperature, untruncated")
-    base: bool = setting(True, "evaluate the base model on the same problems too, where there is an adapter")
-    out: str | None = setting(None, "folder for the result; RUN/eval or eval/ where empty")
+    training_sampling: bool = setting(False, "sample at the run's training temperature, untruncated", decides=False)
 
-    data: str | None = setting(None, "data file or folder of the environment")
-    keep_good_rows: bool | None = setting(None, "leave bad rows of the data out and count them")
-    level: int | None = setting(None, "difficulty of the environment", minimum=0)
-    attempts: int | None = setting(
-        None, "answers to a problem, with feedback between; the run's own where empty", minimum=1
-    )
-    template: str | None = setting(None, "prompt template")
-    verifier: str | None = setting(None, "verifier name")
-    max_prompt_tokens: int | None = setting(None, "longest prompt", minimum=1)
-    max_new_tokens: int | None = setting(None, "token budget of an answer", minimum=1)
-    quantization: Quantization | None = setting(None, "of the weights; the run's own, else nf4, where empty")
+
+@dataclass(frozen=True)
+class EvalConfig(EnvironmentSettings, SamplingSettings):
+    """Everything that decides an evaluation.
+
+    Raises:
+        UserError: a value of another type or out of bounds, or no target.
+    """
+
+    target: str = setting("", "run folder, Hub id, local model folder, or 'tiny'")
+    base: bool = setting(True, "evaluate the base model on the same problems too, where there is an adapter")
+    out: str | None = setting(None, "folder for the result; RUN/eval or eval/ where empty", decides=False)
+    quantization: Quantization | None = again(ModelSettings, "quantization", None)
     adapter: str | None = setting(None, "PEFT folder to put on a model")
-    best: bool = setting(False, "of a run: the checkpoint with the best training solve rate, instead of the newest")
-    device: str = setting("auto", "auto, cpu, cuda, cuda:0, ...")
-    threads: int = setting(0, "CPU threads of torch; 0 leaves torch's own choice", minimum=0)
-    allow_overlap: bool = setting(False, "evaluate although problems occur among the run's training prompts")
+    best: bool = setting(
+        False, "of a run: the checkpoint with the best training solve rate, instead of the newest", decides=False
+    )
+    device: str = again(ModelSettings, "device", "auto")
+    threads: int = again(ModelSettings, "threads", 0)
+    allow_overlap: bool = setting(
+        False, "evaluate although problems occur among the run's training prompts", decides=False
+    )
 
     def __post_init__(self) -> None:
-        validate(self)
+        _check(self)
         if not self.target:
             raise UserError("eval: target is empty; give a run folder, a model folder, a Hub id, or 'tiny'")
+
+
+def names(settings: type, *decides: Decides) -> list[str]:
+    """Names of the settings of a class, in the order of the class; with `decides` only those that decide so."""
+    return [entry.name for entry in fields(settings) if not decides or entry.metadata["decides"] in decides]
+
+
+def as_dict(config: Any) -> dict[str, Any]:
+    """The settings of a config in the order of a file."""
+    values = {entry.name: getattr(config, entry.name) for entry in entries(type(config))}
+    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+
+
+def deciding(config: TrainConfig) -> dict[str, Any]:
+    """The settings that decide the updates of a run."""
+    every = as_dict(config)
+    return {name: every[name] for name in names(TrainConfig, True, "run")}
 
 
 class _Plain(yaml.SafeLoader):
@@ -180,91 +283,10 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def write_yaml(config: Any) -> str:
-    """A config as YAML text, in the order of its fields."""
-    return yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
+    """A config as YAML text."""
+    return yaml.safe_dump(as_dict(config), sort_keys=False, allow_unicode=True)
 
 
-def validate(config: Any) -> None:
-    """Type and bounds of every field of a config dataclass; ints become floats where a float is asked for.
-
-    Raises:
-        UserError: naming the field, the value and what it must be.
-    """
-    for entry in fields(config):
-        hints = _hints(type(config))
-        value = coerce(f"config: {entry.name}", getattr(config, entry.name), hints[entry.name])
-        object.__setattr__(config, entry.name, value)
-        check_bounds(f"config: {entry.name}", value, entry.metadata)
-
-
-def check_bounds(where: str, value: Any, bounds: Mapping[str, Any]) -> None:
-    """Raise `UserError` where a number lies outside `minimum`, `maximum` (inclusive) or `above` (exclusive)."""
-    if value is None or isinstance(value, (str, bool)) or not isinstance(value, (int, float)):
-        return
-    tests = {
-        "minimum": (value >= bounds.get("minimum", value), ">="),
-        "maximum": (value <= bounds.get("maximum", value), "<="),
-        "above": ("above" not in bounds or value > bounds["above"], ">"),
-    }
-    for key, (holds, sign) in tests.items():
-        if not holds or not math.isfinite(value):
-            wanted = f"{sign} {bounds[key]:g}" if key in bounds else "a finite number"
-            raise UserError(f"{where} is {value:g}; it must be {wanted}")
-
-
-def coerce(where: str, value: Any, hint: Any) -> Any:
-    """`value` as the annotated type, from text too (a command-line flag); raises `UserError` where it is none."""
-    options = get_args(hint) if get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-    if value is None and type(None) in options:
-        return None
-    (kind,) = [option for option in options if option is not type(None)]
-    if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            allowed = ", ".join(map(str, get_args(kind)))
-            raise UserError(f"{where} is {value!r}; it must be one of {allowed}{nearest(str(value), get_args(kind))}")
-        return value
-    if get_origin(kind) is Mapping:
-        if not isinstance(value, Mapping):
-            raise UserError(f"{where} is {value!r}; it must be a mapping")
-        return value
-    return _scalar(where, value, kind)
-
-
-def _scalar(where: str, value: Any, kind: type) -> Any:
-    try:
-        if kind is bool:
-            return {"true": True, "false": False}[str(value).lower()]
-        if kind is int and not isinstance(value, bool) and float(value) == int(float(value)):
-            return int(value) if isinstance(value, (int, str)) else int(float(value))
-        if kind is float and not isinstance(value, bool):
-            return float(value)
-        if kind is str and isinstance(value, (str, Path)):
-            return str(value)
-    except (ValueError, TypeError, KeyError, OverflowError):
-        pass
-    names = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-    raise UserError(f"{where} is {value!r}; it must be {names.get(kind, kind)}")
-
-
-def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
-
-
-MAY_CHANGE = frozenset(
-    (
-        *("steps", "device", "threads", "micro_batch_tokens", "checkpoint_every", "keep_checkpoints", "logger"),
-        *("force", "preflight_prompts", "verifier_workers"),
-        *("cache_bytes", "gradient_checkpointing", "memory", "burn_in", "decode_weights"),
-    )
-)
-"""Settings that leave the update as it is: a resumed run may change them, and those that begin with `eval_`."""
-
-
-def deciding(config: TrainConfig) -> dict[str, Any]:
-    """The settings that decide the updates of a run."""
-    return {k: v for k, v in asdict(config).items() if k != "out" and not may_change(k)}
-
-
-def may_change(key: str) -> bool:
-    """Whether a resumed run may have another value of this setting."""
-    return key in MAY_CHANGE or key.startswith("eval_")
+def _check(config: Any) -> None:
+    for name, value in checked(type(config), vars(config), "config").items():
+        object.__setattr__(config, name, value)

@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 
 from simko.build import make_env, make_policy
-from simko.config import EvalConfig, TrainConfig
+from simko.config import EnvironmentSettings, EvalConfig, SamplingSettings, TrainConfig, names
 from simko.console import say
 from simko.envs.watched import watched
 from simko.errors import UserError
@@ -29,53 +29,47 @@ from simko.run.manifest import data_notes, file_hash, machine, versions
 from simko.run.records import problem_key
 from simko.run.target import Target, resolve, sampling_settings
 from simko.run.tracker import duration
-from simko.types import Task
+from simko.types import Sampling, Task
 
 GENERATED_PROBLEMS = 100
-DECIDING = (
-    *("model", "quantization", "adapter_sha256", "step", "env", "data", "data_sha256", "level", "template", "verifier"),
-    *("attempts", "max_new_tokens", "n", "problems", "seed", "temperature", "top_p"),
-)
-"""What in a result decides its numbers, beside whether the base model was measured too."""
-
 _CHUNK_TOKENS = {"cpu": 1 << 14, "cuda": 1 << 18}  # answers times budget of one call of the engine
 
 
 def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = None, env: Any = None) -> dict[str, Any]:
     """Measure pass@K and majority@K, print the table, write `<name>.json` and `<name>.png`, and return the JSON's content.
 
-    `policy` and `env` are those in memory, where there are any; otherwise they are loaded as `config` says: a run gives its
-    newest adapter and its own settings where `config` leaves them empty. Problems are of the evaluation split.
+    `policy` and `env` may be objects in memory. Otherwise they are loaded as `config` says: a run gives its newest adapter,
+    and its own settings where `config` leaves them empty. Problems come from the evaluation split.
 
     Raises:
         UserError: the target cannot be evaluated, a problem is among the run's training prompts, a prompt is too long, or the
-            result cannot be written; all but the last before anything is sampled.
+            result cannot be written. Only the last can happen after sampling has begun.
     """
     console = console or Console()
     target = resolve(config, in_memory=policy is not None)
-    temperature, top_p = sampling_settings(config, target.settings)
+    decoding = sampling_settings(config, target.settings)
     policy = policy or make_policy(target.settings, target.adapter)
     env = watched(env or make_env(target.settings, policy, "eval"), target.settings.env)
-    tasks = choose_tasks(env, config)
+    tasks = choose_tasks(env, config.problems, config.seed)
     single = env.source.size == 1  # the toy MDP: one problem has nothing to hold out, and the title says so
     overlap = count_overlap(target.run, tasks, config.allow_overlap or single)
-    folder = _writable_folder(config, target)
-    result = _describe(config, target, env, tasks, overlap) | {"temperature": temperature, "top_p": top_p}
-    for line in data_notes(env):
-        say(console, f"data: {line}")
+    folder = _writable_folder(config)
+    result = _describe(config, target, env, tasks, overlap)
+    result |= {"temperature": decoding.temperature, "top_p": decoding.top_p}
+    for note in data_notes(env):
+        say(console, f"data: {note}")
     with_base = config.base and (target.adapter is not None or (policy is not None and target.run is not None))
     beside = " and its base model" if with_base else ""
     say(console, f"evaluating {model_name(result)}{beside}: {sampling(result)}")
 
     began = time.monotonic()
     progress = _Progress(console, len(tasks) * config.n * (2 if with_base else 1))
-    settings = (config.n, temperature, top_p, config.seed)
     base = None
     try:
-        counts = sample_counts(policy, env, tasks, *settings, progress=progress.part(""))
+        counts = sample_counts(policy, env, tasks, config.n, decoding, config.seed, progress.part(""))
         if with_base:
             with policy.base():
-                base = sample_counts(policy, env, tasks, *settings, progress=progress.part("base "))
+                base = sample_counts(policy, env, tasks, config.n, decoding, config.seed, progress.part("base "))
         result |= summarise(counts, base, config.seed)
     except FloatingPointError as error:
         raise UserError(f"eval: {error}; try another --device or --quantization") from error
@@ -100,22 +94,19 @@ def sample_counts(
     env: Any,
     tasks: Sequence[Task],
     n: int,
-    temperature: float,
-    top_p: float,
+    decoding: Sampling,
     seed: int,
     progress: Callable[[Counts], None] | None = None,
     chunk: int | None = None,
 ) -> Counts:
     """The counts of `n` graded samples of each task.
 
-    At most `chunk` answers are held at a time, and `progress` hears after each chunk. Sample i of a task has the same random
-    stream however the work is cut, so `chunk` changes memory and not the result.
+    At most `chunk` answers are in memory at a time, and `progress` is called after each chunk. Sample i of a task has the
+    same random stream however the work is cut, so `chunk` changes memory and not the result.
     """
     counts = Counts()
     for part, first, size in chunks(tasks, n, chunk or _chunk_size(env.max_new_tokens, policy.device)):
-        counts.add(
-            rollout(policy.engine, env, part, size, temperature=temperature, top_p=top_p, seed=seed, first_sample=first)
-        )
+        counts.add(rollout(policy.engine, env, part, size, decoding, seed=seed, first_sample=first))
         if progress:
             progress(counts)
     return counts
@@ -133,14 +124,13 @@ def chunks(tasks: Sequence[Task], n: int, chunk: int) -> Iterator[tuple[Sequence
             yield [task], first, min(chunk, n - first)
 
 
-def choose_tasks(env: Any, config: EvalConfig) -> list[Task]:
-    """The problems: `config.problems` of them, else all of a data set and 100 of a generated task.
+def choose_tasks(env: Any, problems: int | None, seed: int) -> list[Task]:
+    """So many problems; where None, all of a data set and 100 of a generated task.
 
     Raises:
-        UserError: there is none, or a prompt does not fit the environment.
+        UserError: the split has no problem, or a prompt does not fit the environment.
     """
-    count = config.problems or (GENERATED_PROBLEMS if env.source.size is None else None)
-    tasks: list[Task] = env.source.tasks(count, config.seed)
+    tasks: list[Task] = env.source.tasks(problems or (GENERATED_PROBLEMS if env.source.size is None else None), seed)
     if not tasks:
         raise UserError("eval: the evaluation split has no problem; take another --env, --level or --data")
     for task in tasks:
@@ -152,7 +142,7 @@ def count_overlap(run: RunFolder | None, tasks: Sequence[Task], allow: bool) -> 
     """How many problems are among the run's training prompts, compared by their text.
 
     Raises:
-        UserError: any is, and `allow` is off.
+        UserError: there are some, and `allow` is off.
     """
     if run is None:
         return 0
@@ -175,14 +165,14 @@ class _Progress:
         self._before = 0
 
     def part(self, label: str) -> Callable[[Counts], None]:
-        """What `sample_counts` calls; one part after the other."""
-        before, parted = self._before, self
+        """A callback for `sample_counts`; one part of the evaluation after the other."""
+        before, line = self._before, self
 
-        def heard(counts: Counts) -> None:
-            parted._before = before + counts.samples
-            parted._print(label, counts)
+        def progress(counts: Counts) -> None:
+            line._before = before + counts.samples
+            line._print(label, counts)
 
-        return heard
+        return progress
 
     def _print(self, label: str, counts: Counts) -> None:
         now = time.monotonic()
@@ -247,9 +237,9 @@ def _json(result: dict[str, Any]) -> str:
 def result_name(result: dict[str, Any]) -> str:
     """A file name that says what was measured, and ends in a hash of all that decides it.
 
-    Two evaluations share a name only where one repeats the other.
+    Two evaluations share a name only if one repeats the other.
     """
-    identity = [result[name] for name in DECIDING] + [result["base"] is not None]
+    identity = [result[key] for key in _deciding_keys()] + [result["base"] is not None]
     mark = blake2b(json.dumps(identity).encode(), digest_size=4).hexdigest()
     what = result["env"].rsplit("/", 1)[-1]
     if result["run"] is None:
@@ -259,7 +249,14 @@ def result_name(result: dict[str, Any]) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")
 
 
-def _writable_folder(config: EvalConfig, target: Target) -> Path:
+def _deciding_keys() -> list[str]:
+    """Keys of a result that decide its numbers, in the order that its name hashes: another order would give other names."""
+    environment = names(EnvironmentSettings, True)
+    environment.insert(environment.index("data") + 1, "data_sha256")
+    return ["model", "quantization", "adapter_sha256", "step", *environment, *names(SamplingSettings, True)]
+
+
+def _writable_folder(config: EvalConfig) -> Path:
     inside_run = RunFolder.is_run(config.target)
     folder = Path(config.out) if config.out else Path(config.target) / "eval" if inside_run else Path("eval")
     try:

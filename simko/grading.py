@@ -1,9 +1,9 @@
-"""Grading in a few threads while other answers are still decoded; nothing about a result depends on timing.
+"""Grading in a few threads while other answers are still decoded. No result depends on timing.
 
 engine ends a sequence -> episode takes it -> done? its text is queued -> ... -> verdicts are read in the answers' order
 
-A grade that never returns is the author's, and cannot be ended: after `NAMED_SECONDS` without any verdict it is named, after
-`HUNG_SECONDS` the run stops with its name. The threads are daemons, so that a signal ends the process all the same.
+A verifier of the user's own may never return, and a thread cannot be ended. After `NAMED_SECONDS` without any verdict its task
+is named; after `HUNG_SECONDS` the run stops with that name. The threads are daemons, so a signal still ends the process.
 """
 
 from __future__ import annotations
@@ -43,10 +43,9 @@ class Environment(Protocol):
 
 
 class Grading:
-    """Verdicts of (task, text) pairs, equal pairs graded once. A context manager: no thread outlives it.
+    """Verdicts of (task, text) pairs; equal pairs are graded once. `grade` is called from several threads at once.
 
-    (But one whose grade never returns, where an exception leaves the context.) `grade` is called from several threads at
-    once.
+    A context manager: its threads end with it. Only a grade that never returns outlives it, and only after an exception.
     """
 
     def __init__(self, grade: Grade, threads: int = THREADS) -> None:
@@ -83,7 +82,7 @@ class Grading:
             self._queue.put((task, text, future))
 
     def verdict(self, task: Task, text: str) -> Verdict:
-        """The verdict on a text; raises what the grader raised on it, and `UserError` where no grade returns any more."""
+        """The verdict on a text. Raises the grader's own exception, or `UserError` if no grade has returned for too long."""
         self.submit(task, text)
         future, before, waited = self._verdicts[task.id, text], self._done, 0
         while (
@@ -131,17 +130,17 @@ def decode(
 ) -> None:
     """Call `on_finish(row, generation)` once for each of the `len(prompts) * n` rows, prompt-major.
 
-    At once where the engine hands sequences over as they end, after the last one where its `generate` has no `on_finish`.
+    An engine whose `generate` takes `on_finish` hands each sequence over as it ends; another engine, all after the last one.
     """
     parameters = inspect.signature(engine.generate).parameters
-    handed: set[int] = set()
+    finished_rows: set[int] = set()
 
     def hand_over(row: int, generation: Generation) -> None:
-        handed.add(row)
+        finished_rows.add(row)
         on_finish(row, generation)
 
     options: dict[str, Any] = {"on_finish": hand_over} if "on_finish" in parameters else {}
     groups = engine.generate(prompts, n, sampling, seeds, budgets, **options)
     for row, generation in enumerate(generation for group in groups for generation in group):
-        if row not in handed:
+        if row not in finished_rows:
             on_finish(row, generation)

@@ -13,7 +13,7 @@ from simko.console import say
 from simko.errors import UserError
 from simko.rollout import rollout
 from simko.schedule import training_tasks
-from simko.types import Group, Policy
+from simko.types import Group, Policy, Sampling
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Preflight:
 
     @classmethod
     def of(cls, groups: Sequence[Group]) -> Preflight:
-        """What the groups show."""
+        """The shares of these groups."""
         answers = [c for group in groups for c in group.completions]
         n = max(len(answers), 1)
         return cls(
@@ -63,17 +63,17 @@ class Preflight:
         return "no answer is right; lower --level, or take a stronger model or a larger --group-size"
 
     def warnings(self) -> list[str]:
-        """What is worth a thought although something can be learned."""
-        found = []
+        """Lines on what may spoil the run although something can be learned."""
+        lines = []
         if self.truncated > 0.3:
-            found.append(f"{self.truncated:.0%} of the answers were cut off: raise --max-new-tokens")
+            lines.append(f"{self.truncated:.0%} of the answers were cut off: raise --max-new-tokens")
         if self.failed > 0.05:
-            found.append(f"the verifier failed on {self.failed:.0%} of the answers: they are masked and counted")
+            lines.append(f"the verifier failed on {self.failed:.0%} of the answers: they are masked and counted")
         if 0 < self.informative < 0.2:
-            found.append(
+            lines.append(
                 f"only {self.informative:.0%} of the groups carry a signal: change --level or raise --group-size"
             )
-        return found
+        return lines
 
 
 def preflight(config: TrainConfig, policy: Policy, env: Any, console: Console) -> None:
@@ -85,7 +85,7 @@ def preflight(config: TrainConfig, policy: Policy, env: Any, console: Console) -
     tasks = training_tasks(env.source, config.seed, 1, config.preflight_prompts)
     try:
         groups = rollout(
-            policy.engine, env, tasks, config.group_size, temperature=config.temperature, seed=config.seed, step=0
+            policy.engine, env, tasks, config.group_size, Sampling(config.temperature), seed=config.seed, step=0
         )
     except FloatingPointError as error:
         raise UserError(f"preflight: model {config.model}: {error}; try another --device or --quantization") from error

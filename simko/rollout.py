@@ -1,24 +1,26 @@
 """The fast path: tasks to graded groups, a whole batch of answers at a time.
 
-The policy decodes a turn of every live answer at once; the environment's own state machine (`Episode`) then reads the same
-tokens that `TokenEnv.step` would have been given one by one, replies where it has something to say, and grades. So both
-give the same trajectories and rewards for the same tokens.
+The policy decodes a turn of every unfinished answer at once. The environment's own state machine (`Episode`) then reads the
+tokens that `TokenEnv.step` would read one by one, may reply, and grades. So both give the same trajectories and rewards
+for the same tokens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from simko.algorithms.base import Algorithm
-from simko.config import TrainConfig
+from simko.config import UpdateSettings
 from simko.grading import Environment, Grade, Grading, decode
 from simko.schedule import stream_seed, training_tasks
 from simko.types import Completion, Engine, Generation, Group, Policy, Sampling, Task
+
+_UNTRUNCATED, _GREEDY = Sampling(), Sampling(temperature=0.0)
 
 
 @dataclass
@@ -31,7 +33,7 @@ class _Answer:
     logprobs: list[float] = field(default_factory=list)
 
     def take(self, generation: Generation) -> None:
-        """Feed a decoded turn to the environment, whose own reply (if any) follows it with log-prob 0."""
+        """Give a decoded turn to the environment; its reply, if any, follows with log-prob 0."""
         before = len(self.episode.ids)
         taken = self.episode.extend(generation.ids.tolist())
         self.logprobs += generation.logprobs.tolist()
@@ -46,9 +48,8 @@ def rollout(
     env: Environment,
     tasks: Sequence[Task],
     n: int,
+    sampling: Sampling = _UNTRUNCATED,
     *,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
     seed: int = 0,
     step: int = 0,
     first_sample: int = 0,
@@ -56,13 +57,15 @@ def rollout(
 ) -> list[Group]:
     """`n` completions of each task, graded by `grade` (the environment's own where None) while others are decoded.
 
-    The random stream of a completion derives from (seed, step, task id, sample, turn), so it depends neither on its
-    neighbours nor on the process. `first_sample` numbers the samples of a later stage of the same step.
+    `sampling` says how to draw; budget and stops in it are replaced by the environment's.
+    The random stream of a completion derives from (seed, step, task id, sample, turn). It depends neither on the other
+    completions nor on the process. `first_sample` is the number of the first sample, in a later stage of the same step.
     """
     answers = [
         _Answer(task, env.begin(task), (seed, step, task.id, first_sample + i)) for task in tasks for i in range(n)
     ]
-    sampling = Sampling(temperature, top_p, 0, env.max_new_tokens, env.stop, tuple(sorted(env.stop_ids)))
+    stop_ids = tuple(sorted(env.stop_ids))
+    sampling = replace(sampling, max_new_tokens=env.max_new_tokens, stop=env.stop, stop_ids=stop_ids)
     turn, copies = 0, n  # in the first turn the answers to a task share their prompt
     with Grading(grade or env.grade) as grading:
         while live := [answer for answer in answers if not answer.episode.done]:
@@ -100,32 +103,30 @@ def _completion(answer: _Answer, grading: Grading) -> Completion:
     )
 
 
-def sample_step(policy: Policy, env: Any, method: Algorithm, config: TrainConfig, step: int) -> list[Group]:
+def sample_step(policy: Policy, env: Any, method: Algorithm, settings: UpdateSettings, step: int) -> list[Group]:
     """The graded groups of a step. Raises `FloatingPointError` where the model's logits are not finite."""
     tasks = method.select_prompts(
-        training_tasks(env.source, config.seed, step, config.prompts_per_step),
-        partial(_greedy, policy, env, config.seed, step),
+        training_tasks(env.source, settings.seed, step, settings.prompts_per_step),
+        partial(_greedy, policy, env, settings.seed, step),
     )
-    return sample_groups(policy, env, method, tasks, config, step)
+    return sample_groups(policy, env, method, tasks, settings, step)
 
 
 def sample_groups(
-    policy: Policy, env: Environment, method: Algorithm, tasks: Sequence[Task], config: TrainConfig, step: int
+    policy: Policy, env: Environment, method: Algorithm, tasks: Sequence[Task], settings: UpdateSettings, step: int
 ) -> list[Group]:
-    """G graded completions of each task, in the stages that the method asks for."""
+    """G graded completions of each task, in the method's stages."""
+    sampling = Sampling(settings.temperature)
     groups = [Group(task, ()) for task in tasks]
     done = 0
-    for index, n in enumerate(method.plan_rollouts(config.group_size)):
+    for index, n in enumerate(method.plan_rollouts(settings.group_size)):
         with method.stage(index, policy, groups):
-            more = rollout(
-                policy.engine, env, tasks, n,
-                temperature=config.temperature, seed=config.seed, step=step, first_sample=done,
-            )  # fmt: skip
+            more = rollout(policy.engine, env, tasks, n, sampling, seed=settings.seed, step=step, first_sample=done)
         groups = [Group(old.task, old.completions + new.completions) for old, new in zip(groups, more, strict=True)]
         done += n
     return groups
 
 
 def _greedy(policy: Policy, env: Environment, seed: int, step: int, tasks: Sequence[Task]) -> list[Completion]:
-    groups = rollout(policy.engine, env, tasks, 1, temperature=0.0, seed=seed, step=step)
+    groups = rollout(policy.engine, env, tasks, 1, _GREEDY, seed=seed, step=step)
     return [group.completions[0] for group in groups]

@@ -1,4 +1,4 @@
-"""Which tasks a step trains on, and at what learning rate: functions of (seed, step) alone, so a resume needs no cursor."""
+"""Which tasks a step trains on, and at what learning rate: functions of (seed, step), so a resumed run needs no cursor."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from simko.types import Task, TaskSource
 
 
 def training_tasks(source: TaskSource, seed: int, step: int, count: int) -> list[Task]:
-    """The step's distinct tasks: fresh ones where they are generated, else the next of a shuffled epoch.
+    """The step's distinct tasks: fresh ones if they are generated, else the next of a shuffled epoch.
 
-    A data set gives at most all its tasks a step; a small generated task space what can be found.
+    May be fewer than `count`: a data set gives each task once a step, and a small task space has few problems.
     """
     if source.size is None:
         rng = np.random.default_rng([seed, step])
-        found: dict[str, Task] = {}
+        by_problem: dict[str, Task] = {}
         for _ in range(100 * count):  # a small task space may have fewer than `count` problems
             task = source.draw(rng)
-            found.setdefault(task.problem, task)
-            if len(found) == count:
+            by_problem.setdefault(task.problem, task)
+            if len(by_problem) == count:
                 break
-        return list(found.values())
+        return list(by_problem.values())
     every = source.tasks(None, seed)
     count = min(count, len(every))
     places = range((step - 1) * count, step * count)
@@ -40,9 +40,9 @@ def learning_rate(peak: float, warmup_steps: int, step: int) -> float:
 
 
 def seed_everything(seed: int, step: int) -> None:
-    """Python's, numpy's and torch's own generators, for an environment or a method that draws from them.
+    """Seed the global generators of Python, numpy and torch, for an environment or a method that draws from them.
 
-    Nothing of simko does. A step begins with the same state however the process came to it.
+    simko itself never draws from them. A step begins with the same state in a resumed run.
     """
     drawn = stream_seed("global", seed, step)
     random.seed(drawn)
@@ -51,5 +51,5 @@ def seed_everything(seed: int, step: int) -> None:
 
 
 def stream_seed(*parts: int | str) -> int:
-    """A 64-bit seed from anything that names a random stream; equal in every process."""
+    """A 64-bit seed from the parts that name a random stream; equal in every process."""
     return int.from_bytes(blake2b(repr(parts).encode(), digest_size=8).digest(), "little")

@@ -1,14 +1,15 @@
-"""From what a user gave to the resolved config: defaults, the preset of `tiny`, then YAML keys, flags or keywords."""
+"""The resolved config: defaults, the preset of `tiny`, then what a user gave as YAML keys, flags or keywords."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 from simko import algorithms
-from simko.config import TrainConfig
+from simko.config import EvalConfig, TrainConfig, names
 from simko.errors import UserError, nearest
+from simko.fields import schema_of
 
 # Tuned on the tiny policy's own problems by `python -m studies.tune_tiny`; the tables are in docs/tuning.md.
 TINY_PRESET: dict[str, Any] = {
@@ -29,27 +30,38 @@ TINY_METHOD_PRESET: dict[str, dict[str, Any]] = {"simko": {"alpha": 0.2, "top1_p
 def train_config(overrides: Mapping[str, Any]) -> TrainConfig:
     """The resolved config: defaults, the preset of `model: tiny`, then `overrides` (flat, method settings among them).
 
-    `method` holds every setting of the method, typed, so that a stored config means the same whatever later defaults are.
+    `method` holds every setting of the method, typed: a stored config means the same when defaults change later.
 
     Raises:
         UserError: an unknown key (with the nearest name), a wrong type, a value out of bounds.
     """
-    given = dict(overrides)
-    name = given.get("algorithm", TrainConfig.__dataclass_fields__["algorithm"].default)
-    own = algorithms.settings(name)
-    known = [f.name for f in fields(TrainConfig)]
-    method = given.pop("method", None) or {}
+    settings = dict(overrides)
+    name = settings.get("algorithm", TrainConfig().algorithm)
+    of_config, of_method = names(TrainConfig), algorithms.settings(name)
+    method = settings.pop("method", None) or {}
     if not isinstance(method, Mapping):
         raise UserError(f"config: method is {method!r}; it must be a mapping of {name}'s settings")
     method = dict(method)
-    for key in [key for key in given if key not in known]:
-        if key not in own:
-            raise UserError(f"config: unknown key '{key}'{nearest(key, [*known, *own])}")
-        method[key] = given.pop(key)
-    base: dict[str, Any] = {}
-    if given.get("model", "tiny") == "tiny":
-        base = TINY_PRESET
+    for key in [key for key in settings if key not in of_config]:
+        if key not in of_method:
+            raise UserError(f"config: unknown key '{key}'{nearest(key, [*of_config, *of_method])}")
+        method[key] = settings.pop(key)
+    preset: dict[str, Any] = {}
+    if settings.get("model", "tiny") == "tiny":
+        preset = TINY_PRESET
         method = {**TINY_METHOD_PRESET.get(name, {}), **method}
-    config = TrainConfig(**{**base, **given, "method": method})
+    config = TrainConfig(**{**preset, **settings, "method": method})
     resolved = algorithms.get(config.algorithm, **config.method)
-    return replace(config, method={key: getattr(resolved, key) for key in own})
+    return replace(config, method={key: getattr(resolved, key) for key in of_method})
+
+
+def schema(stage: Literal["train", "eval"] = "train") -> dict[str, Any]:
+    """The JSON schema of a YAML file for `simko train --config` or `simko eval --config`, by which editors help and check.
+
+    A training file may hold the settings of any method, flat or under `method`.
+    """
+    content = schema_of(TrainConfig if stage == "train" else EvalConfig)
+    if stage == "train":
+        content["properties"] |= algorithms.schema()
+        content["properties"]["method"] |= {"properties": algorithms.schema(), "additionalProperties": False}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **content}

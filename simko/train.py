@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from simko import algorithms
 from simko.advantages import make_batch, split_groups
 from simko.algorithms.base import Algorithm
 from simko.build import make_env, make_policy
-from simko.config import TrainConfig
+from simko.config import TrainConfig, UpdateSettings, as_dict
 from simko.envs.watched import WatchedEnv
 from simko.evaluate import evaluate_run
 from simko.memory import burn_in
@@ -41,8 +40,8 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
 
     Raises:
         UserError: the run folder is taken, damaged or cannot be written, the preflight says that nothing can be learned, or
-            several steps in a row were of no use. What was learned until then is saved.
-        Stopped: SIGINT, SIGTERM or SIGHUP came; so it is then, too.
+            several steps in a row gave no update. The steps before are saved.
+        Stopped: SIGINT, SIGTERM or SIGHUP came. The steps before are saved.
     """
     console = console or Console()
     run = resume or RunFolder(new_folder(config), config).refuse_used()
@@ -69,7 +68,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
         progress = Progress(console, config.steps, gap_limit=gap_limit(policy.dtype, config.engine))
         streak = Streak(run.metrics())
         rescue.begin(start, policy, optimizer, method)
-        with closing(Tracker(config.logger, run.path, asdict(config), start, console)) as tracker:
+        with closing(Tracker(config.logger, run.path, as_dict(config), start, console)) as tracker:
             for step in range(start + 1, config.steps + 1):
                 began = time.monotonic()
                 seed_everything(config.seed, step)
@@ -103,21 +102,20 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
 
 
 def update(
-    policy: Policy, method: Algorithm, optimizer: torch.optim.Optimizer, groups: Sequence[Group], config: TrainConfig,
-    max_new_tokens: int, budget: TokenBudget | None = None,
+    policy: Policy, method: Algorithm, optimizer: torch.optim.Optimizer, groups: Sequence[Group],
+    settings: UpdateSettings, max_new_tokens: int, budget: TokenBudget,
 ) -> dict[str, float]:  # fmt: skip
     """`updates_per_batch` optimizer steps on the groups; metrics are the mean over them."""
-    batches = [make_batch(part, method) for part in split_groups(groups, config.updates_per_batch)]
+    batches = [make_batch(part, method) for part in split_groups(groups, settings.updates_per_batch)]
     batches = [batch for batch in batches if len(batch)]
-    budget = budget or TokenBudget(config.micro_batch_tokens or MICRO_BATCH_TOKENS)
-    shape: dict[str, Any] = {"temperature": config.temperature, "micro_batch_tokens": budget}
+    shape: dict[str, Any] = {"temperature": settings.temperature, "micro_batch_tokens": budget}
     several, reference = len(batches) > 1, "reference" in method.needs
     old = [token_logprobs(policy, batch, **shape) if several else None for batch in batches]
     ref = [token_logprobs(policy, batch, **shape, base=True) if reference else None for batch in batches]
-    shape |= {"max_new_tokens": max_new_tokens, "tis_clip": config.tis_clip}
+    shape |= {"max_new_tokens": max_new_tokens, "tis_clip": settings.tis_clip}
     updates = []
     for batch, old_logp, ref_logp in zip(batches, old, ref, strict=True):
         metrics = accumulate_gradients(policy, method, batch, **shape, old_logp=old_logp, ref_logp=ref_logp)
-        metrics["grad_norm"], taken = apply_gradients(policy, optimizer, config.max_grad_norm)
+        metrics["grad_norm"], taken = apply_gradients(policy, optimizer, settings.max_grad_norm)
         updates.append((metrics, taken))
     return {"learning_rate": optimizer.param_groups[0]["lr"], **of_updates(updates)}

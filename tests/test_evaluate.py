@@ -147,21 +147,21 @@ def test_chunks_change_the_work_and_not_the_counts() -> None:
     results, calls = [], []
     for chunk in (1, 7, 40, 1000):
         policy = FakePolicy()
-        results.append(sample_counts(policy, env, tasks, 20, 1.0, 1.0, seed=3, chunk=chunk))
+        results.append(sample_counts(policy, env, tasks, 20, Sampling(), seed=3, chunk=chunk))
         calls.append(len(policy.engine.calls))
         assert max(policy.engine.calls) <= chunk
     assert all(counts == results[0] for counts in results)
     assert calls == [100, 15, 3, 1]
-    assert results[0] != sample_counts(FakePolicy(), env, tasks, 20, 1.0, 1.0, seed=4)
+    assert results[0] != sample_counts(FakePolicy(), env, tasks, 20, Sampling(), seed=4)
 
 
 def test_counts_are_those_of_the_rollout() -> None:
     env, policy = FakeEnv(breaks="fake/eval/2"), FakePolicy()
     tasks = env.source.tasks(None, 0)
     heard: list[int] = []
-    counts = sample_counts(policy, env, tasks, 30, 0.6, 0.95, 5, lambda c: heard.append(c.samples), chunk=30)
+    counts = sample_counts(policy, env, tasks, 30, Sampling(0.6, 0.95), 5, lambda c: heard.append(c.samples), chunk=30)
     expected = Counts()
-    expected.add(rollout(policy.engine, env, tasks, 30, temperature=0.6, top_p=0.95, seed=5))
+    expected.add(rollout(policy.engine, env, tasks, 30, Sampling(0.6, 0.95), seed=5))
     assert counts == expected
     assert heard == [30, 60, 90, 120, 150]
     assert counts.truncated > 0
@@ -256,7 +256,7 @@ def test_how_many_problems() -> None:
     env: Any = FakeEnv()
     for size, problems in ((500, None), (None, None), (500, 20), (None, 20)):
         env.source = SimpleNamespace(size=size, tasks=tasks)
-        choose_tasks(env, EvalConfig("tiny", problems=problems))
+        choose_tasks(env, problems, 0)
     assert asked == [None, 100, 20, 20]
 
 
@@ -264,22 +264,22 @@ def test_a_prompt_that_is_too_long_is_found_before_sampling() -> None:
     env: Any = FakeEnv()
     env.source.tasks = lambda count, seed: [Task("a", "problem 1", ""), Task("b", "problem 2", "too long")]
     with pytest.raises(UserError, match="'b' is too long"):
-        choose_tasks(env, EvalConfig("tiny"))
+        choose_tasks(env, None, 0)
 
 
 def test_no_problem_is_an_error() -> None:
     env: Any = FakeEnv()
     env.source.tasks = lambda count, seed: []
     with pytest.raises(UserError, match="no problem"):
-        choose_tasks(env, EvalConfig("tiny"))
+        choose_tasks(env, None, 0)
 
 
 def test_sampling_settings() -> None:
     train = TrainConfig(temperature=0.8)
-    assert sampling_settings(EvalConfig("x"), train) == (0.6, 0.95)
-    assert sampling_settings(EvalConfig("x", temperature=1.0, top_p=0.5), train) == (1.0, 0.5)
-    assert sampling_settings(EvalConfig("x", training_sampling=True), train) == (0.8, 1.0)
-    assert sampling_settings(EvalConfig("x", temperature=0.0, n=1), train) == (0.0, 0.95)
+    assert sampling_settings(EvalConfig("x"), train) == Sampling(0.6, 0.95)
+    assert sampling_settings(EvalConfig("x", temperature=1.0, top_p=0.5), train) == Sampling(1.0, 0.5)
+    assert sampling_settings(EvalConfig("x", training_sampling=True), train) == Sampling(0.8)
+    assert sampling_settings(EvalConfig("x", temperature=0.0, n=1), train) == Sampling(0.0, 0.95)
     with pytest.raises(UserError, match="same answer 256 times"):
         sampling_settings(EvalConfig("x", temperature=0.0), train)
     with pytest.raises(UserError, match="training_sampling fixes"):

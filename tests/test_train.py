@@ -21,6 +21,7 @@ from simko.algorithms.grpo import GRPO
 from simko.config import TrainConfig
 from simko.errors import UserError
 from simko.metrics import describe
+from simko.micro_batch import TokenBudget
 from simko.rollout import sample_groups, sample_step
 from simko.run.folder import RunFolder
 from simko.settings import train_config
@@ -150,7 +151,7 @@ def test_several_updates_use_old_logprobs_of_before_the_first() -> None:
 
     policy, groups = FakePolicy(), random_groups(0, groups=6)
     optimizer = torch.optim.AdamW([policy.adapter], lr=0.05)
-    metrics = update(policy, Watching(), optimizer, groups, config(updates_per_batch=2, micro_batch_tokens=10**6), 8)
+    metrics = update(policy, Watching(), optimizer, groups, config(updates_per_batch=2), 8, TokenBudget(10**6))
     assert metrics["updates"] == 2
     assert seen[0] < 1e-9
     assert seen[-1] > 1e-4
@@ -161,7 +162,7 @@ def test_no_informative_group_costs_no_forward_and_moves_nothing() -> None:
     groups = [group for seed in range(40) for group in random_groups(seed) if not group.informative]
     optimizer = torch.optim.AdamW([policy.adapter], lr=0.05)
     before = policy.adapter.detach().clone()
-    metrics = update(policy, algorithms.get("simko"), optimizer, groups, config(), 8)
+    metrics = update(policy, algorithms.get("simko"), optimizer, groups, config(), 8, TokenBudget(10**6))
     assert groups
     assert metrics["updates"] == policy.forwards == 0
     assert torch.equal(policy.adapter, before)

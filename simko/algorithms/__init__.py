@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import typing
 from dataclasses import fields
 from typing import Any
 
 from simko.algorithms.base import Algorithm, Loss, TokenStats
 from simko.algorithms.grpo import GRPO
 from simko.algorithms.simko import SimKO
-from simko.config import check_bounds, coerce
 from simko.errors import UserError, nearest
+from simko.fields import checked, schema_of
 
 _METHODS: dict[str, type[Algorithm]] = {method.name: method for method in (GRPO, SimKO)}
 
-__all__ = ["GRPO", "Algorithm", "Loss", "SimKO", "TokenStats", "describe", "get", "names", "settings"]
+__all__ = ["GRPO", "Algorithm", "Loss", "SimKO", "TokenStats", "describe", "get", "names", "schema", "settings"]
 
 
 def names() -> list[str]:
@@ -22,32 +21,20 @@ def names() -> list[str]:
     return list(_METHODS)
 
 
-def get(name: str, **given: Any) -> Algorithm:
-    """The method called `name`, with its defaults where `given` has no other.
+def get(name: str, **values: Any) -> Algorithm:
+    """The method called `name`, with these settings and its defaults for the rest.
 
     Raises:
         UserError: an unknown method or setting (with the nearest name), a wrong type, a value out of bounds.
     """
-    hints = typing.get_type_hints(_class(name))
-    own = settings(name)
-    values = {}
-    for key, value in given.items():
-        if key not in own:
-            raise UserError(f"{name}: unknown setting '{key}'{nearest(key, own)}")
-        values[key] = coerce(f"{name}: {key}", value, hints[key])
-        check_bounds(f"{name}: {key}", values[key], own[key]["bounds"])
-    return _class(name)(**values)
+    method = _class(name)
+    return method(**checked(method, values, name, noun="setting"))
 
 
 def settings(name: str) -> dict[str, dict[str, Any]]:
-    """Default, help and bounds of each setting of a method."""
+    """Default and help of each setting of a method."""
     return {
-        f.name: {
-            "default": f.default,
-            "help": f.metadata.get("help", ""),
-            "bounds": {key: bound for key, bound in f.metadata.items() if key != "help"},
-        }
-        for f in fields(_class(name))
+        entry.name: {"default": entry.default, "help": entry.metadata.get("help", "")} for entry in fields(_class(name))
     }
 
 
@@ -61,6 +48,11 @@ def describe() -> list[dict[str, Any]]:
         }
         for name, method in _METHODS.items()
     ]
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of each setting of any method, by its name."""
+    return {key: about for method in _METHODS.values() for key, about in schema_of(method)["properties"].items()}
 
 
 def _class(name: str) -> type[Algorithm]:

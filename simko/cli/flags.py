@@ -6,15 +6,15 @@ Every flag's value travels as text and the config itself parses it: a mistake ge
 from __future__ import annotations
 
 import inspect
-import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field
 from typing import Any, Literal, get_args, get_origin
 
 import typer
 
 from simko.errors import UserError
+from simko.fields import entries, kind_of
 
 Command = Callable[..., None]
 
@@ -30,17 +30,17 @@ def config_flags(
     """
 
     def decorate(command: Command) -> Command:
-        own = inspect.signature(command, eval_str=True)
-        generated = [_parameter(entry, hint) for entry, hint in _entries(config_class, only, skip)]
+        signature = inspect.signature(command, eval_str=True)
+        generated = _parameters(config_class, only, skip)
         names = [parameter.name for parameter in generated]
 
         def run(**values: Any) -> None:
             typed = {name: values.pop(name) for name in names}
             command(given={name: value for name, value in typed.items() if value is not None}, **values)
 
-        kept = [parameter for parameter in own.parameters.values() if parameter.name != "given"]
-        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*kept, *generated]]
-        run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # what typer reads
+        declared = [parameter for parameter in signature.parameters.values() if parameter.name != "given"]
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*declared, *generated]]
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # what typer reads
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         run.__name__, run.__doc__ = command.__name__, command.__doc__
         return run
@@ -49,12 +49,12 @@ def config_flags(
 
 
 def extra_settings(arguments: Sequence[str]) -> dict[str, Any]:
-    """`--alpha 0.3 --top-k=3 --no-x` that no flag took, as `{"alpha": "0.3", "top_k": "3", "x": False}`.
+    """`--alpha 0.3 --top-k=3 --no-x`, which no declared flag took, as `{"alpha": "0.3", "top_k": "3", "x": False}`.
 
     Raises:
-        UserError: something that is no `--name value`.
+        UserError: an argument that does not have the form `--name value`.
     """
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     rest = list(arguments)
     while rest:
         flag = rest.pop(0)
@@ -62,14 +62,14 @@ def extra_settings(arguments: Sequence[str]) -> dict[str, Any]:
         if not flag.startswith("--") or not name:
             raise UserError(f"unexpected '{flag}'; settings are given as --name value")
         if equals:
-            found[_key(name)] = value
+            settings[_key(name)] = value
         elif rest and not rest[0].startswith("--"):
-            found[_key(name)] = rest.pop(0)
+            settings[_key(name)] = rest.pop(0)
         elif name.startswith("no-"):
-            found[_key(name.removeprefix("no-"))] = False
+            settings[_key(name.removeprefix("no-"))] = False
         else:
-            found[_key(name)] = True
-    return found
+            settings[_key(name)] = True
+    return settings
 
 
 def flag(name: str) -> str:
@@ -81,19 +81,12 @@ def _key(name: str) -> str:
     return name.replace("-", "_")
 
 
-def _entries(config_class: type, only: Collection[str] | None, skip: Collection[str]) -> list[tuple[Field[Any], Any]]:
-    """Fields and their types; a mapping (the method's settings) has no flag of its own."""
+def _parameters(config_class: type, only: Collection[str] | None, skip: Collection[str]) -> list[inspect.Parameter]:
+    """A parameter for each field; a mapping (the method's settings) has no flag of its own."""
     hints = typing.get_type_hints(config_class)
-    chosen = [f for f in fields(config_class) if f.name not in skip and (only is None or f.name in only)]
-    kinds = [(entry, _kind(hints[entry.name])) for entry in chosen]
-    return [(entry, kind) for entry, kind in kinds if get_origin(kind) is not Mapping]
-
-
-def _kind(hint: Any) -> Any:
-    """The type of a hint without its None."""
-    if get_origin(hint) in (typing.Union, types.UnionType):
-        (hint,) = [option for option in get_args(hint) if option is not type(None)]
-    return hint
+    chosen = [f for f in entries(config_class) if f.name not in skip and (only is None or f.name in only)]
+    kinds = [(entry, kind_of(hints[entry.name])) for entry in chosen]
+    return [_parameter(entry, kind) for entry, kind in kinds if get_origin(kind) is not Mapping]
 
 
 def _parameter(entry: Field[Any], kind: Any) -> inspect.Parameter:

@@ -76,8 +76,9 @@ def plan(
 
 
 def _machine(config: TrainConfig) -> tuple[Literal["cpu", "cuda"], float, str]:
-    """Kind of device, its memory in bytes, and where that number comes from."""
-    from simko.memory.lookup import machine_bytes, parse_bytes
+    """Kind of device, its memory in bytes, and where that number is from."""
+    from simko.fields import parse_bytes
+    from simko.memory.lookup import machine_bytes
 
     card = None if config.device == "cpu" else _card()
     on_cpu = config.device == "cpu" or (card is None and config.memory is None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import typer
 from simko.cli.flags import config_flags, extra_settings, flag
 from simko.cli.modules import reach
 from simko.cli.output import clean, note, print_json, terminal
-from simko.config import EvalConfig, TrainConfig, read_yaml, write_yaml
+from simko.config import EvalConfig, TrainConfig, as_dict, read_yaml, write_yaml
 from simko.errors import UserError, nearest
 from simko.run.signals import Stopped
 
@@ -58,7 +58,7 @@ def train(
         run = RunFolder.open(resume)
         resolved = resumed_config(run, overrides)
     if dry_run:
-        print_json(asdict(resolved)) if as_json else typer.echo(write_yaml(resolved), nl=False)
+        print_json(as_dict(resolved)) if as_json else typer.echo(write_yaml(resolved), nl=False)
         return
     reach(resolved.env)
     from simko.run.folder import new_folder
@@ -108,7 +108,7 @@ def evaluate(
 ) -> None:
     """Measure pass@K on held-out problems.
 
-    Majority@K and the base model's curve stand beside it.
+    Majority@K and the base model's curve stand beside it. A run's own settings hold where no flag is given.
     """
     content = read_yaml(config) if config else {}
     names = [f.name for f in fields(EvalConfig)]

@@ -49,11 +49,11 @@ def sample(
     from simko.rollout import rollout
     from simko.run.target import sampling_settings
 
-    temperature, top_p = sampling_settings(config, source.settings)
+    sampling = sampling_settings(config, source.settings)
     policy = make_policy(source.settings, source.adapter)
     env = make_env(source.settings, policy, split)
     tasks = env.source.tasks(problems, config.seed)
-    groups = rollout(policy.engine, env, tasks, n, temperature=temperature, top_p=top_p, seed=config.seed)
+    groups = rollout(policy.engine, env, tasks, n, sampling, seed=config.seed)
     if as_json:
         print_json([_row(group, c) for group in groups for c in group.completions])
         return
@@ -65,7 +65,8 @@ def sample(
         typer.echo("")
     right = [sum(c.verdict.correct for c in group.completions) for group in groups]
     typer.echo(
-        f"temperature {temperature:g}, top-p {top_p:g}: {sum(right)} of {n * len(groups)} answers correct, "
+        f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}: "
+        f"{sum(right)} of {n * len(groups)} answers correct, "
         f"{sum(map(bool, right))} of {len(groups)} problems solved"
     )
 
@@ -110,17 +111,18 @@ def chat(given: Mapping[str, Any], target: str = TARGET) -> None:
     from simko.build import make_policy
     from simko.envs import PromptFormat
     from simko.run.target import sampling_settings
-    from simko.types import Sampling
 
     policy = make_policy(source.settings, source.adapter)
     words = PromptFormat(policy.tokenizer, source.settings.template, stop_ids=policy.eos_ids)
     budget = config.max_new_tokens or CHAT_TOKENS
-    temperature, top_p = sampling_settings(config, source.settings)
-    sampling = Sampling(temperature, top_p, 0, budget, (), tuple(sorted(words.stop_ids)))
+    sampling = sampling_settings(config, source.settings)
+    sampling = replace(sampling, max_new_tokens=budget, stop_ids=tuple(sorted(words.stop_ids)))
     room = context_of(policy.model.config.get_text_config())
     ids: list[int] = []
     closed, turn = True, 0
-    typer.echo(f"{target}, temperature {temperature:g}, top-p {top_p:g}. /new starts over; Ctrl-D ends.")
+    typer.echo(
+        f"{target}, temperature {sampling.temperature:g}, top-p {sampling.top_p:g}. /new starts over; Ctrl-D ends."
+    )
     while (message := ask("you> ")) is not None:
         if message.strip() == "/new":
             ids = []

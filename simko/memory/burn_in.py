@@ -1,4 +1,4 @@
-"""Training within memory: settings left empty are planned, and the worst case is tried before the first step."""
+"""Training within memory: empty settings are planned, and the worst case is tried before the first step."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from simko.config import TrainConfig
+from simko.algorithms.base import Algorithm
+from simko.config import MemorySettings, TrainConfig
 from simko.console import say
 from simko.device import Peak, cuda_bytes, pick_device, release
 from simko.errors import UserError
+from simko.fields import parse_bytes
 from simko.memory import lookup
 from simko.memory.fastest import fastest
 from simko.memory.forecast import (
@@ -32,6 +34,7 @@ from simko.memory.forecast import (
 from simko.memory.planner import choose
 from simko.memory.shapes import Shape
 from simko.micro_batch import TokenBudget
+from simko.run.folder import RunFolder
 from simko.sizes import CPU_CACHE_BYTES
 from simko.types import Batch, Completion, Sampling, Verdict
 from simko.update import accumulate_gradients
@@ -40,19 +43,19 @@ _DECODED = 4  # tokens that the burn-in decodes with the longest rows
 
 
 def planned(config: TrainConfig, console: Console | None = None) -> TrainConfig:
-    """`config` with every setting that was left to the planner; the same where none was.
+    """`config` with every setting that was left to the planner; `config` itself if there is none.
 
     Raises:
-        UserError: it does not fit, and `config.force` is off. The line says what would.
+        UserError: the run does not fit, and `config.force` is off. The line says what would fit.
     """
-    given = (config.micro_batch_tokens, config.gradient_checkpointing, config.cache_bytes)
-    if None not in given and config.decode_weights != "auto":
+    plannable = (config.micro_batch_tokens, config.gradient_checkpointing, config.cache_bytes)
+    if None not in plannable and config.decode_weights != "auto":
         return config
     device = pick_device(config.device)
     memory = memory_of(config, device)
     try:
         plan = plan_of(config, device, memory)
-    except UserError as error:  # an unknown kind of model or environment: that it cannot be planned stops nobody
+    except UserError as error:  # an unknown kind of model or environment: the run goes on without a plan
         say(console, f"memory: not planned: {error}")
         return _filled(config, Settings(MICRO_BATCH_TOKENS, False, "live", CPU_CACHE_BYTES), config.decode_weights)
     if not plan.fits and not config.force:
@@ -62,11 +65,11 @@ def planned(config: TrainConfig, console: Console | None = None) -> TrainConfig:
 
 
 def plan_of(config: TrainConfig, device: torch.device, memory: float) -> Plan:
-    """The plan of a config for `memory` bytes of a device; raises `UserError` where there is nothing to plan from."""
-    found = lookup.facts(config.model)
-    work = lookup.job(config, "cuda" if device.type == "cuda" else "cpu", found)
+    """The plan of a config for `memory` bytes of a device; raises `UserError` if model or environment are unknown."""
+    facts = lookup.facts(config.model)
+    work = lookup.job(config, "cuda" if device.type == "cuda" else "cpu", facts)
     return choose(
-        found.shape,
+        facts.shape,
         work,
         memory,
         micro_batch_tokens=config.micro_batch_tokens,
@@ -76,22 +79,22 @@ def plan_of(config: TrainConfig, device: torch.device, memory: float) -> Plan:
     )
 
 
-def memory_of(config: TrainConfig, device: torch.device) -> float:
-    """Bytes to plan for: those of `config.memory`, or what the device has."""
-    if config.memory is not None:
-        return lookup.parse_bytes(config.memory)
+def memory_of(settings: MemorySettings, device: torch.device) -> float:
+    """Bytes to plan for: the setting `memory`, or what the device has."""
+    if settings.memory is not None:
+        return parse_bytes(settings.memory)
     return float(cuda_bytes(device) if device.type == "cuda" else lookup.machine_bytes())
 
 
 def burn_in(
-    config: TrainConfig, policy: Any, env: Any, method: Any, optimizer: torch.optim.Optimizer, console: Console,
-    run: Any = None,
+    config: TrainConfig, policy: Any, env: Any, method: Algorithm, optimizer: torch.optim.Optimizer, console: Console,
+    run: RunFolder | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Try the worst case that was planned: all slots at their longest, a full micro-batch with the optimizer's moments held.
+    """Try the worst case of the plan: all slots at their longest, a full micro-batch with the optimizer's moments held.
 
-    Weights, optimizer, gradients, random streams and what the method remembers are as before. Returns what the manifest keeps.
-    Before that, where `decode_weights` is `measured`, live and merged weights are timed, and the config of `run` says which of
-    them it is from then on, so that a resumed run decodes as this one.
+    Weights, optimizer, gradients, random streams and the method's state are as before. Returns entries for the manifest.
+    If `decode_weights` is `measured`, live and merged weights are timed first. The config of `run` then names the faster one,
+    so that a resumed run decodes in the same way.
 
     Raises:
         UserError: the device ran out of memory.
@@ -100,67 +103,68 @@ def burn_in(
         shape, work = _as_loaded(config, policy, env)
     except UserError:  # `planned` has said so
         return {}
-    chosen, told = _measured_weights(config, policy, shape, work, console)
+    chosen, notes = _measured_weights(config, policy, shape, work, console)
     if run is not None and chosen is not config:
         run.keep(chosen)
     config, settings = chosen, _settings(chosen)
     expected = forecast(shape, work, settings)
-    kept: dict[str, Any] = {"forecast_rollout": int(expected.rollout), "forecast_update": int(expected.update)}
+    sizes: dict[str, Any] = {"forecast_rollout": int(expected.rollout), "forecast_update": int(expected.update)}
     memory = memory_of(config, policy.device)
     wanted = config.burn_in
     if wanted is None:
         wanted = policy.device.type == "cuda" or expected.peak > memory / 2
     if not wanted:
-        return told | {"memory": kept}
+        return notes | {"memory": sizes}
     began = time.monotonic()
     fitting: list[int] = []
     try:
-        kept["measured_rollout"] = measured(
+        sizes["measured_rollout"] = measured(
             policy.device, lambda: try_rollout(policy, work, expected, config.temperature)
         )
-        kept["measured_update"] = measured(
-            policy.device, lambda: fitting.append(try_update(config, policy, method, optimizer, work, settings))
+        sizes["measured_update"] = measured(
+            policy.device,
+            lambda: fitting.append(try_update(policy, method, optimizer, work, settings, config.temperature)),
         )
     except FloatingPointError as error:  # training counts such steps, and says so
         say(console, f"memory: no burn-in: {error}")
-        return told | {"memory": kept}
+        return notes | {"memory": sizes}
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"burn-in: out of memory at {settings.micro_batch_tokens} tokens a micro-batch and {expected.slots} slots "
             f"(forecast {expected.peak / GB:.2f} GB): lower --memory, or close what else uses the device"
         ) from error
     if fitting[0] < settings.micro_batch_tokens:  # training halves, too, and goes on
-        kept["micro_batch_tokens_that_fit"] = fitting[0]
+        sizes["micro_batch_tokens_that_fit"] = fitting[0]
         say(
             console,
             f"warning: micro-batches of {settings.micro_batch_tokens} tokens did not fit, {fitting[0]} did; the forecast was "
             f"{expected.peak / GB:.2f} GB: lower --memory, or close what else uses the device",
         )
-    peaks = [kept[f"measured_{phase}"] for phase in ("rollout", "update")]
+    peaks = [sizes[f"measured_{phase}"] for phase in ("rollout", "update")]
     if None not in peaks:
-        kept["error"] = round(expected.peak / max(peaks) - 1, 4)
+        sizes["error"] = round(expected.peak / max(peaks) - 1, 4)
         say(
             console,
             f"memory: burn-in measured {max(peaks) / GB:.2f} GB (rollout {peaks[0] / GB:.2f}, update {peaks[1] / GB:.2f}), "
-            f"forecast {expected.peak / GB:.2f} GB: {kept['error']:+.1%}, in {time.monotonic() - began:.1f} s",
+            f"forecast {expected.peak / GB:.2f} GB: {sizes['error']:+.1%}, in {time.monotonic() - began:.1f} s",
         )
-    return told | {"memory": kept}
+    return notes | {"memory": sizes}
 
 
 def measured(device: torch.device, work: Callable[[], None]) -> int | None:
-    """Peak bytes that the process holds while `work` runs; None where that cannot be told."""
+    """Peak bytes that the process holds while `work` runs; None if the platform does not tell."""
     gc.collect()
     release(device)
     peak = Peak(device)
     peak.start()
     work()
-    found = peak.read()
+    size = peak.read()
     release(device)
-    return found
+    return size
 
 
 def try_rollout(policy: Any, work: Job, expected: Forecast, temperature: float) -> None:
-    """Every slot taken by a row of the longest kind, decoded for a few tokens at the far end of its cache."""
+    """Fill every slot with a row of the longest kind; decode a few tokens at the far end of its cache."""
     length = max(1, work.capacity - _DECODED)
     prompts = max(1, min(work.prompts, expected.slots))
     n = max(1, expected.slots // prompts)
@@ -170,7 +174,7 @@ def try_rollout(policy: Any, work: Job, expected: Forecast, temperature: float) 
 
 
 def try_update(
-    config: TrainConfig, policy: Any, method: Any, optimizer: torch.optim.Optimizer, work: Job, settings: Settings
+    policy: Any, method: Algorithm, optimizer: torch.optim.Optimizer, work: Job, settings: Settings, temperature: float
 ) -> int:
     """Forward and backward of one full micro-batch of the longest rows; the gradients are thrown away.
 
@@ -184,7 +188,7 @@ def try_update(
     budget = TokenBudget(full)
     try:
         accumulate_gradients(
-            policy, copy.deepcopy(method), batch, temperature=config.temperature,
+            policy, copy.deepcopy(method), batch, temperature=temperature,
             micro_batch_tokens=budget, max_new_tokens=work.max_new_tokens,
         )  # fmt: skip
     finally:
@@ -218,25 +222,25 @@ def _dull_batch(policy: Any, tokens: int, work: Job) -> Batch:
 
 
 def _dull_ids(policy: Any, count: int) -> Any:
-    """Ids of no meaning, all of the tokenizer's and none that ends an answer."""
+    """Filler token ids that never end an answer."""
     vocabulary = min(len(policy.tokenizer), int(policy.lm_head().weight.shape[0]))
     usable = np.array(sorted(set(range(min(vocabulary, 997))) - set(policy.eos_ids)), dtype=np.int64)
     return usable[(7 * np.arange(count) + 3) % len(usable)]
 
 
 def _as_loaded(config: TrainConfig, policy: Any, env: Any) -> tuple[Shape, Job]:
-    """Shape and job of what is in memory now: the model's own config, the environment's own budgets."""
+    """Shape and job of the objects in memory: the model's own config, the environment's own budgets."""
     described = policy.model.get_base_model().config.to_dict()
     kind = "cuda" if policy.device.type == "cuda" else "cpu"
     work = lookup.job(config, kind, lookup.facts(config.model))  # type: ignore[arg-type]
     return Shape.from_config(config.model, described), replace(work, max_new_tokens=env.max_new_tokens)
 
 
-def _weights(config: TrainConfig, plan: Plan, device: torch.device) -> str:
-    """Merged where memory allows it, and on CUDA what is then measured to be faster."""
-    asked = config.decode_weights == "measured"
-    by_itself = device.type == "cuda" and config.decode_weights == "auto" and config.engine == "local"
-    if plan.settings.decode_weights == "merged" and (asked or (by_itself and config.burn_in is not False)):
+def _weights(settings: MemorySettings, plan: Plan, device: torch.device) -> str:
+    """Merged if memory allows it; `measured` if both fit and the faster one is to be found, as on CUDA by default."""
+    asked = settings.decode_weights == "measured"
+    by_itself = device.type == "cuda" and settings.decode_weights == "auto" and settings.engine == "local"
+    if plan.settings.decode_weights == "merged" and (asked or (by_itself and settings.burn_in is not False)):
         return "measured"
     return plan.settings.decode_weights
 
@@ -244,7 +248,7 @@ def _weights(config: TrainConfig, plan: Plan, device: torch.device) -> str:
 def _measured_weights(
     config: TrainConfig, policy: Any, shape: Shape, work: Job, console: Console
 ) -> tuple[TrainConfig, dict[str, Any]]:
-    """The config with the faster weights, and what the manifest keeps of the measurement."""
+    """The config with the faster weights, and the entry of the manifest on the measurement."""
     if config.decode_weights != "measured":
         return config, {}
     expected = forecast(shape, work, _settings(config))
@@ -254,19 +258,16 @@ def _measured_weights(
     return replace(config, decode_weights=weights), {"decode_weights": {"chosen": weights, "seconds": seconds}}
 
 
-def _settings(config: TrainConfig) -> Settings:
+def _settings(settings: MemorySettings) -> Settings:
     return Settings(
-        config.micro_batch_tokens or MICRO_BATCH_TOKENS,
-        bool(config.gradient_checkpointing),
-        "merged" if config.decode_weights in ("merged", "measured") else "live",
-        config.cache_bytes or CPU_CACHE_BYTES,
+        settings.micro_batch_tokens or MICRO_BATCH_TOKENS,
+        bool(settings.gradient_checkpointing),
+        "merged" if settings.decode_weights in ("merged", "measured") else "live",
+        settings.cache_bytes or CPU_CACHE_BYTES,
     )
 
 
 def _filled(config: TrainConfig, settings: Settings, decode_weights: Any) -> TrainConfig:
-    found = asdict(settings) | {"decode_weights": decode_weights}
-    own = {name: getattr(config, name) for name in found}
-    return replace(
-        config,
-        **{name: value if own[name] in (None, "auto", "measured") else own[name] for name, value in found.items()},
-    )
+    values = asdict(settings) | {"decode_weights": decode_weights}
+    empty = [name for name in values if getattr(config, name) in (None, "auto", "measured")]
+    return replace(config, **{name: values[name] for name in empty})

@@ -1,4 +1,4 @@
-"""What a plan starts from, without weights: a model's shape and size on disk, and what an environment asks for. No torch."""
+"""The facts that a plan starts from: a model's shape and size on disk, an environment's budgets. No torch, no weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import psutil
 
-from simko.config import TrainConfig
+from simko.config import TrainConfig, TrainEnvironment
 from simko.errors import UserError
 from simko.gguf_header import GgufHeader
 from simko.memory.forecast import Job
@@ -22,14 +22,12 @@ from simko.memory.shapes import Shape, built_in, nearest_built_in
 _SAMPLED = 64  # prompts whose length is looked at
 _TEMPLATE_TOKENS = 48  # what a chat template may add
 _NEEDED = (".safetensors", "tokenizer.json", "tokenizer_config.json", "config.json", "generation_config.json", ".jinja")
-
-_UNITS = {"": 1e9, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 @dataclass(frozen=True)
 class Facts:
-    """A model as far as it is known without its weights. Bytes; `source` says where the shape is from."""
+    """What is known of a model without its weights. Sizes are bytes; `source` says where the shape is from."""
 
     shape: Shape
     source: str
@@ -42,7 +40,7 @@ def facts(model: str) -> Facts:
     """The shape of `tiny`, a folder, a GGUF file, a Hub id (its config.json alone is fetched) or a name of the built-in table.
 
     Raises:
-        UserError: nothing there that can be planned, or the Hub is out of reach and the table does not have it.
+        UserError: nothing there that can be planned, or the Hub is out of reach and the table does not list the model.
     """
     if model == "tiny":
         return _of_folder(model, Path(__file__).resolve().parents[1] / "agents" / "tiny")
@@ -54,24 +52,24 @@ def facts(model: str) -> Facts:
     on_hub = re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", model) is not None
     if on_hub and (cached := _cached(model)) is not None:
         return _of_folder(model, cached)
-    known = built_in(model)
+    listed = built_in(model)
     if on_hub:
         try:
             return _of_hub(model)
         except UserError:
-            if known is None:
+            if listed is None:
                 raise
-    if known is not None:
-        size = 2.0 * known.parameters
-        return Facts(known, "built-in table", size, size)
+    if listed is not None:
+        size = 2.0 * listed.parameters
+        return Facts(listed, "built-in table", size, size)
     raise UserError(
         f"model '{model}': no such folder, and not in the built-in table{nearest_built_in(model)}; "
         "give a folder, a Hub id like 'org/name', or 'tiny'"
     )
 
 
-def job(config: TrainConfig, device: Literal["cpu", "cuda"], found: Facts | None = None) -> Job:
-    """What a config asks of a device. Prompts are as long as the longest of a few drawn, or as the environment allows.
+def job(config: TrainConfig, device: Literal["cpu", "cuda"], model: Facts | None = None) -> Job:
+    """The work of a config on a device. Prompts are as long as the longest of a few drawn, or as the environment allows.
 
     Raises:
         UserError: no such environment.
@@ -79,17 +77,17 @@ def job(config: TrainConfig, device: Literal["cpu", "cuda"], found: Facts | None
     from simko.envs.registry import resolve
     from simko.envs.turns import with_attempts
 
-    name, given = resolve(config.env, {} if config.data is None else {"data": config.data})
+    name, options = resolve(config.env, {} if config.data is None else {"data": config.data})
     import gymnasium
 
-    own: Mapping[str, Any] = gymnasium.spec(name).kwargs.get("env", {})
-    new = config.max_new_tokens or own.get("max_new_tokens") or 256
+    registered: Mapping[str, Any] = gymnasium.spec(name).kwargs.get("env", {})
+    new = config.max_new_tokens or registered.get("max_new_tokens") or 256
     if config.max_new_tokens is None and config.attempts > 1:
         new = with_attempts(new, config.attempts)
-    longest = config.max_prompt_tokens or own.get("max_prompt_tokens") or 512
-    if found is not None and found.shape.context:
-        longest = max(1, min(longest, found.shape.context - new))
-    drawn = _longest_prompt(own, config, given.get("data"), found)
+    longest = config.max_prompt_tokens or registered.get("max_prompt_tokens") or 512
+    if model is not None and model.shape.context:
+        longest = max(1, min(longest, model.shape.context - new))
+    drawn = _longest_prompt(registered, config, options.get("data"), model)
     return Job(
         device=device,
         quantization=config.quantization,
@@ -101,16 +99,6 @@ def job(config: TrainConfig, device: Literal["cpu", "cuda"], found: Facts | None
         eval_rows=config.eval_problems * config.eval_samples,
         keep_checkpoints=config.keep_checkpoints,
     )
-
-
-def parse_bytes(text: str, where: str = "--memory") -> float:
-    """`8GB` (10^9), `8GiB` (2^30), `7500MB`, or a bare number of GB; raises `UserError` for anything else."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?b|[kmgt])?\s*", text.lower())
-    unit = (match[2] or "") if match else "?"
-    size = _UNITS.get(unit if unit in _UNITS else unit + "b")
-    if match is None or size is None or not float(match[1]):
-        raise UserError(f"{where} is '{text}'; give a size like 8GB or 7.5GiB")
-    return float(match[1]) * size
 
 
 def machine_bytes() -> int:
@@ -184,26 +172,28 @@ def _of_gguf(path: Path) -> Facts:
     return Facts(shape, "GGUF header", 0.0, 2.0 * shape.parameters)
 
 
-def _longest_prompt(own: Mapping[str, Any], config: TrainConfig, data: str | None, found: Facts | None) -> int | None:
-    """Tokens of the longest of some drawn prompts, with room for a template; None where none can be drawn."""
+def _longest_prompt(
+    registered: Mapping[str, Any], settings: TrainEnvironment, data: str | None, model: Facts | None
+) -> int | None:
+    """Tokens of the longest of some drawn prompts, with room for a template; None if no prompt can be drawn."""
     from simko.envs.registry import specs
     from simko.envs.token_env import load_object
 
-    name = config.env.rpartition(":")[2]
+    name = settings.env.rpartition(":")[2]
     procedural = all(info.source == "procedural" for info in specs() if info.id == name)
     if not procedural and data is None and not os.environ.get("SIMKO_DATA"):
         return None  # the data would be fetched
     try:
-        source = load_object(own["source"])(split="train", level=config.level, data=data)
+        source = load_object(registered["source"])(split="train", level=settings.level, data=data)
         rng = np.random.default_rng(0)
-        texts = [source.draw(rng).problem + str(own.get("instruction") or "") for _ in range(_SAMPLED)]
+        texts = [source.draw(rng).problem + str(registered.get("instruction") or "") for _ in range(_SAMPLED)]
     except Exception:  # data that is not here yet, or an author's source that wants more: the bound is the answer
         return None
-    own_tokenizer = None if found is None or found.folder is None else found.folder / "tokenizer.json"
-    if own_tokenizer is not None and own_tokenizer.is_file():
+    tokenizer = None if model is None or model.folder is None else model.folder / "tokenizer.json"
+    if tokenizer is not None and tokenizer.is_file():
         import tokenizers
 
-        counts = [len(e.ids) for e in tokenizers.Tokenizer.from_file(str(own_tokenizer)).encode_batch(texts)]
+        counts = [len(e.ids) for e in tokenizers.Tokenizer.from_file(str(tokenizer)).encode_batch(texts)]
     else:
         counts = [len(text.encode()) // 3 + 1 for text in texts]  # few tokenizers have tokens of less than 3 bytes
     return round(1.1 * max(counts)) + _TEMPLATE_TOKENS
@@ -215,5 +205,5 @@ def _json(path: Path, model: str) -> Mapping[str, Any]:
         if not isinstance(content, dict):
             raise ValueError("not an object")
     except (OSError, ValueError) as error:
-        raise UserError(f"model '{model}': {path} is no readable config.json ({error})") from error
+        raise UserError(f"model '{model}': {path} is not a readable config.json ({error})") from error
     return content

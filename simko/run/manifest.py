@@ -1,4 +1,4 @@
-"""What a run records about machine, versions and data, and what it prints before it begins."""
+"""A run's record of its machine, versions and data; and the lines that it prints before it begins."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RECORDED = ("simko", "torch", "transformers", "peft", "bitsandbytes", "gymnasiu
 def introduce(
     config: TrainConfig, policy: Any, env: Any, method: Algorithm, start: int, console: Console
 ) -> dict[str, Any]:
-    """Print what is about to be trained, and one rendered prompt; returns what the manifest keeps."""
+    """Say what is about to be trained, and show one rendered prompt. Returns the manifest's first entries."""
     example = training_tasks(env.source, config.seed, 1, 1)[0]
     prompt = policy.tokenizer.decode(env.prompt_ids(example), skip_special_tokens=False)
     trained = sum(parameter.numel() for _, parameter in policy.trainable_parameters())
@@ -56,7 +56,7 @@ def introduce(
 
 
 def data_notes(env: Any) -> list[str]:
-    """Lines about the rows of an environment: how many were left out, and why."""
+    """Lines on the rows of an environment: how many were left out, and why."""
     notes = [str(note) for note in getattr(env.source, "notes", ())]
     if bad := getattr(env.source, "bad_rows", ()):
         notes.append(f"{len(bad)} bad rows are left out, the first: {bad[0]}")
@@ -64,7 +64,7 @@ def data_notes(env: Any) -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that decide a run's numbers."""
+    """Versions of Python and of the packages that decide a run's numbers."""
     numbers = {"python": platform.python_version()}
     for name in _RECORDED:
         try:
@@ -86,5 +86,5 @@ def machine(device: Any) -> dict[str, Any]:
 
 
 def file_hash(path: str | Path | None) -> str | None:
-    """SHA-256 of a data file; None for a folder or nothing."""
-    return None if path is None or not Path(path).is_file() else digest(path)
+    """SHA-256 of a data file; None for a folder or no path."""
+    return digest(Path(path)) if path is not None and Path(path).is_file() else None

@@ -1,25 +1,30 @@
-"""What an evaluation is of: a run folder or a model, and the settings that follow from it."""
+"""The run folder or model that an evaluation measures, and the settings that follow from it."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from simko.config import EvalConfig, TrainConfig
+from simko.config import (
+    EnvironmentSettings,
+    EvalConfig,
+    SamplingSettings,
+    TrainConfig,
+    TrainEnvironment,
+    UpdateSettings,
+    names,
+)
 from simko.errors import UserError
 from simko.run.folder import RunFolder, check_adapter
+from simko.types import Sampling
 
 PAPER_TEMPERATURE, PAPER_TOP_P = 0.6, 0.95  # arXiv 2510.14807, evaluation
-_OF_THE_ENVIRONMENT = (
-    *("env", "data", "keep_good_rows", "level", "attempts", "template", "verifier"),
-    *("max_prompt_tokens", "max_new_tokens"),
-)
 
 
 @dataclass(frozen=True)
 class Target:
-    """What an evaluation is of: model and environment settings, the adapter's folder, and the run behind it."""
+    """What an evaluation measures: model and environment settings, the adapter's folder, and the run behind it."""
 
     settings: TrainConfig
     run: RunFolder | None
@@ -38,44 +43,45 @@ def resolve(config: EvalConfig, in_memory: bool = False) -> Target:
     """
     if config.best:
         _check_best(config)
-    given = {name: value for name in _OF_THE_ENVIRONMENT if (value := getattr(config, name)) is not None}
-    given |= {} if config.quantization is None else {"quantization": config.quantization}
-    given |= {"device": config.device, "gradient_checkpointing": False, "decode_weights": "auto", "cache_bytes": None}
-    given |= {"threads": config.threads} if config.threads else {}
+    changes = {name: value for name in names(EnvironmentSettings) if (value := getattr(config, name)) is not None}
+    changes |= {} if config.quantization is None else {"quantization": config.quantization}
+    changes |= {"device": config.device, "gradient_checkpointing": False, "decode_weights": "auto", "cache_bytes": None}
+    changes |= {"threads": config.threads} if config.threads else {}
     adapter = None if config.adapter is None else check_adapter(config.adapter)
     if RunFolder.is_run(config.target):
         run = RunFolder.open(config.target)
-        if config.env not in (None, run.config.env):  # what belongs to the run's environment means nothing in another
-            own = dict.fromkeys(("data", "level", "verifier", "max_prompt_tokens", "max_new_tokens"))
-            given = own | {"attempts": 1, "keep_good_rows": False} | given
+        if config.env not in (None, run.config.env):  # the run's own mean nothing in another environment; prompts stay
+            changes = {
+                entry.name: entry.default for entry in fields(TrainEnvironment) if entry.name != "template"
+            } | changes
         adapter = adapter or run.adapter(best=config.best)
         if adapter is None and not in_memory:
             raise UserError(
                 f"eval: run {config.target} has no checkpoint yet; evaluate its model '{run.config.model}' itself, "
                 f"or train on with `simko train --resume {config.target}`"
             )
-        return Target(replace(run.config, **given), run, adapter, _step(adapter))
+        return Target(replace(run.config, **changes), run, adapter, _step(adapter))
     _check_model(config)
-    settings = TrainConfig(**{"model": config.target, **given})
+    settings = TrainConfig(**{"model": config.target, **changes})
     return Target(settings, _run_around(adapter), adapter, _step(adapter))
 
 
-def sampling_settings(config: EvalConfig, settings: TrainConfig) -> tuple[float, float]:
-    """Temperature and top-p: the paper's, those asked for, or those of training.
+def sampling_settings(config: SamplingSettings, trained: UpdateSettings) -> Sampling:
+    """Temperature and top-p: the paper's, those that `config` asks for, or those of training.
 
     Raises:
-        UserError: both were asked for, or a temperature at which all samples are the same.
+        UserError: `config` asks for both, or for a temperature at which all samples are the same.
     """
     if config.training_sampling:
         if config.temperature is not None or config.top_p is not None:
             raise UserError("eval: training_sampling fixes temperature and top_p; leave these out, or leave it out")
-        return settings.temperature, 1.0
+        return Sampling(trained.temperature)
     temperature = PAPER_TEMPERATURE if config.temperature is None else config.temperature
     if temperature == 0 and config.n > 1:
         raise UserError(
             f"eval: temperature 0 gives the same answer {config.n} times; use -n 1 or a temperature above 0"
         )
-    return temperature, PAPER_TOP_P if config.top_p is None else config.top_p
+    return Sampling(temperature, PAPER_TOP_P if config.top_p is None else config.top_p)
 
 
 def _check_best(config: EvalConfig) -> None:
@@ -106,12 +112,12 @@ def _is_adapter(path: Path) -> bool:
 
 
 def _step(adapter: Path | None) -> int | None:
-    """The step in the name of the checkpoint that an adapter lies in."""
-    found = None if adapter is None else re.fullmatch(r"step-(\d+)", adapter.resolve().parent.name)
-    return int(found[1]) if found else None
+    """The step in the name of the checkpoint that holds an adapter."""
+    match = None if adapter is None else re.fullmatch(r"step-(\d+)", adapter.resolve().parent.name)
+    return int(match[1]) if match else None
 
 
 def _run_around(adapter: Path | None) -> RunFolder | None:
-    """The run that an adapter is a checkpoint of: RUN/checkpoints/step-000025/adapter."""
-    around = [] if adapter is None else list(adapter.resolve().parents)[:3]
-    return RunFolder.open(around[2]) if len(around) == 3 and RunFolder.is_run(around[2]) else None
+    """The run whose checkpoint an adapter is part of: RUN/checkpoints/step-000025/adapter."""
+    parents = [] if adapter is None else list(adapter.resolve().parents)[:3]
+    return RunFolder.open(parents[2]) if len(parents) == 3 and RunFolder.is_run(parents[2]) else None

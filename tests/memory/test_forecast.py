@@ -272,16 +272,3 @@ def test_prompts_are_as_long_as_those_drawn() -> None:
     assert again.max_new_tokens > 2 * drawn.max_new_tokens
     with pytest.raises(UserError, match="Countdown"):
         lookup.job(replace(tiny, env="simko/Cuntdown-v0"), "cpu")
-
-
-@pytest.mark.parametrize(
-    ("text", "size"), [("8GB", 8e9), ("8 GiB", 8 * 2**30), ("7.5", 7.5e9), ("500MB", 5e8), ("16g", 16e9)]
-)
-def test_sizes(text: str, size: float) -> None:
-    assert lookup.parse_bytes(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "eight", "8XB", "-8GB", "0GB", "8GB 9GB"])
-def test_sizes_that_are_none(text: str) -> None:
-    with pytest.raises(UserError, match="8GB or 7"):
-        lookup.parse_bytes(text)
