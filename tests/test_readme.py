@@ -5,12 +5,18 @@ from __future__ import annotations
 import ast
 import re
 import runpy
+import shlex
 import sys
 import tomllib
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 import yaml
+
+from simko import algorithms
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -116,6 +122,32 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert target.exists(), link
         assert ROOT in (target.resolve(), *target.resolve().parents), link
         assert not anchor or anchor in slugs(target), link
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The `simko` command lines in a page's blocks, split into words, without comments."""
+    blocks = re.findall(r"^```(?:bash|sh)?\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    text = "\n".join(blocks).replace("\\\n", " ")
+    lines = [shlex.split(line, comments=True) for line in text.splitlines() if line.strip().startswith("simko ")]
+    return [list(takewhile(lambda word: word not in ("|", "&&"), words[1:])) for words in lines]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
+def test_commands_and_flags_of_the_pages_exist(page: Path) -> None:
+    from simko.cli.commands import app
+
+    for words in commands(page):
+        command: Any = typer.main.get_command(app)
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
+        assert not hasattr(command, "commands"), (command.name, words)
+        flags = {flag for option in command.params for flag in [*option.opts, *option.secondary_opts]} | {"--help"}
+        if command.name == "train":  # settings of a method are flags, too
+            flags |= {
+                f"--{name.replace('_', '-')}" for method in algorithms.names() for name in algorithms.settings(method)
+            }
+        unknown = [word for word in words if re.match(r"--?[a-z]", word) and word.partition("=")[0] not in flags]
+        assert unknown == [], (command.name, words)
 
 
 def test_the_index_names_every_page() -> None:
