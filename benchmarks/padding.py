@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.common import Case, Options, Result, compare
@@ -59,12 +60,12 @@ def update(
     ]  # fmt: skip
     advantage = np.where(np.arange(len(rows)) % 2, 1.0, -1.0)
     batch = Batch(tuple(rows), np.arange(len(rows)) // group, advantage, advantage > 0, int(lengths.sum()), len(rows))
-    packed = how in ("packed", "shared")
-    policy._states._packs = packed
+    policy._states._packs = how in ("packed", "shared")
     if how == "unsorted":
-        micro_batch._plan_padded = _as_drawn
-    plan = micro_batch.plan_micro_batches(batch, tokens, packed)
-    computed = sum(micro_batch.forward_tokens(batch, part, packed) for part in plan)
+        micro_batch.PADDED = replace(micro_batch.PADDED, plan=_as_drawn)
+    layout = micro_batch.PACKED if policy.packs else micro_batch.PADDED
+    plan = layout.plan(batch, range(len(batch)), tokens)
+    computed = sum(layout.tokens([batch.completions[row] for row in part]) for part in plan)
     real = sum(len(c.prompt_ids) + len(c.ids) - 1 for c in rows)
     method = algorithms.get("simko")
 
@@ -77,8 +78,8 @@ def update(
     return once
 
 
-def _as_drawn(batch: Any, max_tokens: int, rows: Any) -> list[list[int]]:
-    """Micro-batches of equally many rows in the order drawn, as many as padded to the longest of all fit."""
+def _as_drawn(batch: Any, rows: Any, max_tokens: int) -> list[list[int]]:
+    """Micro-batches of rows in the order drawn, all with the same number of rows: as many as fit at the longest row's length."""
     longest = max(len(c.prompt_ids) + len(c.ids) - 1 for c in batch.completions)
     size, rows = max(max_tokens // longest, 1), list(rows)
     return [rows[i : i + size] for i in range(0, len(rows), size)]

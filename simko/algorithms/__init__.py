@@ -1,4 +1,4 @@
-"""Training methods by name. A new method is one file here and one line in `_METHODS`."""
+"""Training methods by name. A new method is one file in this folder and one entry in `_METHODS`."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ __all__ = ["GRPO", "Algorithm", "Loss", "SimKO", "TokenStats", "describe", "get"
 
 
 def names() -> list[str]:
-    """Names of all methods."""
+    """Return the names of all methods."""
     return list(_METHODS)
 
 
-def get(name: str, **given: Any) -> Algorithm:
-    """The method called `name`, with its defaults where `given` has no other.
+def get(name: str, **overrides: Any) -> Algorithm:
+    """Make the method called `name`; `overrides` replace the defaults of its settings.
 
     Raises:
         UserError: an unknown method or setting (with the nearest name), a wrong type, a value out of bounds.
     """
     hints = typing.get_type_hints(_class(name))
-    own = settings(name)
+    defaults = settings(name)
     values = {}
-    for key, value in given.items():
-        if key not in own:
-            raise UserError(f"{name}: unknown setting '{key}'{nearest(key, own)}")
+    for key, value in overrides.items():
+        if key not in defaults:
+            raise UserError(f"{name}: unknown setting '{key}'{nearest(key, defaults)}")
         values[key] = coerce(f"{name}: {key}", value, hints[key])
-        check_bounds(f"{name}: {key}", values[key], own[key]["bounds"])
+        check_bounds(f"{name}: {key}", values[key], defaults[key]["bounds"])
     return _class(name)(**values)
 
 
 def settings(name: str) -> dict[str, dict[str, Any]]:
-    """Default, help and bounds of each setting of a method."""
+    """Return default, help and bounds of each setting of a method."""
     return {
         f.name: {
             "default": f.default,
@@ -52,7 +52,7 @@ def settings(name: str) -> dict[str, dict[str, Any]]:
 
 
 def describe() -> list[dict[str, Any]]:
-    """Name, title and defaults of each method, for `simko algorithms`."""
+    """Return name, title and defaults of each method, for `simko algorithms`."""
     return [
         {
             "name": name,

@@ -4,8 +4,10 @@
     r   = pi(y_t) / pi_old(y_t)
     L_t = max(-A r, -A clip(r, 1 - clip_low, 1 + clip_high))  [+ kl_coefficient * KL(pi || pi_base), estimator k3]
 
-Departures from the paper: the loss is averaged over all tokens of the optimizer step (token mean, as DAPO, verl and the
-SimKO code do; `aggregation="sequence_mean"` is the paper's), and there is no KL term unless asked for.
+Departures from the paper:
+- The loss is averaged over all tokens of the optimizer step (token mean), as in DAPO, verl and the SimKO code. The paper's
+  mean is `aggregation="sequence_mean"`.
+- There is no KL term unless `kl_coefficient` asks for one.
 """
 
 from __future__ import annotations
@@ -58,14 +60,14 @@ class GRPO(Algorithm):
 def clipped_loss(
     ratio: Float[Tensor, "B T"], advantage: Float[Tensor, "B T"], clip_low: float, clip_high: float
 ) -> tuple[Float[Tensor, "B T"], Bool[Tensor, "B T"]]:
-    """PPO's pessimistic loss, and where the clip took the gradient away (arXiv 1707.06347, eq. 7)."""
+    """Return PPO's pessimistic loss, and the tokens whose gradient the clip removed (arXiv 1707.06347, eq. 7)."""
     plain = -advantage * ratio
     clipped = -advantage * ratio.clamp(1 - clip_low, 1 + clip_high)
     return torch.maximum(plain, clipped), clipped > plain
 
 
 def kl_term(stats: TokenStats, coefficient: float) -> Float[Tensor, "B T"] | float:
-    """`coefficient * (e^d - d - 1)`, d = log pi_base - log pi: the k3 estimator of GRPO eq. 4; 0.0 where it is off."""
+    """Return `coefficient * (e^d - d - 1)`, d = log pi_base - log pi: the k3 estimator of GRPO eq. 4. 0.0 if it is off."""
     if coefficient == 0.0:
         return 0.0
     assert stats.ref_logp is not None
