@@ -16,7 +16,7 @@ INTERVAL = "95 % bootstrap interval over problems"
 
 
 def evaluation_table(result: Mapping[str, Any]) -> Group:
-    """Lay out a result of `simko.evaluate.evaluate` for `console.print`: how it was measured, the table, the conclusions."""
+    """A result of `simko.evaluate.evaluate` for `console.print`: what was measured and how, the table, what to make of it."""
     lines: list[RenderableType] = [
         Text(describe_sampling(result), style="bold"),
         _pass_table(result),

@@ -234,10 +234,10 @@ def test_blocks_cover_every_token_once_and_waste_little(lengths: list[int]) -> N
     answers = tuple((i % 3, n) for i, n in enumerate(lengths))
     rows = PackedRows(np.zeros(11 + sum(lengths), np.int64), np.zeros(11 + sum(lengths), np.int64), prompts, answers)
     blocks = packed.blocks(rows, torch.device("cpu"))
-    kept = torch.cat([block.queries[block.kept] for block in blocks])
-    assert kept.tolist() == list(range(11 + sum(lengths)))
+    tokens = torch.cat([block.queries[block.real] for block in blocks])
+    assert tokens.tolist() == list(range(11 + sum(lengths)))
     for block in blocks:
-        assert len(block.queries) <= 1.25 * len(block.kept)
+        assert len(block.queries) <= 1.25 * len(block.real)
 
 
 def test_a_row_that_spoils_spoils_no_other() -> None:
