@@ -81,6 +81,7 @@ def test_lognormal_lengths_are_hardly_padded() -> None:
         for n in lengths
     ]
     batch = Batch(tuple(rows), np.zeros(512, np.int64), np.ones(512), np.ones(512, bool), 1, 1)
+
     def computed(layout: Layout) -> int:
         plan = layout.plan(batch, range(512), 4096)
         return sum(layout.tokens([batch.completions[row] for row in rows]) for rows in plan)

@@ -22,25 +22,25 @@ def names() -> list[str]:
     return list(_METHODS)
 
 
-def get(name: str, **overrides: Any) -> Algorithm:
-    """Make the method called `name`; `overrides` replace the defaults of its settings.
+def get(name: str, **given: Any) -> Algorithm:
+    """The method called `name`, with its defaults where `given` has no other.
 
     Raises:
         UserError: an unknown method or setting (with the nearest name), a wrong type, a value out of bounds.
     """
     hints = typing.get_type_hints(_class(name))
-    defaults = settings(name)
+    own = settings(name)
     values = {}
-    for key, value in overrides.items():
-        if key not in defaults:
-            raise UserError(f"{name}: unknown setting '{key}'{nearest(key, defaults)}")
+    for key, value in given.items():
+        if key not in own:
+            raise UserError(f"{name}: unknown setting '{key}'{nearest(key, own)}")
         values[key] = coerce(f"{name}: {key}", value, hints[key])
-        check_bounds(f"{name}: {key}", values[key], defaults[key]["bounds"])
+        check_bounds(f"{name}: {key}", values[key], own[key]["bounds"])
     return _class(name)(**values)
 
 
 def settings(name: str) -> dict[str, dict[str, Any]]:
-    """Return default, help and bounds of each setting of a method."""
+    """Default, help and bounds of each setting of a method."""
     return {
         f.name: {
             "default": f.default,
