@@ -8,9 +8,8 @@ from torch import Tensor, nn
 
 from simko.head.linear import linear, pack, packed_linear, suits
 
-_PACK_AT = (
-    16  # pack at this call: packing takes as long as 5 to 20 products of a small batch, and saves a third of each
-)
+# pack at this call: packing takes as long as 5 to 20 products of a small batch, and saves a third of each
+_PACK_AT = 16
 
 
 class FrozenLinear(nn.Linear):

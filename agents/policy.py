@@ -320,10 +320,8 @@ class LoraPolicy:
 
     def _decoding_model(self) -> Any:
         assert_trainable(self._causal_lm)
-        merge = self.decode_weights in (
-            "merged",
-            "measured",
-        )  # before it is measured, merge: the plan has memory for it
+        # before it is measured, merge: the plan has memory for it
+        merge = self.decode_weights in ("merged", "measured")
         if self.decode_weights == "auto" and self.device.type == "cpu":
             weights = sum(layer.in_features * layer.out_features for _, layer in lora_layers(self._causal_lm))
             merge = 2 * weights * self.dtype.itemsize < psutil.virtual_memory().available

@@ -102,8 +102,8 @@ def plain_copy(
 ) -> Any:
     """Copy `model` to a plain one: active adapters merged into dequantised weights, in the model's dtype.
 
-    Each call starts from the frozen weights, so rounding never adds up. `model` does not change. All but adapted and
-    quantised layers is shared with it, unless `device` differs. `finish` may replace each new layer.
+    Each call starts from the frozen weights, so rounding never adds up. `model` does not change. The copy shares with it
+    everything but adapted and quantised layers, unless `device` differs. `finish` may replace each new layer.
     """
     # deepcopy takes from the memo: shared tensors themselves, and the plain substitute of each adapted or quantised layer
     memo: dict[int, Any] = {}

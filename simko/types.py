@@ -64,7 +64,7 @@ class Verdict:
 class Sampling:
     """How to decode. `temperature` 0 is greedy; `top_p` 1 and `top_k` 0 leave the distribution whole.
 
-    A sequence ends with an id in `stop_ids` (the model's own EOS ids where empty) or a text in `stop`.
+    A sequence ends with an id in `stop_ids` (if that is empty, the model's own EOS ids) or a text in `stop`.
     """
 
     temperature: float = 1.0
@@ -80,7 +80,7 @@ class Generation:
     """One sampled continuation of T tokens, as an engine returns it.
 
     `logprobs` (T,) are of the temperature-scaled, **untruncated** distribution, whatever top-p or top-k did.
-    `ids` ends with the EOS token where the policy produced one.
+    `ids` ends with the EOS token if the policy produced one.
     """
 
     ids: NDArray[np.int64]
@@ -124,7 +124,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one optimizer step learns from: B sequences of informative groups, and the denominators of the whole step.
+    """The input of one optimizer step: B sequences of informative groups, and the denominators of the whole step.
 
     `step_tokens` and `step_sequences` count every valid completion of the step, also those of dropped groups. So dropping
     groups without a signal saves work and does not change the update.

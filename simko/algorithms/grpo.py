@@ -35,7 +35,7 @@ class GRPO(Algorithm):
     clip_low: float = setting(0.2, "ratio clipped at 1 - clip_low", minimum=0.0, maximum=1.0)
     clip_high: float = setting(0.2, "ratio clipped at 1 + clip_high", minimum=0.0)
     kl_coefficient: float = setting(0.0, "weight of KL to the base model (one more forward a step)", minimum=0.0)
-    aggregation: Aggregation = setting("token_mean", "mean over tokens, over sequences, or by the token budget")
+    aggregation: Aggregation = setting("token_mean", "mean over tokens, over sequences, or over the token budget")
 
     @property
     def needs(self) -> frozenset[Need]:  # noqa: D102

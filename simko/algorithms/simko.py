@@ -60,7 +60,7 @@ class SimKO(GRPO):
     title: ClassVar[str] = "SimKO: top-K sharing, top-1 penalty (arXiv 2510.14807)"
 
     alpha: float = setting(
-        0.01, "share of a correct token's reward given to the top K (large models 0.01)", minimum=0.0, maximum=1.0
+        0.01, "share of a correct token's reward that goes to the top K (large models 0.01)", minimum=0.0, maximum=1.0
     )
     top_k: int = setting(3, "candidates that share (K)", minimum=1)
     entropy_quantile: float = setting(
@@ -68,7 +68,7 @@ class SimKO(GRPO):
     )
     top1_penalty: float = setting(1.1, "factor on wrong tokens that are the top-1 (lambda)", minimum=0.0)
     top1_penalty_on: Literal["advantage", "ratio"] = setting("advantage", "what the factor multiplies before clipping")
-    entropy_floor: float = setting(1e-4, "nats; tokens at or below are never gated in", minimum=0.0)
+    entropy_floor: float = setting(1e-4, "nats; tokens with at most this entropy never pass the gate", minimum=0.0)
 
     @property
     def needs(self) -> frozenset[Need]:  # noqa: D102

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-_TYPICAL_ROWS = 64  # oneDNN asks for a batch size where it chooses a blocked layout; the layout serves all sizes
+_TYPICAL_ROWS = 64  # oneDNN wants a batch size to choose a blocked layout; the layout serves all sizes
 
 
 @lru_cache(maxsize=1)
