@@ -61,7 +61,7 @@ def as_folder(path: Path) -> Path:
 
 
 def _header(path: Path) -> tuple[int, list[int]]:
-    """Read the number of parameters, and the ids that end an answer."""
+    """Number of parameters, and the ids that end an answer."""
     try:
         import gguf
     except ImportError as error:

@@ -25,9 +25,9 @@ from simko.head import LmHead
 from simko.types import Finish, Generation, Sampling
 
 _CPU_CACHE_BYTES = 2 * 2**30
-_LOGIT_BYTES = 32  # a row's bytes of logits, probabilities and cumulative sums, for each id of the vocabulary
+_LOGIT_BYTES = 32  # a row's share of logits, probabilities and cumulative sums, for each id of the vocabulary
 _CUDA_SYNC_EVERY = 4
-_CHECK_STEPS = 3  # tokens that `check` decodes
+_CHECKED = 3  # steps that `check` decodes
 
 Ended = Callable[[int, Sequence[int]], bool]
 
@@ -115,7 +115,7 @@ class LocalEngine:
         queue: deque[_Row],
         answers: Answers,
     ) -> None:
-        """Decode the rows in `queue`, and hand each over when it ends."""
+        """Decode the rows in `queue`, handing each over as it ends."""
         sync_every = self.sync_every or (_CUDA_SYNC_EVERY if model.device.type == "cuda" else 1)
         capacity = max(len(row.prompt) + row.budget for row in queue) + sync_every - 1
         rows = min(len(queue), self._fitting_rows(model, capacity, head.weight.shape[0]))
@@ -185,18 +185,18 @@ class LocalEngine:
             raise UserError(f"model '{name}' has layers of kind {sorted(unknown)}: not supported")
         limit = min(head.weight.shape[0], 997)
         rows = [[(7 * i + start) % limit for i in range(length)] for start, length in ((3, 20), (5, 8))]
-        prompts = [tuple(row[:-_CHECK_STEPS]) for row in rows]
+        prompts = [tuple(row[:-_CHECKED]) for row in rows]
         try:
             with torch.no_grad():
                 theirs = [
-                    model(input_ids=torch.tensor([row], device=model.device), use_cache=False).logits[0, -_CHECK_STEPS:]
+                    model(input_ids=torch.tensor([row], device=model.device), use_cache=False).logits[0, -_CHECKED:]
                     for row in rows
                 ]
-                slots = Slots(model, len(rows), len(rows[0]) + _CHECK_STEPS)
+                slots = Slots(model, len(rows), len(rows[0]) + _CHECKED)
                 slots.start(prompts)
                 states = [
-                    slots.step(torch.tensor([row[i - _CHECK_STEPS] for row in rows], device=model.device))
-                    for i in range(_CHECK_STEPS)
+                    slots.step(torch.tensor([row[i - _CHECKED] for row in rows], device=model.device))
+                    for i in range(_CHECKED)
                 ]
                 ours = [head.logits(state) for state in torch.stack(states, 1)]
         except torch.OutOfMemoryError:

@@ -54,17 +54,17 @@ def requests(
 
 
 def context_of(config: Any) -> int | None:
-    """Return the tokens that a model of this text config takes, prompt and answer together; None if it does not tell.
+    """Tokens that a model of this text config takes, prompt and answer together; None where it does not say.
 
-    With LongRoPE the limit is the original context. Once a row of the batch is longer, the positions of all rows change, but
-    keys that are already cached do not.
+    LongRoPE changes all of a row's positions once one row of the batch is longer than the original context, and keys that
+    are cached by then do not follow: such a model ends where its short positions do.
     """
-    limits = [getattr(config, "max_position_embeddings", None)]
+    known = [getattr(config, "max_position_embeddings", None)]
     rope = getattr(config, "rope_parameters", None) or {}
     for part in (rope, *(value for value in rope.values() if isinstance(value, dict))):
         if part.get("rope_type") == "longrope":
-            limits.append(part.get("original_max_position_embeddings"))
-    return min((int(tokens) for tokens in limits if tokens), default=None)
+            known.append(part.get("original_max_position_embeddings"))
+    return min((int(tokens) for tokens in known if tokens), default=None)
 
 
 class Answers:

@@ -15,9 +15,9 @@ from simko.agents.engine.cache import SlotCache, decode_mask
 from simko.agents.engine.graphs import Replay, StepGraphs
 from simko.agents.engine.requests import Prompt, context_of
 
-_BUCKET = 16  # the attended length is a multiple of this, so that kernels and allocations stay the same for a while
-_PREFILL_TOKENS = 4096  # padded prompt tokens of a prefill forward
-_PADDING, _SLACK = 1.15, 64  # prompts share a forward if padded tokens <= _PADDING * real tokens + _SLACK
+_BUCKET = 16  # the attended length grows in steps, which keeps kernels and allocations alike
+_PREFILL_TOKENS = 4096  # padded prompt tokens a prefill forward
+_PADDING, _SLACK = 1.15, 64  # prompts share a forward while padded tokens stay below this share and number of real ones
 
 
 class Slots:

@@ -50,7 +50,7 @@ Fold = Callable[[Tensor, Tensor, Running, float, Tensor, Tensor, Tensor], None]
 
 
 def tile_for(rows: int, vocabulary: int, device: torch.device) -> Tile:
-    """Choose a tile for full GEMM speed: 2 x 8 MiB on a CPU, at most a quarter of the free memory on CUDA."""
+    """A tile large enough for full GEMM speed: 2 x 8 MiB on a CPU, at most a quarter of the free memory on CUDA."""
     elements, width = 2**21, 4096
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]

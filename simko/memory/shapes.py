@@ -115,12 +115,12 @@ class Shape:
 
 
 def _context(config: Mapping[str, Any]) -> int | None:
-    """Do as `simko.agents.engine.requests.context_of`, for a config.json of any version of transformers."""
-    limits = [config.get("max_position_embeddings") or config.get("n_positions")]
+    """As `simko.agents.engine.requests.context_of`, of a config.json of any version of transformers."""
+    known = [config.get("max_position_embeddings") or config.get("n_positions")]
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     if "longrope" in (rope.get("rope_type"), rope.get("type")):
-        limits += [rope.get("original_max_position_embeddings"), config.get("original_max_position_embeddings")]
-    return min((int(tokens) for tokens in limits if tokens), default=None)
+        known += [rope.get("original_max_position_embeddings"), config.get("original_max_position_embeddings")]
+    return min((int(tokens) for tokens in known if tokens), default=None)
 
 
 _QWEN2: dict[str, Any] = {"qkv_bias": True, "context": 32_768}
