@@ -1,4 +1,4 @@
-"""One token at a time for a `TokenEnv`, with keys and values kept between steps."""
+"""Acting in a `TokenEnv`: one token at a time, with keys and values cached between steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simko.head import LmHead
 
 
 class Actor:
-    """Remembers the tokens that a model has seen, their keys and values, and a stream of random numbers."""
+    """Remembers the tokens that a model has read, their keys and values, and a stream of random numbers."""
 
     def __init__(self, seed: int, vocabulary: int | None = None) -> None:
         self._vocabulary = vocabulary
@@ -23,7 +23,7 @@ class Actor:
         self._version: object = None
 
     def restart(self, seed: int) -> None:
-        """Begin the stream of random numbers of `seed`."""
+        """Start the stream of random numbers anew, from `seed`."""
         self._stream = Stream(seed)
 
     @torch.no_grad()
@@ -37,23 +37,23 @@ class Actor:
         top_p: float,
         top_k: int,
     ) -> int:
-        """The next token of a causal LM for `{"tokens": (max_length,) int64, "length": int}`.
+        """Draw the next token of a causal LM for `{"tokens": (max_length,) int64, "length": int}`.
 
-        Only tokens that are new since the last call are fed; all of them where the observation does not extend the last
-        one, or `version`, which names the weights, has changed.
+        If the observation extends the last one, only its new tokens are fed. If it does not, or if `version` (it names the
+        weights) has changed, all tokens are.
 
         Raises:
-            UserError: an observation without tokens, or a sampling setting out of range.
+            UserError: the observation has no tokens, or a sampling setting is out of range.
         """
         check_sampling(temperature, top_p, top_k)
         ids = [int(i) for i in observation["tokens"][: int(observation["length"])]]
         if not ids:
             raise UserError("act: the observation has no tokens (length 0); reset the environment first")
-        seen = len(self._ids)
-        if version != self._version or seen >= len(ids) or ids[:seen] != self._ids:
-            self._cache, seen = None, 0
+        cached = len(self._ids)
+        if version != self._version or cached >= len(ids) or ids[:cached] != self._ids:
+            self._cache, cached = None, 0
         output = model.base_model(
-            input_ids=torch.tensor([ids[seen:]], device=model.device), past_key_values=self._cache, use_cache=True
+            input_ids=torch.tensor([ids[cached:]], device=model.device), past_key_values=self._cache, use_cache=True
         )
         self._cache, self._ids, self._version = output.past_key_values, ids, version
         uniform = torch.from_numpy(draws([self._stream], 1)[0])

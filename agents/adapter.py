@@ -1,4 +1,4 @@
-"""LoRA adapters: made from a seed, and written to and read from plain PEFT folders."""
+"""LoRA adapters: made from a seed, written to and read from plain PEFT folders."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ _REFUSED = (
 
 
 def add_adapter(model: nn.Module, config: LoraConfig, seed: int) -> Any:
-    """Wrap `model` in a fresh adapter (A Kaiming-uniform, B zero) drawn from `seed` alone; float32 for half-precision models."""
+    """Wrap `model` in a fresh adapter (A Kaiming-uniform, B zero), drawn from `seed` alone.
+
+    The adapter is float32 if the model is in half precision. The global random state does not change.
+    """
     devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
     with quiet(), torch.random.fork_rng(devices=sorted(devices, key=str)):
         torch.manual_seed(seed)
@@ -42,7 +45,7 @@ def add_adapter(model: nn.Module, config: LoraConfig, seed: int) -> Any:
 
 
 def lora_config(name: str, rank: int, alpha: int | None, target_modules: str | Iterable[str]) -> LoraConfig:
-    """LoRA without dropout or bias on `target_modules`; `alpha` is twice the rank where None."""
+    """Configure LoRA without dropout or bias on `target_modules`. `alpha` None is twice the rank."""
     if rank < 1:
         raise UserError(f"lora_rank is {rank}; it must be at least 1")
     return LoraConfig(
@@ -57,10 +60,10 @@ def lora_config(name: str, rank: int, alpha: int | None, target_modules: str | I
 
 
 def read_config(folder: str | os.PathLike[str], name: str) -> LoraConfig:
-    """The configuration of the adapter in `folder`, to be trained on the model called `name`.
+    """Read the configuration of the adapter in `folder`, to train it on the model called `name`.
 
     Raises:
-        UserError: no adapter there, not LoRA or a variant of it, or trained on another model of the Hub.
+        UserError: there is no adapter, it is not plain LoRA, or it was trained on another model of the Hub.
     """
     path = Path(folder) / _CONFIG
     try:
@@ -76,8 +79,9 @@ def read_config(folder: str | os.PathLike[str], name: str) -> LoraConfig:
     if kind != "LORA" or refused:
         raise UserError(f"{path}: only plain LoRA can be continued; this is {', '.join(refused) or kind}")
     _check_patterns(path, stored)
-    known = (Path(folder) / fingerprints.BASE_FILE).is_file()  # then the weights are compared, and not their names
-    if base != name and not known and not any(Path(place).expanduser().exists() for place in (base, name)):
+    # with a fingerprint beside it, the weights are compared and not the names; a folder's name tells nothing either
+    has_fingerprint = (Path(folder) / fingerprints.BASE_FILE).is_file()
+    if base != name and not has_fingerprint and not any(Path(p).expanduser().exists() for p in (base, name)):
         raise UserError(f"adapter '{folder}' was trained on '{base}', not on '{name}'; use that model")
     try:
         config = LoraConfig(
@@ -93,9 +97,9 @@ def read_config(folder: str | os.PathLike[str], name: str) -> LoraConfig:
 
 
 def _check_patterns(path: Path, stored: dict[str, Any]) -> None:
-    """Refuse what PEFT would match as a regular expression, and a rank that the weights beside it do not have.
+    """Refuse names that PEFT would match as a regular expression, and ranks that the weights beside it do not have.
 
-    An adapter from elsewhere could otherwise keep the matching busy for hours, or ask for any amount of memory.
+    A hostile adapter could otherwise keep the matching busy for hours, or ask for any amount of memory.
     """
     for key in ("target_modules", "exclude_modules"):
         names = stored.get(key) or []
@@ -119,7 +123,10 @@ def _is_name(text: object) -> bool:
 
 
 def _stored_ranks(path: Path) -> set[int]:
-    """Ranks of the weights, from the file's header alone; none where it is missing or damaged (which loading it will say)."""
+    """Read the ranks of the weights from the file's header alone.
+
+    The set is empty if the file is missing or damaged; loading it will say so.
+    """
     try:
         with safe_open(path, framework="pt") as weights:
             return {weights.get_slice(name).get_shape()[0] for name in weights.keys() if ".lora_A." in name}  # noqa: SIM118
@@ -128,13 +135,12 @@ def _stored_ranks(path: Path) -> set[int]:
 
 
 def parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """The adapter's parameters under the names that a PEFT file gives them, sorted by name."""
-    found = [(name.replace(".default.", "."), p) for name, p in model.named_parameters() if ".lora_" in name]
-    return sorted(found)
+    """Return the adapter's parameters under the names that a PEFT file gives them, sorted by name."""
+    return sorted((name.replace(".default.", "."), p) for name, p in model.named_parameters() if ".lora_" in name)
 
 
 def save_adapter(model: Any, folder: str | os.PathLike[str]) -> None:
-    """Write `adapter_model.safetensors` and `adapter_config.json`; the same weights give the same bytes."""
+    """Write `adapter_model.safetensors` and `adapter_config.json`. The same weights give the same bytes."""
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
     tensors = {name: p.detach().to("cpu", copy=True).contiguous() for name, p in parameters(model)}
@@ -147,10 +153,10 @@ def save_adapter(model: Any, folder: str | os.PathLike[str]) -> None:
 
 @torch.no_grad()
 def load_weights(model: Any, folder: str | os.PathLike[str]) -> None:
-    """Copy the adapter in `folder` into the adapter of `model`, bit for bit; nothing is changed where it does not fit.
+    """Copy the adapter in `folder` into the adapter of `model`, bit for bit. If it does not fit, `model` stays as it is.
 
     Raises:
-        UserError: no weights there, damaged ones, or ones of other names or shapes.
+        UserError: the weights are missing or damaged, or have other names or shapes.
     """
     path = Path(folder) / _WEIGHTS
     try:
@@ -159,14 +165,14 @@ def load_weights(model: Any, folder: str | os.PathLike[str]) -> None:
         raise UserError(f"adapter '{folder}': no {_WEIGHTS} there (other formats are not read)") from error
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"{path}: damaged, cannot be read ({error})") from error
-    own = dict(parameters(model))
-    if odd := sorted(set(own) ^ set(stored)):
+    mine = dict(parameters(model))
+    if odd := sorted(set(mine) ^ set(stored)):
         raise UserError(f"{path}: does not fit the model: {len(odd)} weights differ by name ({odd[0]}, ...)")
-    for name, p in own.items():
+    for name, p in mine.items():  # all are checked before the first is copied
         if p.shape != stored[name].shape:
             shapes = f"{tuple(stored[name].shape)} in the file, {tuple(p.shape)} in the model"
             raise UserError(f"{path}: {name} is {shapes}; another base model or rank")
         if not torch.isfinite(stored[name]).all():
             raise UserError(f"{path}: {name} holds NaN or infinity; the adapter is spoilt")
-    for name, p in own.items():
+    for name, p in mine.items():
         p.copy_(stored[name])

@@ -1,7 +1,7 @@
-"""Which weights an adapter was trained on: a hash of the base model's safetensors, kept beside the adapter.
+"""The fingerprint of a base model: a hash of its safetensors, saved beside the adapter that was trained on it.
 
-Adapters fit every model of the same shape, and are noise on all of them but one. The hash reads each tensor's name, dtype,
-shape and a few kilobytes of it, so that it costs milliseconds and differs between a model and its fine-tunes.
+An adapter fits every model of the same shape, and is noise on all of them but one. The hash covers each tensor's name, dtype,
+shape and a few kilobytes of its data. So it costs milliseconds, and differs between a model and its fine-tunes.
 """
 
 from __future__ import annotations
@@ -18,26 +18,28 @@ from simko.files import digest, write
 
 BASE_FILE, ADAPTER_FILE = "simko_base.json", "adapter_model.safetensors"
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
-_SAMPLE = 4096  # bytes at the head, the middle and the tail of each tensor
+_SAMPLE = 4096  # bytes that are hashed at the head, the middle and the tail of each tensor
 
 
 def of_model(location: str) -> str | None:
-    """The fingerprint of a folder, or of a Hub id in the cache; None where it has no safetensors of the usual names."""
-    digest, found = sha256(), False
+    """Return the fingerprint of a folder, or of a Hub id in the cache; None if no safetensors have the usual names."""
+    fingerprint = sha256()
     entries: list[tuple[str, str, Path, int, int]] = []
     for path in _weight_files(location):
         entries += _tensors(path)
-    for name, about, path, start, stop in sorted(entries):
-        found = True
-        digest.update(f"{name} {about}\n".encode())
+    for name, about, path, start, stop in sorted(entries):  # sorted: sharding does not change it
+        fingerprint.update(f"{name} {about}\n".encode())
         with path.open("rb") as source:
             for part in _samples(source, start, stop):
-                digest.update(part)
-    return digest.hexdigest() if found else None
+                fingerprint.update(part)
+    return fingerprint.hexdigest() if entries else None
 
 
 def record(folder: str | os.PathLike[str], base: str, fingerprint: str | None) -> None:
-    """Write the fingerprint of the model called `base` beside an adapter, and a hash of it; nothing where there is none."""
+    """Write beside an adapter the fingerprint of the model called `base`, and a hash of the adapter.
+
+    If `fingerprint` is None, nothing is written.
+    """
     if fingerprint is not None:
         content = {"base_model": base, "weights_sha256": fingerprint}
         if (Path(folder) / ADAPTER_FILE).is_file():
@@ -46,17 +48,18 @@ def record(folder: str | os.PathLike[str], base: str, fingerprint: str | None) -
 
 
 def check(folder: str | os.PathLike[str], name: str, fingerprint: str | None) -> None:
-    """Raise `UserError` where the adapter in `folder` was trained on other weights than those of the model `name`, or is not
-    the one that was saved there.
+    """Raise `UserError` if the adapter in `folder` was trained on other weights than those of the model `name`.
+
+    It is raised, too, if the adapter is not the one that was saved there. Without a record nothing is checked.
     """
     path = Path(folder) / BASE_FILE
     if fingerprint is None or not path.is_file():
         return
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        base, weights, own = str(stored["base_model"]), str(stored["weights_sha256"]), stored.get("adapter_sha256")
+        base, weights, adapter = str(stored["base_model"]), str(stored["weights_sha256"]), stored.get("adapter_sha256")
         file = Path(folder) / ADAPTER_FILE
-        changed = own is not None and file.is_file() and digest(file) != own
+        changed = adapter is not None and file.is_file() and digest(file) != adapter
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read ({error}); delete it to load the adapter unchecked") from error
     if changed:
@@ -73,7 +76,7 @@ def check(folder: str | os.PathLike[str], name: str, fingerprint: str | None) ->
 
 
 def _weight_files(location: str) -> list[Path]:
-    """The safetensors of a model, in the order of their names."""
+    """List the safetensors of a model by name; the list is empty if one is missing."""
     whole, index = _local(location, _WEIGHTS), _local(location, _INDEX)
     if whole is not None:
         return [whole]
@@ -90,12 +93,12 @@ def _local(location: str, file: str) -> Path | None:
         return folder / file if (folder / file).is_file() else None
     import huggingface_hub
 
-    found: Any = huggingface_hub.try_to_load_from_cache(location, file)
-    return Path(found) if isinstance(found, str) else None
+    path: Any = huggingface_hub.try_to_load_from_cache(location, file)
+    return Path(path) if isinstance(path, str) else None
 
 
 def _tensors(path: Path) -> Iterator[tuple[str, str, Path, int, int]]:
-    """Name, dtype with shape, file, first and last byte of each tensor of a safetensors file."""
+    """Read name, dtype with shape, file, first byte and end of each tensor from a safetensors header."""
     with path.open("rb") as source:
         length = int.from_bytes(source.read(8), "little")
         header: dict[str, Any] = json.loads(source.read(min(length, path.stat().st_size)))

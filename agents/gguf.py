@@ -23,9 +23,9 @@ from simko.gguf_header import GgufHeader
 
 
 def cache_folder() -> Path:
-    """Where simko keeps what can be made again."""
-    if own := os.environ.get("SIMKO_CACHE"):
-        return Path(own).expanduser()
+    """Return the folder of files that simko can make again."""
+    if folder := os.environ.get("SIMKO_CACHE"):
+        return Path(folder).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "simko"
 
 
@@ -86,7 +86,7 @@ def _write(path: Path, folder: Path, ends: list[int]) -> None:
 
 def _dequantised(path: Path, dtype: torch.dtype) -> Any:
     options: dict[str, Any] = {}
-    if hasattr(transformers, "GgufConfig"):  # later versions of transformers keep the blocks where not told otherwise
+    if hasattr(transformers, "GgufConfig"):  # later versions of transformers keep the quantised blocks by default
         options["quantization_config"] = transformers.GgufConfig(dequantize=True)
     model, report = transformers.AutoModelForCausalLM.from_pretrained(
         path.parent, gguf_file=path.name, dtype=dtype, trust_remote_code=False, output_loading_info=True, **options

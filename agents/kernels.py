@@ -1,4 +1,4 @@
-"""Linear layers whose products `simko.head.linear` computes: the policy's frozen ones, and those of a transient decoding copy."""
+"""Linear layers that call `simko.head.linear`: the policy's frozen layers, and those of a transient copy for decoding."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from torch import Tensor, nn
 
 from simko.head.linear import linear, pack, packed_linear, suits
 
-_PACK_AT = 16  # packing takes as long as 5 to 20 products of a small batch, of which it saves a third
+# pack at this call: packing takes as long as 5 to 20 products of a small batch, and saves a third of each
+_PACK_AT = 16
 
 
 class FrozenLinear(nn.Linear):
-    """A linear layer without a gradient to its weight and bias; float32 on a CPU takes the faster library."""
+    """A linear layer without a gradient to its weight and bias. Float32 on a CPU uses the faster library."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """`x W^T + b`, with a gradient to x."""
+        """Return `x W^T + b`, with a gradient to x."""
         return linear(input, self.weight, self.bias)
 
 
 class PackedLinear(nn.Module):
-    """A float32 linear layer on a CPU for decoding, without any gradient: packed, once that is bound to pay."""
+    """A float32 linear layer on a CPU for decoding, without a gradient. It is packed as soon as that is sure to pay."""
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
@@ -31,7 +32,7 @@ class PackedLinear(nn.Module):
         self._calls = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x W^T + b`."""
+        """Return `x W^T + b`."""
         self._calls += 1
         if self._calls == _PACK_AT:
             self._weight, self._packed = pack(self._weight), True
@@ -41,7 +42,7 @@ class PackedLinear(nn.Module):
 
 
 def freeze(model: Any) -> None:
-    """Turn the plain linear layers of `model` that are not trained into `FrozenLinear`, in place; the output layer stays."""
+    """Turn the untrained plain linear layers of `model` into `FrozenLinear`, in place. The output layer stays plain."""
     output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     for layer in model.modules():
         trained = any(parameter.requires_grad for parameter in layer.parameters(recurse=False))
@@ -50,5 +51,5 @@ def freeze(model: Any) -> None:
 
 
 def packed(layer: nn.Linear) -> nn.Module:
-    """The layer packed for decoding where that is possible, else as it is."""
+    """Return the layer packed for decoding if that is possible, else the layer itself."""
     return PackedLinear(layer) if suits(layer.weight, layer.bias) else layer

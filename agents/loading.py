@@ -1,4 +1,4 @@
-"""From a model's name to a frozen, quantised causal LM and its tokenizer, quietly, or to one line that says what to mend."""
+"""Loading: from a model's name to a frozen, quantised causal LM and its tokenizer, or to one line that says what to mend."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from simko.types import Quantization
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model is: `location` is what transformers loads, `name` is what the user and the adapter call it."""
+    """Where a model is: transformers loads `location`; the user and the adapter call it `name`."""
 
     name: str
     location: str
@@ -32,7 +32,7 @@ def find_model(model: str | os.PathLike[str]) -> Source:
     """Resolve `tiny`, a local folder, a GGUF file (converted on first use) or a Hub id.
 
     Raises:
-        UserError: the folder lacks a model, the Hub has no such model, or it is out of reach and not in the cache.
+        UserError: the folder holds no model, the Hub has no such model, or the Hub is out of reach and the cache has none.
     """
     name = os.fspath(model)
     if name == "tiny":
@@ -58,7 +58,7 @@ def find_model(model: str | os.PathLike[str]) -> Source:
 
 
 def stored_dtype(source: Source) -> torch.dtype:
-    """The dtype that a model's weights are stored in by its config; float32 where that does not say.
+    """Return the dtype of a model's stored weights by its config; float32 if the config does not tell.
 
     Raises:
         UserError: there is no config, or it cannot be read.
@@ -72,10 +72,10 @@ def stored_dtype(source: Source) -> torch.dtype:
 
 
 def load_tokenizer(source: Source) -> Any:
-    """The model's tokenizer; its pad token is the EOS token where it has none of its own.
+    """Load the model's tokenizer. If it has no pad token, the EOS token becomes that.
 
     Raises:
-        UserError: there is none, or it cannot be read.
+        UserError: there is no tokenizer, or it cannot be read.
     """
     with quiet(), _explained(source, "tokenizer"):
         tokenizer = transformers.AutoTokenizer.from_pretrained(
@@ -87,10 +87,11 @@ def load_tokenizer(source: Source) -> Any:
 
 
 def load_model(source: Source, quantization: Quantization, device: torch.device, dtype: torch.dtype) -> Any:
-    """The frozen causal LM in evaluation mode, quantised as it is read. The output layer stays a plain weight.
+    """Load the frozen causal LM in evaluation mode, quantised while it is read. The output layer stays a plain weight.
 
     Raises:
-        UserError: not a causal LM of transformers, weights that are missing, damaged, already quantised or not safetensors.
+        UserError: it is not a causal LM of transformers, or its weights are missing, damaged, already quantised, or not
+            safetensors.
     """
     keep_apart(device)
     with quiet(), _explained(source, "model"):
@@ -119,9 +120,9 @@ def load_model(source: Source, quantization: Quantization, device: torch.device,
 
 
 def check_vocabulary(name: str, tokenizer: Any, embedded: int) -> None:
-    """Raise `UserError` where the tokenizer's own tokens, those added later aside, lie beyond the `embedded` ids of the model.
+    """Raise `UserError` if the tokenizer has more tokens of its own than the model has embedding rows (`embedded`).
 
-    Added tokens may (a pad token, say): a prompt that has one is refused by the engine.
+    Tokens that were added later, such as a pad token, may lie beyond: the engine refuses a prompt that holds one.
     """
     if tokenizer.vocab_size > embedded:
         raise UserError(
@@ -131,28 +132,28 @@ def check_vocabulary(name: str, tokenizer: Any, embedded: int) -> None:
 
 
 def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
-    """`auto` is float32 on CPU, bfloat16 on CUDA where it is native, else float16.
+    """Return the dtype of that name; `auto` is float32 on CPU, and on CUDA bfloat16 if it is native, else float16.
 
     Raises:
-        UserError: not a floating-point dtype.
+        UserError: it is not a floating-point dtype.
     """
     if dtype == "auto":
         if device.type != "cuda":
             return torch.float32
         return native_dtype(None if torch.version.hip else torch.cuda.get_device_capability(device))
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not (isinstance(found, torch.dtype) and found.is_floating_point):
-        raise UserError(f"dtype '{dtype}' is none of auto, float32, bfloat16, float16, float64")
-    return found
+    chosen = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not (isinstance(chosen, torch.dtype) and chosen.is_floating_point):
+        raise UserError(f"dtype '{dtype}' is unknown; use auto, float32, bfloat16, float16 or float64")
+    return chosen
 
 
 def native_dtype(capability: tuple[int, int] | None) -> torch.dtype:
-    """bfloat16 from compute capability 8.0 (Ampere) on, float16 below (Turing, Volta); None is ROCm, which has bfloat16."""
+    """Return bfloat16 from compute capability 8.0 (Ampere) on, float16 below (Turing, Volta). None is ROCm: bfloat16."""
     return torch.bfloat16 if capability is None or capability >= (8, 0) else torch.float16
 
 
 def _unmap(model: Any) -> None:
-    """Copy weights that are read through the mapped file: one of them keeps the whole file in the process's memory."""
+    """Copy weights that still point into the mapped file: a single one keeps the whole file in the process's memory."""
     for parameter in model.parameters():
         if type(parameter) is torch.nn.Parameter and parameter.device.type == "cpu":
             parameter.data = parameter.data.clone()
@@ -174,7 +175,7 @@ def _quantization_config(quantization: Quantization, device: torch.device, dtype
             llm_int8_skip_modules=["lm_head"],
         )
     if quantization == "int8":
-        # The 8-bit kernels of the CPU have no outlier columns; those of CUDA follow LLM.int8()
+        # the CPU's 8-bit kernels have no outlier columns; those of CUDA follow LLM.int8()
         threshold = 6.0 if device.type == "cuda" else 0.0
         return transformers.BitsAndBytesConfig(
             load_in_8bit=True, llm_int8_threshold=threshold, llm_int8_skip_modules=["lm_head"]
@@ -183,7 +184,7 @@ def _quantization_config(quantization: Quantization, device: torch.device, dtype
 
 
 def _find_on_hub(name: str) -> Source:
-    """Ask the Hub once, without retries; fall back on the cache where it does not answer."""
+    """Ask the Hub once, without retries. If it does not answer, fall back on the cache."""
     import huggingface_hub
     from huggingface_hub import constants
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
@@ -204,14 +205,14 @@ def _find_on_hub(name: str) -> Source:
     if isinstance(huggingface_hub.try_to_load_from_cache(name, "config.json"), str):
         return Source(name, name, cached_only=True)
     raise UserError(
-        f"model '{name}' is no folder, not in the cache, and the Hub is out of reach ({why}); "
+        f"model '{name}' is not a folder and not in the cache, and the Hub is out of reach ({why}); "
         "go online, or give a local folder or 'tiny'"
     )
 
 
 @contextlib.contextmanager
 def _explained(source: Source, what: str) -> Iterator[None]:
-    """Turn what transformers and safetensors raise over a bad folder into one line."""
+    """Turn the errors of transformers and safetensors over a bad folder into one line."""
     import safetensors
 
     try:

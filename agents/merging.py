@@ -1,4 +1,4 @@
-"""Base and adapter as one plain transformers folder, which transformers and vLLM read without simko or bitsandbytes."""
+"""Merging: base and adapter as one plain transformers folder, which transformers and vLLM read without simko."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def write_merged(model: Any, tokenizer: Any, folder: str | os.PathLike[str], eos
 
 
 def _mend_generation_config(config: Any, eos_ids: list[int]) -> None:
-    """transformers refuses to write what it read: sampling settings beside `do_sample=False`."""
+    """Set `do_sample` if the config has sampling settings: transformers reads them without it, but refuses to write them."""
     config._from_model_config = False
     if eos_ids:
         config.eos_token_id = eos_ids if len(eos_ids) > 1 else eos_ids[0]
@@ -73,7 +73,7 @@ def _mend_generation_config(config: Any, eos_ids: list[int]) -> None:
 
 
 def _restore_conv1d(model: Any) -> None:
-    """Models of GPT-2's kind keep weights transposed; quantising turned their layers into linear ones."""
+    """Put back the transposed layers of models like GPT-2: quantising has turned them into linear ones."""
     with torch.device("meta"):
         built = type(model)(model.config)
     for name, layer in built.named_modules():

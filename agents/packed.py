@@ -1,9 +1,9 @@
-"""Attention of packed rows, for unmodified transformers models: by row, padded only inside the attention itself.
+"""Attention of packed rows, for unmodified transformers models: each row alone, padded only inside the attention itself.
 
-Everything else of a transformer works token by token, so packed rows (`simko.packing`) go through it as they are. Attention
-is handed to a function of ours through transformers' own `AttentionInterface`: prompts attend to themselves; answers of
-about equal length are gathered into a block and attend to their prompt's keys and their own. A sliding window and a soft
-cap are kept. Models that compute attention otherwise are found out by `packs` and are fed padded rows.
+The rest of a transformer works token by token, so packed rows (`simko.packing`) go through it unchanged. transformers' own
+`AttentionInterface` hands attention to our function. Prompts attend to themselves. Answers of about equal length form a block,
+and attend to their prompt's keys and their own. Sliding windows and soft caps work. Models that compute attention in another
+way get padded rows: `packs` of `simko.agents.states` finds them out.
 """
 
 from __future__ import annotations
@@ -21,53 +21,55 @@ from transformers import AttentionInterface
 
 from simko.packing import PackedRows
 
-NAME = "simko_packed"  # of the attention function, in transformers' registry
+NAME = "simko_packed"  # the attention function's name in transformers' registry
 _WASTE = 1.25  # padded over real tokens of an attention block, at most
 
 
 @dataclass
 class Block:
-    """n rows of at most T queries, which see their prompt (at most P keys; none in a block of prompts) and their own keys."""
+    """n rows of at most T queries. They see at most P keys of their prompt (P is 0 in a block of prompts), and their own."""
 
     queries: Tensor  # (n * T,) places among the N tokens
-    kept: Tensor  # those of the n * T that are no padding
-    keys: Tensor  # (n * (P + T),) places
-    before: Tensor  # (n,) prompt lengths; (1,) where they are equal
+    real: Tensor  # indices of those n * T that are not padding
+    keys: Tensor  # (n * (P + T),) places among the N tokens
+    before: Tensor  # (n,) prompt lengths; (1,) if all are equal
     width: int  # T
     prompt: int  # P
     masks: dict[Any, Tensor] = field(default_factory=dict)
 
     def mask(self, window: int | None, like: Tensor) -> Tensor | None:
-        """Additive `(n or 1, 1, T, P + T)`, or None where the kernel's own causal mask is right."""
+        """Make the additive mask `(n or 1, 1, T, P + T)`; None if the kernel's own causal mask is right."""
         if not self.prompt and (window is None or window >= self.width):
             return None
         if (key := (window, like.dtype)) not in self.masks:
             step, earlier = (torch.arange(size, device=like.device) for size in (self.width, self.prompt))
             before = self.before[:, None, None]
-            own = (step[:, None] - step).expand(len(before), -1, -1)
-            distance = torch.cat([(before + step[:, None] - earlier).where(earlier < before, -1), own], 2)
-            seen = (distance >= 0) & (distance < (window or len(step) + int(self.before.max()) + 1))
-            additive = torch.zeros(seen.shape, dtype=like.dtype, device=like.device)
-            self.masks[key] = additive.masked_fill_(~seen, -torch.inf)[:, None]
+            # from each query to each key, in tokens; below 0: the key comes later, or is padding of the prompt
+            to_prompt = (before + step[:, None] - earlier).where(earlier < before, -1)
+            to_row = (step[:, None] - step).expand(len(before), -1, -1)
+            distance = torch.cat([to_prompt, to_row], 2)
+            visible = (distance >= 0) & (distance < (window or len(step) + int(self.before.max()) + 1))
+            additive = torch.zeros(visible.shape, dtype=like.dtype, device=like.device)
+            self.masks[key] = additive.masked_fill_(~visible, -torch.inf)[:, None]
         return self.masks[key]
 
 
 def blocks(rows: PackedRows, device: torch.device) -> list[Block]:
-    """The attention of packed rows as blocks, whose kept queries in order are the N tokens."""
+    """Split the attention of packed rows into blocks. Their real queries, one block after the other, are the N tokens."""
     prompts = np.array(rows.prompts, dtype=np.int64)
     owners, lengths = np.array(rows.answers, dtype=np.int64).reshape(-1, 2).T
-    starts = np.cumsum([0, *prompts])
-    begins = starts[-1] + np.cumsum([0, *lengths])
-    made = []
+    prompt_starts = np.cumsum([0, *prompts])
+    answer_starts = prompt_starts[-1] + np.cumsum([0, *lengths])
+    result = []
     for part in _alike(prompts):
-        own = _padded(starts[:-1][part], prompts[part])
-        made.append(_block(own, prompts[part], own[:, :0], np.zeros(1, dtype=np.int64), device))
+        places = _padded(prompt_starts[:-1][part], prompts[part])
+        result.append(_block(places, prompts[part], places[:, :0], np.zeros(1, dtype=np.int64), device))
     for part in _alike(lengths):
         before = prompts[owners[part]]
-        prompt = _padded(starts[:-1][owners[part]], before)
-        own = _padded(begins[:-1][part], lengths[part])
-        made.append(_block(own, lengths[part], prompt, before[:1] if len(set(before)) == 1 else before, device))
-    return made
+        prompt = _padded(prompt_starts[:-1][owners[part]], before)
+        places = _padded(answer_starts[:-1][part], lengths[part])
+        result.append(_block(places, lengths[part], prompt, before[:1] if len(set(before)) == 1 else before, device))
+    return result
 
 
 def attention(
@@ -75,10 +77,10 @@ def attention(
     packed_blocks: Sequence[Block], scaling: float | None = None, sliding_window: int | None = None,
     softcap: float | None = None, **other: Any,
 ) -> tuple[Float[Tensor, "1 N H d"], None]:  # fmt: skip
-    """transformers' attention signature: query `[1, H, N, d]`, key and value `[1, Hkv, N, d]`.
+    """Attend within each block; the signature is transformers': query `[1, H, N, d]`, key and value `[1, Hkv, N, d]`.
 
     Raises:
-        NotImplementedError: a model whose attention has parts that this one does not know.
+        NotImplementedError: the model's attention has parts that this function does not know.
     """
     odd = [name for name in ("s_aux", "position_bias", "cache") if other.get(name) is not None]
     if odd or attention_mask is not None:
@@ -96,13 +98,13 @@ def attention(
         )
         kb, vb = (_for_each_head(x, qb.shape[1]) for x in (kb, vb))
         mask = block.mask(sliding_window, qb)
-        got = _attend(qb, kb, vb, mask, scaling, softcap).transpose(1, 2).flatten(0, 1)
-        out.append(got if len(block.kept) == len(got) else got.index_select(0, block.kept))
+        states = _attend(qb, kb, vb, mask, scaling, softcap).transpose(1, 2).flatten(0, 1)
+        out.append(states if len(block.real) == len(states) else states.index_select(0, block.real))
     return torch.cat(out)[None], None
 
 
 def register() -> None:
-    """Make `attention` known to transformers by `NAME`; it has no mask builder, so models build no mask for it."""
+    """Register `attention` with transformers under `NAME`. It has no mask builder, so models build no mask for it."""
     AttentionInterface.register(NAME, attention)
 
 
@@ -118,28 +120,34 @@ def _attend(
 
 
 def _for_each_head(x: Tensor, heads: int) -> Tensor:
-    """Keys or values of grouped queries, repeated: `[n, Hkv, S, d]` to `[n, H, S, d]`."""
-    n, own, s, d = x.shape
-    return x if own == heads else x[:, :, None].expand(n, own, heads // own, s, d).reshape(n, heads, s, d)
+    """Repeat keys or values for grouped queries: `[n, Hkv, S, d]` to `[n, H, S, d]`."""
+    n, kv_heads, s, d = x.shape
+    if kv_heads == heads:
+        return x
+    return x[:, :, None].expand(n, kv_heads, heads // kv_heads, s, d).reshape(n, heads, s, d)
 
 
 def _block(
-    own: NDArray[np.int64], lengths: NDArray[np.int64], prompt: NDArray[np.int64], before: NDArray[np.int64],
+    places: NDArray[np.int64], lengths: NDArray[np.int64], prompt: NDArray[np.int64], before: NDArray[np.int64],
     device: torch.device,
 ) -> Block:  # fmt: skip
-    kept = np.flatnonzero((np.arange(own.shape[1]) < lengths[:, None]).ravel())
-    keys = np.concatenate([prompt, own], axis=1)
-    queries, kept_, keys_, before_ = (torch.from_numpy(a.ravel()).to(device) for a in (own, kept, keys, before))
-    return Block(queries, kept_, keys_, before_, width=own.shape[1], prompt=prompt.shape[1])
+    real = np.flatnonzero((np.arange(places.shape[1]) < lengths[:, None]).ravel())
+    keys = np.concatenate([prompt, places], axis=1)
+
+    def tensor(array: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(array.ravel()).to(device)
+
+    shape = {"width": places.shape[1], "prompt": prompt.shape[1]}
+    return Block(tensor(places), tensor(real), tensor(keys), tensor(before), **shape)
 
 
 def _padded(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Places of runs of tokens as a matrix; a shorter run repeats its last place."""
+    """Lay the places of runs of tokens out as a matrix. A shorter run repeats its last place."""
     return starts[:, None] + np.minimum(np.arange(lengths.max()), lengths[:, None] - 1)
 
 
 def _alike(lengths: NDArray[np.int64]) -> list[slice]:
-    """Runs of rising `lengths` that waste little when padded to the last of them."""
+    """Group rising `lengths` into slices that waste little if they are padded to their last length."""
     parts: list[slice] = []
     start, real = 0, 0
     for end, length in enumerate(lengths.tolist()):

@@ -1,4 +1,4 @@
-"""The policy: a frozen, 4-bit causal LM with a LoRA adapter, that decodes, trains and is saved."""
+"""The policy: a frozen, 4-bit causal LM with a LoRA adapter. It decodes, trains and is saved."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from simko.types import DecodeWeights, Finish, Quantization, Sampling, Task
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One completion as text, cut before its stop string, with the sampled ids and their log-probs (T,)."""
+    """One completion: its text, cut before the stop string, and the sampled ids and their log-probs, (T,) each."""
 
     text: str
     ids: NDArray[np.int64]
@@ -47,14 +47,14 @@ class LoraPolicy:
     """A causal LM whose only trained weights are a LoRA adapter. Make one with `LoraPolicy.from_pretrained`.
 
     Attributes:
-        name: of the base model, as the user calls it.
-        tokenizer: of transformers; its pad token is the EOS token where it had none.
+        name: name of the base model, as the user calls it.
+        tokenizer: the tokenizer of transformers. If it had no pad token, that is the EOS token.
         model: the `peft.PeftModel`.
         engine: the `simko.types.Engine` that decodes with the current adapter.
         eos_ids: every id that ends an answer: the tokenizer's EOS and those of the model's generation config.
-        decode_weights: what `engine` decodes with (see `from_pretrained`); may be set at any time.
-        device, dtype: where the model computes, and in what.
-        fingerprint: of the base model's weights (see `simko.agents.fingerprint`), saved with the adapter.
+        decode_weights: which weights `engine` decodes with (see `from_pretrained`). Set it at any time.
+        device, dtype: device and dtype of the model's computation.
+        fingerprint: fingerprint of the base model's weights (see `simko.agents.fingerprint`), saved with the adapter.
     """
 
     def __init__(
@@ -103,20 +103,20 @@ class LoraPolicy:
 
         Args:
             model: a Hub id, a local folder, a `.gguf` file, or `tiny` (built in).
-            quantization: of the frozen linear layers: NF4 with double quantisation, LLM.int8(), or none.
+            quantization: format of the frozen linear layers: NF4 with double quantisation, LLM.int8(), or none.
             lora_rank: r of the new adapter.
-            lora_alpha: the adapter's output is scaled by lora_alpha / lora_rank; twice the rank where None.
-            adapter: a PEFT folder to continue from; its rank, alpha and target modules are kept.
+            lora_alpha: the adapter's output is scaled by lora_alpha / lora_rank. None is twice the rank.
+            adapter: a PEFT folder to continue from. Its rank, alpha and target modules replace those given here.
             device: auto, cpu, cuda, cuda:0, ...
-            dtype: of the computation; float32 on CPU and bfloat16 (else float16) on CUDA where auto.
-            seed: of the adapter's first weights and of `act`. The global random state is neither read nor moved.
-            target_modules: names of the adapted layers; every linear layer but the output where `all-linear`.
-            gradient_checkpointing: recompute each layer in the backward pass instead of keeping its activations.
+            dtype: dtype of the computation. auto is float32 on CPU, and bfloat16 (else float16) on CUDA.
+            seed: seed of the adapter's first weights and of `act`. The global random state is neither read nor moved.
+            target_modules: names of the adapted layers. `all-linear` is every linear layer but the output.
+            gradient_checkpointing: recompute each layer in the backward pass, instead of storing its activations.
             decode_weights: decode with the `live` quantised layers and adapter, or with a transient `merged` float copy,
-                rebuilt for each call; auto merges on CPU, where it is faster, while memory allows.
+                rebuilt for each call. auto merges on CPU, where that is faster, if memory allows.
 
         Raises:
-            UserError: a model, adapter or device that cannot be used; the line says why and what to do.
+            UserError: the model, adapter or device cannot be used. The line says why, and what to do.
         """
         source = find_model(model)
         where = pick_device(device)
@@ -147,24 +147,24 @@ class LoraPolicy:
         )
 
     def hidden(self, ids: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
-        """Last hidden states, after the final norm, of right-padded `ids`; gradients reach the adapter alone.
+        """Return the last hidden states, after the final norm, of right-padded `ids`. Gradients reach the adapter alone.
 
-        Causal attention never looks right, so no mask is needed: states of padding are there and mean nothing.
+        Causal attention never looks right, so no mask is needed. The states of padding have no meaning.
         """
         return self._states.padded(ids.to(self.device))
 
     def hidden_packed(self, rows: PackedRows) -> Float[Tensor, "N D"]:
-        """Last hidden states of rows without padding, each distinct prompt computed once (see `simko.packing`)."""
+        """Return the last hidden states of packed rows; each distinct prompt is computed once (see `simko.packing`)."""
         return self._states.packed(rows)
 
     @property
     def packs(self) -> bool:
-        """Whether `hidden_packed` gives what `hidden` gives for this model: tried once, on a few tokens."""
+        """Whether `hidden_packed` agrees with `hidden` for this model. Tried once, on a few tokens."""
         return self._states.packs
 
     @property
     def gradient_checkpointing(self) -> bool:
-        """Whether the backward pass recomputes each layer's activations; may be set at any time."""
+        """Whether the backward pass recomputes each layer's activations. Set it at any time."""
         return self._states.checkpointing
 
     @gradient_checkpointing.setter
@@ -172,7 +172,7 @@ class LoraPolicy:
         self._states.checkpointing = on
 
     def lm_head(self) -> LmHead:
-        """The output layer: its frozen weight (V, D), bias, soft cap and scale."""
+        """Return the output layer: its frozen weight (V, D), bias, soft cap and scale."""
         layer = self._causal_lm.get_output_embeddings()
         config = self._causal_lm.config.get_text_config()
         scale = getattr(config, "logit_scale", None) or 1.0 / (getattr(config, "logits_scaling", None) or 1.0)
@@ -184,12 +184,12 @@ class LoraPolicy:
         )
 
     def trainable_parameters(self) -> list[tuple[str, nn.Parameter]]:
-        """The adapter's (name, parameter), sorted by name; the names are those of a PEFT file."""
+        """Return (name, parameter) of the adapter, sorted by name. The names are those of a PEFT file."""
         return adapters.parameters(self.model)
 
     @contextlib.contextmanager
     def base(self) -> Iterator[None]:
-        """Within this context the adapter is off: the policy is the base model."""
+        """Switch the adapter off inside this context: the policy is the base model."""
         with self.model.disable_adapter():
             yield
 
@@ -205,7 +205,10 @@ class LoraPolicy:
         stop: Sequence[str] = (),
         seed: int = 0,
     ) -> list[list[Answer]]:
-        """`n` completions of each prompt (text, encoded as it stands, or ids). The same seed gives the same answers."""
+        """Return `n` completions of each prompt. The same seed gives the same answers.
+
+        A prompt is a list of ids, or text, which is encoded without a template.
+        """
         ids = [self.tokenizer.encode(p) if isinstance(p, str) else [int(i) for i in p] for p in prompts]
         sampling = Sampling(temperature, top_p, top_k, max_new_tokens, tuple(stop))
         seeds = [(seed << 32) + i for i in range(len(ids) * n)]
@@ -226,16 +229,16 @@ class LoraPolicy:
         """Answer a question in an environment's own prompt format `n` times.
 
         Args:
-            text: the problem, as the environment's tasks word theirs.
+            text: the problem, in the wording of the environment's tasks.
             env: a `simko.envs.TokenEnv` made with this policy's tokenizer, or an id for `gymnasium.make`.
             n: number of answers.
-            temperature, top_p, top_k, seed: of the sampling.
+            temperature, top_p, top_k, seed: settings of the sampling.
 
         Returns:
             Distinct answers with their counts, the most frequent first.
 
         Raises:
-            UserError: the environment answers back, which it cannot without a gold answer.
+            UserError: there is no such environment, or it answers back, for which it would need a gold answer.
         """
         if isinstance(env, str):
             import gymnasium
@@ -245,7 +248,7 @@ class LoraPolicy:
                 options: dict[str, Any] = {"stop_ids": more} if more else {}
                 env = gymnasium.make(env, tokenizer=self.tokenizer, **options)
             except gymnasium.error.Error as error:
-                raise UserError(f"solve: no environment '{env}' ({error}); `simko env list` shows them") from error
+                raise UserError(f"solve: there is no environment '{env}' ({error}); see `simko env list`") from error
         env = env.unwrapped
         if not env.single_turn:
             raise UserError("solve: this environment answers back, which takes a gold answer; use a single-turn one")
@@ -266,9 +269,9 @@ class LoraPolicy:
         top_k: int = 0,
         seed: int | None = None,
     ) -> int:
-        """The next token id for a `TokenEnv` observation `{"tokens": (max_length,) int64, "length": int}`.
+        """Draw the next token id for a `TokenEnv` observation `{"tokens": (max_length,) int64, "length": int}`.
 
-        Keys and values are kept between calls: where the observation extends the last one, only its new tokens are fed.
+        Keys and values are cached between calls: if the observation extends the last one, only its new tokens are fed.
         Draws come from the policy's own stream, which `seed` restarts.
         """
         assert_trainable(self._causal_lm)
@@ -278,7 +281,7 @@ class LoraPolicy:
         return self._actor.act(self._causal_lm, self.lm_head(), observation, version, temperature, top_p, top_k)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the adapter as a plain PEFT folder, with the fingerprint of its base model in a file of ours."""
+        """Write the adapter as a plain PEFT folder, with the fingerprint of its base model in an additional file."""
         adapters.save_adapter(self.model, folder)
         fingerprints.record(folder, self.name, self.fingerprint)
 
@@ -286,7 +289,7 @@ class LoraPolicy:
         """Replace the adapter's weights by those in `folder`, bit for bit.
 
         Raises:
-            UserError: no adapter there, a damaged one, or one of another model, rank or set of layers.
+            UserError: the adapter is missing or damaged, or belongs to another model, rank or set of layers.
         """
         mine = self.model.peft_config["default"]
         theirs = adapters.read_config(folder, self.name)
@@ -300,10 +303,10 @@ class LoraPolicy:
         adapters.load_weights(self.model, folder)
 
     def merge(self, folder: str | os.PathLike[str], eos_ids: Iterable[int] = ()) -> None:
-        """Write base and adapter as one plain transformers folder in `dtype`, with the tokenizer; the policy is unchanged.
+        """Write base and adapter as one plain transformers folder in `dtype`, with the tokenizer. The policy does not change.
 
-        The base is what the policy computes with: its quantised weights, dequantised. `eos_ids`, where given, are those of
-        the folder's generation config.
+        The base is the one that the policy computes with: its quantised weights, dequantised. If `eos_ids` are given, they
+        go into the folder's generation config.
 
         Raises:
             UserError: the folder exists and is not empty, or cannot be written.
@@ -315,14 +318,15 @@ class LoraPolicy:
 
     def _decoding_model(self) -> Any:
         assert_trainable(self._causal_lm)
-        merge = self.decode_weights in ("merged", "measured")  # not measured yet: memory was planned for it
+        # before it is measured, merge: the plan has memory for it
+        merge = self.decode_weights in ("merged", "measured")
         if self.decode_weights == "auto" and self.device.type == "cpu":
             weights = sum(layer.in_features * layer.out_features for _, layer in lora_layers(self._causal_lm))
             merge = 2 * weights * self.dtype.itemsize < psutil.virtual_memory().available
         return plain_copy(self._causal_lm, finish=packed) if merge else self._causal_lm
 
     def _weights_version(self) -> tuple[int, bool]:
-        """Changes when an optimizer moves the adapter or `base()` switches it off."""
+        """Return a value that changes if an optimizer moves the adapter, or `base()` switches it off."""
         off = any(layer.disable_adapters for _, layer in lora_layers(self._causal_lm))
         return sum(p._version for _, p in self.trainable_parameters()), off
 
@@ -334,10 +338,10 @@ def _check_layers(model: Any) -> None:
 
 
 def _eos_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Every id that ends an answer: the generation config's and the tokenizer's, as far as the model can say them."""
-    found: set[int] = set()
+    """Collect every id that ends an answer, from generation config and tokenizer, without ids that the model cannot draw."""
+    eos_ids: set[int] = set()
     for ids in (getattr(model.generation_config, "eos_token_id", None), tokenizer.eos_token_id):
         if ids is not None:
-            found |= {int(i) for i in (ids if isinstance(ids, list | tuple) else [ids])}
+            eos_ids |= {int(i) for i in (ids if isinstance(ids, list | tuple) else [ids])}
     vocabulary = model.get_output_embeddings().weight.shape[0]
-    return frozenset(i for i in found if 0 <= i < vocabulary)
+    return frozenset(i for i in eos_ids if 0 <= i < vocabulary)

@@ -1,4 +1,4 @@
-"""Quantised linear layers: kept safe to train on, and read back as plain weights."""
+"""Quantised linear layers: made safe to train on, and read back as plain weights."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from simko.head.linear import linear
 
 
 def make_trainable(model: nn.Module) -> None:
-    """Choose code paths of bitsandbytes that are right. Call after loading, before any forward.
+    """Choose code paths of bitsandbytes that are right. Call this after loading, before any forward.
 
-    - On CPUs with AVX512-BF16 the first evaluation forward of a `Linear4bit` repacks its weights in place, and every
-      later backward is wrong without an error; the same path fails on some widths. It is switched off.
-    - On CPUs with AVX512 a 4-bit weight is dequantised wrongly, without an error, where the input width is a multiple of
-      16 and not of 64 (an error of 25 % instead of 9 %). Layers on a CPU dequantise as one row, which is right.
-    - On CPU a `Linear8bitLt` in evaluation mode rounds activations to 8 bits and in training mode does not; training mode
-      is kept on these layers (they have no dropout), so that decoding and training see one model.
+    - On CPUs with AVX512-BF16, the first evaluation forward of a `Linear4bit` repacks its weights in place. Every later
+      backward is then wrong, without an error, and some widths fail. This path is switched off.
+    - On CPUs with AVX512, a 4-bit weight is dequantised wrongly, without an error, if the input width is a multiple of 16
+      and not of 64 (an error of 25 % instead of 9 %). Layers on a CPU dequantise as one row, which is right.
+    - On a CPU, a `Linear8bitLt` rounds activations to 8 bits in evaluation mode, but not in training mode. These layers
+      stay in training mode, so that decoding and training see one model. They have no dropout.
 
-    Products with frozen float32 weights on a CPU are `simko.head.linear`'s.
+    `simko.head.linear` computes the products with frozen float32 weights on a CPU.
     """
     freeze(model)
     for layer in model.modules():
@@ -40,7 +40,7 @@ def make_trainable(model: nn.Module) -> None:
 
 
 def assert_trainable(model: nn.Module) -> None:
-    """Raise `RuntimeError` where `make_trainable` has been undone."""
+    """Raise `RuntimeError` if something has undone `make_trainable`."""
     for name, layer in model.named_modules():
         if isinstance(layer, Linear4bit):
             packed = getattr(layer.weight.quant_state, "packing_format_for_cpu", False)
@@ -51,7 +51,7 @@ def assert_trainable(model: nn.Module) -> None:
 
 
 def plain_weight(layer: nn.Module) -> Tensor:
-    """The weight `(out, in)` of a linear layer, dequantised where it is quantised."""
+    """Return the weight `(out, in)` of a linear layer, dequantised if it is quantised."""
     weight: Any = layer.weight
     if isinstance(layer, Linear4bit):
         shape = weight.quant_state.shape
@@ -69,10 +69,10 @@ def _dequantize_4bit(weight: Any, shape: torch.Size) -> Tensor:
 
 
 class _CpuLinear4bit(Linear4bit):
-    """A `Linear4bit` that dequantises by `plain_weight`; like it, it keeps no float weight for the backward."""
+    """A `Linear4bit` that dequantises by `plain_weight`. It saves no float weight for the backward either."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x W^T + bias` in the layer's compute dtype."""
+        """Return `x W^T + bias`, computed in the layer's compute dtype."""
         dtype = self.compute_dtype or x.dtype
         y = _CpuProduct.apply(x.to(dtype), self)
         return (y if self.bias is None else y + self.bias.to(dtype)).to(x.dtype)
@@ -90,7 +90,7 @@ class _CpuProduct(torch.autograd.Function):
 
 
 def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
-    """The adapted linear layers of `model`, by name."""
+    """Yield the adapted linear layers of `model`, with their names."""
     for name, layer in model.named_modules():
         if isinstance(layer, LoraLayer):
             yield name, layer
@@ -100,12 +100,12 @@ def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
 def plain_copy(
     model: Any, device: torch.device | None = None, finish: Callable[[nn.Linear], nn.Module] | None = None
 ) -> Any:
-    """A plain model with the active adapters merged into dequantised weights, in the model's dtype; `model` is not touched.
+    """Copy `model` to a plain one: active adapters merged into dequantised weights, in the model's dtype.
 
-    Each call starts from the frozen weights, so that rounding never adds up. Everything but adapted and quantised layers
-    is shared with `model`, unless `device` differs. `finish` may replace each new layer.
+    Each call starts from the frozen weights, so rounding never adds up. `model` does not change. The copy shares with it
+    everything but adapted and quantised layers, unless `device` differs. `finish` may replace each new layer.
     """
-    # deepcopy takes what the memo holds: shared tensors as they are, the layers concerned as their plain substitutes
+    # deepcopy takes from the memo: shared tensors themselves, and the plain substitute of each adapted or quantised layer
     memo: dict[int, Any] = {}
     for tensor in [*model.parameters(), *model.buffers()]:
         memo[id(tensor)] = _moved(tensor, device)
@@ -131,7 +131,7 @@ def plain_copy(
 
 
 def _moved(tensor: Tensor, device: torch.device | None) -> Tensor:
-    """The tensor itself, or its copy on `device`; parameters of quantised layers stay, since their layers are replaced."""
+    """Return the tensor itself, or its copy on `device`. Quantised parameters stay, since their layers are replaced."""
     if device is None or tensor.device == device or type(tensor) not in (Tensor, nn.Parameter):
         return tensor
     moved = tensor.to(device)

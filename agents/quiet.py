@@ -1,4 +1,4 @@
-"""transformers without its progress bars and notes."""
+"""Quiet: transformers without its progress bars and notes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import transformers
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """No progress bars, notes or deprecation warnings of the libraries; errors still come through."""
+    """Silence progress bars, notes and deprecation warnings of the libraries. Errors still come through."""
     log = transformers.utils.logging
     level, bar = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity_error()

@@ -1,4 +1,4 @@
-"""The forward of training: last hidden states with a gradient, of padded or packed rows, with or without checkpointing."""
+"""The forward of training: last hidden states with a gradient, for padded or packed rows, with or without checkpointing."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from simko.agents.quiet import quiet
 from simko.errors import UserError
 from simko.packing import PackedRows
 
-_KINDS = {"full_attention", "sliding_attention"}  # of layers, that packed attention knows
+_KINDS = {"full_attention", "sliding_attention"}  # kinds of layers that packed attention knows
 
 
 class HiddenStates:
     """Hidden states of a causal LM after the final norm.
 
     Attributes:
-        checkpointing: recompute each layer in the backward pass instead of keeping its activations; may be set at any time.
+        checkpointing: recompute each layer in the backward pass, instead of storing its activations. Set it at any time.
     """
 
     def __init__(self, causal_lm: Any, checkpointing: bool = False) -> None:
@@ -38,14 +38,14 @@ class HiddenStates:
 
     @property
     def checkpointing(self) -> bool:
-        """Whether activations are recomputed; raises `UserError` when set on a model that cannot."""
+        """Whether activations are recomputed. Setting it raises `UserError` if the model cannot."""
         return self._checkpointing
 
     @checkpointing.setter
     def checkpointing(self, on: bool) -> None:
         if on and not self._layers:
             options = {"use_reentrant": False, "context_fn": self._contexts}
-            with quiet(), contextlib.suppress(ValueError):  # it says that it cannot
+            with quiet(), contextlib.suppress(ValueError):  # raised by models that cannot
                 self._causal_lm.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
                 self._layers = [m for m in self._causal_lm.modules() if isinstance(m, GradientCheckpointingLayer)]
             for layer in self._layers:
@@ -57,17 +57,17 @@ class HiddenStates:
 
     @property
     def packs(self) -> bool:
-        """Whether packed rows give the states of the same rows alone: computed once, on a few tokens."""
+        """Whether packed rows give the states of the same rows alone. Tried once, on a few tokens."""
         if self._packs is None:
             self._packs = self._packed_equals_alone()
         return self._packs
 
     def padded(self, ids: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
-        """Of right-padded `ids`."""
+        """Return the states of right-padded `ids`."""
         return self._forward(input_ids=ids)
 
     def packed(self, rows: PackedRows) -> Float[Tensor, "N D"]:
-        """Of packed rows, in their order."""
+        """Return the states of packed rows, in their order."""
         return self._of_blocks(rows, packing.blocks(rows, self._causal_lm.device))
 
     def _of_blocks(self, rows: PackedRows, blocks: list[packing.Block]) -> Tensor:
@@ -78,7 +78,7 @@ class HiddenStates:
     def _forward(self, **inputs: Any) -> Tensor:
         assert_trainable(self._causal_lm)
         try:
-            # layers checkpoint in training mode only; their own flag, so that nothing inside them changes mode
+            # layers checkpoint in training mode only; set their own flag alone, so that no module inside changes mode
             for layer in self._layers:
                 layer.training = self._checkpointing and torch.is_grad_enabled()
             states: Tensor = self._causal_lm.base_model(use_cache=False, **inputs).last_hidden_state
@@ -102,13 +102,16 @@ class HiddenStates:
                 config._attn_implementation_internal = name
 
     def _contexts(self) -> tuple[Any, Any]:
-        """Round a checkpointed layer's forward and round its recomputation, which comes after `_packed_attention` has ended."""
+        """Return the contexts of a checkpointed layer's forward and of its recomputation.
+
+        The recomputation comes after `_packed_attention` has ended, so packed rows need it again.
+        """
         again = self._packed_attention() if self._now_packed else contextlib.nullcontext()
         return contextlib.nullcontext(), again
 
     @torch.no_grad()
     def _packed_equals_alone(self) -> bool:
-        """Two prompts, three answers, one of them long enough for any leak to show."""
+        """Compare packed with single rows: two prompts and three answers, one of them long enough to show any leak."""
         config = self._causal_lm.config.get_text_config()
         kinds = set(getattr(config, "layer_types", None) or ())
         if kinds - _KINDS:
@@ -135,18 +138,19 @@ class HiddenStates:
             return False
         windowed = "sliding_attention" in kinds if kinds else getattr(config, "sliding_window", None) is not None
         if windowed and not any(window for block in blocks for window, _ in block.masks):
-            return False  # its window is in a mask that packed rows do not have, too wide for these few tokens to tell
+            return False  # its window is in a mask that packed rows do not get, and is too wide to show on these few tokens
         exact = self._causal_lm.dtype in (torch.float32, torch.float64)
-        for (prompt, length), part, found in zip(answers, parts[2:], together[2:], strict=True):
+        for (prompt, length), part, state in zip(answers, parts[2:], together[2:], strict=True):
             ids = torch.from_numpy(np.concatenate([parts[prompt], part])).to(self._causal_lm.device)[None]
             alone = self.padded(ids)[0, -length:].float()
-            if not torch.linalg.norm(found.float() - alone) <= (1e-3 if exact else 0.1) * torch.linalg.norm(alone):
+            # `not <=`: NaN does not pass
+            if not torch.linalg.norm(state.float() - alone) <= (1e-3 if exact else 0.1) * torch.linalg.norm(alone):
                 return False
         return True
 
 
 def _without_dropout(layer: nn.Module) -> None:
-    """Some layers (OPT, XGLM, BioGPT) drop out by their own training flag, which checkpointing needs to be on."""
+    """Switch off dropout that follows a layer's own training flag (OPT, XGLM, BioGPT): checkpointing sets that flag."""
     for name, value in list(vars(layer).items()):
         if "drop" in name and isinstance(value, float):
             setattr(layer, name, 0.0)

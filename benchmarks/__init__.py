@@ -1,1 +1,1 @@
-"""Ours beside each peer, in one run: `python -m benchmarks --list`."""
+"""Benchmarks: our code beside each peer's, in one run. `python -m benchmarks --list` names them."""

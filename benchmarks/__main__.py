@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME... [--json] [--quick]`, `python -m benchmarks all`, `python -m benchmarks --list`."""
+"""The command: `python -m benchmarks NAME... [--json] [--quick]`, `python -m benchmarks all`, `python -m benchmarks --list`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _FRAME = {"__init__", "__main__", "common", "worker"}
 
 
 def names() -> list[str]:
-    """Every benchmark: a module here that defines `TITLE`."""
+    """List every benchmark: the modules in this folder that define `TITLE`."""
     return sorted(path.stem for path in HERE.glob("*.py") if path.stem not in _FRAME and title(path.stem))
 
 
 def title(name: str) -> str | None:
-    """`TITLE` of a benchmark, read without importing it."""
+    """Read the `TITLE` of a benchmark without importing it."""
     for node in ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "TITLE":
             return str(ast.literal_eval(node.value))
@@ -31,7 +31,7 @@ def title(name: str) -> str | None:
 
 
 def table(result: Result) -> str:
-    """The result as text: a row for each case, then the ratios and what was left out."""
+    """Format a result as text: a row for each case, then the ratios, then the cases that were left out."""
     columns = list(dict.fromkeys(metric for sample in result.samples.values() for metric in metrics(sample)))
     lines = [f"{result.name}: {result.title}"]
     for part in filter(None, (result.setting, result.machine)):
@@ -44,8 +44,8 @@ def table(result: Result) -> str:
         lines.append("\nours / peer's (below 1 is better)")
     for key, ratio in result.ratios.items():
         goal = result.targets.get(key)
-        said = "" if goal is None else f"   goal {goal:g}: {'met' if ratio <= goal else 'MISSED'}"
-        lines.append(f"  {key:{wide + 16}} {ratio:8.3f}{said}")
+        verdict = "" if goal is None else f"   goal {goal:g}: {'met' if ratio <= goal else 'MISSED'}"
+        lines.append(f"  {key:{wide + 16}} {ratio:8.3f}{verdict}")
     lines += [f"left out: {name}: not installed: {how}" for name, how in result.missing.items()]
     lines += [f"left out: {name}: it failed: {why}" for name, why in result.failed.items()]
     lines += [f"note: {note}" for note in result.notes]
@@ -65,12 +65,12 @@ def _short(value: object) -> str:
 
 def _at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number of at least 1")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
     return int(text)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks, or `all`")
     parser.add_argument("--list", action="store_true", help="name the benchmarks and stop")
@@ -82,32 +82,32 @@ def main(arguments: list[str] | None = None) -> int:
         "--peer-python", action="append", default=[], metavar="PATH",
         help="an interpreter that has peers installed; may be given again (default: $SIMKO_PEER_PYTHON, split at ':')",
     )  # fmt: skip
-    given = parser.parse_args(arguments)
-    known = names()
-    if given.list or not given.names:
-        for name in known:
+    options = parser.parse_args(arguments)
+    benchmarks = names()
+    if options.list or not options.names:
+        for name in benchmarks:
             print(f"{name:14} {title(name)}")
         return 0
-    chosen = known if given.names == ["all"] else given.names
-    if unknown := [name for name in chosen if name not in known]:
-        print(f"no benchmark named {unknown[0]}; there are: {', '.join(known)}", file=sys.stderr)
+    chosen = benchmarks if options.names == ["all"] else options.names
+    if unknown := [name for name in chosen if name not in benchmarks]:
+        print(f"no benchmark named {unknown[0]}; there are: {', '.join(benchmarks)}", file=sys.stderr)
         return 2
-    pythons = given.peer_python or [p for p in os.environ.get("SIMKO_PEER_PYTHON", "").split(os.pathsep) if p]
+    pythons = options.peer_python or [p for p in os.environ.get("SIMKO_PEER_PYTHON", "").split(os.pathsep) if p]
     if absent := [python for python in pythons if shutil.which(python) is None]:
         print(f"--peer-python {absent[0]}: no such interpreter", file=sys.stderr)
         return 2
-    options = Options(given.quick, given.repeats, given.threads, tuple(pythons))
+    run_options = Options(options.quick, options.repeats, options.threads, tuple(pythons))
     results, broken = {}, False
     for name in chosen:
         try:
-            results[name] = importlib.import_module(f"benchmarks.{name}").run(options)
+            results[name] = importlib.import_module(f"benchmarks.{name}").run(run_options)
         except RuntimeError as error:
             print(error, file=sys.stderr)
             broken = True
             continue
-        if not given.json:
+        if not options.json:
             print(table(results[name]) + "\n", flush=True)
-    if given.json:
+    if options.json:
         plain = {name: result.to_json() for name, result in results.items()}
         print(json.dumps(plain[chosen[0]] if len(chosen) == 1 and plain else plain, indent=1))
     return int(broken)

@@ -1,16 +1,16 @@
-"""What every benchmark shares: cases in fresh processes, run round-robin, ratios of ours over each peer's.
+"""The common part of all benchmarks: cases in fresh processes, run round-robin, and ratios of ours over each peer's.
 
 A benchmark is a module `benchmarks/NAME.py` with `TITLE: str` and `run(options: Options) -> Result`. It lists its cases and calls
-`compare`. A case names a function `module:function` that sets up and returns what is timed, a callable without arguments:
+`compare`. A case names a function `module:function`. That sets up, and returns a callable without arguments, which is timed:
 
     def ours(n: int) -> Callable[[], dict | None]:
-        batch = make_batch(n)                      # set-up: neither timed nor counted as memory
+        batch = make_batch(n)                      # set-up: its time and memory do not count
         def once() -> dict[str, float]:
             return {"tokens": decode(batch)}       # one repetition; it may return quantities of its own
         return once
 
-The function of a peer runs in the peer's interpreter: import the peer inside it, and nothing but the standard library at the top
-of the module.
+The function of a peer runs in the peer's interpreter. Import the peer inside the function, and only the standard library at the
+top of the module.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ METRICS = ("wall_s", "cpu_s", "peak_mib")
 _VERSIONS = """
 import json, sys
 from importlib import metadata
-found = {}
+versions = {}
 for name in sys.argv[1:]:
-    try: found[name] = metadata.version(name)
-    except metadata.PackageNotFoundError: found[name] = None
-print(json.dumps(found))
+    try: versions[name] = metadata.version(name)
+    except metadata.PackageNotFoundError: versions[name] = None
+print(json.dumps(versions))
 """
 
 
 @dataclass(frozen=True)
 class Options:
-    """The command line. `quick` asks a benchmark for a small size: a check that it runs, no figures."""
+    """Options of the command line. `quick` asks for small sizes: a check that the benchmark runs, without figures."""
 
     quick: bool = False
     repeats: int | None = None
@@ -55,8 +55,8 @@ class Case:
     """One thing to time.
 
     `setup` is `module:function`, called with `arguments` (JSON) in a fresh process. `needs` maps a distribution to the
-    requirement that installs it: the case runs in the first interpreter that has all of it, and is left out where none has.
-    `role`: "ours" (the first is the one in the ratios), "peer", or "other" (a floor or a variant: shown, in no ratio).
+    requirement that installs it. The case runs in the first interpreter that has all of them; without one it is left out.
+    `role` is "ours" (the first one enters the ratios), "peer", or "other" (a floor or a variant, which enters no ratio).
     `repeats` caps a slow peer's repetitions.
     """
 
@@ -71,24 +71,24 @@ class Case:
 
 @dataclass
 class Sample:
-    """All repetitions of a case; `per_*` columns are seconds divided by what the case says that it did."""
+    """All repetitions of a case. Columns `*_per_*` are seconds divided by a quantity that the case returns."""
 
     role: str
     rows: list[dict[str, float]] = field(default_factory=list)
     versions: dict[str, str | None] = field(default_factory=dict)
 
     def column(self, metric: str) -> list[float]:
-        """Every repetition's value, in order."""
+        """Return the value of every repetition, in order."""
         return [row[metric] for row in self.rows if metric in row]
 
     def median(self, metric: str) -> float:
-        """The middle one."""
+        """Return the median over the repetitions."""
         return median(self.column(metric))
 
 
 @dataclass
 class Result:
-    """What a benchmark found. `ratios` maps "metric/peer" to ours over the peer's, below 1 better."""
+    """The result of a benchmark. `ratios` maps "metric/peer" to ours over the peer's; below 1 is better."""
 
     name: str
     title: str
@@ -102,7 +102,7 @@ class Result:
     machine: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: ratios first, then every case's medians, ranges and raw values."""
+        """Return plain data: ratios first, then every case's medians, ranges and raw values."""
         cases = {
             name: {
                 "role": sample.role,
@@ -119,9 +119,9 @@ class Result:
 
 
 def metrics(sample: Sample) -> list[str]:
-    """The columns of a case: wall_s, cpu_s, peak_mib, then its own."""
-    own = {key for row in sample.rows for key in row} - set(METRICS)
-    return [m for m in METRICS if sample.column(m)] + sorted(own)
+    """List the columns of a case: wall_s, cpu_s, peak_mib, then its own."""
+    others = {key for row in sample.rows for key in row} - set(METRICS)
+    return [m for m in METRICS if sample.column(m)] + sorted(others)
 
 
 def compare(
@@ -137,16 +137,16 @@ def compare(
     targets: Mapping[str, float] | None = None,
     setting: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Set every case up, then run them round-robin so that a busy minute of the machine hits all of them alike.
+    """Set every case up, then run them round-robin, so that a busy minute of the machine hits all of them alike.
 
     Args:
-        name, title: of the benchmark.
-        cases: ours first; a peer that is not installed is named in `missing`, one that breaks in `failed`.
-        options: of the command line; `options.repeats` overrides `repeats`, and `--quick` makes it 1.
+        name, title: name and title of the benchmark.
+        cases: ours first. A peer that is not installed is named in `missing`, a peer that breaks in `failed`.
+        options: options of the command line. `options.repeats` overrides `repeats`; `--quick` makes it 1.
         repeats: measured repetitions of each case, after `warmup` unmeasured ones.
-        per: a quantity that the cases return (`{"tokens": 812}`): adds `wall_s_per_tokens` and `cpu_s_per_tokens`.
-        compared: metrics in `ratios`: the median over the rounds of ours / peer's of the same round.
-        targets: "metric/peer" to the ratio promised.
+        per: a quantity that the cases return (`{"tokens": 812}`). It adds `wall_s_per_tokens` and `cpu_s_per_tokens`.
+        compared: metrics in `ratios`. A ratio is the median over the rounds of ours / peer's in the same round.
+        targets: the promised ratio for each "metric/peer".
         setting: sizes and models, for the record.
 
     Raises:
@@ -181,9 +181,9 @@ def compare(
 
 
 def ratios(samples: Mapping[str, Sample], compared: Sequence[str]) -> dict[str, float]:
-    """Ours over each peer's, paired by round; the largest of both memories instead, as peaks only ever hide."""
+    """Divide ours by each peer's, paired by round. For memory, divide the largest peaks, since a round can only hide a peak."""
     ours = next(sample for sample in samples.values() if sample.role == "ours")
-    found: dict[str, float] = {}
+    result: dict[str, float] = {}
     for name, peer in samples.items():
         if peer.role != "peer":
             continue
@@ -192,12 +192,12 @@ def ratios(samples: Mapping[str, Sample], compared: Sequence[str]) -> dict[str, 
             if not pairs:
                 continue
             peaks = max(a for a, _ in pairs) / max(b for _, b in pairs)
-            found[f"{metric}/{name}"] = peaks if metric == "peak_mib" else median(a / b for a, b in pairs)
-    return found
+            result[f"{metric}/{name}"] = peaks if metric == "peak_mib" else median(a / b for a, b in pairs)
+    return result
 
 
 def machine(options: Options) -> dict[str, Any]:
-    """What the figures depend on: processor, load at the start, threads, GPU."""
+    """Describe the machine that the figures depend on: processor, load at the start, threads, GPU."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next(
@@ -222,7 +222,7 @@ def machine(options: Options) -> dict[str, Any]:
 
 
 class _Worker:
-    """A case in its process, idle between its turns."""
+    """A case in its own process, idle between its turns."""
 
     def __init__(self, case: Case, python: str, threads: int) -> None:
         pinned = {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")}
@@ -260,12 +260,12 @@ class _Worker:
 def _start(cases: Sequence[Case], options: Options, result: Result) -> dict[Case, _Worker]:
     workers: dict[Case, _Worker] = {}
     for case in cases:
-        found = _interpreter(case, options)
-        if found is None:
+        interpreter = _interpreter(case, options)
+        if interpreter is None:
             needs = " ".join(f"'{requirement}'" for requirement in case.needs.values())
             result.missing[case.name] = f"pip install {needs}, in any environment; name its python with --peer-python"
             continue
-        python, versions = found
+        python, versions = interpreter
         result.samples[case.name] = Sample(case.role, versions=versions)
         workers[case] = _Worker(case, python, options.threads)
         answer = workers[case].ask("setup")
@@ -285,23 +285,23 @@ def _drop(case: Case, why: str, workers: dict[Case, _Worker], result: Result) ->
 
 
 def _interpreter(case: Case, options: Options) -> tuple[str, dict[str, str | None]] | None:
-    """The first interpreter that has what the case needs, and the versions there."""
+    """Find the first interpreter that has all that the case needs, and the versions there."""
     candidates = [*(options.peer_pythons if case.needs else ()), sys.executable]
     for python in candidates:
         names = [*case.needs, *({"torch", "transformers"} - set(case.needs))]
         try:
             answer = subprocess.run([python, "-c", _VERSIONS, *names], capture_output=True, text=True, timeout=120)
-            found: dict[str, str | None] = json.loads(answer.stdout)
+            versions: dict[str, str | None] = json.loads(answer.stdout)
         except (OSError, ValueError, subprocess.TimeoutExpired):
             continue
-        if all(found[name] for name in case.needs):
-            return python, found
+        if all(versions[name] for name in case.needs):
+            return python, versions
     return None
 
 
 def _row(answer: Mapping[str, Any], per: str | None) -> dict[str, float]:
     row = {"wall_s": answer["wall_s"], "cpu_s": answer["cpu_s"], "peak_mib": answer["peak_bytes"] / 2**20}
-    row |= {key: float(value) for key, value in answer["said"].items()}
+    row |= {key: float(value) for key, value in answer["quantities"].items()}
     if per and row.get(per):
         row |= {f"{m}_per_{per}": row[m] / row[per] for m in ("wall_s", "cpu_s")}
     return row

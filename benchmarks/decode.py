@@ -1,10 +1,10 @@
-"""Decoding 64 answers of very different lengths: ours, transformers' `generate` in one padded batch, its `generate_batch`.
+"""Decoding of 64 answers of very different lengths: ours, transformers' `generate` in one padded batch, its `generate_batch`.
 
-16 prompts x 4 answers; the lengths are lognormal and the longest is four times the mean. No scheduler is told them: a sequence
-ends by a criterion of its own (`generate`), its own limit (`generate_batch`, whose requests have one each), or as EOS would end
-it (ours). All draw from the whole distribution at temperature 1, in float32 on CPU and bfloat16 on CUDA. Ours decodes with a
-LoRA adapter, and its time includes building the merged copy of the weights; the peers run the bare model. Tokens are those
-that an answer keeps. SIMKO_DECODE_MODEL is the model: tiny (default), smollm2, or a folder.
+16 prompts x 4 answers; the lengths are lognormal, and the longest is four times the mean. No scheduler knows them beforehand. A
+sequence ends by its own criterion (`generate`), by its own limit (`generate_batch`, where each request has one), or as EOS would
+end it (ours). All draw from the whole distribution at temperature 1, in float32 on CPU and bfloat16 on CUDA. Ours decodes with a
+LoRA adapter, and its time includes the merged copy of the weights; the peers run the bare model. Only tokens that belong to an
+answer count. SIMKO_DECODE_MODEL is the model: tiny (default), smollm2, or a folder.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MODELS = {
 
 
 def run(options: Options) -> Result:
-    """64 sequences of 32 tokens on average; 8 of 6 with `--quick`."""
+    """Decode 64 sequences of 32 tokens on average; with `--quick` 8 of 6."""
     model = os.environ.get("SIMKO_DECODE_MODEL", "tiny")
     sizes = {"prompts": 16, "copies": 4, "mean": 32}
     if options.quick:
@@ -50,7 +50,7 @@ def run(options: Options) -> Result:
 
 
 def workload(prompts: int, copies: int, mean: int) -> tuple[list[list[int]], list[int]]:
-    """Prompts of 40 to 89 ids, and the length of each answer, prompt-major."""
+    """Make prompts of 40 to 89 ids, and the length of each answer, prompt-major."""
     rng = random.Random(0)
     ids = [[rng.randrange(10, 200) for _ in range(rng.randrange(40, 90))] for _ in range(prompts)]
     raw = [rng.lognormvariate(0.0, 0.62) for _ in range(prompts * copies)]
@@ -64,7 +64,7 @@ def ours(
     model: str, threads: int, prompts: int, copies: int, mean: int, slots: int | None = None,
     weights: str = "merged", quantization: str = "none", onednn: bool = True,
 ) -> Callable[[], dict[str, float]]:  # fmt: skip
-    """The local engine with an adapter."""
+    """Decode with the local engine and an adapter."""
     import torch
 
     from simko.agents import LoraPolicy
@@ -91,7 +91,7 @@ def ours(
 
 
 def generate(model: str, threads: int, prompts: int, copies: int, mean: int) -> Callable[[], dict[str, float]]:
-    """One left-padded batch, until the longest has ended."""
+    """Decode one left-padded batch, until the longest answer has ended."""
     import torch
     from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
@@ -136,7 +136,7 @@ def generate(model: str, threads: int, prompts: int, copies: int, mean: int) -> 
 
 
 def generate_batch(model: str, threads: int, prompts: int, copies: int, mean: int) -> Callable[[], dict[str, float]]:
-    """Continuous batching with pages and a token budget of this size (the defaults are 100 times slower on CPU)."""
+    """Decode by continuous batching, with small pages and token budget (the defaults are 100 times slower on CPU)."""
     import torch
     from transformers import ContinuousBatchingConfig, GenerationConfig
 
@@ -149,18 +149,18 @@ def generate_batch(model: str, threads: int, prompts: int, copies: int, mean: in
             do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=max(counts), pad_token_id=0,
             eos_token_id=-1,
         )  # fmt: skip
-        found: dict[str, int] = {}
-        with torch.no_grad():  # under inference_mode it gives nothing but a line in the log
+        lengths_by_id: dict[str, int] = {}
+        with torch.no_grad():  # under inference_mode it returns nothing, and writes a line in the log
             manager = lm.init_continuous_batching(generation_config=config, continuous_batching_config=batching)
             manager.start()
             for i, (row, count) in enumerate(zip(rows, counts, strict=True)):
                 manager.add_request(row, request_id=str(i), max_new_tokens=count)
-            while len(found) < len(rows):
+            while len(lengths_by_id) < len(rows):
                 result = manager.get_result(timeout=1)
                 if result is not None and result.is_finished():
-                    found[result.request_id] = len(result.generated_tokens)
+                    lengths_by_id[result.request_id] = len(result.generated_tokens)
             manager.stop(block=True)
-        return [found[str(i)] for i in range(len(rows))]
+        return [lengths_by_id[str(i)] for i in range(len(rows))]
 
     rows = [prompt for prompt in ids for _ in range(copies)]
     decode(rows[:2], [2, 2])

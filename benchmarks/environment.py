@@ -1,13 +1,14 @@
-"""What a step of an environment costs: `TokenVectorEnv` and `TokenEnv` beside Gymnasium's own ways to run many environments.
+"""The cost of an environment step: `TokenVectorEnv` and `TokenEnv` beside Gymnasium's own ways to run many environments.
 
-The peer is a plain token environment of twenty lines, without a task, a verifier or turns, with the observation that ours has, as
-`gymnasium.make` gives it (no checkers), run by `SyncVectorEnv` and by `AsyncVectorEnv`; and our own `TokenEnv` run by them. All
-take the same tokens, and a step is one token of one slot. (Training does not step environments: see `simko.rollout`.)
+The peers are Gymnasium's `SyncVectorEnv` and `AsyncVectorEnv`. They run our `TokenEnv`, and a plain token environment of twenty
+lines with the same observation, but without a task, a verifier or turns. Gymnasium's checkers are off. All take the same tokens,
+and a step is one token of one slot. (Training does not step environments: see `simko.rollout`.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -22,7 +23,7 @@ PROMPT, NEW, VOCABULARY = 64, 128, 258
 
 
 def run(options: Options) -> Result:
-    """Episodes of 128 tokens in 16 slots."""
+    """Run episodes of 128 tokens in 16 slots."""
     sizes = {"slots": 4 if options.quick else 16, "episodes": 1 if options.quick else 8}
     cases = [
         Case("TokenVectorEnv", "benchmarks.environment:vector", {**sizes, "how": "ours"}, role="ours"),
@@ -39,7 +40,7 @@ def run(options: Options) -> Result:
 
 
 class PlainTokenEnv(gymnasium.Env[Any, Any]):
-    """Appends a token; ends at the budget. The least that a token environment can do."""
+    """The smallest token environment: it appends a token, and ends at the budget."""
 
     def __init__(self) -> None:
         self.action_space = Discrete(VOCABULARY)
@@ -47,7 +48,7 @@ class PlainTokenEnv(gymnasium.Env[Any, Any]):
         self.observation_space = Dict({"tokens": box, "length": Discrete(PROMPT + NEW + 1)})
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """A prompt of random tokens."""
+        """Start with a prompt of random tokens."""
         super().reset(seed=seed)
         self.tokens = np.zeros(PROMPT + NEW, np.int64)
         self.tokens[:PROMPT] = self.np_random.integers(0, 256, PROMPT)
@@ -55,7 +56,7 @@ class PlainTokenEnv(gymnasium.Env[Any, Any]):
         return self._observe(), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """One token more."""
+        """Append one token."""
         self.tokens[self.length] = action
         self.length += 1
         return self._observe(), 0.0, False, self.length == PROMPT + NEW, {}
@@ -65,7 +66,7 @@ class PlainTokenEnv(gymnasium.Env[Any, Any]):
 
 
 def vector(how: str, slots: int, episodes: int) -> Callable[[], dict[str, float]]:
-    """All slots stepped together until every one is done, `episodes` times."""
+    """Step all slots together until every one is done, `episodes` times."""
     import simko.envs  # noqa: F401  # registers the environments
 
     settings: dict[str, Any] = {"max_prompt_tokens": PROMPT, "max_new_tokens": NEW, "instruction": ""}
@@ -73,8 +74,8 @@ def vector(how: str, slots: int, episodes: int) -> Callable[[], dict[str, float]
         envs: Any = gymnasium.make_vec(ID, num_envs=slots, vectorization_mode="vector_entry_point", **settings)
     else:
         kind = gymnasium.vector.AsyncVectorEnv if how.endswith("async") else gymnasium.vector.SyncVectorEnv
-        made = lambda: gymnasium.make(ID, disable_env_checker=True, **settings)  # noqa: E731
-        envs = kind([made if how.startswith("ours") else PlainTokenEnv for _ in range(slots)])
+        make = partial(gymnasium.make, ID, disable_env_checker=True, **settings)
+        envs = kind([make if how.startswith("ours") else PlainTokenEnv for _ in range(slots)])
     actions = np.random.default_rng(0).integers(97, 123, (NEW, slots))  # letters: no answer ends early
 
     def once() -> dict[str, float]:
@@ -90,7 +91,7 @@ def vector(how: str, slots: int, episodes: int) -> Callable[[], dict[str, float]
 
 
 def alone(slots: int, episodes: int) -> Callable[[], dict[str, float]]:
-    """One environment, as many episodes."""
+    """Step one environment through as many episodes."""
     import simko.envs  # noqa: F401
 
     settings: dict[str, Any] = {"max_prompt_tokens": PROMPT, "max_new_tokens": NEW, "instruction": ""}

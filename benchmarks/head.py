@@ -1,7 +1,7 @@
-"""The loss head: log p of the sampled id (ours: of K candidates too, entropy and top-1) and dL/dh of N response tokens.
+"""The loss head: log p of the sampled id, and dL/dh, for N response tokens. Ours gives K candidates, entropy and top-1, too.
 
-On a CPU float32, N = 1024, D = 896, V = 151,936, K = 3; on CUDA bfloat16, N = 8192, D = 2048. The weight is frozen in every case,
-as under LoRA. The floor is the two products with the vocabulary that any exact method needs, and nothing else.
+On a CPU: float32, N = 1024, D = 896, V = 151,936, K = 3. On CUDA: bfloat16, N = 8192, D = 2048. The weight is frozen in every
+case, as with LoRA. The floor is only the two products with the vocabulary that every exact method needs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _inputs(n: int, d: int, v: int, device: str, dtype: str) -> tuple[Any, Any, 
 
 
 def ours(n: int, d: int, v: int, k: int, device: str, dtype: str, tier: Any = "auto") -> Callable[[], None]:
-    """`simko.head.token_statistics`."""
+    """Compute `simko.head.token_statistics`."""
     import torch
 
     from simko.head import token_statistics
@@ -45,7 +45,7 @@ def ours(n: int, d: int, v: int, k: int, device: str, dtype: str, tier: Any = "a
 
 
 def naive(n: int, d: int, v: int, k: int, device: str, dtype: str) -> Callable[[], None]:
-    """Whole logits, `log_softmax`, gather, entropy without a gradient."""
+    """Compute whole logits, `log_softmax`, gather, and entropy without a gradient."""
     import torch
 
     hidden, weight, ids = _inputs(n, d, v, device, dtype)
@@ -60,22 +60,22 @@ def naive(n: int, d: int, v: int, k: int, device: str, dtype: str) -> Callable[[
 
 
 def copies(n: int, d: int, v: int, k: int, device: str, dtype: str) -> Callable[[], None]:
-    """A copy of the logits for each of K candidates, as the published SimKO code does it."""
+    """Copy the logits for each of K candidates, as the published SimKO code does."""
     import torch
 
     hidden, weight, ids = _inputs(n, d, v, device, dtype)
 
     def once() -> None:
         logits = (hidden @ weight.t()).float()
-        wanted = [ids, *logits.detach().topk(k, -1).indices.unbind(1)]
-        logp = [torch.log_softmax(logits.clone(), -1).gather(1, column[:, None]) for column in wanted]
+        columns = [ids, *logits.detach().topk(k, -1).indices.unbind(1)]
+        logp = [torch.log_softmax(logits.clone(), -1).gather(1, column[:, None]) for column in columns]
         torch.autograd.grad(torch.cat(logp, 1).mean(), hidden)
 
     return once
 
 
 def trl(n: int, d: int, v: int, k: int, device: str, dtype: str) -> Callable[[], None]:
-    """TRL's chunked log-prob with the tile and the outputs that its GRPOTrainer asks for: one id and entropy."""
+    """Compute TRL's chunked log-prob with its GRPOTrainer's tile and outputs: one id, and entropy."""
     import torch
     from trl.kernels import ChunkedLogProbFunction
     from trl.trainer.utils import _CHUNKED_LOGPROB_CHUNK_SIZE as TILE
@@ -83,15 +83,15 @@ def trl(n: int, d: int, v: int, k: int, device: str, dtype: str) -> Callable[[],
     hidden, weight, ids = _inputs(n, d, v, device, dtype)
 
     def once() -> None:
-        asked = ("log_probs", "entropy")
-        logp = ChunkedLogProbFunction.apply(hidden, weight, None, ids, 1.0, TILE, None, 1.0, asked)[0]
+        outputs = ("log_probs", "entropy")
+        logp = ChunkedLogProbFunction.apply(hidden, weight, None, ids, 1.0, TILE, None, 1.0, outputs)[0]
         torch.autograd.grad(logp.mean(), hidden)
 
     return once
 
 
 def liger(n: int, d: int, v: int, k: int, device: str, dtype: str) -> Callable[[], None]:
-    """Liger's chunked log-prob, the head of its fused GRPO loss: one id."""
+    """Compute Liger's chunked log-prob, the head of its fused GRPO loss: one id."""
     import torch
     from liger_kernel.chunked_loss.fused_linear_ppo import LigerFusedLinearPPOBase
 
@@ -105,7 +105,7 @@ def liger(n: int, d: int, v: int, k: int, device: str, dtype: str) -> Callable[[
 
 
 def floor(n: int, d: int, v: int, k: int, device: str, dtype: str, product: str) -> Callable[[], None]:
-    """`Z = h W^T` and `P W`, tile by tile, each tile into the same space: by torch.mm, or by what `simko.head.linear` chooses."""
+    """Compute only `Z = h W^T` and `P W`, tile by tile in the same space, by torch.mm or by `simko.head.linear`."""
     import torch
 
     from simko.head.linear import linear
@@ -129,7 +129,7 @@ def floor(n: int, d: int, v: int, k: int, device: str, dtype: str, product: str)
 
 
 def run(options: Options) -> Result:
-    """Ours in every tier that runs here, each peer, and the floor."""
+    """Time ours in every tier that runs here, each peer, and the floor."""
     cuda = bool(machine(options)["gpu"])
     size: dict[str, Any] = {**(_CUDA if cuda else _CPU), **(_QUICK if options.quick else {})}
     cases = [

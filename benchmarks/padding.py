@@ -1,15 +1,16 @@
-"""What padding costs an update, and a group's prompt computed G times: padded as drawn, sorted by length, packed, prompt shared.
+"""The cost of padding in an update, and of a group's prompt computed G times: padded as drawn, sorted, packed, prompt shared.
 
-The same rows, the same update (a test says so to 1e-6), the same micro-batch budget in tokens. Answers are lognormal, the
-longest about four times the mean, as rollouts are. `factor` is tokens computed over tokens of prompts and answers; it falls
-below 1 where a prompt is computed once for its group. The peer is what trainers do by default: rows in the order drawn, padded
-to the longest of their micro-batch.
+All cases have the same rows, the same update (a test checks it to 1e-6), and the same budget of tokens for a micro-batch. The
+answers' lengths are lognormal, as in rollouts; the longest is about four times the mean. `factor` is the number of computed
+tokens over those of prompts and answers. It is below 1 if a prompt is computed once for its group. The peer does what trainers
+do by default: rows in the order drawn, padded to the longest of their micro-batch.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.common import Case, Options, Result, compare
@@ -18,7 +19,7 @@ TITLE = "an update padded, sorted, packed, and with shared prompts"
 
 
 def run(options: Options) -> Result:
-    """On the tiny policy, or on the model folder in SIMKO_PADDING_MODEL."""
+    """Update the tiny policy, or the model folder in SIMKO_PADDING_MODEL."""
     sizes: dict[str, Any] = {"prompts": 16, "group": 8, "prompt": 48, "mean": 48, "tokens": 4096}
     if options.quick:
         sizes |= {"prompts": 2, "mean": 8}
@@ -33,7 +34,7 @@ def run(options: Options) -> Result:
 def update(
     how: str, model: str, threads: int, prompts: int, group: int, prompt: int, mean: int, tokens: int
 ) -> Callable[[], dict[str, float]]:
-    """The gradients of one batch, its rows arranged as `how` says."""
+    """Compute the gradients of one batch, with its rows arranged as `how` says."""
     import numpy as np
     import torch
 
@@ -47,11 +48,11 @@ def update(
     rng = np.random.default_rng(0)
     sigma = 0.55  # of 128 draws the longest is about four times the mean
     lengths = np.maximum(rng.lognormal(np.log(mean) - sigma**2 / 2, sigma, prompts * group).astype(int), 1)
-    asked = [rng.integers(5, 500, rng.integers(prompt // 2, prompt * 3 // 2)) for _ in range(prompts)]
+    questions = [rng.integers(5, 500, rng.integers(prompt // 2, prompt * 3 // 2)) for _ in range(prompts)]
     rows = [
         Completion(
-            # rows packed without sharing must differ somewhere: in a first token of their own
-            np.concatenate([[5 + i], asked[i // group][1:]]) if how == "packed" else asked[i // group],
+            # equal prompts would be shared: without sharing, each row has its own first token
+            np.concatenate([[5 + i], questions[i // group][1:]]) if how == "packed" else questions[i // group],
             rng.integers(5, 500, n), np.full(n, -1, np.float32), np.ones(n, np.bool_), "", "stop",
             Verdict("correct" if i % 2 else "incorrect", float(i % 2)),
         )
@@ -59,12 +60,12 @@ def update(
     ]  # fmt: skip
     advantage = np.where(np.arange(len(rows)) % 2, 1.0, -1.0)
     batch = Batch(tuple(rows), np.arange(len(rows)) // group, advantage, advantage > 0, int(lengths.sum()), len(rows))
-    packed = how in ("packed", "shared")
-    policy._states._packs = packed
+    policy._states._packs = how in ("packed", "shared")
     if how == "unsorted":
-        micro_batch._plan_padded = _as_drawn
-    plan = micro_batch.plan_micro_batches(batch, tokens, packed)
-    computed = sum(micro_batch.forward_tokens(batch, part, packed) for part in plan)
+        micro_batch.PADDED = replace(micro_batch.PADDED, plan=_as_drawn)
+    layout = micro_batch.PACKED if policy.packs else micro_batch.PADDED
+    plan = layout.plan(batch, range(len(batch)), tokens)
+    computed = sum(layout.tokens([batch.completions[row] for row in part]) for part in plan)
     real = sum(len(c.prompt_ids) + len(c.ids) - 1 for c in rows)
     method = algorithms.get("simko")
 
@@ -77,8 +78,8 @@ def update(
     return once
 
 
-def _as_drawn(batch: Any, max_tokens: int, rows: Any) -> list[list[int]]:
-    """Micro-batches of equally many rows in the order drawn, as many as padded to the longest of all fit."""
+def _as_drawn(batch: Any, rows: Any, max_tokens: int) -> list[list[int]]:
+    """Micro-batches of rows in the order drawn, all with the same number of rows: as many as fit at the longest row's length."""
     longest = max(len(c.prompt_ids) + len(c.ids) - 1 for c in batch.completions)
     size, rows = max(max_tokens // longest, 1), list(rows)
     return [rows[i : i + size] for i in range(0, len(rows), size)]

@@ -1,7 +1,7 @@
-"""Prompts of groups: ours forwards each once and copies its keys and values; `generate` forwards every copy.
+"""Prefill of groups: ours forwards each prompt once and copies its keys and values; `generate` forwards every copy.
 
-16 prompts, G answers of one token each. `prefilled` counts the real prompt tokens that went through the model (padding apart):
-ours over the peer's is exactly 1 / G. SIMKO_DECODE_MODEL is the model, as in `decode`.
+There are 16 prompts with G answers of one token each. `prefilled` counts the prompt tokens that went through the model, without
+padding: ours over the peer's is exactly 1 / G. SIMKO_DECODE_MODEL is the model, as in `decode`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TITLE = "prompts of groups, against generate, which forwards every copy"
 
 
 def run(options: Options) -> Result:
-    """16 prompts x 8; 4 x 4 with `--quick`."""
+    """Prefill 16 prompts x 8; with `--quick` 4 x 4."""
     model = os.environ.get("SIMKO_DECODE_MODEL", "tiny")
     sizes = {"prompts": 4, "copies": 4} if options.quick else {"prompts": 16, "copies": 8}
     common = {"model": MODELS.get(model, model), "threads": options.threads, **sizes}
@@ -35,7 +35,7 @@ def run(options: Options) -> Result:
 def ours(
     model: str, threads: int, prompts: int, copies: int, slots: int | None = None
 ) -> Callable[[], dict[str, float]]:
-    """The local engine on the bare model."""
+    """Prefill with the local engine on the bare model."""
     import torch
 
     from simko.agents import LoraPolicy
@@ -54,7 +54,7 @@ def ours(
 
 
 def generate(model: str, threads: int, prompts: int, copies: int) -> Callable[[], dict[str, float]]:
-    """One left-padded batch."""
+    """Prefill one left-padded batch."""
     import torch
     from transformers import GenerationConfig
 

@@ -1,10 +1,10 @@
 """A whole training step, rollout and update, of ours and of TRL's GRPOTrainer: same model, data, LoRA, groups and lengths.
 
-Every answer has exactly `new` tokens (EOS is suppressed or no stop), the worst case for ours: nothing is padded in either. The
-reward is a function of the text that splits groups about evenly. Both compute in float32 on CPU and in bfloat16 on CUDA, train
-all linear layers with rank 16 and take one AdamW step. TRL takes micro-batches of `rows` sequences and, as it comes, recomputes
-activations. Ours is set to be small (activations recomputed, few tokens a forward, decoding with the live adapter), which costs
-it time; the same with the planner's choices where memory is no matter is "ours, fast".
+Every answer has exactly `new` tokens (EOS is suppressed, or does not stop). This is the worst case for ours, since neither pads.
+The reward is a function of the text that splits groups about evenly. Both compute in float32 on CPU and in bfloat16 on CUDA,
+train all linear layers with rank 16, and take one AdamW step. TRL takes micro-batches of `rows` sequences, and recomputes
+activations, which is its default. "ours, small" recomputes activations, too, with few tokens a forward, and decodes with the
+live adapter: this saves memory and costs time. "ours, fast" has the settings that the planner chooses if memory is plenty.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _WORDS = ("the", "cat", "saw", "a", "red", "bird", "under", "some", "old", "tree
 
 
 def run(options: Options) -> Result:
-    """Cases of SIMKO_STEP_MODEL: tiny, smollm2 (default tiny), or a model folder with the sizes of smollm2."""
+    """Run the cases of SIMKO_STEP_MODEL: tiny (default), smollm2, or a model folder, which has the sizes of smollm2."""
     model = os.environ.get("SIMKO_STEP_MODEL", "tiny")
     sizes = dict(SIZES.get(model, SIZES["smollm2"]))
     if options.quick:
@@ -48,7 +48,7 @@ def run(options: Options) -> Result:
         Case("trl", "benchmarks.step:trl", common | {"recompute": True}, needs=trl),
         Case("trl, activations kept", "benchmarks.step:trl", common | {"recompute": False}, needs=trl),
     ]
-    if model != "tiny":  # minutes each: what the goals are about
+    if model != "tiny":  # a case takes minutes: only those that the goals need
         cases = [case for case in cases if case.role != "other"]
     targets = {
         f"{metric}/{peer}": goal
@@ -59,14 +59,14 @@ def run(options: Options) -> Result:
 
 
 def questions(count: int, words: int) -> list[str]:
-    """Prompts of `words` words each, all different."""
+    """Make prompts of `words` words each, all different."""
     return [
         " ".join(_WORDS[(i * 7 + j * (i % 5 + 1)) % len(_WORDS)] for j in range(words)) + f" {i}:" for i in range(count)
     ]
 
 
 def reward(text: str) -> float:
-    """1 for an even sum of bytes: half of all answers."""
+    """Return 1 for an even sum of bytes: half of all answers."""
     return float(sum(text.encode()) % 2 == 0)
 
 
@@ -106,7 +106,7 @@ class _Answer:
 
 
 class _Environment:
-    """What `simko.rollout` needs: fixed lengths, and `reward`."""
+    """The environment that `simko.rollout` needs: answers of fixed length, and `reward`."""
 
     stop: tuple[str, ...] = ()
 
@@ -126,7 +126,7 @@ def ours(
     model: str, threads: int, prompts: int, group: int, prompt_words: int, new: int, rows: int, recompute: bool,
     quantization: str = "none", decode: str = "auto", tokens: int = 0,
 ) -> Callable[[], dict[str, float]]:  # fmt: skip
-    """simko's rollout and update."""
+    """Run simko's rollout and update."""
     import time
 
     import torch
@@ -175,7 +175,7 @@ def ours(
 def trl(
     model: str, threads: int, prompts: int, group: int, prompt_words: int, new: int, rows: int, recompute: bool
 ) -> Callable[[], None]:
-    """TRL's trainer, in a thread of its own that stops between steps."""
+    """Run TRL's trainer in its own thread, which stops between steps."""
     import tempfile
 
     import torch
@@ -197,14 +197,14 @@ def trl(
         model_init_kwargs={"dtype": "bfloat16" if cuda else "float32"},
     )  # fmt: skip
     go: queue.Queue[None] = queue.Queue()
-    done: queue.Queue[BaseException | None] = queue.Queue()
+    step_ends: queue.Queue[BaseException | None] = queue.Queue()  # the error that ended the step, or None
 
     class Gate(TrainerCallback):  # type: ignore[misc]
         def on_step_begin(self, *_: Any, **__: Any) -> None:
             go.get()
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            done.put(None)
+            step_ends.put(None)
 
     trainer = GRPOTrainer(
         model=model,
@@ -221,7 +221,7 @@ def trl(
         try:
             trainer.train()
         except BaseException as error:
-            done.put(error)
+            step_ends.put(error)
 
     thread = threading.Thread(target=train, daemon=True)
 
@@ -229,7 +229,7 @@ def trl(
         if not thread.is_alive():
             thread.start()
         go.put(None)
-        if error := done.get():
+        if error := step_ends.get():
             raise error
 
     return once

@@ -1,9 +1,9 @@
 """Grading, ours against math-verify in its documented use, on a fixed mix that both see in one run.
 
-The mix: answers of MATH train (`SIMKO_DATA`, else `../shared/data`; answers made from a seed where neither is there), each with a
-group of 8 candidate responses, half of them right in another spelling, half wrong. Every repetition has another mix, so that no
-memory of verdicts helps. Then, once: where the verdicts differ, by class, and all pairs that the sets' `extra` column gives.
-`exact match` compares the last box with the gold answer as text.
+The mix holds answers of MATH train (`SIMKO_DATA`, else `../shared/data`; without data, answers made from a seed). Each has a
+group of 8 candidate responses: half are right in another spelling, half are wrong. Every repetition has another mix, so that a
+memory of verdicts does not help. Then two comparisons follow, once each: the classes of pairs on which the verdicts differ, and
+all pairs of the sets' `extra` column. `exact match` compares the last box with the gold answer as text.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _POLICY = (
     "squared unit", "seven digits, wrong", "percent of it", "other equation", "hexadecimal", "digits apart", "in cents",
     "complement",
 )  # fmt: skip
-"""Changes that a policy may see as it likes: they are compared, but not in the fixed mix."""
+"""Changes on which graders may have different policies: they are compared, but are not in the fixed mix."""
 _SHAPES: tuple[tuple[str, str], ...] = (
     ("integer", r"-?\d{1,7}"),
     ("fraction", r"-?\\frac\{\d{1,3}\}\{\d{1,3}\}"),
@@ -42,7 +42,7 @@ _SHAPES: tuple[tuple[str, str], ...] = (
 
 
 def run(options: Options) -> Result:
-    """200 gold answers x 8; 12 x 8 with `--quick`."""
+    """Grade 200 gold answers x 8; with `--quick` 12 x 8."""
     golds = 12 if options.quick else 200
     common = {"golds": golds, "data": _data()}
     cases = [
@@ -64,7 +64,7 @@ Item = tuple[str, str, bool, str]  # gold, response, whether it is right, what w
 
 
 def mix(golds: int, seed: int, data: str | None) -> list[Item]:
-    """`golds` answers with `GROUP` responses each, half of them right."""
+    """Make `golds` answers with `GROUP` responses each, half of them right."""
     from simko.envs.audit.corpus.golds import KINDS, Gold
     from simko.envs.audit.corpus.wrappers import ONE_LINE, WRAPPERS
 
@@ -99,7 +99,7 @@ def _wrong(gold: Any, other: Any, rng: Random) -> list[tuple[str, str]]:
 
 
 def _as_gold(text: str) -> Any:
-    """An answer of a set with its parts, where it is of a kind that `same` and `changed` can write anew."""
+    """Take an answer of a set apart, if it is of a kind that `same` and `changed` can write anew."""
     from simko.envs.audit.corpus.golds import Gold
 
     kind = next((name for name, pattern in _SHAPES if re.fullmatch(pattern, text)), "real")
@@ -120,7 +120,7 @@ def _as_gold(text: str) -> Any:
 
 
 def ours(golds: int, data: str | None) -> Callable[[], dict[str, int]]:
-    """`simko.envs.grade`, its worker started."""
+    """Grade with `simko.envs.grade`, after its worker has started."""
     from simko.envs import grade
     from simko.envs.audit.verifier import NEEDS_WORKER
 
@@ -129,7 +129,7 @@ def ours(golds: int, data: str | None) -> Callable[[], dict[str, int]]:
 
 
 def peer(golds: int, data: str | None) -> Callable[[], dict[str, int]]:
-    """`verify(parse(gold), parse(response))`, the gold answer of a group parsed once."""
+    """Grade with `verify(parse(gold), parse(response))`; the gold answer of a group is parsed once."""
     from functools import lru_cache
 
     from math_verify import parse, verify
@@ -143,14 +143,14 @@ def _timed(golds: int, data: str | None, correct: Callable[[str, str], bool]) ->
 
     def once() -> dict[str, int]:
         items = next(mixes)
-        said = [correct(gold, response) is right for gold, response, right, _ in items]
-        return {"pairs": len(items), "as_labelled": sum(said)}
+        agreements = [correct(gold, response) is right for gold, response, right, _ in items]
+        return {"pairs": len(items), "as_labelled": sum(agreements)}
 
     return once
 
 
 def agreement(items: list[Item]) -> list[str]:
-    """On how many pairs the two verdicts agree, and each class of those on which they do not."""
+    """Count the pairs on which the two verdicts agree, and each class of pairs on which they do not."""
     from math_verify import parse, verify
 
     from simko.envs import grade
@@ -174,27 +174,27 @@ def _says(correct: bool) -> str:
 
 
 def extra_pairs(count: int) -> list[Item]:
-    """Pairs of the sets' `extra`: other people's extractions, accepted forms, lists; and as many with another row's."""
+    """Collect pairs of the sets' `extra`: extractions by others, accepted forms, lists. Add as many with another row's answer."""
     from simko.envs import registry
     from simko.envs.data import golds as of_rows
 
     kinds = ("simko_target", "alt_answers", "final_answer", "other order", "one answer missing")
-    found: list[Item] = []
+    items: list[Item] = []
     for id, splits in (("MATH", ("train", "eval")), ("Minerva", ("eval",)), ("OlympiadBench", ("eval",))):
         for split in splits:
             source: Any = registry.make(f"simko/{id}-v0", split=split, data=_data()).source
             pairs = [pair for pair in source.pairs() if pair.kind in kinds]
             for number, pair in enumerate(pairs):
                 gold = of_rows.main_answer(pair.task.gold)
-                found.append((gold, pair.response, pair.correct, f"{id} {pair.kind}"))
+                items.append((gold, pair.response, pair.correct, f"{id} {pair.kind}"))
                 later = pairs[(number + 7) % len(pairs)]
                 if _plain(of_rows.main_answer(later.task.gold)) != _plain(gold) and later.correct:
-                    found.append((gold, later.response, False, f"{id} another row's {later.kind}"))
-    return Random(0).sample(found, min(count, len(found)))
+                    items.append((gold, later.response, False, f"{id} another row's {later.kind}"))
+    return Random(0).sample(items, min(count, len(items)))
 
 
 def accuracy(items: list[Item]) -> list[str]:
-    """How many of the pairs each grader gets right. math-verify is given the answer alone, in dollars: its easiest form."""
+    """Count the pairs that each grader gets right. math-verify gets the bare answer in dollars, its easiest form."""
     from math_verify import parse, verify
 
     from simko.envs import grade
@@ -204,12 +204,12 @@ def accuracy(items: list[Item]) -> list[str]:
     for gold, response, correct, kind in items:
         boxed = re.findall(r"\\boxed\{(.*)\}", response, re.DOTALL)
         stated = boxed[-1] if boxed else response.removeprefix("The answer is ").removesuffix(".")
-        said = {
+        verdicts = {
             "ours": grade(response, gold).correct,
             "math-verify": bool(verify(parse(f"${gold.strip('$')}$"), parse(f"So it is ${stated.strip('$ ')}$."))),
             "exact match": stated.strip() == gold.strip(),
         }
-        for name, verdict in said.items():
+        for name, verdict in verdicts.items():
             right[name] += verdict is correct
             by_kind.setdefault(kind, Counter())[name] += verdict is correct
         by_kind[kind]["n"] += 1
@@ -217,7 +217,7 @@ def accuracy(items: list[Item]) -> list[str]:
         f"pairs of extra, {len(items)}: " + ", ".join(f"{n} {100 * c / len(items):.2f} %" for n, c in right.items())
     ]
     return lines + [
-        f"{kind}: " + ", ".join(f"{n} {c}" for n, c in found.items()) for kind, found in sorted(by_kind.items())
+        f"{kind}: " + ", ".join(f"{n} {c}" for n, c in counts.items()) for kind, counts in sorted(by_kind.items())
     ]
 
 

@@ -1,7 +1,7 @@
-"""One case of a benchmark in a process of its own; needs nothing but the standard library, so a peer's interpreter can run it.
+"""The process of one benchmark case. It needs only the standard library, so that a peer's interpreter can run it.
 
-Reads one JSON object a line from stdin (`{"do": "setup"}`, `{"do": "run"}`), answers one object a line on stdout. What the case
-itself prints goes to stderr.
+It reads one JSON object a line from stdin (`{"do": "setup"}`, `{"do": "run"}`), and answers with one a line on stdout. The
+case's own output goes to stderr.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from typing import Any
 
 
 def cpu_seconds() -> float:
-    """User and system seconds of this process, all threads, and of the children that it has waited for."""
+    """Return user and system seconds of this process, all threads, and of the children that it has waited for."""
     spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in spent)
 
 
 class PeakMemory:
-    """High-water mark of resident bytes above what was resident when the block began.
+    """The peak of resident bytes, above those that were resident when the block began.
 
-    The kernel's own mark where it can be reset (Linux), else the largest of a thread's samples every 2 ms; on CUDA that of
-    torch's allocator instead.
+    It is the kernel's own high-water mark if that can be reset (Linux), else the largest of a thread's samples every 2 ms. On
+    CUDA it is the peak of torch's allocator.
     """
 
     def __enter__(self) -> PeakMemory:
@@ -72,7 +72,7 @@ def _cuda() -> Any:
 
 
 def _give_back() -> None:
-    """Free pages go back to the kernel, so that a peak never hides in what an earlier repetition left (glibc)."""
+    """Give free pages back to the kernel (glibc), so that no peak hides in the memory of an earlier repetition."""
     gc.collect()
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
@@ -87,7 +87,7 @@ def _reset_high_water() -> bool:
 
 
 def _status(field: str) -> int:
-    """Bytes of a field of /proc/self/status; without /proc, the life-long maximum."""
+    """Read a field of /proc/self/status in bytes; without /proc, the maximum since the process began."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field + ":"))
@@ -96,14 +96,15 @@ def _status(field: str) -> int:
 
 
 def measured(once: Callable[[], Any]) -> dict[str, Any]:
-    """One repetition: wall and CPU seconds, peak bytes, and what the case says of itself."""
+    """Run one repetition; return wall and CPU seconds, peak bytes, and the quantities that the case returns."""
     with PeakMemory() as peak:
         cpu, wall = cpu_seconds(), time.perf_counter()
-        said = once()
+        result = once()
         if peak.cuda:
             peak.cuda.synchronize()
         wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
-    return {"wall_s": wall, "cpu_s": cpu, "peak_bytes": peak.bytes, "said": said if isinstance(said, dict) else {}}
+    quantities = result if isinstance(result, dict) else {}
+    return {"wall_s": wall, "cpu_s": cpu, "peak_bytes": peak.bytes, "quantities": quantities}
 
 
 def _pin(threads: int) -> None:
@@ -112,24 +113,24 @@ def _pin(threads: int) -> None:
 
 
 def main() -> None:
-    """`python -m benchmarks.worker MODULE:FUNCTION ARGUMENTS THREADS`; FUNCTION(**ARGUMENTS) returns what is timed."""
+    """Serve `python -m benchmarks.worker MODULE:FUNCTION ARGUMENTS THREADS`; FUNCTION(**ARGUMENTS) makes the timed callable."""
     target, arguments, threads = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
     out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+    os.dup2(2, 1)  # what the case prints must not mix with the answers
     once: Callable[[], Any] | None = None
     for line in sys.stdin:
         try:
             if json.loads(line)["do"] == "setup":
                 module, _, function = target.partition(":")
                 build = getattr(importlib.import_module(module), function)
-                _pin(threads)
+                _pin(threads)  # before and after: the case may be the first to import torch
                 once = build(**arguments)
                 _pin(threads)
                 answer: dict[str, Any] = {"ready": True}
             else:
                 assert once is not None
                 answer = measured(once)
-        except Exception as error:  # said to the parent, which leaves this case out or stops
+        except Exception as error:  # the parent leaves this case out, or stops
             traceback.print_exc()
             answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0][:300]}
         print(json.dumps(answer), file=out, flush=True)

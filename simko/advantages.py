@@ -1,4 +1,4 @@
-"""Groups to the batch of an optimizer step: advantages, and what can be left out of the forward."""
+"""From groups to the batch of an optimizer step: advantages, and which sequences need a forward."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Advantages(Protocol):
 
 
 def group_normalised(rewards: Sequence[float], epsilon: float = 1e-6) -> list[float]:
-    """`(R - mean) / (std + epsilon)` with Bessel's correction; a group of one has mean 0 and std 1.
+    """Return `(R - mean) / (std + epsilon)`, std with Bessel's correction; a group of one has mean 0 and std 1.
 
     Source: GRPO as in verl, `core_algos.compute_grpo_outcome_advantage`.
     """
@@ -30,11 +30,11 @@ def group_normalised(rewards: Sequence[float], epsilon: float = 1e-6) -> list[fl
 
 
 def make_batch(groups: Sequence[Group], method: _Advantages) -> Batch:
-    """The sequences that carry a gradient, and the denominators of all of `groups`.
+    """Collect the sequences that carry a gradient, and the denominators over all of `groups`.
 
-    A completion whose verifier failed (timeout, error) is neither a sequence nor counted: a failed verifier is not a wrong
-    answer. A group with fewer than two valid completions, or without an advantage, costs no forward, but its tokens count;
-    a method that needs the reference pulls every sequence towards it, so that there all but lone ones are kept.
+    A failed verifier (timeout, error) is not a wrong answer: its completion is no sequence and is not counted. A sequence
+    without an advantage, or alone in its group, needs no forward, but its tokens count. A method that needs the reference
+    pulls every sequence towards it: then sequences without an advantage stay in, too.
     """
     all_pull = "reference" in method.needs
     rows, group_index, advantages, correct = [], [], [], []
@@ -42,8 +42,8 @@ def make_batch(groups: Sequence[Group], method: _Advantages) -> Batch:
         valid = group.valid
         if len(valid) < 2:
             continue
-        given = method.advantages([c.verdict.reward for c in valid], [c.verdict.correct for c in valid])
-        for completion, advantage in zip(valid, given, strict=True):
+        values = method.advantages([c.verdict.reward for c in valid], [c.verdict.correct for c in valid])
+        for completion, advantage in zip(valid, values, strict=True):
             if (advantage != 0.0 or all_pull) and completion.sampled.any():
                 rows.append(completion)
                 group_index.append(index)
@@ -61,7 +61,7 @@ def make_batch(groups: Sequence[Group], method: _Advantages) -> Batch:
 
 
 def split_groups(groups: Sequence[Group], parts: int) -> list[list[Group]]:
-    """`groups` in order, as at most `parts` runs of near-equal size: one for each update of a rollout batch."""
+    """Split `groups`, in order, into at most `parts` runs of near-equal size: one for each update of a rollout batch."""
     parts = min(parts, len(groups))
     bounds = [round(i * len(groups) / parts) for i in range(parts + 1)] if parts else [0]
     return [list(groups[a:b]) for a, b in pairwise(bounds)]

@@ -1,4 +1,4 @@
-"""What this machine has: its devices, its memory, and the peak of a stretch of work."""
+"""The machine's devices and memory: pick a device, release memory, measure a peak."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _M_MMAP_THRESHOLD = -3  # of malloc.h
 
 
 def release(device: torch.device) -> None:
-    """Give freed memory back, so that what one phase has freed does not stand beside what the next one takes.
+    """Give freed memory back, so that it does not add to the peak of the next phase.
 
-    On CPU glibc keeps freed tensors below 32 MiB in its heap; after a merged copy of a 135M model that was 0.8 GB.
+    On a CPU glibc keeps freed tensors below 32 MiB in its heap. After a merged copy of a 135M model that was 0.8 GB.
     """
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -29,25 +29,26 @@ def release(device: torch.device) -> None:
 
 
 def keep_apart(device: torch.device) -> None:
-    """On CPU: tensors from 4 MiB on get pages of their own, huge ones where the kernel gives them, and free them when they die.
+    """Give each CPU tensor of 4 MiB or more its own pages, which the kernel gets back when the tensor dies.
 
-    glibc would raise that limit to 32 MiB as a program runs and mix them into a heap that never shrinks: an update whose
-    tensors came to 0.4 GB held 1.9 GB. It costs 5-8 % of an update's CPU time; without huge pages (see
-    `simko.agents.__init__`) it would cost 30 %.
+    By itself glibc raises this limit to 32 MiB while a program runs. Smaller tensors then lie in a heap that never
+    shrinks: an update whose tensors came to 0.4 GB held 1.9 GB. The price is 5-8 % of an update's CPU time with huge
+    pages (see `simko.agents.__init__`); without them it would be 30 %.
     """
     if device.type == "cpu" and (mallopt := _libc("mallopt")) is not None:
         mallopt(_M_MMAP_THRESHOLD, 4 * 2**20)
 
 
 def cuda_bytes(device: torch.device) -> int:
-    """What this process may take of a GPU: what is free, and what it holds already."""
+    """Bytes of a GPU that this process may use: those that are free, and those that it holds already."""
     return int(torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device))
 
 
 class Peak:
-    """The peak of a stretch of work, in bytes: `start`, work, `read`. What the process held before counts, too.
+    """The memory peak of a stretch of work, in bytes. Call `start`, do the work, call `read`.
 
-    CUDA: torch's reserved memory and what the context takes beside it. Linux on CPU: resident memory. `read` is None elsewhere.
+    Memory that the process held before counts, too. On CUDA it is torch's reserved memory and that of the context; on a
+    CPU under Linux it is resident memory. Elsewhere `read` returns None.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -62,10 +63,10 @@ class Peak:
             try:
                 Path("/proc/self/clear_refs").write_text("5")
             except OSError:
-                self._device = torch.device("meta")
+                self._device = torch.device("meta")  # the mark cannot be reset: `read` returns None
 
     def read(self) -> int | None:
-        """The peak since `start`."""
+        """Bytes at the peak since `start`; None if this system does not tell."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
             free, total = torch.cuda.mem_get_info(self._device)
@@ -73,13 +74,13 @@ class Peak:
             return int(torch.cuda.max_memory_reserved(self._device) + max(beside, 0))
         if self._device.type != "cpu":
             return None
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-        return None if found is None else int(found[1]) * 1024
+        peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        return None if peak is None else int(peak[1]) * 1024
 
 
 @functools.cache
 def _libc(name: str) -> Any:
-    """A function of glibc; None on other systems, and where another allocator may be in place."""
+    """Return a function of glibc; None on other systems, and if another allocator may be in place (LD_PRELOAD)."""
     if not sys.platform.startswith("linux") or os.environ.get("LD_PRELOAD"):
         return None
     try:
@@ -89,10 +90,12 @@ def _libc(name: str) -> Any:
 
 
 def pick_device(device: str) -> torch.device:
-    """`auto` is CUDA where there is one (the local rank's under torchrun), else the CPU.
+    """Return the torch device of that name; `auto` is CUDA if there is one, else the CPU.
+
+    Under torchrun, `auto` takes the GPU of the local rank.
 
     Raises:
-        UserError: a device that torch does not know or that is not there.
+        UserError: torch does not know the device, or this machine does not have it.
     """
     if device == "auto":
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"

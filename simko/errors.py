@@ -1,4 +1,4 @@
-"""The one exception for what a user can mend."""
+"""The one exception for mistakes that a user can mend."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """A user's mistake: one line that says what, where (file, line, field, value) and the mend.
+    """A user's mistake, told in one line: what is wrong, where (file, line, field, value), and the mend.
 
-    The command line prints the line and exits with 2; `--debug` shows the traceback.
+    The command line prints this line and exits with 2; `--debug` shows the traceback.
     """
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the closest of `known`, else the empty string."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean '{close[0]}'?" if close else ""
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the closest of `names`, or the empty string if none is close."""
+    matches = difflib.get_close_matches(name, list(names), n=1)
+    return f"; did you mean '{matches[0]}'?" if matches else ""

@@ -1,4 +1,4 @@
-"""What a step's rollouts and its update show, as plain numbers."""
+"""Metrics of a step: what its rollouts and its updates show, as plain numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COUNTS = ("nonfinite_rows", "oom_halvings")
 
 
 def describe(groups: Sequence[Group]) -> dict[str, float]:
-    """What the rollouts of a step show; rewards and rates over completions with a verdict."""
+    """Return the metrics of a step's rollouts. Rewards and solve rate are over completions with a verdict."""
     every = [c for group in groups for c in group.completions]
     valid = [c for group in groups for c in group.valid]
     count, judged = max(len(every), 1), max(len(valid), 1)
@@ -34,10 +34,11 @@ def describe(groups: Sequence[Group]) -> dict[str, float]:
 
 
 def diagnostics(raw: TokenStatistics, completions: Sequence[Completion]) -> dict[str, float]:
-    """Sums over the sampled tokens of `completions`, row by row in `raw`, of what tells concentration and engine drift.
+    """Return sums over the sampled tokens of `completions`, which are row by row in `raw`.
 
-    `logp_rankN` is the paper's Lambda^(N) (arXiv 2510.14807, eq. 2) averaged over tokens; over-concentration shows as
-    `logp_rank1` near 0 while rank 2 and 3 fall. `sampler_gap` is |log p of the trainer - log p of the engine|.
+    They show concentration and the drift of the engine. `logp_rankN`, averaged over tokens, is the paper's Lambda^(N) (arXiv
+    2510.14807, eq. 2). Over-concentration shows as `logp_rank1` near 0 while ranks 2 and 3 fall. `sampler_gap` is
+    |log p of the trainer - log p of the engine|, in nats.
     """
     sampler = np.concatenate([c.logprobs[c.sampled] for c in completions])
     gap = (raw.logp.detach().float().cpu() - torch.from_numpy(sampler)).abs()
@@ -53,20 +54,23 @@ def diagnostics(raw: TokenStatistics, completions: Sequence[Completion]) -> dict
 
 
 def gap_limit(dtype: torch.dtype, engine: str) -> float:
-    """Nats a token above which `sampler_gap` tells of a fault, and not of rounding."""
+    """Return the limit of `sampler_gap` in nats a token. A gap above it is a fault, not rounding."""
     return 1e-3 if engine == "local" and dtype in (torch.float32, torch.float64) else 0.1
 
 
 def add(totals: dict[str, float], more: Mapping[str, float]) -> None:
-    """Add a micro-batch's sums to a step's; of names in `_max` the larger is kept."""
+    """Add a micro-batch's sums to a step's. For names that end in `_max`, keep the larger value."""
     for name, value in more.items():
         before = totals.get(name, 0.0)
         totals[name] = max(before, value) if name.endswith("_max") else before + value
 
 
 def of_updates(updates: Sequence[tuple[Mapping[str, float], bool]]) -> dict[str, float]:
-    """The metrics of a rollout batch's updates, each with whether its step was taken: means over those, counts over all."""
-    taken = [metrics for metrics, finite in updates if finite]
-    means = {name: float(np.mean([metrics[name] for metrics in taken])) for name in (taken[0] if taken else ())}
+    """Join the metrics of a rollout batch's updates: means over the steps that were taken, counts over all.
+
+    `updates` holds for each update its metrics, and whether its step was taken.
+    """
+    steps = [metrics for metrics, taken in updates if taken]
+    means = {name: float(np.mean([metrics[name] for metrics in steps])) for name in (steps[0] if steps else ())}
     counts = {name: float(sum(metrics.get(name, 0.0) for metrics, _ in updates)) for name in _COUNTS}
-    return {"updates": float(len(taken)), "updates_skipped": float(len(updates) - len(taken)), **means, **counts}
+    return {"updates": float(len(steps)), "updates_skipped": float(len(updates) - len(steps)), **means, **counts}

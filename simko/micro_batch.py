@@ -1,4 +1,8 @@
-"""Which rows of a batch share a forward, their tokens as tensors, and what happens to those that do not go through."""
+"""Micro-batches: rows of a batch that share a forward, as tensors, and what is done when a forward fails.
+
+In order: which rows go together (`Layout`), their tokens as tensors (`MicroBatch`), the loop that retries (`run`), the
+`[B, T]` matrices that a loss reads (`matrices`), and the search for numbers that are not finite.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from simko.algorithms.base import TokenStats
@@ -18,176 +23,26 @@ from simko.device import release
 from simko.errors import UserError
 from simko.head import TokenStatistics, token_statistics
 from simko.packing import PackedRows, Packer, needed, pack
-from simko.types import Batch, Policy
+from simko.types import Batch, Completion, Policy
 
 T = TypeVar("T")
 _PADDING = 1.03  # padded over real tokens of a micro-batch, at most
 
 
-@dataclass
-class TokenBudget:
-    """Tokens a forward. It halves when the device runs out of memory, and stays so for the steps that follow."""
-
-    tokens: int
-    halvings: int = 0
-
-    def halve(self, failed: int) -> None:
-        """Half of what `failed` tokens were too many for, one at the least."""
-        self.tokens = max(min(self.tokens, failed) // 2, 1)
-        self.halvings += 1
-
-
-class NonFiniteRowsError(Exception):
-    """A micro-batch gave NaN or infinity; `rows` are those known to be the cause, none where it could be any."""
-
-    def __init__(self, rows: Sequence[int] = ()) -> None:
-        super().__init__()
-        self.rows = list(rows)
-
-
 @dataclass(frozen=True)
-class MicroBatch:
-    """B rows of a batch, packed or right-padded; the T columns of the matrices are answer tokens."""
+class Layout:
+    """How rows share a forward: `PACKED` or `PADDED`."""
 
-    rows: list[int]
-    inputs: PackedRows | Int[Tensor, "B L"]
-    mask: Bool[Tensor, "B T"]  # tokens the policy sampled
-    targets: Int[Tensor, "B T"]
-    positions: Int[Tensor, "B T"]  # where each target's predicting hidden state lies in the N tokens, or the B * L
-
-    @classmethod
-    def of(cls, batch: Batch, rows: Sequence[int], device: torch.device | str, packed: bool = False) -> MicroBatch:
-        """The rows' tokens on `device`."""
-        chosen = [batch.completions[row] for row in rows]
-        answers = [needed(c) for c in chosen]
-        inputs: PackedRows | Tensor
-        if packed:
-            inputs, places = pack(chosen)
-        else:
-            width = max(len(c.prompt_ids) + len(a) for c, a in zip(chosen, answers, strict=True)) - 1
-            ids = np.zeros((len(rows), width), dtype=np.int64)
-            for i, (c, a) in enumerate(zip(chosen, answers, strict=True)):
-                ids[i, : len(c.prompt_ids) + len(a) - 1] = np.concatenate([c.prompt_ids, a[:-1]])
-            inputs = torch.from_numpy(ids).to(device)
-            places = [
-                i * width + len(c.prompt_ids) - 1 + np.arange(len(a))
-                for i, (c, a) in enumerate(zip(chosen, answers, strict=True))
-            ]
-        shape = (len(rows), max(len(a) for a in answers))
-        mask, targets, positions = np.zeros(shape, dtype=np.bool_), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        for i, (c, a) in enumerate(zip(chosen, answers, strict=True)):
-            t = len(a)
-            mask[i, :t], targets[i, :t], positions[i, :t] = c.sampled[:t], a, places[i]
-        return cls(list(rows), inputs, *(torch.from_numpy(x).to(device) for x in (mask, targets, positions)))
-
-    def statistics(self, policy: Policy, k: int, temperature: float) -> TokenStatistics:
-        """The head's statistics of the N sampled tokens, row by row; only their hidden states reach the head."""
-        if isinstance(self.inputs, PackedRows):
-            assert isinstance(policy, Packer)
-            hidden: Float[Tensor, "N D"] = policy.hidden_packed(self.inputs)
-        else:
-            hidden = policy.hidden(self.inputs).flatten(0, 1)
-        head = policy.lm_head()
-        return token_statistics(
-            hidden[self.positions[self.mask]], head.weight, self.targets[self.mask], min(k, head.weight.shape[0]),
-            temperature, bias=head.bias, soft_cap=head.soft_cap, scale=head.scale,
-        )  # fmt: skip
+    plan: Callable[[Batch, Sequence[int], int], list[list[int]]]
+    """(batch, rows, most tokens) to micro-batches: each has at most so many tokens, or one row."""
+    tokens: Callable[[Sequence[Completion]], int]
+    """Tokens that one forward of these rows computes, padding included."""
+    inputs: Callable[[Sequence[Completion]], tuple[PackedRows | NDArray[np.int64], list[NDArray[np.int64]]]]
+    """The forward's input, and for each row the places whose hidden states predict the tokens of `needed`."""
 
 
-def run(
-    policy: Policy,
-    batch: Batch,
-    budget: TokenBudget,
-    work: Callable[[MicroBatch], T],
-    rows: Sequence[int] | None = None,
-) -> Iterator[tuple[MicroBatch, T]]:
-    """`work` on micro-batches that cover `rows` (all where None), each row once, but for those that give no finite number.
-
-    A micro-batch for which the device has no memory is split by half the budget, which then stays halved, and tried again;
-    one that raises `NonFiniteRowsError` is tried again without the rows to blame, which are searched for by halves where unknown.
-    `work` must leave nothing behind when it raises.
-
-    Raises:
-        UserError: the device has no memory for one row alone.
-    """
-    packed = isinstance(policy, Packer) and policy.packs
-    pending = plan_micro_batches(batch, budget.tokens, packed, rows)
-    while pending:
-        chosen = pending.pop(0)
-        done, short = None, False
-        try:
-            micro = MicroBatch.of(batch, chosen, policy.device, packed)
-            done = work(micro)
-        except NonFiniteRowsError as found:
-            middle = len(chosen) // 2
-            parts = [[r for r in chosen if r not in found.rows]] if found.rows else [chosen[:middle], chosen[middle:]]
-            pending = [part for part in parts if part and part != chosen] + pending
-        except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
-            if not out_of_memory(error):
-                raise
-            short = True
-        if short:  # outside the handler: the traceback held the tensors
-            if len(chosen) == 1:
-                tokens = len(batch.completions[chosen[0]].prompt_ids) + len(batch.completions[chosen[0]].ids)
-                raise UserError(
-                    f"out of memory on one sequence of {tokens} tokens alone; set gradient_checkpointing to true, "
-                    "or lower max_new_tokens, max_prompt_tokens or lora_rank"
-                )
-            gc.collect()
-            release(torch.device(policy.device))
-            budget.halve(forward_tokens(batch, chosen, packed))
-            later = [row for part in pending for row in part]
-            plans = (plan_micro_batches(batch, budget.tokens, packed, rows) for rows in (chosen, later))
-            pending = [part for plan in plans for part in plan]
-        elif done is not None:
-            yield micro, done
-
-
-def plan_micro_batches(
-    batch: Batch, max_tokens: int, packed: bool = False, rows: Sequence[int] | None = None
-) -> list[list[int]]:
-    """The rows (all where None) in micro-batches of at most `max_tokens`, or of one row.
-
-    Packed, rows of one prompt go together and the prompt counts once. Padded, rows are
-    sorted by length, padding counts, and is at most 3 % of the real tokens.
-    """
-    left = range(len(batch)) if rows is None else rows
-    return _plan_packed(batch, max_tokens, left) if packed else _plan_padded(batch, max_tokens, left)
-
-
-def forward_tokens(batch: Batch, rows: Sequence[int], packed: bool = False) -> int:
-    """Tokens that a forward of these rows computes, padding included."""
-    chosen = [batch.completions[row] for row in rows]
-    fed = [len(needed(c)) - 1 for c in chosen]
-    if packed:
-        return sum({c.prompt_ids.tobytes(): len(c.prompt_ids) for c in chosen}.values()) + sum(fed)
-    return len(rows) * max((len(c.prompt_ids) + t for c, t in zip(chosen, fed, strict=True)), default=0)
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether the device, or the CPU's allocator, had no memory."""
-    said = str(error)
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
-        phrase in said for phrase in ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
-    )
-
-
-def _plan_padded(batch: Batch, max_tokens: int, rows: Sequence[int]) -> list[list[int]]:
-    lengths = {row: len(batch.completions[row].prompt_ids) + len(needed(batch.completions[row])) - 1 for row in rows}
-    plan: list[list[int]] = []
-    real = 0
-    for row in sorted(rows, key=lambda row: (lengths[row], row)):
-        padded = lengths[row] * (len(plan[-1]) + 1) if plan else 0
-        if plan and padded <= min(max_tokens, _PADDING * (real + lengths[row])):
-            plan[-1].append(row)
-            real += lengths[row]
-        else:
-            plan.append([row])
-            real = lengths[row]
-    return plan
-
-
-def _plan_packed(batch: Batch, max_tokens: int, rows: Sequence[int]) -> list[list[int]]:
+def _plan_packed(batch: Batch, rows: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Rows of one prompt go together, and the prompt counts once."""
     groups: dict[bytes, list[int]] = {}
     for row in rows:
         groups.setdefault(batch.completions[row].prompt_ids.tobytes(), []).append(row)
@@ -208,6 +63,170 @@ def _plan_packed(batch: Batch, max_tokens: int, rows: Sequence[int]) -> list[lis
     return plan
 
 
+def _packed_tokens(completions: Sequence[Completion]) -> int:
+    prompts = {c.prompt_ids.tobytes(): len(c.prompt_ids) for c in completions}
+    return sum(prompts.values()) + sum(len(needed(c)) - 1 for c in completions)
+
+
+def _plan_padded(batch: Batch, rows: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Rows are sorted by length. Padding counts, and is at most 3 % of the real tokens."""
+    lengths = {row: _width(batch.completions[row]) for row in rows}
+    plan: list[list[int]] = []
+    real = 0
+    for row in sorted(rows, key=lambda row: (lengths[row], row)):
+        padded = lengths[row] * (len(plan[-1]) + 1) if plan else 0
+        if plan and padded <= min(max_tokens, _PADDING * (real + lengths[row])):
+            plan[-1].append(row)
+            real += lengths[row]
+        else:
+            plan.append([row])
+            real = lengths[row]
+    return plan
+
+
+def _padded_tokens(completions: Sequence[Completion]) -> int:
+    return len(completions) * max(map(_width, completions), default=0)
+
+
+def _pad(completions: Sequence[Completion]) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+    """Right-padded ids `[B, L]`, and each row's places among the B * L tokens."""
+    ids = np.zeros((len(completions), max(map(_width, completions))), dtype=np.int64)
+    places = []
+    for i, c in enumerate(completions):
+        ids[i, : _width(c)] = np.concatenate([c.prompt_ids, needed(c)[:-1]])
+        places.append(i * ids.shape[1] + len(c.prompt_ids) - 1 + np.arange(len(needed(c))))
+    return ids, places
+
+
+def _width(completion: Completion) -> int:
+    return len(completion.prompt_ids) + len(needed(completion)) - 1  # the last token predicts nothing
+
+
+PACKED = Layout(_plan_packed, _packed_tokens, pack)
+PADDED = Layout(_plan_padded, _padded_tokens, _pad)
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """B rows of a batch as tensors; the T columns of the matrices are answer tokens."""
+
+    rows: list[int]
+    inputs: PackedRows | Int[Tensor, "B L"]
+    mask: Bool[Tensor, "B T"]  # tokens the policy sampled
+    targets: Int[Tensor, "B T"]
+    positions: Int[Tensor, "B T"]  # of each target's predicting state among the N packed or B * L padded tokens
+
+    @classmethod
+    def of(cls, batch: Batch, rows: Sequence[int], device: torch.device | str, layout: Layout = PADDED) -> MicroBatch:
+        """Put the tokens of these rows on `device`."""
+        completions = [batch.completions[row] for row in rows]
+        ids, places = layout.inputs(completions)
+        inputs = torch.from_numpy(ids).to(device) if isinstance(ids, np.ndarray) else ids
+        answers = [needed(c) for c in completions]
+        shape = (len(rows), max(len(a) for a in answers))
+        mask, targets, positions = np.zeros(shape, dtype=np.bool_), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        for i, (c, a) in enumerate(zip(completions, answers, strict=True)):
+            t = len(a)
+            mask[i, :t], targets[i, :t], positions[i, :t] = c.sampled[:t], a, places[i]
+        return cls(list(rows), inputs, *(torch.from_numpy(x).to(device) for x in (mask, targets, positions)))
+
+    def statistics(self, policy: Policy, k: int, temperature: float) -> TokenStatistics:
+        """Statistics of the N sampled tokens, row by row. Only their hidden states reach the loss head."""
+        if isinstance(self.inputs, PackedRows):
+            assert isinstance(policy, Packer)
+            hidden: Float[Tensor, "N D"] = policy.hidden_packed(self.inputs)
+        else:
+            hidden = policy.hidden(self.inputs).flatten(0, 1)
+        head = policy.lm_head()
+        return token_statistics(
+            hidden[self.positions[self.mask]], head.weight, self.targets[self.mask], min(k, head.weight.shape[0]),
+            temperature, bias=head.bias, soft_cap=head.soft_cap, scale=head.scale,
+        )  # fmt: skip
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Lay values of the N sampled tokens out as `[B, T]` (and what follows); 0 elsewhere."""
+        out = values.new_zeros(*self.mask.shape, *values.shape[1:])
+        return out.masked_scatter(self.mask.reshape(*self.mask.shape, *([1] * (values.dim() - 1))), values)
+
+
+@dataclass
+class TokenBudget:
+    """Tokens a forward. The budget halves when the device runs out of memory, and stays halved in later steps."""
+
+    tokens: int
+    halvings: int = 0
+
+    def halve(self, failed: int) -> None:
+        """Allow half of the `failed` tokens that were too many, but at least one."""
+        self.tokens = max(min(self.tokens, failed) // 2, 1)
+        self.halvings += 1
+
+
+class NonFiniteRowsError(Exception):
+    """A micro-batch gave NaN or infinity. `rows` are the rows to blame; empty if it could be any of them."""
+
+    def __init__(self, rows: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.rows = list(rows)
+
+
+def run(
+    policy: Policy,
+    batch: Batch,
+    budget: TokenBudget,
+    work: Callable[[MicroBatch], T],
+    rows: Sequence[int] | None = None,
+) -> Iterator[tuple[MicroBatch, T]]:
+    """Do `work` on micro-batches that cover `rows` (all if None), each row once, but for rows that are not finite.
+
+    If the device has no memory for a micro-batch, the budget is halved, and what is left is planned anew. If `work` raises
+    `NonFiniteRowsError`, the rows to blame are left out. If they are unknown, each half is tried alone, down to single rows.
+    `work` must leave nothing behind when it raises.
+
+    Raises:
+        UserError: the device has no memory for one row alone.
+    """
+    layout = PACKED if isinstance(policy, Packer) and policy.packs else PADDED
+    pending = layout.plan(batch, range(len(batch)) if rows is None else rows, budget.tokens)
+    while pending:
+        chosen = pending.pop(0)
+        result, short = None, False
+        try:
+            micro = MicroBatch.of(batch, chosen, policy.device, layout)
+            result = work(micro)
+        except NonFiniteRowsError as error:
+            middle = len(chosen) // 2
+            parts = [[r for r in chosen if r not in error.rows]] if error.rows else [chosen[:middle], chosen[middle:]]
+            pending = [part for part in parts if part and part != chosen] + pending
+        except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+            if not out_of_memory(error):
+                raise
+            short = True
+        if short:  # outside the handler: until it ends, the traceback holds the tensors
+            completions = [batch.completions[row] for row in chosen]
+            if len(chosen) == 1:
+                tokens = len(completions[0].prompt_ids) + len(completions[0].ids)
+                raise UserError(
+                    f"out of memory on one sequence of {tokens} tokens alone; set gradient_checkpointing to true, "
+                    "or lower max_new_tokens, max_prompt_tokens or lora_rank"
+                )
+            gc.collect()
+            release(torch.device(policy.device))
+            budget.halve(layout.tokens(completions))
+            later = [row for part in pending for row in part]
+            pending = [part for rest in (chosen, later) for part in layout.plan(batch, rest, budget.tokens)]
+        elif result is not None:
+            yield micro, result
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the device, or the CPU's allocator, had no memory."""
+    message = str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        phrase in message for phrase in ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
+    )
+
+
 def matrices(
     micro: MicroBatch,
     raw: TokenStatistics,
@@ -216,12 +235,12 @@ def matrices(
     old_logp: Sequence[Tensor] | None,
     ref_logp: Sequence[Tensor] | None,
 ) -> TokenStats:
-    """N-row statistics laid out as `[B, T]`; without `old_logp` the current policy is the old one."""
+    """Lay the statistics of N tokens out as `[B, T]`. Without `old_logp` the current policy is the old one."""
 
     def of_rows(values: Sequence[Tensor]) -> Tensor:
-        return _lay(micro, torch.cat([values[row] for row in micro.rows]).to(raw.logp))
+        return micro.spread(torch.cat([values[row] for row in micro.rows]).to(raw.logp))
 
-    logp = _lay(micro, raw.logp)
+    logp = micro.spread(raw.logp)
     advantage = torch.as_tensor(batch.advantage[micro.rows], dtype=logp.dtype, device=logp.device)
     return TokenStats(
         mask=micro.mask,
@@ -229,42 +248,37 @@ def matrices(
         old_logp=logp.detach() if old_logp is None else of_rows(old_logp),
         advantage=advantage[:, None].expand_as(logp),
         correct=torch.as_tensor(batch.correct[micro.rows], device=logp.device),
-        entropy=_lay(micro, raw.entropy),
-        is_top1=_lay(micro, raw.is_top1),
-        topk_logp=_lay(micro, raw.topk_logp[:, :k]),
-        topk_ids=_lay(micro, raw.topk_ids[:, :k]),
+        entropy=micro.spread(raw.entropy),
+        is_top1=micro.spread(raw.is_top1),
+        topk_logp=micro.spread(raw.topk_logp[:, :k]),
+        topk_ids=micro.spread(raw.topk_ids[:, :k]),
         ref_logp=None if ref_logp is None else of_rows(ref_logp),
     )
 
 
 @torch.no_grad()
 def importance_weight(micro: MicroBatch, batch: Batch, old_logp: Float[Tensor, "B T"], clip: float) -> Tensor:
-    """`min(pi_old(y) / pi_sampler(y), clip)`, a constant that multiplies a token's loss.
+    """Return `min(pi_old(y) / pi_sampler(y), clip)`, `[B, T]`: a constant factor on each token's loss.
 
-    For engines whose numbers are not the trainer's: the ratio of the trainer's own log-prob before the update to the one that
-    the sampler recorded. Truncated importance sampling (Yao et al. 2025, "Your efficient RL framework secretly brings you
-    off-policy RL training"; TRL's `vllm_importance_sampling_cap`, 2.0 there).
+    It is for engines whose numbers differ from the trainer's: the trainer's own log-prob before the update, against the one
+    that the sampler recorded. Truncated importance sampling (Yao et al. 2025, "Your efficient RL framework secretly brings
+    you off-policy RL training"; TRL's `vllm_importance_sampling_cap`, 2.0 there).
     """
-    drawn = np.concatenate([c.logprobs[c.sampled] for c in (batch.completions[row] for row in micro.rows)])
-    sampler = _lay(micro, torch.from_numpy(drawn).to(old_logp))
+    logprobs = np.concatenate([c.logprobs[c.sampled] for c in (batch.completions[row] for row in micro.rows)])
+    sampler = micro.spread(torch.from_numpy(logprobs).to(old_logp))
     return torch.exp(old_logp - sampler).clamp(max=clip)
-
-
-def _lay(micro: MicroBatch, values: Tensor) -> Tensor:
-    out = values.new_zeros(*micro.mask.shape, *values.shape[1:])
-    return out.masked_scatter(micro.mask.reshape(*micro.mask.shape, *([1] * (values.dim() - 1))), values)
 
 
 @torch.no_grad()
 def all_finite(tensors: Iterable[Tensor | None]) -> bool:
-    """Whether every entry is a finite number; one synchronisation with the device."""
-    given = [t.detach() for t in tensors if t is not None and t.numel() and t.is_floating_point()]
-    # the largest magnitude carries NaN along, and cannot overflow as a sum of squares would
-    return not given or math.isfinite(torch.nn.utils.get_total_norm(given, math.inf))
+    """Whether every entry is a finite number. Costs one synchronisation with the device."""
+    floats = [t.detach() for t in tensors if t is not None and t.numel() and t.is_floating_point()]
+    # the largest magnitude is NaN if any entry is, and cannot overflow as a sum of squares would
+    return not floats or math.isfinite(torch.nn.utils.get_total_norm(floats, math.inf))
 
 
 def finite_rows(batch: Batch, *logprobs: Sequence[Tensor] | None) -> list[int]:
-    """Rows whose advantage, sampler's log-probs and given log-probs are finite."""
+    """Return the rows whose advantage, sampler's log-probs and these other `logprobs` are finite."""
     rows = []
     for row, completion in enumerate(batch.completions):
         fine = np.isfinite(batch.advantage[row]) and np.isfinite(completion.logprobs[completion.sampled]).all()

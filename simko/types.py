@@ -1,7 +1,7 @@
 """The values handed along the pipeline, and the protocols at its edges.
 
-`Task -> Completion -> Group -> Batch`: a task source draws a `Task`, the policy answers it G times, each answer with its
-`Verdict` is a `Completion`, the G of one task a `Group`, and the informative groups of one step are a `Batch`.
+`Task -> Completion -> Group -> Batch`. A task source draws a `Task`, and the policy answers it G times. An answer with its
+`Verdict` is a `Completion`. The G completions of one task are a `Group`. The informative groups of a step are a `Batch`.
 Everything here is numpy and plain Python: importing this module loads neither torch nor transformers.
 """
 
@@ -29,8 +29,8 @@ class Task:
     """One problem and its reference answer.
 
     `id` is unique within its source and is enough for the source to make the task again (`TaskSource.get`).
-    `problem` is the bare text, without a prompt template. `gold` is what the verifier compares with (text, or JSON
-    text where an answer has parts); it never reaches a prompt, an observation or an `info` before the end.
+    `problem` is the bare text, without a prompt template. The verifier compares with `gold`: text, or JSON text where an
+    answer has parts. It never reaches a prompt, an observation or an `info` before the end.
     """
 
     id: str
@@ -42,9 +42,9 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a verifier says of one response. `seconds` is the time the grading took.
+    """A verifier's judgement of one response. `seconds` is the time that grading took.
 
-    `timeout` and `error` mean that the verifier failed, not that the answer is wrong: such a sample is masked and counted.
+    `timeout` and `error` mean that the verifier failed, not that the answer is wrong. Such a sample is masked and counted.
     """
 
     outcome: Outcome
@@ -59,7 +59,7 @@ class Verdict:
 
     @property
     def valid(self) -> bool:
-        """Whether the verifier reached a verdict at all; a reward that is no finite number is none."""
+        """Whether the verifier reached a verdict. False too for a reward that is not finite."""
         return self.outcome not in ("timeout", "error") and math.isfinite(self.reward)
 
 
@@ -67,7 +67,7 @@ class Verdict:
 class Sampling:
     """How to decode. `temperature` 0 is greedy; `top_p` 1 and `top_k` 0 leave the distribution whole.
 
-    A sequence ends with an id in `stop_ids` (the model's own EOS ids where empty) or a text in `stop`.
+    A sequence ends with an id in `stop_ids` (if that is empty, the model's own EOS ids) or a text in `stop`.
     """
 
     temperature: float = 1.0
@@ -83,7 +83,7 @@ class Generation:
     """One sampled continuation of T tokens, as an engine returns it.
 
     `logprobs` (T,) are of the temperature-scaled, **untruncated** distribution, whatever top-p or top-k did.
-    `ids` ends with the EOS token where the policy produced one.
+    `ids` ends with the EOS token if the policy produced one.
     """
 
     ids: NDArray[np.int64]
@@ -93,9 +93,9 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One graded answer. P prompt tokens, then T tokens of which the policy sampled those where `sampled`.
+    """One graded answer: P prompt tokens, then T tokens. The policy sampled those where `sampled` is true.
 
-    The rest of the T were spoken by the environment (multi-turn): they carry no loss and their `logprobs` are 0.
+    The environment spoke the others (multi-turn): they carry no loss, and their `logprobs` are 0.
     """
 
     prompt_ids: NDArray[np.int64]  # (P,)
@@ -121,16 +121,16 @@ class Group:
 
     @property
     def informative(self) -> bool:
-        """Whether rewards differ inside the group: without a difference there is no advantage and no gradient."""
+        """Whether rewards differ inside the group. Without a difference there is no advantage and no gradient."""
         return len({c.verdict.reward for c in self.valid}) > 1
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one optimizer step learns from: B sequences of informative groups, and the denominators of the whole step.
+    """The input of one optimizer step: B sequences of informative groups, and the denominators of the whole step.
 
-    `step_tokens` and `step_sequences` count every valid completion of the step, those of dropped groups included, so
-    dropping groups without signal changes the work and not the update.
+    `step_tokens` and `step_sequences` count every valid completion of the step, also those of dropped groups. So dropping
+    groups without a signal saves work and does not change the update.
     """
 
     completions: tuple[Completion, ...]
@@ -152,24 +152,24 @@ class Verifier(Protocol):
 
 @runtime_checkable
 class TaskSource(Protocol):
-    """Where tasks come from. Picklable; equal arguments give equal tasks in every process."""
+    """Where tasks come from. A source can be pickled; equal arguments give equal tasks in every process."""
 
     name: str
-    size: int | None  # None where tasks are generated without end
+    size: int | None  # None: tasks are generated without end
 
     def draw(self, rng: np.random.Generator) -> Task:
-        """One task, uniformly at random from `rng` alone."""
+        """Draw one task, uniformly, with randomness from `rng` alone."""
 
     def get(self, task_id: str) -> Task:
-        """The task of that id; raises `UserError` for an unknown one."""
+        """Return the task of that id; raise `UserError` for an unknown one."""
 
     def tasks(self, count: int | None, seed: int) -> list[Task]:
-        """`count` distinct tasks, the same for the same seed; all of them where `count` is None and `size` is known."""
+        """Return `count` distinct tasks, the same for the same seed. All of them if `count` is None and `size` is not."""
 
 
 @runtime_checkable
 class Engine(Protocol):
-    """Decodes. Later engines (slot refill, vLLM) implement the same call."""
+    """Decodes. Every engine implements this one call."""
 
     def generate(
         self,
@@ -180,31 +180,32 @@ class Engine(Protocol):
         budgets: Sequence[int] | None = None,
         on_finish: Callable[[int, Generation], None] | None = None,
     ) -> list[list[Generation]]:
-        """`n` continuations for each prompt.
+        """Sample `n` continuations of each prompt; one list for each prompt, in order.
 
-        `seeds` has one integer a sequence (`len(prompts) * n`, prompt-major): each sequence has a random stream of its
-        own, so that its draws depend neither on its place in the batch nor on the batch size. `budgets` caps the new
-        tokens of each prompt below `sampling.max_new_tokens`. `on_finish(row, generation)` is called as each sequence
-        ends, rows being prompt-major; an engine whose `generate` lacks the argument is used all the same.
+        `seeds` holds an integer for each sequence (`len(prompts) * n`, prompt-major). A sequence has a random stream of its
+        own: its draws depend neither on its place in the batch nor on the batch size. `budgets` caps the new tokens of each
+        prompt below `sampling.max_new_tokens`. `on_finish(row, generation)` is called when a sequence ends; rows are
+        prompt-major. An engine whose `generate` lacks this argument can be used all the same. Raises `UserError` for an empty
+        prompt, an id outside the vocabulary, a setting out of range, and a sequence longer than the model's context.
         """
 
 
 @runtime_checkable
 class Policy(Protocol):
-    """What the pipeline needs of an agent: decode, and hidden states with a gradient. See `simko.agents.LoraPolicy`."""
+    """An agent as the pipeline sees it: it decodes, and gives hidden states with a gradient. See `simko.agents.LoraPolicy`."""
 
     tokenizer: Any
     device: Any
 
     @property
     def engine(self) -> Engine:
-        """What decodes, with the adapter as it is now."""
+        """The engine that decodes with the adapter as it is now."""
 
     def trainable_parameters(self) -> list[tuple[str, Any]]:
         """Names and tensors of the adapter, sorted by name."""
 
     def base(self) -> AbstractContextManager[Any]:
-        """Inside, the adapter is off: the base model speaks."""
+        """Switch the adapter off inside this context: the base model speaks."""
 
     def hidden(self, ids: Any) -> Any:
         """Last hidden states `[B, L, D]` of right-padded ids `[B, L]`, with a gradient to the adapter."""

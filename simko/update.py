@@ -1,7 +1,7 @@
 """One optimizer step: the batch in micro-batches, each method's loss matrix, one aggregation over the whole step.
 
-Every row's weight is known before the first forward (a count of the whole step, not of its micro-batch), so the gradients of
-the micro-batches add up to the same update however the batch is split, packed, or split again where memory ran out.
+Every row's weight is known before the first forward: it is a count of the whole step, not of a micro-batch. So the gradients
+of the micro-batches add up to the same update, however the batch is split, packed, or split again when memory runs out.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from simko.types import Batch, Policy
 def token_logprobs(
     policy: Policy, batch: Batch, temperature: float, micro_batch_tokens: int | TokenBudget, *, base: bool = False
 ) -> list[Tensor]:
-    """The trainer's own log-probs of each row's sampled tokens, before an update; `base`: with the adapter off."""
+    """Return the trainer's own log-probs of each row's sampled tokens, before an update; `base`: with the adapter off."""
     budget = TokenBudget(micro_batch_tokens) if isinstance(micro_batch_tokens, int) else micro_batch_tokens
     out: list[Tensor] = [torch.empty(0)] * len(batch)
     with policy.base() if base else nullcontext():
@@ -45,7 +45,7 @@ def token_logprobs(
 
 
 def row_weights(batch: Batch, aggregation: Aggregation, max_new_tokens: int) -> Float[np.ndarray, "B"]:
-    """What one token's loss of each row counts for in the step's loss.
+    """Return the factor of each row: one token's loss enters the step's loss with this weight.
 
     token_mean: 1 / tokens of the step. sequence_mean: 1 / (sequences of the step * tokens of the row).
     constant_length: 1 / (sequences of the step * token budget).
@@ -69,19 +69,19 @@ def accumulate_gradients(
     ref_logp: Sequence[Tensor] | None = None,
     tis_clip: float = 0.0,
 ) -> dict[str, float]:
-    """Add the step's gradient to the adapter's `.grad`; returns the step's metrics (means over its trained tokens).
+    """Add the step's gradient to the adapter's `.grad`; return the step's metrics (means over its trained tokens).
 
     `old_logp` and `ref_logp` hold one (tokens,) tensor a row; without `old_logp` the current policy is the old one. `tis_clip`
-    above 0 weights each token by truncated importance sampling (see `simko.micro_batch`). A row that gives NaN or infinity adds
-    nothing to the gradient (its tokens stay in the denominators) and is counted in `nonfinite_rows`.
+    above 0 weights each token by truncated importance sampling (see `simko.micro_batch`). A row that gives NaN or infinity is
+    counted in `nonfinite_rows`. It adds nothing to the gradient, and its tokens stay in the denominators.
     """
     budget = TokenBudget(micro_batch_tokens) if isinstance(micro_batch_tokens, int) else micro_batch_tokens
     weights, halvings = row_weights(batch, method.aggregate, max_new_tokens), budget.halvings
     parameters = [parameter for _, parameter in policy.trainable_parameters()]
 
-    def gradients(micro: MicroBatch) -> tuple[tuple[Tensor | None, ...], dict[str, float]]:
+    def gradients_of(micro: MicroBatch) -> tuple[tuple[Tensor | None, ...], dict[str, float]]:
         raw = micro.statistics(policy, max(method.k, RANKS), temperature)
-        check_rows(micro, raw)
+        check_rows(micro, raw)  # before the backward: here the rows to blame are known
         stats = matrices(micro, raw, batch, method.k, old_logp, ref_logp)
         loss = method.loss(stats)
         weight = torch.as_tensor(weights[micro.rows], dtype=raw.logp.dtype, device=raw.logp.device)
@@ -92,37 +92,38 @@ def accumulate_gradients(
             shares["tis_clipped"] = shares["tis_weight"] >= tis_clip
             weight = weight * shares["tis_weight"]
         value = (loss.matrix.masked_fill(~micro.mask, 0.0) * weight).sum()
-        found = torch.autograd.grad(value, parameters, allow_unused=True)
-        if not all_finite([value, *found]):
+        # not `backward`: if this micro-batch is tried again, nothing of it must be in `.grad`
+        gradients = torch.autograd.grad(value, parameters, allow_unused=True)
+        if not all_finite([value, *gradients]):
             raise NonFiniteRowsError
         sums = {name: float(share[micro.mask].float().sum()) for name, share in shares.items()}
         sums |= {"loss": value.item(), "tokens": float(len(raw.logp))}
-        return found, sums | diagnostics(raw, [batch.completions[row] for row in micro.rows])
+        return gradients, sums | diagnostics(raw, [batch.completions[row] for row in micro.rows])
 
-    good = finite_rows(batch, old_logp, ref_logp)
-    totals, kept = {"loss": 0.0, "sampler_gap_max": 0.0, "tokens": 0.0}, 0
-    for micro, (found, sums) in run(policy, batch, budget, gradients, good):
-        kept += len(micro.rows)
+    rows, rows_used = finite_rows(batch, old_logp, ref_logp), 0
+    totals = {"loss": 0.0, "sampler_gap_max": 0.0, "tokens": 0.0}
+    for micro, (gradients, sums) in run(policy, batch, budget, gradients_of, rows):
+        rows_used += len(micro.rows)
         add(totals, sums)
-        for parameter, grad in zip(parameters, found, strict=True):
+        for parameter, grad in zip(parameters, gradients, strict=True):
             if grad is not None:
                 parameter.grad = grad if parameter.grad is None else parameter.grad + grad
     count = max(totals.pop("tokens"), 1.0)
     alone = {name: totals.pop(name) for name in ("loss", "sampler_gap_max")}
-    alone |= {"nonfinite_rows": float(len(batch) - kept), "oom_halvings": float(budget.halvings - halvings)}
+    alone |= {"nonfinite_rows": float(len(batch) - rows_used), "oom_halvings": float(budget.halvings - halvings)}
     return alone | {name: total / count for name, total in totals.items()}
 
 
 def apply_gradients(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_norm: float) -> tuple[float, bool]:
-    """Clip, step, clear. Returns the gradient norm before clipping, and False where no step was taken.
+    """Clip the gradient, take a step, clear. Return the norm before clipping, and whether the step was taken.
 
-    None is taken without a gradient, or where a gradient, a weight or the optimizer's state is not finite: they stay as they are.
+    No step is taken without a gradient, nor if a gradient, a weight or the optimizer's state is not finite.
     """
     parameters = [parameter for _, parameter in policy.trainable_parameters()]
     norm = float(torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm))
     state = [value for entry in optimizer.state.values() for value in entry.values() if isinstance(value, Tensor)]
-    given = any(parameter.grad is not None for parameter in parameters)
-    if finite := given and bool(np.isfinite(norm)) and all_finite([*parameters, *state]):
+    finite = bool(np.isfinite(norm)) and all_finite([*parameters, *state])
+    if taken := finite and any(parameter.grad is not None for parameter in parameters):
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return norm, finite
+    return norm, taken

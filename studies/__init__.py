@@ -1,1 +1,1 @@
-"""Runnable studies: `python -m studies.<name>` from a checkout. Not installed with the package."""
+"""Studies that run from a checkout, by `python -m studies.<name>`. They are not installed with the package."""

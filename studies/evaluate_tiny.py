@@ -2,7 +2,7 @@
 
     python -m studies.evaluate_tiny agents/tiny --problems 200 --samples 256
 
-Every answer is graded by the `expression` verifier; pass@K is the unbiased estimator over `--samples` answers a problem.
+The `expression` verifier grades every answer. pass@K is the unbiased estimator over `--samples` answers of each problem.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ BLOCK = 8  # problems decoded together
 
 
 def correct_counts(policy: LoraPolicy, tasks: Sequence[Task], n: int, sampling: Sampling) -> list[int]:
-    """How many of `n` sampled answers to each task are correct."""
+    """Count the correct answers among `n` sampled ones, for each task."""
     frame = PromptFormat(policy.tokenizer)
     counts: list[int] = []
     for start in range(0, len(tasks), BLOCK):
-        some = tasks[start : start + BLOCK]
-        seeds = range(start * n, (start + len(some)) * n)
-        groups = policy.engine.generate([frame.prompt_ids(task.problem) for task in some], n, sampling, list(seeds))
-        for task, group in zip(some, groups, strict=True):
+        block = tasks[start : start + BLOCK]
+        seeds = range(start * n, (start + len(block)) * n)
+        groups = policy.engine.generate([frame.prompt_ids(task.problem) for task in block], n, sampling, list(seeds))
+        for task, group in zip(block, groups, strict=True):
             texts = (policy.tokenizer.decode(answer.ids, skip_special_tokens=True) for answer in group)
             counts.append(sum(expression(text, task.gold).correct for text in texts))
     return counts
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("model", help="folder of the policy, or 'tiny'")
     parser.add_argument("--problems", type=int, default=200)
@@ -55,14 +55,14 @@ def main() -> None:
     for quantization in ("none", "nf4"):
         policy = LoraPolicy.from_pretrained(arguments.model, quantization=quantization, device="cpu")
         for sampling in SAMPLINGS:
-            begun = time.perf_counter()
+            start = time.perf_counter()
             counts = correct_counts(policy, tasks, arguments.samples, sampling)
             ks = [k for k in KS if k <= arguments.samples]
             curve = pass_matrix([arguments.samples] * len(counts), counts, ks).mean(0)
             figures = ", ".join(f"pass@{k} {value:.1%}" for k, value in zip(ks, curve, strict=True))
             print(
                 f"level {arguments.level}, {quantization}, temperature {sampling.temperature}, top-p {sampling.top_p}: "
-                f"{figures} ({time.perf_counter() - begun:.0f} s)",
+                f"{figures} ({time.perf_counter() - start:.0f} s)",
                 flush=True,
             )
 

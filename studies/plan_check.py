@@ -1,8 +1,8 @@
 """Forecast against measured memory: `python -m studies.plan_check [MODEL_FOLDER ...] [--json]`.
 
-Each row is a process of its own: it loads the policy with the planned settings, tries the worst case of both phases as the
-burn-in of `simko train` does, and reads the peak of its resident memory (on CUDA, torch's reserved memory and the context).
-Without folders: the built-in tiny policy, and random models of the Llama and Qwen2 kinds.
+Each row is one process. It loads the policy with the planned settings, and tries the worst case of both phases, as the burn-in
+of `simko train` does. It reads the peak of its resident memory (on CUDA: torch's reserved memory and the context). Without
+folders, the models are the built-in tiny policy and random ones of the Llama and Qwen2 kinds.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def measure(settings: dict[str, Any]) -> dict[str, Any]:
-    """Forecast and measured peaks of one config, in this process."""
+    """Return forecast and measured peaks of one config, in this process."""
     import torch
     from rich.console import Console
 
@@ -56,15 +56,15 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
     env, method = make_env(config, policy, "train"), algorithms.get(config.algorithm, **config.method)
     parameters = [parameter for _, parameter in policy.trainable_parameters()]
     optimizer = torch.optim.AdamW(parameters, config.learning_rate)
-    found = burn_in(config, policy, env, method, optimizer, Console(quiet=True))["memory"]
+    peaks = burn_in(config, policy, env, method, optimizer, Console(quiet=True))["memory"]
     chosen = {
         name: getattr(config, name) for name in ("micro_batch_tokens", "gradient_checkpointing", "decode_weights")
     }
-    return {"device": str(policy.device), **chosen, **found}
+    return {"device": str(policy.device), **chosen, **peaks}
 
 
 def random_folder(kind: str, parent: Path) -> Path:
-    """A model of random weights with the tiny policy's tokenizer, in a folder of its own."""
+    """Write a model of random weights, with the tiny policy's tokenizer, to a new folder."""
     import torch
     import transformers
 
@@ -84,7 +84,7 @@ def random_folder(kind: str, parent: Path) -> Path:
 
 
 def main() -> None:
-    """Print the table; exit 1 where a row is off by more than 10 %."""
+    """Print the table; exit with 1 if a row is off by more than 10 %."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*")
     parser.add_argument("--only", choices=[*VARIANTS], action="append")
@@ -104,11 +104,11 @@ def main() -> None:
             for name in options.only or VARIANTS:
                 settings = {**BASE, "model": model, **VARIANTS[name]}
                 command = [sys.executable, "-m", "studies.plan_check", "--child", json.dumps(settings)]
-                done = subprocess.run(command, capture_output=True, text=True)
-                if done.returncode:
-                    sys.exit(done.stderr)
-                found = json.loads(done.stdout.splitlines()[-1])
-                rows.append({"model": Path(model).name, "settings": name, **found})
+                child = subprocess.run(command, capture_output=True, text=True)
+                if child.returncode:
+                    sys.exit(child.stderr)
+                peaks = json.loads(child.stdout.splitlines()[-1])
+                rows.append({"model": Path(model).name, "settings": name, **peaks})
                 if not options.json:
                     print(_row(rows[-1]), flush=True)
     if options.json:

@@ -3,12 +3,13 @@
     python -m studies.pretrain_tiny --out agents/tiny --steps 5500
     python -m studies.evaluate_tiny agents/tiny
 
-A byte-level BPE tokenizer of 512 ids and a Llama of 0.9 M parameters, trained from nothing on Countdown: the prompt is
-the problem as the environment puts it, the completion a **random** correct expression and the end token. Problems are
-of the train split only, so the evaluation split stays unseen. A problem is paired with a new random expression each
-time, so the model learns to spread its probability over many solutions: RL has something to sharpen, and to lose.
+It makes a byte-level BPE tokenizer of 512 ids and a Llama of 0.9 M parameters, trained from nothing on Countdown. The prompt
+is the problem in the environment's words; the completion is a **random** correct expression and the end token. All problems
+are of the train split, so the model never sees the evaluation split. A problem gets a new random expression each time, so the
+model learns to spread its probability over many solutions: RL has something to sharpen, and to lose.
 
-One thread of one core, float32. Same seed, steps and library versions, same weights. Licence of the weights: Apache-2.0.
+It runs on one thread of one core, in float32. The same seed, steps and library versions give the same weights. Licence of the
+weights: Apache-2.0.
 """
 
 from __future__ import annotations
@@ -41,26 +42,26 @@ from simko.types import Task, TaskSource
 
 VOCABULARY = 512
 EOS, PAD = "<eos>", "<pad>"
-MIX = {2: 0.85, 1: 0.10, 3: 0.05}  # level of Countdown: share of its examples
+MIX = {2: 0.85, 1: 0.10, 3: 0.05}  # level of Countdown to its share of the Countdown examples
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
     "{%- if message['role'] == 'assistant' -%}{{- message['content'] + eos_token -}}"
     "{%- else -%}{{- message['content'] + '\\n' -}}{%- endif -%}"
     "{%- endfor -%}"
 )
-# A digit and a punctuation mark is always a token of its own, but in two places that no expression has: the ", " of a
-# list and the middle of the Countdown sentence. Words merge across blanks, so that boilerplate is few tokens.
+# Each digit and each punctuation mark is a single token, but in two places that no expression has: the ", " of a list, and
+# the middle of the Countdown sentence. Words merge across blanks, so that the fixed text is few tokens.
 MIDDLE = problem_text([], 0).split("numbers ")[1].rsplit("0", 1)[0]
 PIECES = rf"\d|{re.escape(MIDDLE)}|, |[^\w\s]|_"
 
 
 def add_up(task: Task, rng: random.Random) -> tuple[str, str]:
-    """The prompt of an arithmetic task, and its result."""
+    """Return the prompt of an arithmetic task, and its result."""
     return f"{task.problem}{ARITHMETIC_INSTRUCTION}\n", task.gold
 
 
 def guess(task: Task, rng: random.Random) -> tuple[str, str]:
-    """A game to go on from, and a random guess: the first, or after a wrong one and its hint the second."""
+    """Return a game under way and a random guess: the first guess, or the second one after a wrong guess and its hint."""
     low, high = map(int, re.findall(r"\d+", task.problem)[:2])
     first = rng.randint(low, high)
     hint = reply(task, [str(first)])
@@ -71,12 +72,12 @@ def guess(task: Task, rng: random.Random) -> tuple[str, str]:
 
 
 def path(task: Task, rng: random.Random) -> tuple[str, str]:
-    """The prompt of a tree, and any path in it, rewarded or not."""
+    """Return the prompt of a tree, and any path in it, rewarded or not."""
     length = int(re.findall(r"\d+", task.problem)[0])
     return f"{task.problem}\n", "".join(rng.choices("ABCD", k=length))
 
 
-# A taste of the other bundled tasks, so that they start above zero: source, example, share of the examples.
+# A few examples of the other bundled tasks, so that they start above zero: source, example, share of the examples.
 ARITHMETIC_INSTRUCTION = next(info.instruction for info in BUNDLED if info.id == "simko/Arithmetic-v0")
 OTHERS: tuple[tuple[TaskSource, Callable[[Task, random.Random], tuple[str, str]], float], ...] = (
     (Arithmetic("train"), add_up, 0.04),
@@ -86,7 +87,7 @@ OTHERS: tuple[tuple[TaskSource, Callable[[Task, random.Random], tuple[str, str]]
 
 
 def corpus(count: int = 2000) -> list[str]:
-    """Texts that the merges are learned on: the prompts of the bundled environments, Countdown's above all."""
+    """Make the texts for learning the merges: prompts of the bundled environments, most of them Countdown's."""
     rng, draws = random.Random(0), np.random.default_rng(0)
     texts = [problem_text(*draw_problem(2, rng.randrange)[:2]) for _ in range(count)]
     for source, example, _ in OTHERS:
@@ -95,7 +96,7 @@ def corpus(count: int = 2000) -> list[str]:
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer: any text encodes, and decodes to itself."""
+    """Train the tokenizer. Any text encodes, and decodes to itself."""
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -122,7 +123,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def build_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
-    """The untrained model. Widths are multiples of 64, the block size of 4-bit quantisation."""
+    """Make the untrained model. Widths are multiples of 64, the block size of 4-bit quantisation."""
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=VOCABULARY,
@@ -163,7 +164,7 @@ class Examples:
             raise AssertionError("the fast encoding of a prompt differs from the tokenizer's")
 
     def prompt(self, numbers: list[int], target: int) -> list[int]:
-        """The ids of the chat prompt of a problem, pieced together (a tenth of the tokenizer's time)."""
+        """Join the ids of a problem's chat prompt from parts, in a tenth of the tokenizer's time."""
         ids = list(self.before)
         for index, number in enumerate(numbers):
             ids += self.comma if index else []
@@ -171,7 +172,7 @@ class Examples:
         return ids + self.middle + [self.ids[char] for char in str(target)] + self.end
 
     def one(self) -> tuple[list[int], list[int]]:
-        """Prompt ids and completion ids."""
+        """Draw one example: prompt ids and completion ids."""
         place = self.rng.random()
         for source, example, share in OTHERS:
             if (place := place - share) < 0:
@@ -190,9 +191,9 @@ class Examples:
                 return self.prompt(numbers, target), [*answer, self.tokenizer.eos_token_id]
 
     def batch(self, size: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """`size` examples as two right-padded blocks, the longest eighth apart (padding costs a third without that).
+        """Draw `size` examples as two right-padded blocks: the longest eighth is one. In one block padding would cost a third.
 
-        A block is inputs (rows, T) and labels (rows, T) for the next token, -100 but for the completion.
+        A block is inputs (rows, T), and labels (rows, T) for the next token: -100 outside the completion.
         """
         rows = sorted((self.one() for _ in range(size)), key=lambda row: len(row[0]) + len(row[1]))
         cut = size - size // 8
@@ -210,7 +211,7 @@ class Examples:
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Linear warm-up over 100 steps, then a cosine to zero."""
+    """Return the rate at a step: linear warm-up over 100 steps, then a cosine to zero."""
     return peak * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
@@ -225,13 +226,13 @@ def pretrain(out: Path, steps: int, batch_size: int, peak: float, seed: int) -> 
     other = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decay, "weight_decay": 0.01}, {"params": other, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=peak, betas=(0.9, 0.98))
-    start, making, total = time.process_time(), 0.0, 0.0
+    start, data_seconds, total = time.process_time(), 0.0, 0.0
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, peak)
-        made = time.process_time()
+        data_start = time.process_time()
         blocks = examples.batch(batch_size)
-        making += time.process_time() - made
+        data_seconds += time.process_time() - data_start
         hidden = torch.cat([model.model(ids, use_cache=False).last_hidden_state[y != -100] for ids, y in blocks])
         labels = torch.cat([y[y != -100] for _, y in blocks])
         loss = nn.functional.cross_entropy(model.lm_head(hidden), labels)
@@ -243,7 +244,8 @@ def pretrain(out: Path, steps: int, batch_size: int, peak: float, seed: int) -> 
         if step % 100 == 99:
             spent = time.process_time() - start
             print(
-                f"step {step + 1} loss {total / 100:.4f} core seconds {spent:.0f} data {making / spent:.0%}", flush=True
+                f"step {step + 1} loss {total / 100:.4f} core seconds {spent:.0f} data {data_seconds / spent:.0%}",
+                flush=True,
             )
             total = 0.0
         if step % 1000 == 999 or step == steps - 1:
@@ -251,14 +253,14 @@ def pretrain(out: Path, steps: int, batch_size: int, peak: float, seed: int) -> 
 
 
 def save(model: LlamaForCausalLM, out: Path) -> None:
-    """Write the weights in float16: half the size, and far finer than the 4 bits they are used in."""
+    """Write the weights in float16: half the size, and still far finer than the 4 bits of later use."""
     copy = LlamaForCausalLM(model.config)
     copy.load_state_dict(model.state_dict())
     copy.to(torch.float16).save_pretrained(out)
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", type=Path, help="folder to write")
     parser.add_argument("--steps", type=int, default=5500)

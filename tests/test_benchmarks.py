@@ -109,7 +109,7 @@ def test_every_benchmark_has_a_title_and_the_list_names_it() -> None:
     [
         (["heads"], "no benchmark named heads; there are: "),
         (["imports", "--peer-python", "/nowhere/python"], "--peer-python /nowhere/python: no such interpreter"),
-        (["imports", "--repeats", "0"], "argument --repeats: '0' is no whole number of at least 1"),
+        (["imports", "--repeats", "0"], "argument --repeats: '0' is not a whole number of at least 1"),
         (["imports", "--threads", "-1"], "argument --threads: "),
     ],
 )

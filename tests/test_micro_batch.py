@@ -15,7 +15,7 @@ from torch import Tensor
 from simko import algorithms
 from simko.advantages import make_batch
 from simko.errors import UserError
-from simko.micro_batch import MicroBatch, TokenBudget, all_finite, forward_tokens, out_of_memory, plan_micro_batches
+from simko.micro_batch import PACKED, PADDED, Layout, MicroBatch, TokenBudget, all_finite, out_of_memory
 from simko.packing import PackedRows, pack
 from simko.types import Batch, Group
 from simko.update import accumulate_gradients, token_logprobs
@@ -41,15 +41,20 @@ def update(policy: FakePolicy, batch: Batch, budget: int | TokenBudget = 10**6) 
 
 
 @settings(max_examples=50)
-@given(seed=st.integers(0, 10**6), tokens=st.integers(1, 60), packed=st.booleans(), shared=st.booleans())
-def test_a_plan_covers_every_row_once_within_the_budget(seed: int, tokens: int, packed: bool, shared: bool) -> None:
+@given(
+    seed=st.integers(0, 10**6),
+    tokens=st.integers(1, 60),
+    layout=st.sampled_from([PACKED, PADDED]),
+    shared=st.booleans(),
+)
+def test_a_plan_covers_every_row_once_within_the_budget(seed: int, tokens: int, layout: Layout, shared: bool) -> None:
     batch = batch_of(seed, shared=shared, turns=True)
-    plan = plan_micro_batches(batch, tokens, packed)
+    plan = layout.plan(batch, range(len(batch)), tokens)
     assert sorted(row for rows in plan for row in rows) == list(range(len(batch)))
     for rows in plan:
-        micro = MicroBatch.of(batch, rows, "cpu", packed)
+        micro = MicroBatch.of(batch, rows, "cpu", layout)
         size = len(micro.inputs.ids) if isinstance(micro.inputs, PackedRows) else micro.inputs.numel()
-        assert size == forward_tokens(batch, rows, packed)
+        assert size == layout.tokens([batch.completions[row] for row in rows])
         assert len(rows) == 1 or size <= tokens
 
 
@@ -58,7 +63,7 @@ def test_packing_computes_a_prompt_once_and_no_padding() -> None:
     rows, places = pack(batch.completions)
     distinct = {c.prompt_ids.tobytes() for c in batch.completions}
     assert len(rows.prompts) == len(distinct) < len(batch)
-    assert len(rows.ids) == forward_tokens(batch, list(range(len(batch))), packed=True)
+    assert len(rows.ids) == PACKED.tokens(batch.completions)
     for c, at in zip(batch.completions, places, strict=True):
         p = len(c.prompt_ids)
         assert rows.position_ids[at].tolist() == list(range(p - 1, p + len(c.ids) - 1))
@@ -76,9 +81,14 @@ def test_lognormal_lengths_are_hardly_padded() -> None:
         for n in lengths
     ]
     batch = Batch(tuple(rows), np.zeros(512, np.int64), np.ones(512), np.ones(512, bool), 1, 1)
-    real = sum(forward_tokens(batch, [row], packed=False) for row in range(512))
-    assert sum(forward_tokens(batch, rows, packed=False) for rows in plan_micro_batches(batch, 4096)) <= 1.03 * real
-    assert sum(forward_tokens(batch, rows, packed=True) for rows in plan_micro_batches(batch, 4096, packed=True)) < real
+
+    def computed(layout: Layout) -> int:
+        plan = layout.plan(batch, range(512), 4096)
+        return sum(layout.tokens([batch.completions[row] for row in rows]) for rows in plan)
+
+    real = sum(PADDED.tokens([c]) for c in batch.completions)
+    assert computed(PADDED) <= 1.03 * real
+    assert computed(PACKED) < real
 
 
 class SmallDevice(FakePolicy):

@@ -1,1 +1,11 @@
-"""Decoding: engines that continue prompts, and what they share."""
+"""Decoding: engines that continue prompts, all through `simko.types.Engine.generate`, and their parts.
+
+by_name          an engine for each value of the setting `engine`
+local            the default: a transformers model in this process; `slots`, `cache`, `graphs` and `sampler` serve it
+slots            the model's side: prompts go into slots, live slots move on by one token
+cache, graphs    keys and values of the slots; decode steps as CUDA graphs
+sampler          from logits to a token
+generate_batch   transformers' continuous batching
+vllm             a vLLM engine
+requests, stops  for all engines: the sequences asked for and their answers; where a sequence ends
+"""

@@ -1,4 +1,4 @@
-"""Engines by name, for a policy."""
+"""Engines by name: one for each value of the setting `engine`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from simko.types import Engine, EngineName
 
 
 def make_engine(name: EngineName, policy: Any) -> Engine:
-    """The engine of that name, decoding with the adapter of `policy`, a `LoraPolicy`, as it is at each call.
+    """Make the engine of that name for `policy`, a `LoraPolicy`. Each call decodes with the adapter as it is then.
 
     Raises:
-        UserError: it is not installed, or cannot take this policy.
+        UserError: the engine is not installed, or cannot take this policy.
     """
     if name == "generate_batch":
         from simko.agents.engine.generate_batch import ContinuousEngine

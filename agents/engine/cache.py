@@ -1,8 +1,8 @@
-"""A preallocated key-value cache in which every slot has a length of its own, for unmodified transformers models.
+"""A preallocated key-value cache for unmodified transformers models, in which every slot has its own length.
 
-Prefill writes each prompt's keys and values into the slots of its group; decoding writes one position a slot and hands back a
-view. Slots that are done are overwritten by the last live ones, so that live slots are the first ones, new prompts start
-behind them, and nothing is ever concatenated.
+Prefill writes each prompt's keys and values into the slots of its group. Decoding writes one position a slot and returns a
+view. The last live slots overwrite those that are done. So live slots always come first, new prompts start behind them, and
+nothing is ever concatenated.
 """
 
 from __future__ import annotations
@@ -17,47 +17,50 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 
 class SlotCache(Cache):
-    """`rows` slots of at most `capacity` tokens in each of `layers` layers. Keys are `(rows, heads, capacity, head_dim)`."""
+    """A cache of `rows` slots of `capacity` tokens in each of `layers` layers. Keys are `(rows, heads, capacity, head_dim)`."""
 
     def __init__(self, layers: int, rows: int, capacity: int) -> None:
         self.rows = rows
         self.capacity = capacity
         self._slots: Tensor | None = None  # prefill: the slots that get a prompt ...
-        self._source: Tensor | None = None  # ... and which prompt of the forward it is
-        self._position: Tensor | None = None  # decode: where each slot writes
+        self._source: Tensor | None = None  # ... and the index of that prompt in the forward
+        self._position: Tensor | None = None  # decode: the position that each slot writes
         self._index: Tensor | None = None
         self._live = 0
         super().__init__(layers=[_SlotLayer(self) for _ in range(layers)])
 
     def prefill(self, slots: Int[Tensor, "S"], source: Int[Tensor, "S"]) -> None:
-        """The next forward carries prompts; slot `slots[i]` gets a copy of prompt `source[i]`."""
+        """Announce that the next forward carries prompts: slot `slots[i]` gets a copy of prompt `source[i]`."""
         self._slots, self._source, self._position = slots, source, None
 
     def decode(self, position: Int[Tensor, "N"], live: int) -> None:
-        """The next forward carries one token for each of the first N slots, written at `position`; attention sees `live`."""
+        """Announce that the next forward carries one token for each of the first N slots, written at `position`.
+
+        Attention sees the first `live` positions.
+        """
         self._source, self._position, self._live = None, position, live
         self._index = torch.arange(len(position), device=position.device)
 
     def move(self, source: Int[Tensor, "M"], target: Int[Tensor, "M"], longest: int) -> None:
-        """Overwrite slots `target` with slots `source`, of which the first `longest` positions matter."""
+        """Overwrite slots `target` with the first `longest` positions of slots `source`."""
         for layer in self.layers:
             for states in (layer.keys, layer.values):
                 states[target, :, :longest] = states[source, :, :longest]
 
     def copy_out(self, slot: int, length: int) -> list[tuple[Tensor, Tensor]]:
-        """Keys and values of the first `length` positions of a slot, `(heads, length, head_dim)` for each layer."""
+        """Copy keys and values of the first `length` positions of a slot, `(heads, length, head_dim)` for each layer."""
         return [(layer.keys[slot, :, :length].clone(), layer.values[slot, :, :length].clone()) for layer in self.layers]
 
-    def copy_in(self, kept: list[tuple[Tensor, Tensor]], first: int, count: int) -> None:
-        """Give slots `first` to `first + count` what `copy_out` gave."""
-        for layer, (keys, values) in zip(self.layers, kept, strict=True):
+    def copy_in(self, states: list[tuple[Tensor, Tensor]], first: int, count: int) -> None:
+        """Write `states`, a result of `copy_out`, into `count` slots from `first` on."""
+        for layer, (keys, values) in zip(self.layers, states, strict=True):
             layer.keys[first : first + count, :, : keys.shape[1]] = keys
             layer.values[first : first + count, :, : values.shape[1]] = values
 
     def write(self, layer: _SlotLayer, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store what one layer computed, and return what its attention reads."""
+        """Store the new keys and values of one layer, and return those that its attention reads."""
         if layer.keys is None or layer.values is None:
-            # zeros and not empty: what lies behind a row's length is masked, but NaN times 0 is NaN
+            # zeros and not empty: positions behind a row's length are masked, but NaN times 0 is NaN
             layer.keys, layer.values = (
                 states.new_zeros(self.rows, states.shape[1], self.capacity, states.shape[3])
                 for states in (keys, values)
@@ -73,7 +76,7 @@ class SlotCache(Cache):
 
 
 class _SlotLayer(CacheLayerMixin):
-    """One layer of a `SlotCache`; what transformers asks of it beside `update` concerns prefill alone."""
+    """One layer of a `SlotCache`. All that transformers asks of it, except `update`, concerns prefill alone."""
 
     is_sliding = False
 
@@ -83,22 +86,22 @@ class _SlotLayer(CacheLayerMixin):
         self._owner = weakref.ref(owner)  # no cycle: the memory of a rollout must not wait for the garbage collector
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Nothing: the owner allocates."""
+        """Do nothing: the owner allocates."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Called by the model's attention with `(batch, heads, length, head_dim)`."""
+        """Store keys and values `(batch, heads, length, head_dim)`; the model's attention calls this."""
         return self._of().write(self, key_states, value_states)
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """Length and offset of the keys: in prefill, those of the prompt itself."""
+        """Return length and offset of the keys: in prefill, those of the prompt itself."""
         return query_length, 0
 
     def get_seq_length(self) -> int:
-        """0: positions are given explicitly."""
+        """Return 0: positions are given explicitly."""
         return 0
 
     def get_max_length(self) -> int:
-        """The capacity in tokens."""
+        """Return the capacity in tokens."""
         return self._of().capacity
 
     def _of(self) -> SlotCache:
@@ -110,13 +113,14 @@ class _SlotLayer(CacheLayerMixin):
 def decode_mask(
     position: Int[Tensor, "N"], live: int, dtype: torch.dtype, window: int | None = None
 ) -> Float[Tensor, "N 1 1 live"]:
-    """Additive mask of one decode step: row i sees positions up to `position[i]`, the last `window` of them where given.
+    """Make the additive mask of one decode step: row i sees positions up to `position[i]`.
 
-    Additive and not boolean: eager attention adds a 4-D mask as it is.
+    With a `window`, it sees only the last `window` of them. The mask is additive and not boolean, since eager attention adds
+    a 4-D mask as it is.
     """
     column = torch.arange(live, device=position.device)
-    seen = column <= position[:, None]
+    visible = column <= position[:, None]
     if window is not None:
-        seen &= column > position[:, None] - window
-    mask = torch.zeros(seen.shape, dtype=dtype, device=position.device).masked_fill_(~seen, torch.finfo(dtype).min)
-    return mask[:, None, None, :]
+        visible &= column > position[:, None] - window
+    mask = torch.zeros(visible.shape, dtype=dtype, device=position.device)
+    return mask.masked_fill_(~visible, torch.finfo(dtype).min)[:, None, None, :]

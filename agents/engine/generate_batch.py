@@ -1,10 +1,10 @@
 """transformers' continuous batching behind `simko.types.Engine`: an alternative to `LocalEngine`, not a faster one on CPU.
 
-Departures from the contract, which its interface leaves no way around:
-- It samples from one random stream for all sequences: what one draws depends on its neighbours and on when requests arrive.
-  `seeds` give the stream its seed and nothing else; a run is not reproducible.
-- With top-p or top-k its log-probs are those of the truncated distribution.
-- Stop strings are unknown to it: a sequence runs on, and is cut where the first one appeared.
+Its interface forces these departures from the contract:
+- One random stream serves all sequences. The draws of one depend on its neighbours and on the time that requests arrive. So a
+  run is not reproducible; `seeds` only give the stream its seed.
+- With top-p or top-k, the log-probs are those of the truncated distribution.
+- It does not know stop strings. A sequence runs on, and is cut at the first stop string.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ from simko.errors import UserError
 from simko.head import LmHead
 from simko.types import Finish, Generation, Sampling
 
-# on a CPU its own choices spend half a minute on two tiny requests
+# with transformers' own choices, two tiny requests take half a minute on a CPU
 _CPU_PAGE, _CPU_BATCH_TOKENS = 32, 256
 _SPARE_BLOCKS = 8
 _NO_EOS = -1
 
 
 class ContinuousEngine:
-    """`generate_batch` of transformers. Arguments as those of `LocalEngine`; `batching` goes to `ContinuousBatchingConfig`."""
+    """An engine that calls transformers' continuous batching.
+
+    Arguments are those of `LocalEngine`; `batching` goes to `ContinuousBatchingConfig`.
+    """
 
     def __init__(
         self,
@@ -52,14 +55,14 @@ class ContinuousEngine:
         budgets: Sequence[int] | None = None,
         on_finish: Callable[[int, Generation], None] | None = None,
     ) -> list[list[Generation]]:
-        """`n` continuations for each prompt; see `simko.types.Engine`, and the departures above.
+        """See `simko.types.Engine.generate`, and the departures in this module's docstring.
 
         Raises:
-            UserError: what the prompts or settings have wrong, or sequences that transformers gave up.
+            UserError: also for sequences that transformers gives up.
         """
         model, vocabulary = self._weights(), self._head().weight.shape[0]
-        asked = requests(prompts, n, sampling, seeds, budgets, model.config.get_text_config(), vocabulary)
-        answers = Answers(asked, on_finish)
+        sequences = requests(prompts, n, sampling, seeds, budgets, model.config.get_text_config(), vocabulary)
+        answers = Answers(sequences, on_finish)
         ends = frozenset(sampling.stop_ids) or self.eos_ids
         if answers.waiting:
             self._decode(model, sampling, ends, answers)
@@ -79,7 +82,7 @@ class ContinuousEngine:
         )
         stops, waiting = StopStrings(self._tokenizer, sampling.stop), {str(r.row): r for r in answers.waiting}
         devices = [model.device] if model.device.type == "cuda" else []
-        # it draws from the global random state; under inference_mode it returns nothing but a line in the log
+        # it draws from the global random state, hence the fork; under inference_mode it returns nothing, hence no_grad
         with _quiet(), torch.random.fork_rng(devices), torch.no_grad():
             manager = model.init_continuous_batching(
                 generation_config=config, continuous_batching_config=self._config(model, answers.waiting)
@@ -115,7 +118,7 @@ class ContinuousEngine:
 
 
 def _cut(ids: list[int], ends: frozenset[int], stops: StopStrings) -> tuple[list[int], Finish]:
-    """The tokens up to the one that ended the sequence."""
+    """Cut after the token that ends the sequence; tell how it ended."""
     for count in range(1, len(ids) + 1):
         if ids[count - 1] in ends or stops.ended(ids[:count]):
             return ids[:count], "stop"
@@ -124,7 +127,7 @@ def _cut(ids: list[int], ends: frozenset[int], stops: StopStrings) -> tuple[list
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Its log and its progress are not the user's business."""
+    """Silence transformers' log, which tells a user nothing here."""
     logger = logging.getLogger("transformers")
     before = logger.level
     logger.setLevel(logging.ERROR)

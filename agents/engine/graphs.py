@@ -1,8 +1,8 @@
 """CUDA graphs of decode steps, one for each bucket of slots and of attended length. Written with care; NOT YET RUN ON A GPU.
 
-A step of a small batch is bound by the launch of its kernels; a graph launches them all at once. Its tensors have fixed
-addresses and shapes, so tokens and positions are copied into buffers, and slots up to the bucket's size run along: they are
-free ones, and write where the next prompt overwrites. A graph lives as long as its cache: one call of `generate`.
+Launching its kernels bounds the time of a small batch's step; a graph launches them all at once. Its tensors have fixed
+addresses and shapes. So tokens and positions are copied into buffers, and free slots run along to fill the bucket: they write
+to places that the next prompt overwrites. A graph lives as long as its cache: one call of `generate`.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from torch import Tensor
 Forward = Callable[[Tensor, Tensor, int], Tensor]
 Replay = Callable[[], Tensor]
 
-_LIVE = 128  # attended lengths of graphs; finer ones would be recorded more often than they pay
+_LIVE = 128  # attended lengths are multiples of this: with finer steps, recording would cost more than it saves
 _WARM_UPS = 2
 
 
 class StepGraphs:
-    """Replays decode steps, recorded once for each bucket.
+    """Replays decode steps, which are recorded once for each bucket.
 
     Args:
         rows: number of slots; a graph has rows, rows / 2, rows / 4 ... of them.
         capacity: tokens of a slot.
-        device: of the buffers.
-        record: makes a function replayable; a test on CPU gives one that just calls it.
+        device: where the buffers are.
+        record: turns a function into one that replays it; a test on a CPU passes one that just calls the function.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class StepGraphs:
     def step(
         self, forward: Forward, tokens: Int[Tensor, "N"], position: Int[Tensor, "N"], longest: int
     ) -> Float[Tensor, "N D"]:
-        """Hidden states of the first N slots; the next step overwrites them.
+        """Return the hidden states of the first N slots. The next step overwrites them.
 
-        `forward(tokens, position, live)` is a step of the first `len(tokens)` slots, attending to the first `live` positions.
+        `forward(tokens, position, live)` does one step of the first `len(tokens)` slots; they attend to `live` positions.
         """
         count, bucket = len(tokens), self._rows
         while bucket // 2 >= count:
@@ -65,17 +65,17 @@ class StepGraphs:
 
 
 class _Recorder:
-    """Records on CUDA; all graphs share one pool of memory, since only one runs at a time."""
+    """Records a step as a CUDA graph. All graphs share one pool of memory, since only one runs at a time."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, step: Replay) -> Replay:
-        with torch.cuda.device(self._device):  # streams and graphs are the current device's
+        with torch.cuda.device(self._device):  # streams and graphs belong to the current device
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):  # libraries initialise themselves, unrecorded; writing twice is harmless
+            with torch.cuda.stream(side):  # first unrecorded, so that libraries initialise; writing twice is harmless
                 for _ in range(_WARM_UPS):
                     step()
             torch.cuda.current_stream().wait_stream(side)

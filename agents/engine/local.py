@@ -1,4 +1,4 @@
-"""The decode engine: unmodified transformers models, each prompt forwarded once, finished slots refilled at once.
+"""The default decode engine: unmodified transformers models, each prompt forwarded once, finished slots refilled at once.
 
 queue of rows, long ones first, equal prompts side by side
   -> forward one token a live slot; put waiting prompts into free slots -> sample -> look for ends -> close the gaps -> ...
@@ -32,7 +32,7 @@ Ended = Callable[[int, Sequence[int]], bool]
 
 @dataclass(slots=True)
 class DecodeStats:
-    """What one call of `generate` did. Tokens a forwarded slot-step: how full of use the slots were."""
+    """Counts of one call of `generate`. Generated tokens over slot-steps tell how well the slots were used."""
 
     slots: int = 0
     prefilled_tokens: int = 0
@@ -42,22 +42,22 @@ class DecodeStats:
 
 
 class LocalEngine:
-    """`simko.types.Engine` on a causal LM of transformers in this process.
+    """A `simko.types.Engine` on a causal LM of transformers in this process.
 
     Args:
-        weights: gives the model to decode with; asked once a call of `generate`, and may build a transient copy.
-        head: gives the model's output layer.
-        eos_ids: ids that end a sequence, where `Sampling.stop_ids` names none.
-        tokenizer: needed where stop strings are used; ids beyond its vocabulary are never drawn.
-        cache_bytes: budget of keys, values and logits, which decides the number of slots; sequences beyond it wait for a
-            slot. 2 GiB on CPU, half of what is free on CUDA.
-        slots: at most so many sequences at once.
-        sync_every: steps between two looks of the host at the tokens; a sequence that ends between them runs on, unseen.
-            1 on CPU, 4 on CUDA. Changes no result.
+        weights: returns the model to decode with. It is called once for each `generate`, and may build a transient copy.
+        head: returns the model's output layer.
+        eos_ids: ids that end a sequence if `Sampling.stop_ids` is empty.
+        tokenizer: needed for stop strings. Ids beyond its vocabulary are never drawn.
+        cache_bytes: budget of keys, values and logits; it decides the number of slots. Sequences beyond it wait for a
+            slot. Default: 2 GiB on CPU, half of the free memory on CUDA.
+        slots: the most sequences that are decoded at once.
+        sync_every: steps between two looks of the host at the tokens. A sequence that ends between them runs on; its
+            further tokens are dropped, so no result changes. Default: 1 on CPU, 4 on CUDA.
         cuda_graphs: replay decode steps as CUDA graphs (see `simko.agents.engine.graphs`: not yet run on a GPU).
 
     Attributes:
-        stats: of the last call of `generate`.
+        stats: counts of the last call of `generate`.
     """
 
     def __init__(
@@ -92,17 +92,15 @@ class LocalEngine:
         budgets: Sequence[int] | None = None,
         on_finish: Callable[[int, Generation], None] | None = None,
     ) -> list[list[Generation]]:
-        """`n` continuations for each prompt; see `simko.types.Engine`.
+        """See `simko.types.Engine.generate`.
 
         Raises:
-            UserError: an empty prompt, an id outside the vocabulary, a sampling setting out of range, or a prompt and
-                budget longer than the model's context.
-            FloatingPointError: logits that are not finite.
+            FloatingPointError: logits are not finite.
         """
         model, head = self._weights(), self._head()
         vocabulary = head.weight.shape[0]
-        asked = requests(prompts, n, sampling, seeds, budgets, model.config.get_text_config(), vocabulary)
-        answers = Answers(asked, on_finish)
+        sequences = requests(prompts, n, sampling, seeds, budgets, model.config.get_text_config(), vocabulary)
+        answers = Answers(sequences, on_finish)
         if queue := _queue(answers.waiting):
             self._decode(model, head, sampling, queue, answers)
         return answers.groups(n)
@@ -125,6 +123,7 @@ class LocalEngine:
         live: list[_Row] = []  # the row in each slot
         tokens = torch.zeros(0, dtype=torch.int64)
         while queue or live:
+            # the live slots move on before new prompts start: the hidden states then are in the order of the slots
             states = [slots.step(tokens)] if live else []
             stats.slot_steps += len(live)
             if new := [queue.popleft() for _ in range(min(slots.rows - len(live), len(queue)))]:
@@ -156,18 +155,18 @@ class LocalEngine:
                     going[slot] = False
                     stats.generated_tokens += len(row.ids)
                     answers.finish(row.row, row.ids, row.logprobs, finish)
-            kept = slots.compact(going)
-            live, tokens = [live[slot] for slot in kept], tokens[torch.from_numpy(kept).to(tokens.device)]
+            old_slots = slots.compact(going)
+            live, tokens = [live[slot] for slot in old_slots], tokens[torch.from_numpy(old_slots).to(tokens.device)]
         stats.prefilled_tokens = slots.prefilled
 
     def _ended(self, sampling: Sampling) -> Ended:
-        """Tells, given a row's number and its tokens, whether the last of them ends it."""
+        """Return a function of a row's number and its tokens: whether the last token ends the row."""
         ends = frozenset(sampling.stop_ids) or self.eos_ids
         stops = StopStrings(self._tokenizer, sampling.stop)
         return lambda _, ids: ids[-1] in ends or stops.ended(ids)
 
     def _fitting_rows(self, model: Any, capacity: int, vocabulary: int) -> int:
-        """How many slots of `capacity` tokens the budget holds; at least one."""
+        """Return how many slots of `capacity` tokens the budget holds; at least one."""
         budget = self.cache_bytes
         if budget is None:
             device = model.device
@@ -176,7 +175,7 @@ class LocalEngine:
         return rows if self.slots is None else min(rows, self.slots)
 
     def check(self) -> None:
-        """Raise `UserError` where prefill, cache and head of this engine do not reproduce the model's own logits."""
+        """Raise `UserError` if prefill, cache and head of this engine do not reproduce the model's own logits."""
         model, head = self._weights(), self._head()
         config, name = model.config.get_text_config(), model.config.name_or_path
         kinds = {*(getattr(config, "layer_types", None) or ()), *(getattr(config, "attention_layers", None) or ())}
@@ -218,18 +217,18 @@ class LocalEngine:
 
 
 class _Row:
-    """A sequence under way: what was asked, and what it has drawn so far."""
+    """A sequence under way: its request, and the tokens that it has drawn so far."""
 
     __slots__ = ("budget", "ids", "logprobs", "prompt", "row", "stream")
 
-    def __init__(self, asked: Request) -> None:
-        self.row, self.prompt, self.budget = asked.row, asked.prompt, asked.budget
-        self.stream = Stream(asked.seed)
+    def __init__(self, request: Request) -> None:
+        self.row, self.prompt, self.budget = request.row, request.prompt, request.budget
+        self.stream = Stream(request.seed)
         self.ids: list[int] = []
         self.logprobs: list[float] = []
 
     def take(self, tokens: Sequence[int], logprobs: NDArray[np.floating[Any]], ended: Ended) -> Finish | None:
-        """Add tokens up to the one that ends the sequence, and tell how it ended."""
+        """Add tokens up to the one that ends the sequence; return how it ended, or None if it goes on."""
         before = len(self.ids)
         finish: Finish | None = None
         for token in tokens:
@@ -237,31 +236,34 @@ class _Row:
             finish = "stop" if ended(self.row, self.ids) else "length" if len(self.ids) >= self.budget else None
             if finish is not None:
                 break
-        taken = logprobs[: len(self.ids) - before]
-        check_finite(taken)
-        self.logprobs += taken.tolist()
+        new = logprobs[: len(self.ids) - before]
+        check_finite(new)
+        self.logprobs += new.tolist()
         return finish
 
 
-def _queue(asked: Sequence[Request]) -> deque[_Row]:
-    """Sequences in the order of their start: prompts that may run long first, for a tail of a few long ones is what costs."""
+def _queue(sequences: Sequence[Request]) -> deque[_Row]:
+    """Order sequences by their start: the longest first, since a few long ones that are left at the end cost most.
+
+    Equal prompts stand side by side, so that each is forwarded once.
+    """
     first: dict[Prompt, int] = {}
     longest: dict[Prompt, int] = {}
-    for request in asked:
+    for request in sequences:
         first.setdefault(request.prompt, request.row)
         longest[request.prompt] = max(longest.get(request.prompt, 0), len(request.prompt) + request.budget)
-    order = sorted(asked, key=lambda request: (-longest[request.prompt], first[request.prompt], request.row))
+    order = sorted(sequences, key=lambda request: (-longest[request.prompt], first[request.prompt], request.row))
     return deque(_Row(request) for request in order)
 
 
 def vocabulary_of(tokenizer: Any) -> int | None:
-    """One more than the largest id of a tokenizer, where it says so. Many models have more rows in their output layer."""
+    """Return one more than a tokenizer's largest id, or None if it does not tell. Many output layers have more rows."""
     tokens = tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else None
     return 1 + max(tokens.values()) if tokens else None
 
 
 def cache_bytes_per_token(model: Any) -> int:
-    """Bytes of keys and values that one token takes in all layers of `model`."""
+    """Return the bytes of keys and values that one token takes in all layers of `model`."""
     config = model.config.get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads

@@ -1,4 +1,4 @@
-"""What every engine is asked, row by row, and what it gives back."""
+"""Requests and answers of every engine: the sequences that it is asked for, row by row, and those that have ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Prompt = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One sequence: its place in the answer (prompt-major), what it continues, by how many tokens at most, its random stream."""
+    """One sequence: its place in the answer (prompt-major), its prompt, its most new tokens, the seed of its random stream."""
 
     row: int
     prompt: Prompt
@@ -35,13 +35,14 @@ def requests(
     config: Any,
     vocabulary: int,
 ) -> list[Request]:
-    """The `len(prompts) * n` sequences that `Engine.generate` is asked for.
+    """Check the arguments of `Engine.generate`, and return its `len(prompts) * n` sequences.
 
     `config` is the model's text config, `vocabulary` the number of ids that it knows.
 
     Raises:
         UserError: an empty prompt, an id outside the vocabulary, a sampling setting out of range, or a prompt and
             budget longer than the model's context.
+        ValueError: the wrong number of seeds or budgets.
     """
     longest = sampling.max_new_tokens
     budget = [longest] * len(prompts) if budgets is None else [min(longest, b) for b in budgets]
@@ -59,29 +60,30 @@ def context_of(config: Any) -> int | None:
 
 
 class Answers:
-    """Collects sequences as they end, and hands each on at once; those without a budget have ended already."""
+    """Collects sequences when they end, and hands each on at once. Sequences without a budget end at the start."""
 
-    def __init__(self, asked: Sequence[Request], on_finish: Callable[[int, Generation], None] | None) -> None:
-        self._done: list[Generation | None] = [None] * len(asked)
+    def __init__(self, sequences: Sequence[Request], on_finish: Callable[[int, Generation], None] | None) -> None:
+        self._generations: list[Generation | None] = [None] * len(sequences)
         self._on_finish = on_finish
-        self.waiting = [request for request in asked if request.budget > 0]
-        for request in asked:
+        self.waiting = [request for request in sequences if request.budget > 0]
+        for request in sequences:
             if request.budget <= 0:
                 self.finish(request.row, [], [], "length")
 
     def finish(self, row: int, ids: Sequence[int], logprobs: Sequence[float], finish: Finish) -> None:
         """Take a sequence that has ended."""
         generation = Generation(np.array(ids, dtype=np.int64), np.array(logprobs, dtype=np.float32), finish)
-        self._done[row] = generation
+        self._generations[row] = generation
         if self._on_finish is not None:
             self._on_finish(row, generation)
 
     def groups(self, n: int) -> list[list[Generation]]:
-        """All sequences, `n` a prompt."""
-        done = [generation for generation in self._done if generation is not None]
-        if len(done) != len(self._done):
-            raise RuntimeError(f"the engine lost {len(self._done) - len(done)} of {len(self._done)} sequences")
-        return [done[i : i + n] for i in range(0, len(done), n)] if n else []
+        """Return all sequences, `n` for each prompt."""
+        count = len(self._generations)
+        generations = [generation for generation in self._generations if generation is not None]
+        if len(generations) != count:
+            raise RuntimeError(f"the engine lost {count - len(generations)} of {count} sequences")
+        return [generations[i : i + n] for i in range(0, count, n)] if n else []
 
 
 def _check_prompts(prompts: Sequence[Sequence[int]], budget: Sequence[int], config: Any, vocabulary: int) -> None:

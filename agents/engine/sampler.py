@@ -1,8 +1,8 @@
-"""From logits to a token: a random stream for each sequence, truncation, and the inverse of the cumulative distribution.
+"""Sampling, from logits to a token: a random stream for each sequence, truncation, the inverse of the cumulative distribution.
 
-A sequence's t-th token is decided by its own t-th uniform number and its own distribution, so that what it draws depends
-neither on its place in the batch nor on who else is in it (floating-point rounding of the logits aside). Nothing here reads
-or moves the global random state.
+A sequence's t-th token follows from its own t-th uniform number and its own distribution. So its draws depend neither on its
+place in the batch nor on the other sequences, apart from rounding of the logits. Nothing here reads or moves the global
+random state.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from torch import Tensor
 from simko.errors import UserError
 
 _BLOCK = 64  # uniform numbers drawn ahead for a sequence
-_NUCLEUS = 1024  # candidates looked at before a nucleus pays for a sort of the whole vocabulary
-_COLDEST = 1e-4  # temperatures between 0 and this would overflow a float32 exponent
+_NUCLEUS = 1024  # candidates to try first; only a wider nucleus needs a sort of the whole vocabulary
+_COLDEST = 1e-4  # the lowest temperature but 0: colder ones would overflow a float32 exponent
 
 
 class Stream:
@@ -34,7 +34,7 @@ class Stream:
         self._drawn = 0
 
     def next(self, count: int = 1) -> list[float]:
-        """The next `count` numbers; how they are asked for in parts does not change them."""
+        """Return the next `count` numbers. They are the same if they are asked for in parts."""
         while self._drawn + count > len(self._block):
             self._block = [*self._block[self._drawn :], *self._generator.random(_BLOCK).tolist()]
             self._drawn = 0
@@ -43,7 +43,7 @@ class Stream:
 
 
 def draws(streams: Sequence[Stream], count: int) -> NDArray[np.float64]:
-    """The next `count` numbers of each stream, `(count, len(streams))`."""
+    """Return the next `count` numbers of each stream, `(count, len(streams))`."""
     return np.array([stream.next(count) for stream in streams], dtype=np.float64).T
 
 
@@ -55,17 +55,17 @@ def sample(
     top_k: int = 0,
     vocabulary: int | None = None,
 ) -> tuple[Int[Tensor, "N"], Float[Tensor, "N"]]:
-    """One token for each row, and its log-prob under the temperature-scaled, untruncated distribution.
+    """Draw one token for each row; return its log-prob under the temperature-scaled, untruncated distribution, too.
 
     Args:
         logits: (N, V); half precision is computed in float32, float64 in float64.
         uniform: (N,) float64 numbers in [0, 1) that decide the draws.
         temperature: 0 is greedy; its log-probs are those at temperature 1.
-        top_p, top_k: truncate the sampling and nothing else. Tokens that tie with the last one kept are kept.
-        vocabulary: ids from here on are never drawn: rows of the output layer that the tokenizer has no token for.
+        top_p, top_k: truncate the sampling and nothing else. Tokens that tie with the last one inside are inside, too.
+        vocabulary: ids from here on are never drawn: the tokenizer has no token for these rows of the output layer.
 
     Raises:
-        FloatingPointError: the logits of a row hold NaN or +inf, or are -inf throughout.
+        FloatingPointError: a row's logits hold NaN or +inf, or all are -inf.
     """
     ids, logp = draw(logits, uniform, temperature, top_p, top_k, vocabulary)
     check_finite(logp.cpu().numpy())
@@ -80,7 +80,7 @@ def draw(
     top_k: int = 0,
     vocabulary: int | None = None,
 ) -> tuple[Int[Tensor, "N"], Float[Tensor, "N"]]:
-    """`sample` that never waits for a GPU (a nucleus does): instead of raising, it gives a log-prob of NaN."""
+    """Do as `sample` without waiting for a GPU (a nucleus waits): instead of raising, give a log-prob of NaN."""
     z = logits if logits.dtype == torch.float64 else logits.float()
     top = z.amax(-1, keepdim=True)
     z = (z - top).div_(temperature or 1.0)
@@ -94,14 +94,14 @@ def draw(
 
 
 def check_finite(logp: NDArray[np.floating[Any]]) -> None:
-    """Raise `FloatingPointError` where one of `draw`'s log-probs says that the logits were not finite."""
+    """Raise `FloatingPointError` if a log-prob of `draw` is NaN: the logits were not finite."""
     bad = np.flatnonzero(np.isnan(logp))
     if len(bad):
         raise FloatingPointError(f"the model's logits are not finite (row {bad[0]})")
 
 
 def check_sampling(temperature: float, top_p: float, top_k: int) -> None:
-    """Raise `UserError` where a sampling setting lies outside its range."""
+    """Raise `UserError` if a sampling setting lies outside its range."""
     if not (temperature == 0 or _COLDEST <= temperature < float("inf")):
         raise UserError(f"temperature is {temperature}; use 0 (greedy) or a finite number of at least {_COLDEST}")
     if not 0 < top_p <= 1:
@@ -111,31 +111,31 @@ def check_sampling(temperature: float, top_p: float, top_k: int) -> None:
 
 
 def _truncate(p: Tensor, top_p: float, top_k: int) -> Tensor:
-    """Unnormalised probabilities with everything outside top-k, then outside the nucleus of the rest, at 0."""
+    """Set unnormalised probabilities to 0 outside of the top k, then outside of the nucleus of the rest."""
     if 0 < top_k < p.shape[-1]:
         p = p.where(p >= p.topk(top_k, dim=-1).values[:, -1:], 0)
     if top_p < 1:
-        wanted = top_p * p.sum(-1, keepdim=True, dtype=torch.float64)
+        mass = top_p * p.sum(-1, keepdim=True, dtype=torch.float64)
         best = p.topk(min(_NUCLEUS, p.shape[-1]), dim=-1).values
         cumulative = best.cumsum(-1, dtype=torch.float64)
-        if (cumulative[:, -1:] < wanted).any() and best.shape[-1] < p.shape[-1]:
+        if (cumulative[:, -1:] < mass).any() and best.shape[-1] < p.shape[-1]:
             best = p.sort(dim=-1, descending=True).values
             cumulative = best.cumsum(-1, dtype=torch.float64)
-        # a token stays where the more likely ones do not yet hold `wanted`; the most likely one always stays
-        kept = ((cumulative - best) < wanted).sum(-1, keepdim=True).clamp_(min=1)
-        p = p.where(p >= best.gather(-1, kept - 1), 0)
+        # a token stays if the more likely ones together hold less than `mass`; the most likely one always stays
+        size = ((cumulative - best) < mass).sum(-1, keepdim=True).clamp_(min=1)
+        p = p.where(p >= best.gather(-1, size - 1), 0)
     return p
 
 
 def _invert(p: Tensor, uniform: Tensor) -> Tensor:
-    """The first id whose cumulative probability exceeds `uniform`; never one of probability 0."""
+    """Return the first id whose cumulative probability exceeds `uniform`; never an id of probability 0."""
     cumulative = p.cumsum(-1, dtype=torch.float64)
     target = uniform.to(p.device)[:, None] * cumulative[:, -1:]
     ids = torch.searchsorted(cumulative, target, right=True).clamp_(max=p.shape[-1] - 1)
     impossible = p.gather(-1, ids) == 0
     if p.device.type == "cpu" and not impossible.any():
         return ids[:, 0]
-    # a parallel scan on a GPU need not be monotone in its last bits; asking whether it was would wait for the GPU
+    # a parallel scan on a GPU need not be monotone in its last bits; to ask whether it was would wait for the GPU
     possible = p > 0
     after = possible & (cumulative > target)
     last = possible.shape[-1] - 1 - possible.flip(-1).byte().argmax(-1, keepdim=True)

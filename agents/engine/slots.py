@@ -1,4 +1,4 @@
-"""The model's side of decoding: prompts go into slots behind the live ones, every live slot moves on by one token a step."""
+"""The model's side of decoding: prompts go into slots behind the live ones, and each step adds a token to every live slot."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _PADDING, _SLACK = 1.15, 64  # prompts share a forward while padded tokens stay 
 
 
 class Slots:
-    """`rows` slots of `capacity` tokens on a causal LM's backbone; the first `len(self)` of them are live.
+    """A causal LM's backbone with `rows` slots of `capacity` tokens. The first `len(self)` slots are live.
 
-    `graphs`: steps are CUDA graphs, made by `record` where given.
+    With `graphs`, steps are CUDA graphs; `record` replaces the recorder (see `StepGraphs`).
 
     Attributes:
-        prefilled: prompt tokens forwarded so far, padding not counted.
+        prefilled: prompt tokens forwarded so far, without padding.
     """
 
     def __init__(
@@ -42,9 +42,10 @@ class Slots:
         self._backbone = model.base_model
         self._config = model.config.get_text_config()
         self._device, self._dtype = model.device, model.dtype
-        self._position = np.zeros(0, dtype=np.int64)  # where each live slot's next token goes
+        self._position = np.zeros(0, dtype=np.int64)  # of the next token in each live slot
         self._cache = SlotCache(self._config.num_hidden_layers, rows, capacity)
-        self._kept: tuple[Prompt, Tensor, list[tuple[Tensor, Tensor]]] | None = None
+        # a prompt that starts again: its ids, its last hidden state, its keys and values in each layer
+        self._prompt_copy: tuple[Prompt, Tensor, list[tuple[Tensor, Tensor]]] | None = None
         self._graphs = StepGraphs(rows, capacity, self._device, record) if graphs else None
         self._capacity = capacity
         self._last_position = (context_of(self._config) or capacity) - 1
@@ -53,21 +54,21 @@ class Slots:
         return len(self._position)
 
     def start(self, prompts: Sequence[Prompt], following: Prompt | None = None) -> Float[Tensor, "R D"]:
-        """Put R prompts into the slots behind the live ones, equal ones side by side; their last hidden states.
+        """Put R prompts into the slots behind the live ones; return their last hidden states.
 
-        Each distinct prompt is forwarded once. The last one's keys and values are kept where it is `following`, the prompt
-        that will be started next, so that no later copy is forwarded again.
+        Equal prompts stand side by side, and each distinct one is forwarded once. `following` is the prompt that starts next
+        time. If it is the last one here, its keys and values are copied, so that it is not forwarded again.
         """
         first, states = len(self), torch.empty(0)
         offsets: dict[Prompt, list[int]] = {}
         for offset, prompt in enumerate(prompts):
             offsets.setdefault(prompt, []).append(offset)
-        if self._kept is not None and self._kept[0] in offsets:
-            prompt, state, kept = self._kept
+        if self._prompt_copy is not None and self._prompt_copy[0] in offsets:
+            prompt, state, keys_values = self._prompt_copy
             copies = offsets.pop(prompt)
             if copies != list(range(len(copies))):
                 raise ValueError("a kept prompt's copies come first")
-            self._cache.copy_in(kept, first, len(copies))
+            self._cache.copy_in(keys_values, first, len(copies))
             states = state.new_empty(len(prompts), state.shape[-1])
             states[: len(copies)] = state
         for group in _forwards(list(offsets)):
@@ -77,16 +78,16 @@ class Slots:
                 states[offsets[prompt]] = state
         self._position = np.concatenate([self._position, [len(prompt) for prompt in prompts]])
         if following != prompts[-1]:
-            self._kept = None
-        elif self._kept is None or self._kept[0] != following:
+            self._prompt_copy = None
+        elif self._prompt_copy is None or self._prompt_copy[0] != following:
             keys_values = self._cache.copy_out(len(self) - 1, len(following))
-            self._kept = following, states[-1].clone(), keys_values
+            self._prompt_copy = following, states[-1].clone(), keys_values
         return states
 
     def _prefill(self, group: Sequence[Prompt], first: int, offsets: dict[Prompt, list[int]]) -> Float[Tensor, "P D"]:
-        """Forward P prompts together into their slots; their last hidden states."""
+        """Forward P prompts together into their slots; return their last hidden states."""
         length = max(map(len, group))
-        # right padding needs no mask: causal attention never looks right, and decoding overwrites or masks the rest
+        # right padding needs no mask: causal attention never looks right, and decoding overwrites or masks the padding
         ids = torch.tensor([[*prompt, *[0] * (length - len(prompt))] for prompt in group], device=self._device)
         pairs = [(first + offset, i) for i, prompt in enumerate(group) for offset in offsets[prompt]]
         slots, source = torch.tensor(pairs, device=self._device).unbind(1)
@@ -103,7 +104,7 @@ class Slots:
         return states
 
     def compact(self, going: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Keep the `going` slots, moving the last of them into holes; returns which old slot each new one holds."""
+        """Keep the `going` slots: move the last of them into holes. Return the old slot of each new one."""
         count = int(going.sum())
         slots = np.arange(count)
         holes = np.flatnonzero(~going[:count])
@@ -118,7 +119,7 @@ class Slots:
         return slots
 
     def step(self, tokens: Int[Tensor, "N"]) -> Float[Tensor, "N D"]:
-        """Forward one token for each live slot; their hidden states."""
+        """Forward one token for each live slot; return their hidden states."""
         position, longest = torch.from_numpy(self._position).to(self._device), int(self._position.max())
         self._position = self._position + 1
         if self._graphs is not None:
@@ -126,11 +127,11 @@ class Slots:
         return self._forward(tokens, position, min(self._capacity, -(-(longest + 1) // _BUCKET) * _BUCKET))
 
     def _forward(self, tokens: Int[Tensor, "N"], position: Int[Tensor, "N"], live: int) -> Float[Tensor, "N D"]:
-        """One token of each of the first N slots, attending to the first `live` positions."""
+        """Forward one token for each of the first N slots; attention sees the first `live` positions."""
         self._cache.decode(position, live)
         hidden: Tensor = self._backbone(
             input_ids=tokens[:, None],
-            # slots that run on after their end until the host looks may pass the model's context
+            # a sequence that has ended runs on until the host looks: it may pass the model's context
             position_ids=position.clamp(max=self._last_position)[:, None],
             attention_mask=self._masks(position, live),
             past_key_values=self._cache,
@@ -139,7 +140,7 @@ class Slots:
         return hidden[:, 0]
 
     def _masks(self, position: Tensor, live: int) -> Tensor | dict[str, Tensor]:
-        """The mask, or one for each kind of layer where the model has several."""
+        """Make the mask, or one for each kind of layer if the model has several kinds."""
         window = getattr(self._config, "sliding_window", None)
         kinds = set(getattr(self._config, "layer_types", None) or ())
         if not kinds:
@@ -151,7 +152,7 @@ class Slots:
 
 
 def _forwards(prompts: Sequence[Prompt]) -> list[list[Prompt]]:
-    """Prompts that share a forward: of similar length, so that little of it is padding."""
+    """Group prompts that share a forward: they are of similar length, so that little is padding."""
     groups: list[list[Prompt]] = []
     real = 0
     for prompt in sorted(prompts, key=len, reverse=True):

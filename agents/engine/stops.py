@@ -1,4 +1,4 @@
-"""Where a sequence ends: EOS ids, and stop strings looked for in the decoded text."""
+"""Stop strings: they are looked for in the decoded text of a sequence."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 class StopStrings:
     """Tells whether a stop string has just appeared in the decoded tokens.
 
-    The text is decoded whole, as the environment decodes it, but only after a token that can complete a stop string: one
-    whose own text holds a last character of one, or cannot be judged alone (part of a character, or nothing visible).
+    The whole text is decoded, as the environment decodes it, but only after a token that can complete a stop string. Such a
+    token's own text holds the last character of a stop string, or tells nothing (part of a character, or nothing visible).
     """
 
     def __init__(self, tokenizer: Any, stop: Sequence[str]) -> None:
@@ -37,6 +37,6 @@ class StopStrings:
 
 
 def cut(text: str, stop: Sequence[str]) -> str:
-    """`text` up to the first stop string."""
-    found = [at for at in (text.find(s) for s in stop) if at >= 0]
-    return text[: min(found)] if found else text
+    """Return `text` up to the first stop string."""
+    places = [place for place in (text.find(s) for s in stop) if place >= 0]
+    return text[: min(places)] if places else text

@@ -1,11 +1,11 @@
-"""vLLM behind `simko.types.Engine`: it holds the base model, and is handed the adapter as a folder whenever that has changed.
+"""vLLM behind `simko.types.Engine`: it holds the base model, and gets the adapter as a folder whenever it has changed.
 
-The extra `simko[vllm]`, imported when an engine is made. Written against vLLM's documented interface and tested with a stand-in;
-NOT YET RUN WITH vLLM ITSELF. What differs from `LocalEngine`:
-- Its base weights are not quantised as the trainer's are, and its kernels round otherwise: the sampler is not the trainer. Train
-  with `tis_clip` (truncated importance sampling); `sampler_gap` in the metrics shows how far they are apart.
-- Each sequence has its seed, so its draws do not depend on its neighbours, but they are not those of the local engine.
-- With top-p or top-k the log-probs are those of the truncated distribution.
+It needs the extra `simko[vllm]`, which is imported when an engine is made. It is written against vLLM's documented interface and
+tested with a stand-in; NOT YET RUN WITH vLLM ITSELF. Differences from `LocalEngine`:
+- The sampler is not the trainer: its base weights are not quantised as the trainer's are, and its kernels round otherwise. Train
+  with `tis_clip` (truncated importance sampling). `sampler_gap` in the metrics shows how far they are apart.
+- Each sequence has its seed, so its draws do not depend on its neighbours. They are not those of the local engine.
+- With top-p or top-k, the log-probs are those of the truncated distribution.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from simko.agents.engine.requests import Answers, requests
 from simko.errors import UserError
 from simko.types import Generation, Sampling
 
-_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # of adapters, that vLLM has kernels for
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # ranks of adapters that vLLM has kernels for
 
 
 class VllmEngine:
     """Decodes with vLLM and the adapter of a `LoraPolicy`.
 
     Args:
-        policy: whose adapter decodes; with the adapter off (`policy.base()`) the base model does.
-        model: what vLLM loads: the folder or Hub id of the base model.
-        memory_share: of the GPU's memory that vLLM may take, while it is awake: it sleeps between two calls.
-        options: go to `vllm.LLM`.
+        policy: its adapter decodes; inside `policy.base()` the base model does.
+        model: the folder or Hub id of the base model, which vLLM loads.
+        memory_share: share of the GPU's memory that vLLM may take while it is awake. It sleeps between two calls.
+        options: are passed to `vllm.LLM`.
 
     Raises:
         UserError: vLLM is not installed, or has no kernels for the adapter's rank.
@@ -69,7 +69,7 @@ class VllmEngine:
             "trust_remote_code": False,
         }
         self._settings = settings | options
-        self._llm: Any = None  # started by the first sequence: a command that only saves needs none
+        self._llm: Any = None  # started by the first sequence, since a command that only saves needs no vLLM
 
     def generate(
         self,
@@ -80,23 +80,19 @@ class VllmEngine:
         budgets: Sequence[int] | None = None,
         on_finish: Callable[[int, Generation], None] | None = None,
     ) -> list[list[Generation]]:
-        """`n` continuations for each prompt; see `simko.types.Engine`. All are handed over at the end.
-
-        Raises:
-            UserError: what the prompts or settings have wrong.
-        """
+        """See `simko.types.Engine.generate`. All sequences are handed over at the end."""
         vocabulary = self._policy.lm_head().weight.shape[0]
-        asked = requests(prompts, n, sampling, seeds, budgets, self._config, vocabulary)
-        answers = Answers(asked, on_finish)
+        sequences = requests(prompts, n, sampling, seeds, budgets, self._config, vocabulary)
+        answers = Answers(sequences, on_finish)
         if not answers.waiting:
             return answers.groups(n)
         common: dict[str, Any] = {
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "logprobs": 0,  # those of the sampled tokens alone
+            "logprobs": 0,  # of the sampled tokens alone
             "stop": list(sampling.stop),
             "stop_token_ids": sorted(frozenset(sampling.stop_ids) or self.eos_ids),
-            "ignore_eos": True,  # the ids above are all that end a sequence
+            "ignore_eos": True,  # only the ids above end a sequence
             "include_stop_str_in_output": True,
         }
         if sampling.top_k:
@@ -118,14 +114,14 @@ class VllmEngine:
         finally:
             self._llm.sleep(level=1)
         for request, output in zip(answers.waiting, outputs, strict=True):
-            made = output.outputs[0]
-            ids = [int(i) for i in made.token_ids]
-            logprobs = [entry[token].logprob for token, entry in zip(ids, made.logprobs, strict=True)]
-            answers.finish(request.row, ids, logprobs, "length" if made.finish_reason == "length" else "stop")
+            completion = output.outputs[0]
+            ids = [int(i) for i in completion.token_ids]
+            logprobs = [entry[token].logprob for token, entry in zip(ids, completion.logprobs, strict=True)]
+            answers.finish(request.row, ids, logprobs, "length" if completion.finish_reason == "length" else "stop")
         return answers.groups(n)
 
     def _adapter(self) -> Any:
-        """What names the adapter to vLLM, saved anew where it has changed; None where it is off."""
+        """Return vLLM's request for the adapter, saved anew if it has changed; None if the adapter is off."""
         version, off = self._policy._weights_version()
         if off:
             return None

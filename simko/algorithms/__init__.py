@@ -1,4 +1,4 @@
-"""Training methods by name. A new method is one file here and one line in `_METHODS`."""
+"""Training methods by name. A new method is one file in this folder and one entry in `_METHODS`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["GRPO", "Algorithm", "Loss", "SimKO", "TokenStats", "describe", "get"
 
 
 def names() -> list[str]:
-    """Names of all methods."""
+    """Return the names of all methods."""
     return list(_METHODS)
 
 
@@ -39,7 +39,7 @@ def settings(name: str) -> dict[str, dict[str, Any]]:
 
 
 def describe() -> list[dict[str, Any]]:
-    """Name, title and defaults of each method, for `simko algorithms`."""
+    """Return name, title and defaults of each method, for `simko algorithms`."""
     return [
         {
             "name": name,

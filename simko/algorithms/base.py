@@ -1,8 +1,8 @@
 """The contract between a training method and the trainer.
 
-A method is one frozen dataclass whose fields are its settings. It states what it `needs`, gets one `TokenStats` bundle a
-micro-batch, and returns a `[B, T]` matrix; a separate aggregator (`simko.update`) divides by the counts of the whole optimizer
-step. So the update is the same for any split into micro-batches, as long as a method couples no two sequences in `loss`.
+A method is one frozen dataclass whose fields are its settings. It states what it `needs`. For each micro-batch it gets one
+`TokenStats` and returns a `[B, T]` matrix. A separate aggregator (`simko.update`) divides by the counts of the whole optimizer
+step. So the update is the same for any split into micro-batches, as long as `loss` couples no two sequences.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Need = Literal["entropy", "topk", "reference"]
 
 @dataclass(frozen=True)
 class TokenStats:
-    """What a loss reads of B sequences of at most T response tokens. Only `logp` and `topk_logp` carry a gradient.
+    """Statistics of B sequences of at most T response tokens. Only `logp` and `topk_logp` carry a gradient.
 
-    Where `mask` is False (padding, tokens spoken by the environment) the values are finite and mean nothing.
+    Where `mask` is False (padding, tokens of the environment), the values are finite and have no meaning.
     """
 
     mask: Bool[Tensor, "B T"]
     logp: Float[Tensor, "B T"]
-    old_logp: Float[Tensor, "B T"]  # equals logp.detach() where a rollout batch has one update
+    old_logp: Float[Tensor, "B T"]  # equals logp.detach() if a rollout batch has one update
     advantage: Float[Tensor, "B T"]
     correct: Bool[Tensor, "B"]
     entropy: Float[Tensor, "B T"]  # nats
@@ -42,7 +42,7 @@ class TokenStats:
 
 @dataclass(frozen=True)
 class Loss:
-    """A method's loss matrix, and what to report: `shares` are averaged over the step's tokens."""
+    """A method's loss matrix, and quantities to log: `shares` are averaged over the step's tokens."""
 
     matrix: Float[Tensor, "B T"]
     shares: Mapping[str, Tensor] = field(default_factory=dict)
@@ -50,19 +50,19 @@ class Loss:
 
 @dataclass(frozen=True)
 class Algorithm:
-    """A training method: these hooks, with the defaults that most methods keep."""
+    """A training method. Most methods keep most of these default hooks."""
 
     name: ClassVar[str] = ""
     title: ClassVar[str] = ""
 
     @property
     def needs(self) -> frozenset[Need]:
-        """Statistics beyond the sampled token's log-prob; what nobody asks for is not computed where it costs."""
+        """Statistics beyond the sampled token's log-prob. The trainer leaves out costly ones that are not asked for."""
         return frozenset()
 
     @property
     def k(self) -> int:
-        """Candidates tracked a token."""
+        """Number of candidates (K) that are tracked for each token."""
         return 1
 
     @property
@@ -71,35 +71,35 @@ class Algorithm:
         return "token_mean"
 
     def inert(self, updates_per_batch: int) -> tuple[str, ...]:
-        """Settings that do nothing at this number of updates a rollout batch."""
+        """Names of settings that have no effect with this number of updates for each rollout batch."""
         return ()
 
     def plan_rollouts(self, group_size: int) -> tuple[int, ...]:
-        """Completions a prompt in each rollout stage; they sum to `group_size`."""
+        """Completions for each prompt in each rollout stage; they sum to `group_size`."""
         return (group_size,)
 
     def stage(self, index: int, policy: Policy, groups: Sequence[Group]) -> AbstractContextManager[Any]:
-        """Entered round rollout stage `index`, with the groups sampled so far; may change the policy inside."""
+        """Return a context around rollout stage `index`. It may change the policy; `groups` are those sampled so far."""
         return nullcontext()
 
     def select_prompts(self, tasks: list[Task], probe: Callable[[list[Task]], list[Completion]]) -> list[Task]:
-        """The tasks to train on; `probe` answers each once, greedily, for a method that filters by it."""
+        """Choose the tasks to train on. `probe` answers each task once, greedily, for methods that filter."""
         return tasks
 
     def advantages(self, rewards: Sequence[float], correct: Sequence[bool]) -> list[float]:
-        """One advantage for each valid completion of one group."""
+        """Return one advantage for each valid completion of one group."""
         raise NotImplementedError
 
     def loss(self, stats: TokenStats) -> Loss:
-        """The loss of each token, to be minimised; the trainer masks and aggregates it."""
+        """Return the loss of each token, to be minimised. The trainer masks and aggregates it."""
         raise NotImplementedError
 
     def on_step_end(self, metrics: Mapping[str, float]) -> None:
-        """Called once a step with what is logged; controllers move their coefficients here."""
+        """Take the logged metrics, once a step. Controllers move their coefficients here."""
 
     def state(self) -> Mapping[str, float]:
-        """What `on_step_end` moved, for a checkpoint: finite numbers by name."""
+        """Return the coefficients that `on_step_end` moves, for a checkpoint: finite numbers by name."""
         return {}
 
     def restore(self, state: Mapping[str, float]) -> None:
-        """Take `state` back from a checkpoint."""
+        """Set the coefficients to `state`, read from a checkpoint."""

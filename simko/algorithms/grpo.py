@@ -4,8 +4,10 @@
     r   = pi(y_t) / pi_old(y_t)
     L_t = max(-A r, -A clip(r, 1 - clip_low, 1 + clip_high))  [+ kl_coefficient * KL(pi || pi_base), estimator k3]
 
-Departures from the paper: the loss is averaged over all tokens of the optimizer step (token mean, as DAPO, verl and the
-SimKO code do; `aggregation="sequence_mean"` is the paper's), and there is no KL term unless asked for.
+Departures from the paper:
+- The loss is averaged over all tokens of the optimizer step (token mean), as in DAPO, verl and the SimKO code. The paper's
+  mean is `aggregation="sequence_mean"`.
+- There is no KL term unless `kl_coefficient` asks for one.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ class GRPO(Algorithm):
     clip_low: float = setting(0.2, "ratio clipped at 1 - clip_low", minimum=0.0, maximum=1.0)
     clip_high: float = setting(0.2, "ratio clipped at 1 + clip_high", minimum=0.0)
     kl_coefficient: float = setting(0.0, "weight of KL to the base model (one more forward a step)", minimum=0.0)
-    aggregation: Aggregation = setting("token_mean", "mean over tokens, over sequences, or by the token budget")
+    aggregation: Aggregation = setting("token_mean", "mean over tokens, over sequences, or over the token budget")
 
     @property
     def needs(self) -> frozenset[Need]:  # noqa: D102
@@ -58,14 +60,14 @@ class GRPO(Algorithm):
 def clipped_loss(
     ratio: Float[Tensor, "B T"], advantage: Float[Tensor, "B T"], clip_low: float, clip_high: float
 ) -> tuple[Float[Tensor, "B T"], Bool[Tensor, "B T"]]:
-    """PPO's pessimistic loss, and where the clip took the gradient away (arXiv 1707.06347, eq. 7)."""
+    """Return PPO's pessimistic loss, and the tokens whose gradient the clip removed (arXiv 1707.06347, eq. 7)."""
     plain = -advantage * ratio
     clipped = -advantage * ratio.clamp(1 - clip_low, 1 + clip_high)
     return torch.maximum(plain, clipped), clipped > plain
 
 
 def kl_term(stats: TokenStats, coefficient: float) -> Float[Tensor, "B T"] | float:
-    """`coefficient * (e^d - d - 1)`, d = log pi_base - log pi: the k3 estimator of GRPO eq. 4; 0.0 where it is off."""
+    """Return `coefficient * (e^d - d - 1)`, d = log pi_base - log pi: the k3 estimator of GRPO eq. 4. 0.0 if it is off."""
     if coefficient == 0.0:
         return 0.0
     assert stats.ref_logp is not None

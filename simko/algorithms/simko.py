@@ -1,23 +1,23 @@
 """SimKO: simple pass@K optimisation (arXiv 2510.14807; v3 calls it CaSP).
 
-At a token with ratio r = pi(y)/pi_old(y), entropy H, candidates v_1..v_K ranked by pi, and the gate
-h = 1[H > max(quantile_q of the response's H, entropy_floor)], GRPO's loss is taken of
+A token has the ratio r = pi(y)/pi_old(y), the entropy H, and candidates v_1..v_K, ranked by pi. Its gate is
+h = 1[H > max(quantile_q of the response's H, entropy_floor)]. The loss is GRPO's, with this ratio and advantage:
 
     correct response, h:                r+ = (1 - alpha) r + alpha/K sum_k sg(r / r_k) r_k        r_k = pi(v_k)/pi_old(v_k)
     A < 0, h, and y is the top-1:       A  = penalty * A
     everywhere else:                    r
 
-`sg(r/r_k) r_k` has the value of r and the gradient r grad(log p_k), so it is computed as `sg(r) exp(l_k - sg(l_k))` and old
-top-K log-probs are not needed. Hence the *value* of the loss does not depend on alpha; the gradient with respect to the
-logits of an unclipped token is `-A r ((1 - alpha h) e_y + alpha h / K sum_k e_{v_k} - pi)`: label smoothing among the
-model's own candidates. Paper's symbols: alpha, K (N in v3), tau_q = `entropy_quantile`, lambda = `top1_penalty`.
+`sg(r/r_k) r_k` has the value of r and the gradient r grad(log p_k). So it is computed as `sg(r) exp(l_k - sg(l_k))`, without
+old top-K log-probs. The *value* of the loss does not depend on alpha, only its gradient does. With respect to the logits of
+an unclipped token it is `-A r ((1 - alpha h) e_y + alpha h / K sum_k e_{v_k} - pi)`: label smoothing among the model's own
+candidates. Paper's symbols: alpha, K (N in v3), tau_q = `entropy_quantile`, lambda = `top1_penalty`.
 
-Where the released code (CLR-Lab/SimKO at 306f4ff) and the paper differ, or the code surprises, row by row:
+Differences between the released code (CLR-Lab/SimKO at 306f4ff) and the paper, surprises in the code, and our choice:
 
  1. old top-K of other ids: the code compares new candidates with the old policy's rank-k log-probs. They cancel: not used.
  2. penalty hard-coded at 1.1 in the code: a setting (paper: 1.1 mathematics, 1.05 logic).
- 3. penalty on the advantage (code) or on the ratio before clipping (paper): `top1_penalty_on`, default the code's, which
-    produced the results; both have the same gradient while nothing is clipped, i.e. always at one update a batch.
+ 3. penalty on the advantage (code) or on the ratio before clipping (paper): `top1_penalty_on`. The default is the code's,
+    which produced the results. Both have the same gradient while nothing is clipped: always, with one update a batch.
  4. positive branch where score == 1 exactly (code): here where the verifier says correct, whatever the reward's size.
  5. negative branch by the sum of a row's advantages (code): here by each token's A < 0.
  6. gate, candidates and top-1 of the current policy at every update: as paper and code.
@@ -26,13 +26,13 @@ Where the released code (CLR-Lab/SimKO at 306f4ff) and the paper differ, or the 
  8. clipping after mixing: a clipped token loses both gradients, as paper and code.
  9. token mean of each micro-batch (code), 1/G sum 1/len (paper): token mean of the whole step, as `grpo` here; the paper's
     is `aggregation="sequence_mean"`.
-10. the code's defaults (tau 1, K 1) switch the method off silently: here the defaults are the paper's, and `inert` says
-    when a setting does nothing.
-11. the code's scripts leave an entropy bonus of 0.001 on in the Qwen GRPO baseline: none here, in either arm.
+10. the code's defaults (tau 1, K 1) switch the method off silently: here the defaults are the paper's, and `inert` names
+    the settings that have no effect.
+11. the code's scripts leave an entropy bonus of 0.001 on in the Qwen GRPO baseline: here neither method has a bonus.
 12. K copies of the logits (code): gathered from one sweep (`simko.head`).
 13. correctness broadcast along the wrong axis where B == T (code): shaped (B, 1).
 14. wrong chat template in the Llama scripts (code): the template is the environment's, and shown before training.
-15-17. data sets that differ, no evaluation script, unused flags (code): not this file's matter; see `simko eval`.
+15-17. data sets that differ, no evaluation script, unused flags (code): not decided in this file; see `simko eval`.
 18. old log-probs in eval mode, update in train mode (code): the adapter has no dropout, so the two agree.
 19. statistics ignore the rollout's top-p and top-k (code): rollouts are untruncated.
 20. no concentration diagnostics (code): the trainer logs the log-probs of ranks 1 to 3 (`simko.metrics`).
@@ -54,13 +54,13 @@ from simko.config import setting
 
 @dataclass(frozen=True)
 class SimKO(GRPO):
-    """GRPO with shared reward among the top-K of correct answers and a harder penalty on the top-1 of wrong ones."""
+    """GRPO that shares the reward of correct answers among the top K, and punishes the top-1 of wrong ones harder."""
 
     name: ClassVar[str] = "simko"
     title: ClassVar[str] = "SimKO: top-K sharing, top-1 penalty (arXiv 2510.14807)"
 
     alpha: float = setting(
-        0.01, "share of a correct token's reward given to the top K (large models 0.01)", minimum=0.0, maximum=1.0
+        0.01, "share of a correct token's reward that goes to the top K (large models 0.01)", minimum=0.0, maximum=1.0
     )
     top_k: int = setting(3, "candidates that share (K)", minimum=1)
     entropy_quantile: float = setting(
@@ -68,7 +68,7 @@ class SimKO(GRPO):
     )
     top1_penalty: float = setting(1.1, "factor on wrong tokens that are the top-1 (lambda)", minimum=0.0)
     top1_penalty_on: Literal["advantage", "ratio"] = setting("advantage", "what the factor multiplies before clipping")
-    entropy_floor: float = setting(1e-4, "nats; tokens at or below are never gated in", minimum=0.0)
+    entropy_floor: float = setting(1e-4, "nats; tokens with at most this entropy never pass the gate", minimum=0.0)
 
     @property
     def needs(self) -> frozenset[Need]:  # noqa: D102
@@ -111,7 +111,7 @@ class SimKO(GRPO):
 
 
 def mix_top_k(ratio: Float[Tensor, "B T"], topk_logp: Float[Tensor, "B T K"], alpha: float) -> Float[Tensor, "B T"]:
-    """`(1 - alpha) r + alpha/K sum_k sg(r) exp(l_k - sg(l_k))`: the value of r, the gradient shared with the top K."""
+    """Return `(1 - alpha) r + alpha/K sum_k sg(r) exp(l_k - sg(l_k))`: the value is r, the top K share the gradient."""
     candidates = ratio.detach()[..., None] * torch.exp(topk_logp - topk_logp.detach())
     return (1 - alpha) * ratio + alpha * candidates.mean(-1)
 
@@ -119,13 +119,13 @@ def mix_top_k(ratio: Float[Tensor, "B T"], topk_logp: Float[Tensor, "B T K"], al
 def high_entropy(
     entropy: Float[Tensor, "B T"], mask: Bool[Tensor, "B T"], quantile: float, floor: float
 ) -> Bool[Tensor, "B T"]:
-    """Tokens whose entropy is strictly above their own response's quantile, and above `floor` nats."""
+    """Mark tokens whose entropy is strictly above their own response's quantile, and above `floor` nats."""
     threshold = row_quantile(entropy, mask, quantile).clamp(min=floor)
     return (entropy > threshold[:, None]) & mask
 
 
 def row_quantile(x: Float[Tensor, "B T"], mask: Bool[Tensor, "B T"], q: float) -> Float[Tensor, "B"]:
-    """Quantile of each row's masked entries, interpolated linearly as `torch.quantile` does; 0 for an empty row."""
+    """Return the quantile of each row's masked entries, linear between two as in `torch.quantile`; 0 for an empty row."""
     ordered = x.masked_fill(~mask, torch.inf).sort(-1).values
     last = (mask.sum(-1) - 1).clamp(min=0)
     position = q * last.to(x.dtype)

@@ -1,9 +1,9 @@
-"""The loss head: hidden states and lm_head to per-token statistics, in one sweep over the vocabulary.
+"""The loss head: from hidden states and lm_head to per-token statistics, in one sweep over the vocabulary.
 
-With LoRA the lm_head `W (V, D)` is frozen, so a loss needs `dL/dh` and never `dL/dW`. With `p = softmax(head(h) / temperature)`,
-every method here reads log p of the sampled id and of the K most likely ids, the entropy of p, and whether the sampled id is the
-most likely one. `sweep` computes them tile by tile, the only place where logits exist, and `Wbar = E_p[W]` beside them, so that
-the backward is a gather. A head that is trained or soft-capped takes the path of `slow`, chosen by itself.
+With LoRA the lm_head `W (V, D)` is frozen, so a loss needs `dL/dh` and never `dL/dW`. Let `p = softmax(head(h) / temperature)`.
+Every method reads log p of the sampled id and of the K most likely ids, the entropy of p, and whether the sampled id is the
+most likely one. `sweep` computes them tile by tile; logits exist nowhere else. It also sums `Wbar = E_p[W]`, which makes the
+backward a gather. A head that is trained or soft-capped takes the path of `slow` automatically.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class LmHead:
 
     @torch.no_grad()
     def logits(self, hidden: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
-        """For decoding: all logits, accumulated and returned in float32 (float64 for float64), without a gradient."""
+        """Return all logits, for decoding: computed in float32 (float64 for float64), without a gradient."""
         z = logits_of(hidden, self.weight)
         z = z if self.bias is None else z + self.bias
         z = z if self.scale == 1.0 else z * self.scale
@@ -42,7 +42,7 @@ class LmHead:
 
 
 class TokenStatistics(NamedTuple):
-    """What the losses read of N tokens. Log-probs are natural logarithms; entropy is in nats and carries no gradient."""
+    """Statistics of N tokens, for the losses. Log-probs are natural logarithms; entropy is in nats, without a gradient."""
 
     logp: Float[Tensor, "N"]
     topk_logp: Float[Tensor, "N K"]
@@ -64,20 +64,20 @@ def token_statistics(
     tier: Tier = "auto",
     tile: Tile | None = None,
 ) -> TokenStatistics:
-    """Statistics of `softmax(head(hidden) / temperature)`, untruncated, with the gradient to `hidden`.
+    """Compute the statistics of `softmax(head(hidden) / temperature)`, untruncated, with a gradient to `hidden`.
 
-    A row whose incoming gradient is zero in all of its log-probs gets a gradient of exactly zero, even where its own
-    statistics are not finite; no row reaches another.
+    A row gets a gradient of exactly zero if the incoming gradient of all its log-probs is zero. This holds even if its own
+    statistics are not finite. No row affects another.
 
     Args:
         hidden: (N, D) last hidden states of the N positions that predict `sampled_ids`.
         weight: (V, D) lm_head.
         sampled_ids: (N,) ids in [0, V).
-        k: number of candidates tracked, 1 <= k <= V; `topk_ids` is ordered by falling probability, equals in any order.
+        k: number of candidates, 1 <= k <= V; `topk_ids` is ordered by falling probability, equal ones in any order.
         temperature: of the rollout, > 0.
         bias, soft_cap, scale: the rest of the head (see `LmHead`).
-        tier: what folds a tile of logits into the statistics (see `simko.head.fold`).
-        tile: rows and vocabulary entries whose logits are alive at once; chosen from the shape and the device where None.
+        tier: which code folds a tile of logits into the statistics (see `simko.head.fold`).
+        tile: rows and vocabulary entries whose logits are alive at once; None chooses by shape and device.
 
     Returns:
         `TokenStatistics`; `logp` and `topk_logp` are differentiable in `hidden` (and in a trained `weight` or `bias`).

@@ -24,10 +24,10 @@ LANES = 64
 
 
 def fold_of(tier: Tier, device: torch.device) -> Fold:
-    """The fold of a tier.
+    """Return the fold of a tier.
 
     Raises:
-        ValueError: no such tier, or `triton` where it cannot run.
+        ValueError: there is no such tier, or `triton` cannot run here.
     """
     if tier == "torch":
         return fold
@@ -45,7 +45,7 @@ def fold_of(tier: Tier, device: torch.device) -> Fold:
 
 
 def fold(z: Tensor, p: Tensor, running: Running, factor: float, top: Tensor, columns: Tensor, rescale: Tensor) -> None:
-    """Plain torch; the contract is in `simko.head.sweep.Fold`."""
+    """Fold with plain torch. The contract is in `simko.head.sweep.Fold`."""
     if factor != 1.0:
         z.mul_(factor)
     largest, where = top_of(z, _lane_maxima(z), top.shape[1])
@@ -56,6 +56,7 @@ def fold(z: Tensor, p: Tensor, running: Running, factor: float, top: Tensor, col
     rescale.copy_(shift.exp())
     z.sub_(new[:, None]).clamp_(min=FAR)
     e = torch.exp(z, out=p) if p.dtype == z.dtype else z.exp()
+    # the old sums are rescaled to the new maximum before the tile is added; `shifted` comes first: it needs the old mass
     running.shifted.add_(shift * running.mass).mul_(rescale).add_(torch.linalg.vecdot(e, z))
     running.mass.mul_(rescale).add_(e.sum(-1))
     running.top.copy_(new)
@@ -64,7 +65,7 @@ def fold(z: Tensor, p: Tensor, running: Running, factor: float, top: Tensor, col
 
 
 def _lane_maxima(z: Tensor) -> Tensor | None:
-    """(c, LANES), None where the tile is too narrow for it to pay."""
+    """Return the maxima of `LANES` interleaved lanes, (c, LANES); None if the tile is too narrow for this to pay."""
     c, n = z.shape
     if n < 8 * LANES:
         return None

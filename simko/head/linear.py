@@ -1,7 +1,7 @@
-"""`x W^T + b` with a frozen weight: float32 on a CPU goes to oneDNN, where torch's own choice is MKL.
+"""The product `x W^T + b` with a frozen weight: for float32 on a CPU, oneDNN instead of torch's own choice, MKL.
 
-Both compute in float32 (they differ by rounding, 1e-6 of the largest entry), but MKL leaves AVX-512 of AMD processors unused and
-oneDNN does not: 1.7 to 2.4 times faster there, and about equal on Intel's. Everything else is `torch.nn.functional.linear`.
+Both compute in float32 and differ by rounding, 1e-6 of the largest entry. MKL does not use AVX-512 of AMD processors; oneDNN
+does and is 1.7 to 2.4 times faster there. On Intel's they are about equal. Everything else is `torch.nn.functional.linear`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-_TYPICAL_ROWS = 64  # oneDNN asks for a batch size where it chooses a blocked layout; the layout serves all sizes
+_TYPICAL_ROWS = 64  # oneDNN wants a batch size to choose a blocked layout; the layout serves all sizes
 
 
 @lru_cache(maxsize=1)
 def has_onednn() -> bool:
-    """Whether this torch has the operator, and it gives what `torch.nn.functional.linear` gives."""
+    """Whether this torch has the operator, and the operator agrees with `torch.nn.functional.linear`."""
     x, weight = torch.linspace(-1, 1, 6).view(2, 3), torch.linspace(-2, 1, 12).view(4, 3)
     try:
         ours = torch.ops.mkldnn._linear_pointwise(x, weight, weight[:, 0].contiguous(), "none", [], "")
@@ -31,15 +31,15 @@ def has_onednn() -> bool:
 
 
 def suits(*tensors: Tensor | None) -> bool:
-    """Whether oneDNN takes a product of these: float32, on a CPU."""
-    known = (tensor for tensor in tensors if tensor is not None)
-    return all(t.dtype == torch.float32 and t.device.type == "cpu" for t in known) and has_onednn()
+    """Whether oneDNN takes a product of these tensors: all are float32, on a CPU. None is skipped."""
+    factors = (tensor for tensor in tensors if tensor is not None)
+    return all(t.dtype == torch.float32 and t.device.type == "cpu" for t in factors) and has_onednn()
 
 
 def linear(
     x: Float[Tensor, "*B D"], weight: Float[Tensor, "O D"], bias: Float[Tensor, "O"] | None = None
 ) -> Float[Tensor, "*B O"]:
-    """`x W^T + b`, without a gradient to weight and bias; `weight` may be a transposed view."""
+    """Return `x W^T + b`, with a gradient to x alone; `weight` may be a transposed view."""
     if not suits(x, weight, bias) or x.numel() == 0:
         return functional.linear(x, weight, bias)
     if torch.is_grad_enabled() and x.requires_grad:
@@ -49,20 +49,26 @@ def linear(
 
 
 def pack(weight: Float[Tensor, "O D"]) -> Tensor:
-    """The weight in oneDNN's blocked layout, for `packed_linear`: 10 to 40 % faster below 64 rows. Same size in memory."""
+    """Return the weight in oneDNN's blocked layout, for `packed_linear`.
+
+    Products are 10 to 40 % faster below 64 rows. The size in memory is the same.
+
+    Raises:
+        ValueError: the weight is not float32 on a CPU.
+    """
     if not suits(weight):
         raise ValueError("only float32 weights on a CPU are packed")
     return pack_unchecked(weight)
 
 
 def pack_unchecked(weight: Float[Tensor, "O D"]) -> Tensor:
-    """`pack`, for a caller that has asked `suits`."""
+    """Pack without a check, for a caller that has asked `suits`."""
     packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, _TYPICAL_ROWS)
     return packed
 
 
 def packed_linear(x: Float[Tensor, "*B D"], packed: Tensor, bias: Tensor | None = None) -> Float[Tensor, "*B O"]:
-    """`x W^T + b` for float32 `x` on a CPU and a weight that `pack` gave; no gradient at all."""
+    """Return `x W^T + b` for float32 `x` on a CPU and a weight made by `pack`; there is no gradient."""
     return _onednn(x, packed, bias)
 
 

@@ -1,4 +1,4 @@
-"""The statistics by autograd, for a head that is trained or soft-capped: correct, and slower than the sweep."""
+"""The statistics by autograd, for a head that is trained or soft-capped: right, but slower than the sweep."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-_LOGITS_BYTES = 32 * 2**20  # of a chunk's logits in float32; autograd holds some copies of them
+_LOGITS_BYTES = 32 * 2**20  # of a chunk's logits in float32; autograd holds a few copies of them
 
 
 def slow_statistics(
@@ -20,7 +20,7 @@ def slow_statistics(
     temperature: float,
     rows: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """log p (N,), top-K log p (N, K), their ids and entropy (N,); each chunk's logits are recomputed in the backward."""
+    """Return log p (N,), top-K log p (N, K), their ids and entropy (N,). The backward recomputes each chunk's logits."""
     rows = rows or max(1, _LOGITS_BYTES // (4 * weight.shape[0]))
     dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
 

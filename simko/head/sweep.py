@@ -1,17 +1,17 @@
-"""The one sweep: logits a tile at a time, statistics and `Wbar = E_p[W]` as running sums, a backward that is a gather.
+"""The one sweep over the vocabulary: logits tile by tile, statistics and `Wbar = E_p[W]` as running sums.
 
 For a tile of c rows and n vocabulary entries, with a running maximum m as in attention's online softmax:
 
     z = h W_tile^T * factor;  m' = max(m, max z);  r = e^(m - m');  p = e^(z - m')
     S <- r S + sum p;   T <- r (T + (m - m') S) + sum p (z - m');   Wbar <- r Wbar + p W_tile
 
-and after the last tile `log p_j = z_j - m - log S`, `H = log S - T / S`, `Wbar <- Wbar / S`. The backward needs no logits:
+and after the last tile `log p_j = z_j - m - log S`, `H = log S - T / S`, `Wbar <- Wbar / S`. The backward is a gather:
 
     dL/dh = factor * ( sum_j g_j W[id_j]  -  (sum_j g_j) Wbar ),     j over the sampled id and the K candidates
 
-which is exact, since `d log p_j / dz = e_j - p`. Two products with W in all, for the forward and the backward together. All
-sums are float32 (float64 for float64) over the whole vocabulary: rounding a tile's product to bf16 before it is added would
-bias training, though each step's error looks the same.
+It is exact, since `d log p_j / dz = e_j - p`. Forward and backward together take two products with W. All sums over the
+vocabulary are float32 (float64 for float64). If a tile's product were rounded to bf16 before it is added, training would be
+biased, although the error of a single step looks the same.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from torch import Tensor
 from simko.head.linear import linear, suits
 from simko.sizes import CPU_TILE_ELEMENTS, CUDA_TILE_BYTES
 
-LOWEST = -3.0e38  # start of a running maximum: finite, so that a first entry of -inf gives no nan
+LOWEST = -3.0e38  # start of a running maximum: finite, so that a first entry of -inf does not give nan
 FAR = -1.0e4  # e^FAR is 0 in every dtype, and 0 * FAR is 0 where 0 * -inf is nan
 
 
 class Tile(NamedTuple):
-    """Logits alive at once: `rows` tokens by `width` vocabulary entries."""
+    """Size of the logits that are alive at once: `rows` tokens by `width` vocabulary entries."""
 
     rows: int
     width: int
 
 
 class Running(NamedTuple):
-    """(c,) each: the maximum m so far, S = sum e^(z - m), and T = sum e^(z - m) (z - m). Updated in place."""
+    """Running sums, (c,) each, updated in place: the maximum m so far, S = sum e^(z - m), T = sum e^(z - m) (z - m)."""
 
     top: Tensor
     mass: Tensor
     shifted: Tensor
 
 
-# fold(z, p, running, factor, top, columns, rescale): read raw logits z (c, n), write e^(factor z - m') to p (c, n), update
-# `running`, write the k largest scaled logits to `top` (c, k), their columns in the tile to `columns` (c, k), and e^(m - m') to
-# `rescale` (c,). z may be overwritten.
+# fold(z, p, running, factor, top, columns, rescale) reads raw logits z (c, n), which it may overwrite. It updates `running`, and
+# writes e^(factor z - m') to p (c, n), the k largest scaled logits to `top` (c, k), their columns in the tile to `columns`
+# (c, k), and e^(m - m') to `rescale` (c,).
 Fold = Callable[[Tensor, Tensor, Running, float, Tensor, Tensor, Tensor], None]
 
 
@@ -63,7 +63,7 @@ def tile_for(rows: int, vocabulary: int, device: torch.device) -> Tile:
 
 
 class OneSweep(torch.autograd.Function):
-    """`(hidden, weight, bias, ids, k, factor, tile, fold)` to log p (N,), top-K log p (N, K), their ids and entropy (N,)."""
+    """Maps `(hidden, weight, bias, ids, k, factor, tile, fold)` to log p (N,), top-K log p (N, K), their ids, entropy (N,)."""
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -77,7 +77,7 @@ class OneSweep(torch.autograd.Function):
         tile: Tile,
         fold: Fold,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The sweep; keeps `Wbar (N, D)`, ids, and nothing with a vocabulary dimension."""
+        """Sweep once. Keep `Wbar (N, D)` and ids for the backward, and nothing with a vocabulary dimension."""
         n, d = hidden.shape
         dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
         logp, entropy = (hidden.new_empty(n, dtype=dtype) for _ in range(2))
@@ -87,8 +87,8 @@ class OneSweep(torch.autograd.Function):
         p_space = hidden.new_empty(size, dtype=_operand(hidden, weight, dtype))
         for start in range(0, n, tile.rows):
             part = slice(start, min(start + tile.rows, n))
-            found = _rows(hidden[part], weight, bias, ids[part], k, factor, tile.width, fold, wbar[part], p_space)
-            logp[part], topk_logp[part], topk_ids[part], entropy[part] = found
+            columns = _rows(hidden[part], weight, bias, ids[part], k, factor, tile.width, fold, wbar[part], p_space)
+            logp[part], topk_logp[part], topk_ids[part], entropy[part] = columns
         ctx.save_for_backward(weight, ids, topk_ids, wbar)
         ctx.factor, ctx.hidden_dtype = factor, hidden.dtype
         ctx.mark_non_differentiable(topk_ids, entropy)
@@ -96,13 +96,13 @@ class OneSweep(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """The gather."""
+        """Gather the rows of W that the gradient needs."""
         weight, ids, topk_ids, wbar = ctx.saved_tensors
         g = torch.cat([gradients[0][:, None], gradients[1]], dim=1)
         grad = wbar * -g.sum(-1, keepdim=True)
         for j, column in enumerate((ids, *topk_ids.unbind(1))):
             grad.addcmul_(weight[column].to(wbar.dtype), g[:, j, None])
-        grad.masked_fill_((g == 0).all(-1, keepdim=True), 0.0)  # 0 * nan of a row that the loss has masked
+        grad.masked_fill_((g == 0).all(-1, keepdim=True), 0.0)  # last: a masked row may hold 0 * nan
         return grad.mul_(ctx.factor).to(ctx.hidden_dtype), *[None] * 7
 
 
@@ -118,11 +118,11 @@ def _rows(
     wbar: Tensor,
     p_space: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """All tiles of c rows; fills `wbar` (c, D) unless it is empty (no gradient wanted)."""
+    """Sweep all tiles for c rows; fill `wbar` (c, D) unless it is empty (no gradient is wanted)."""
     c, vocabulary = len(hidden), weight.shape[0]
     running = Running(*(wbar.new_full((c,), value) for value in (LOWEST, 0.0, 0.0)))
     starts = range(0, vocabulary, width)
-    # all that is kept is allocated before the loop: what lands in the hole of a freed tile would make the heap grow by a tile
+    # Allocate what outlives a tile before the loop: in the hole of a freed tile it would make the heap grow by a tile.
     sampled, rescale = wbar.new_empty(c), wbar.new_empty(c)
     tops, columns = wbar.new_full((c, len(starts) * k), -torch.inf), ids.new_zeros(c, len(starts) * k)
     for index, start in enumerate(starts):
@@ -134,9 +134,10 @@ def _rows(
         local = ids - start
         inside = (local >= 0) & (local < n)
         sampled.copy_(torch.where(inside, z.gather(1, local.clamp(0, n - 1)[:, None])[:, 0] * factor, sampled))
-        found = slice(index * k, index * k + min(k, n))
-        fold(z, p, running, factor, tops[:, found], columns[:, found], rescale)
-        columns[:, found] += start
+        places = slice(index * k, index * k + min(k, n))
+        # after the gather of the sampled logits, since the fold may overwrite z; before the product, which reads p
+        fold(z, p, running, factor, tops[:, places], columns[:, places], rescale)
+        columns[:, places] += start
         if len(wbar):
             _add_product_into(wbar, p, block, rescale if start else None)
         del z
@@ -154,13 +155,13 @@ def _rows(
 
 
 def _operand(hidden: Tensor, weight: Tensor, dtype: torch.dtype) -> torch.dtype:
-    """What p is stored in: the weight's own dtype where the GEMM takes half precision and sums in float32 (CUDA)."""
+    """Return the dtype of p: half precision, as the weight, if the GEMM can sum it in float32 (CUDA); else `dtype`."""
     half = weight.dtype in (torch.bfloat16, torch.float16) and hidden.dtype == weight.dtype
     return weight.dtype if half and hidden.is_cuda else dtype
 
 
 def logits_of(hidden: Tensor, weight: Tensor) -> Tensor:
-    """`hidden @ weight^T` in float32 (float64 for float64), never rounded below it: bf16 logits would bias training."""
+    """Return `hidden @ weight^T` in float32 (float64 for float64). Logits in bf16 would bias training."""
     if hidden.is_cuda and hidden.dtype in (torch.bfloat16, torch.float16):
         return torch.mm(hidden, weight.to(hidden.dtype).t(), out_dtype=torch.float32)
     dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
@@ -168,7 +169,7 @@ def logits_of(hidden: Tensor, weight: Tensor) -> Tensor:
 
 
 def _add_product_into(out: Tensor, p: Tensor, block: Tensor, rescale: Tensor | None) -> None:
-    """`out = rescale * out + p @ block`, never rounded below the dtype of `out`."""
+    """Set `out = rescale * out + p @ block`, never rounded below the dtype of `out`."""
     if rescale is not None:
         out *= rescale[:, None]
     block = block.to(p.dtype)
@@ -181,10 +182,10 @@ def _add_product_into(out: Tensor, p: Tensor, block: Tensor, rescale: Tensor | N
 
 
 def top_of(z: Tensor, lane_maxima: Tensor | None, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of each row and their columns, `torch.topk` without its pass over every entry.
+    """Return the k largest entries of each row, and their columns: `torch.topk` without its pass over every entry.
 
-    `lane_maxima` (c, L) holds the largest of the columns congruent to l modulo L. The k largest entries lie in the k lanes
-    with the largest maxima, so only those are searched.
+    Lane l of `lane_maxima` (c, L) holds the largest entry of the columns congruent to l modulo L. The k largest entries lie
+    in the k lanes with the largest maxima, so only these lanes are searched.
     """
     n = z.shape[1]
     if lane_maxima is None or k > lane_maxima.shape[1]:

@@ -1,4 +1,4 @@
-"""The fold of a tile as one Triton kernel: two reads of the logits, one write of p. Imported only where Triton is."""
+"""The fold of a tile as one Triton kernel: two reads of the logits, one write of p. Imported only if Triton is installed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _fold_rows(z_ptr, p_ptr, lanes_ptr, top_ptr, mass_ptr, shifted_ptr, rescale_
 def triton_fold(
     z: Tensor, p: Tensor, running: Running, factor: float, top: Tensor, columns: Tensor, rescale: Tensor
 ) -> None:
-    """One program a row. The contract is in `simko.head.sweep.Fold`."""
+    """Fold with one Triton program for each row. The contract is in `simko.head.sweep.Fold`."""
     if z.dtype == torch.float64:  # a scalar reaches a kernel as float32
         z.mul_(factor)
         factor = 1.0

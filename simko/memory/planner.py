@@ -1,4 +1,4 @@
-"""Which settings: the fastest that fit, the two phases chosen apart, and where none do what would. Pure, no torch."""
+"""The planner: it chooses the fastest settings that fit into memory, or says what would fit. Pure functions, no torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from simko.memory.forecast import (
 from simko.memory.shapes import Shape
 from simko.sizes import CPU_CACHE_BYTES
 
-# Micro-batches below this cost more time than recomputation does: a third of the update on CUDA, measured on neither.
+# Micro-batches below this cost more time than recomputation does, which is a third of the update on CUDA. Neither is measured.
 LEAST_KEPT_TOKENS = {"cpu": 512, "cuda": 2048}
 CPU_COMFORT_BYTES = 4e9  # small micro-batches cost a CPU little, and its memory is shared with other programs
 
@@ -36,27 +36,28 @@ def choose(
     decode_weights: str = "auto",
     cache_bytes: int | None = None,
 ) -> Plan:
-    """The fastest settings that fit into `memory` bytes; what is given is kept as it is, and the rest is chosen.
+    """Choose the fastest settings that fit into `memory` bytes. Settings that the caller gives stay as they are.
 
-    Update: large micro-batches without recomputation first, then recomputation, then small ones. Rollout: merged weights and
-    all of a step's sequences at once, then fewer slots, then the live adapter. The two phases are chosen apart.
+    For the update, it tries large micro-batches without recomputation, then recomputation, then small micro-batches. For the
+    rollout, it tries merged weights and all sequences of a step at once, then fewer slots, then the live adapter. The two
+    phases do not run at the same time, so each is chosen alone. If nothing fits, the plan holds the least, and `advice`.
     """
     decode_weights = "auto" if decode_weights == "measured" else decode_weights
     usable = memory * USABLE[job.device]
     updates = list(_updates(job, micro_batch_tokens, gradient_checkpointing))
     rollouts = list(_rollouts(shape, job, decode_weights, cache_bytes))
 
-    def made(update: tuple[int, bool], rollout: tuple[Literal["live", "merged"], int]) -> Settings:
+    def settings_of(update: tuple[int, bool], rollout: tuple[Literal["live", "merged"], int]) -> Settings:
         return Settings(update[0], update[1], rollout[0], rollout[1])
 
-    def least(phase: Phase, settings: list[Settings]) -> Settings:
+    def first_fitting(phase: Phase, settings: list[Settings]) -> Settings:
         comfort = min(usable, CPU_COMFORT_BYTES) if job.device == "cpu" and phase == "update" else usable
-        held = [forecast(shape, job, s).phase(phase) for s in settings]
-        fitting = (s for limit in (comfort, usable) for s, b in zip(settings, held, strict=True) if b <= limit)
-        return next(fitting, min(settings, key=lambda s: forecast(shape, job, s).phase(phase)))
+        sizes = [forecast(shape, job, s).phase(phase) for s in settings]
+        fitting = (s for limit in (comfort, usable) for s, size in zip(settings, sizes, strict=True) if size <= limit)
+        return next(fitting, settings[sizes.index(min(sizes))])
 
-    update = least("update", [made(entry, rollouts[0]) for entry in updates])
-    rollout = least("rollout", [made(updates[0], entry) for entry in rollouts])
+    update = first_fitting("update", [settings_of(entry, rollouts[0]) for entry in updates])
+    rollout = first_fitting("rollout", [settings_of(updates[0], entry) for entry in rollouts])
     chosen = replace(update, decode_weights=rollout.decode_weights, cache_bytes=rollout.cache_bytes)
     plan = Plan(shape, job, chosen, forecast(shape, job, chosen), memory)
     if plan.fits:
@@ -71,7 +72,7 @@ def choose(
 
 
 def _updates(job: Job, tokens: int | None, checkpointing: bool | None) -> Iterator[tuple[int, bool]]:
-    """(micro_batch_tokens, gradient_checkpointing), fastest first."""
+    """Candidates (micro_batch_tokens, gradient_checkpointing), fastest first."""
     sizes = [tokens] if tokens else [MICRO_BATCH_TOKENS >> i for i in range(6)]
     for recompute in (False, True) if checkpointing is None else (checkpointing,):
         for size in sizes:
@@ -82,7 +83,7 @@ def _updates(job: Job, tokens: int | None, checkpointing: bool | None) -> Iterat
 def _rollouts(
     shape: Shape, job: Job, weights: str, cache: int | None
 ) -> Iterator[tuple[Literal["live", "merged"], int]]:
-    """(decode_weights, cache_bytes), fastest first."""
+    """Candidates (decode_weights, cache_bytes), fastest first."""
     slot = slot_bytes(shape, job)
     full = CPU_CACHE_BYTES if job.device == "cpu" else job.rows * slot
     budgets = [cache] if cache else [b for i in range(12) if (b := full >> i) >= slot or i == 0]
@@ -99,7 +100,7 @@ def _rollouts(
 
 
 def _advice(plan: Plan, fixed: list[str]) -> Iterator[str]:
-    """What would make it fit, mildest first."""
+    """Changes that would make it fit, mildest first."""
     shape, job = plan.shape, plan.job
     if fixed:
         free = choose(shape, job, plan.memory)

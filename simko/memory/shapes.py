@@ -1,4 +1,4 @@
-"""What a model's memory depends on: its shape, from the keys of a config.json or from a built-in table. No weights, no torch."""
+"""A model's shape, which decides its memory: from a config.json or a built-in table. No weights and no torch are needed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from simko.errors import UserError, nearest
 from simko.sizes import context_length
 
 NF4_BYTES = (4 + 8 / 64 + 32 / (64 * 256)) / 8
-"""Bytes a weight: 4 bits, an 8-bit scale for each 64 of them, a float32 scale for each 256 of those (double quantisation)."""
+"""Bytes a weight: 4 bits, an 8-bit scale for each 64 weights, a float32 scale for each 256 scales (double quantisation)."""
 NF4_TABLES = 4 * (256 + 16 + 2)
 """Bytes a layer: the code tables of both quantisations, offset and size."""
 _MIXTURES = ("num_local_experts", "num_experts", "n_routed_experts", "moe_intermediate_size")
@@ -19,7 +19,7 @@ _UNGATED = {"gpt2", "gpt_neox", "gptj", "opt", "phi", "falcon", "starcoder2", "g
 
 @dataclass(frozen=True)
 class Shape:
-    """Widths in elements. `heads` are of the queries, `query_width` and `kv_width` sum over heads."""
+    """Sizes of a causal LM, in elements. `heads` counts query heads; `query_width` and `kv_width` sum over heads."""
 
     name: str
     layers: int
@@ -40,37 +40,37 @@ class Shape:
 
     @property
     def linears(self) -> list[tuple[int, int]]:
-        """(in, out) of the quantised and adapted layers of one block."""
+        """(in, out) of each linear layer of one block; these layers are quantised and adapted."""
         d, q, kv, i = self.hidden, self.query_width, self.kv_width, self.intermediate
         return [(d, q), (d, kv), (d, kv), (q, d)] + [(d, i)] * (2 if self.gated else 1) + [(i, d)]
 
     @property
     def linear_parameters(self) -> int:
-        """Weights of the quantised layers."""
+        """Number of weights in the quantised layers."""
         return self.layers * sum(a * b for a, b in self.linears)
 
     @property
     def embedding_parameters(self) -> int:
-        """Weights of embedding and output layer, which stay plain."""
+        """Number of weights in embedding and output layer, which are not quantised."""
         return self.vocabulary * self.hidden * (1 if self.tied else 2)
 
     @property
     def small_parameters(self) -> int:
-        """Norms and biases."""
+        """Number of weights in norms and biases."""
         biases = self.query_width + 2 * self.kv_width if self.qkv_bias else 0
         return self.layers * (2 * self.hidden + biases) + self.hidden
 
     @property
     def parameters(self) -> int:
-        """All weights."""
+        """Number of all weights."""
         return self.linear_parameters + self.embedding_parameters + self.small_parameters
 
     def adapter_parameters(self, rank: int) -> int:
-        """Weights of a LoRA adapter on every linear layer but the output."""
+        """Number of weights of a LoRA adapter on every linear layer but the output."""
         return self.layers * sum(rank * (a + b) for a, b in self.linears)
 
     def quantised_bytes(self, quantization: str, item: int) -> int:
-        """Bytes of the linear layers as `nf4`, `int8` or `none`; `item` bytes a plain weight."""
+        """Bytes of the linear layers as `nf4`, `int8` or `none`; a plain weight takes `item` bytes."""
         if quantization == "nf4":
             return round(self.linear_parameters * NF4_BYTES) + self.layers * len(self.linears) * NF4_TABLES
         if quantization == "int8":
@@ -79,10 +79,10 @@ class Shape:
 
     @classmethod
     def from_config(cls, name: str, config: Mapping[str, Any]) -> Shape:
-        """The shape that a transformers config.json describes.
+        """Read the shape from a transformers config.json.
 
         Raises:
-            UserError: a kind of model that cannot be planned, or a key that is missing or no number.
+            UserError: this kind of model cannot be planned, or a key is missing or is not a positive integer.
         """
         config = {**config, **(config.get("text_config") or {})}
         if mixture := [key for key in _MIXTURES if config.get(key)]:
@@ -141,14 +141,14 @@ BUILT_IN: dict[str, Shape] = {
 
 
 def built_in(model: str) -> Shape | None:
-    """The table's shape of a Hub id or a bare name, fine-tunes of the maker among them; None where it has none."""
+    """Return the table's shape of a Hub id or a bare name, or None. The maker's own fine-tunes count, too."""
     name = model.rsplit("/", 1)[-1].lower()
-    for known, shape in BUILT_IN.items():
-        if name in (known.lower() + ending for ending in ("", "-instruct", "-base", "-it", "-math", "-coder")):
+    for base, shape in BUILT_IN.items():
+        if name in (base.lower() + ending for ending in ("", "-instruct", "-base", "-it", "-math", "-coder")):
             return shape
     return None
 
 
 def nearest_built_in(model: str) -> str:
-    """`; did you mean ...?` for a misspelt name, else the empty string."""
+    """Return `; did you mean ...?` for a misspelt name, else the empty string."""
     return nearest(model.rsplit("/", 1)[-1], BUILT_IN)

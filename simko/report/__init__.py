@@ -1,4 +1,4 @@
-"""pass@K, intervals, tables and plots. No torch, and matplotlib only with `simko.report.plot`."""
+"""Reports on evaluations: pass@K, intervals, tables and plots. No torch; matplotlib only with `simko.report.plot`."""
 
 from simko.report.counts import Counts, Tally, curve_of, summarise
 from simko.report.majority import majority_at_k

@@ -1,4 +1,4 @@
-"""What an evaluation counts: of each problem, how many samples, how many correct, and which answers they gave."""
+"""The raw counts of an evaluation: for each problem its samples, how many are correct, and which answers they gave."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from simko.report.majority import majority_at_k
 from simko.report.passk import Curve, crossover, k_grid, mean_curve, pass_matrix
 from simko.types import OUTCOMES, Completion, Group
 
-_LONGEST_ANSWER = 160  # characters of an answer kept in a result
+_LONGEST_ANSWER = 160  # characters of an answer that a result holds
 
 
 @dataclass
 class Tally:
-    """One problem. Samples whose verifier failed are in none of these numbers."""
+    """The counts of one problem. Samples whose verifier failed are not counted."""
 
     samples: int = 0
     correct: int = 0
     answers: dict[str, list[int]] = field(default_factory=dict)
-    """Answer to `[samples that gave it, of which correct]`; what is left of `samples` gave no answer."""
+    """Maps an answer to `[samples that gave it, how many of them were correct]`. The other samples gave no answer."""
 
     def add(self, completion: Completion) -> None:
         """Count one sample with a verdict.
 
-        Equal answers are those whose extracted text (the response itself, where the verifier extracts nothing) is equal
-        after Unicode NFKC and with white space collapsed. `no_answer` is a vote for nothing.
+        Two answers are the same if their extracted texts are equal after Unicode NFKC, with white space collapsed. If the
+        verifier extracts nothing, the whole response stands for it. `no_answer` is not a vote.
         """
         verdict = completion.verdict
         self.samples += 1
@@ -39,14 +39,14 @@ class Tally:
         if verdict.outcome == "no_answer":
             return
         text = completion.text if verdict.extracted is None else verdict.extracted
-        given = self.answers.setdefault(_answer_key(text), [0, 0])
-        given[0] += 1
-        given[1] += verdict.correct
+        votes = self.answers.setdefault(_answer_key(text), [0, 0])
+        votes[0] += 1
+        votes[1] += verdict.correct
 
 
 @dataclass
 class Counts:
-    """The raw counts of one policy on a set of problems; curves, intervals and tables all follow from them."""
+    """The raw counts of one policy on a set of problems. Curves, intervals and tables all follow from them."""
 
     tallies: dict[str, Tally] = field(default_factory=dict)
     outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
@@ -55,7 +55,7 @@ class Counts:
     tokens: int = 0
 
     def add(self, groups: Iterable[Group]) -> None:
-        """Count graded completions; a problem's may come in several groups."""
+        """Count graded completions. Those of one problem may come in several groups."""
         for group in groups:
             tally = self.tallies.setdefault(group.task.id, Tally())
             for completion in group.completions:
@@ -67,20 +67,20 @@ class Counts:
                     tally.add(completion)
 
     def judged(self) -> list[str]:
-        """Ids of problems with at least one valid sample."""
+        """Return the ids of problems with at least one valid sample."""
         return [task for task, tally in self.tallies.items() if tally.samples]
 
     def fewest(self, ids: Sequence[str]) -> int:
-        """Valid samples of the problem that has the fewest: the largest K that all of them can show."""
+        """Return the fewest valid samples of any of these problems: the largest K that all of them can show."""
         return min(self.tallies[task].samples for task in ids)
 
     def pass_values(self, ids: Sequence[str], ks: Sequence[int]) -> NDArray[np.float64]:
-        """pass@K of each problem, `[len(ids), len(ks)]`."""
+        """Return pass@K of each problem, `[len(ids), len(ks)]`."""
         tallies = [self.tallies[task] for task in ids]
         return pass_matrix([t.samples for t in tallies], [t.correct for t in tallies], ks)
 
     def majority_values(self, ids: Sequence[str], ks: Sequence[int]) -> NDArray[np.float64]:
-        """majority@K of each problem, `[len(ids), len(ks)]`. An answer scores the share of it that was verified correct."""
+        """Return majority@K of each problem, `[len(ids), len(ks)]`. An answer scores its share of correct verdicts."""
         rows = []
         for task in ids:
             tally = self.tallies[task]
@@ -91,11 +91,14 @@ class Counts:
 
 
 def summarise(counts: Counts, base: Counts | None = None, seed: int = 0) -> dict[str, Any]:
-    """Everything that follows from the counts, as JSON-able values; `base` was measured on the same problems.
+    """Derive all results from the counts, as values for JSON. `base` was measured on the same problems.
 
-    One set of problems and of K's serves every curve: the problems that have a valid sample on both sides (others are listed
-    in `ungraded`), and the K's that each of them can show from its own valid samples. So where a verifier failed once among
-    256, the last K is 255. Raises `ValueError` where no problem was graded.
+    All curves use the same problems: those with a valid sample on both sides. Others are listed in `ungraded`. All curves use
+    the same K's, too: those that each problem can show from its own valid samples. So if a verifier failed once among 256
+    samples, the last K is 255.
+
+    Raises:
+        ValueError: no problem was graded.
     """
     ids = [task for task in counts.judged() if base is None or base.tallies[task].samples]
     if not ids:
@@ -112,7 +115,7 @@ def summarise(counts: Counts, base: Counts | None = None, seed: int = 0) -> dict
 
 
 def curve_of(side: Mapping[str, Any], name: str) -> Curve:
-    """The pass@K curve in a result, or in its `base`."""
+    """Read the pass@K curve of a result, or of its `base`."""
     ks = tuple(int(k) for k in side["pass_at_k"])
     ends = np.array([side["interval"][str(k)] for k in ks], dtype=np.float64)
     return Curve(name, ks, np.array(list(side["pass_at_k"].values()), dtype=np.float64), ends[:, 0], ends[:, 1])

@@ -1,4 +1,4 @@
-"""majority@K: how often the plurality answer of K samples is right, exactly."""
+"""majority@K, computed exactly: how often the most frequent answer of K samples is right."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ _NEGLIGIBLE = 1e-14
 def majority_at_k(
     votes: Sequence[int], scores: Sequence[float], ks: Sequence[int], blank: int = 0
 ) -> NDArray[np.float64]:
-    """The expected score of the plurality answer among K samples drawn without replacement, `(len(ks),)`.
+    """Return the expected score of the most frequent answer among K samples drawn without replacement, `(len(ks),)`.
 
-    Of a problem's n samples, `votes[i]` gave answer i, which scores `scores[i]` (1 correct, 0 not), and `blank` gave none:
-    they use up a draw and do not vote. Answers that tie share the win; no vote at all scores 0.
+    Of a problem's n samples, `votes[i]` gave answer i, which scores `scores[i]` (1 correct, 0 not). `blank` samples gave no
+    answer: they use up a draw and do not vote. Answers that tie share the win; without any vote the score is 0.
 
-    Exact, no sampling: the counts of the K drawn are multivariate hypergeometric, that is, independent binomials given their
-    sum. For each winning count t, a polynomial for each answer (fewer than t, or t and one more in the tie) is multiplied
-    into `W[tied, drawn]`, and the tied answers' scores into `S`; the answer is the sum of `S[r, K] / r`.
-    Raises `ValueError` for a K outside 1..n.
+    The result is exact, without sampling. The counts of the K drawn samples are multivariate hypergeometric: independent
+    binomials, given their sum. For each winning count t, each answer gives one polynomial: it was drawn fewer than t times,
+    or t times, which makes one more in the tie. Their product is `W[tied, drawn]`, and `S` is the same weighted with the
+    scores of the tied answers. The result is the sum of `S[r, K] / r` over t and r.
+
+    Raises:
+        ValueError: a K outside 1..n.
     """
     n = sum(votes) + blank
     for k in ks:
@@ -61,20 +64,20 @@ def _majority(pairs: list[tuple[int, float]], k: int, blank: int, n: int) -> flo
 
 
 def _likely_winning_counts(pairs: list[tuple[int, float]], k: int, binomial: _Binomial, limit: float) -> range:
-    """Winning counts but those at either end that together have a chance below `2 * limit`."""
+    """Winning counts, without those at both ends whose chance together is below `2 * limit`."""
     most = min(k, pairs[0][0])
-    at_least = np.zeros(most + 2)  # bounds the chance that some answer has t or more
+    at_least = np.zeros(most + 2)  # at [t]: bounds the chance that some answer has t votes or more
     for v, _ in pairs:
         tail = np.cumsum(binomial.pmf(v)[::-1])[::-1][: most + 1]
         at_least[: len(tail)] += tail
-    at_most = np.cumsum(binomial.pmf(pairs[0][0]))  # bounds the chance that none has more than t
+    at_most = np.cumsum(binomial.pmf(pairs[0][0]))  # at [t]: bounds the chance that no answer has more than t votes
     first = 1 + int((at_most[1 : most + 1] < limit).sum())
     last = int(np.flatnonzero(at_least >= limit)[-1])
     return range(first, last + 1)
 
 
 def _convolve(weight: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`weight` convolved with `kernel` along its last axis, cut to its length."""
+    """Convolve `weight` with `kernel` along its last axis, cut to its length."""
     size = weight.shape[-1]
     if len(kernel) <= 8:
         out = kernel[0] * weight
@@ -88,20 +91,20 @@ def _convolve(weight: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArr
 
 
 class _Binomial:
-    """Binomial probabilities at p = k/n: chosen so that the sum k is likely, and no term that matters underflows."""
+    """Binomial probabilities at p = k/n. This p makes the sum k likely, so no term that matters underflows."""
 
     def __init__(self, n: int, k: int) -> None:
         self._log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
         self._log_p, self._log_q = math.log(k / n), math.log1p(-k / n)
-        self._known: dict[int, NDArray[np.float64]] = {}
+        self._pmfs: dict[int, NDArray[np.float64]] = {}
 
     def pmf(self, m: int) -> NDArray[np.float64]:
-        """Chances of 0..m successes in m draws, `(m + 1,)`."""
-        if m not in self._known:
+        """Return the chances of 0..m successes in m draws, `(m + 1,)`."""
+        if m not in self._pmfs:
             f = self._log_factorial[: m + 1]
             c = np.arange(m + 1)
-            self._known[m] = np.exp(f[m] - f - f[::-1] + c * self._log_p + (m - c) * self._log_q)
-        return self._known[m]
+            self._pmfs[m] = np.exp(f[m] - f - f[::-1] + c * self._log_p + (m - c) * self._log_q)
+        return self._pmfs[m]
 
 
 @lru_cache(maxsize=64)

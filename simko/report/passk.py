@@ -1,4 +1,4 @@
-"""pass@K: the unbiased estimator, its curve over problems, bootstrap intervals, and where one curve overtakes another."""
+"""pass@K: the unbiased estimator, its curve over problems, bootstrap intervals, and the K where one curve overtakes another."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ LEVEL = 0.95
 
 @lru_cache(maxsize=1 << 16)
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """The chance that at least one of `k` samples is correct, estimated without bias from `c` correct of `n`.
+    """Estimate the chance that at least one of `k` samples is correct, without bias, from `c` correct of `n`.
 
-    `1 - C(n-c, k) / C(n, k) = 1 - prod_{j=n-c+1..n} (1 - k/j)` (Chen et al. 2021, arXiv 2107.03374, eq. 1), summed in logs
-    so that small chances keep their relative precision. Raises `ValueError` unless `0 <= c <= n` and `1 <= k <= n`.
+    `1 - C(n-c, k) / C(n, k) = 1 - prod_{j=n-c+1..n} (1 - k/j)` (Chen et al. 2021, arXiv 2107.03374, eq. 1). The sum is over
+    logarithms, so that small chances keep their relative precision.
+
+    Raises:
+        ValueError: unless `0 <= c <= n` and `1 <= k <= n`.
     """
     if not 0 <= c <= n or not 1 <= k <= n:
         raise ValueError(f"pass@{k} of {c} correct among {n}: need 0 <= c <= n and 1 <= k <= n")
@@ -29,7 +32,7 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 
 def k_grid(n: int) -> tuple[int, ...]:
-    """1, 2, 4 ... up to `n`, and `n` itself. Raises `ValueError` where `n` is below 1."""
+    """Return 1, 2, 4 ... up to `n`, and `n` itself; raise `ValueError` if `n` is below 1."""
     if n < 1:
         raise ValueError(f"no K can be measured with {n} samples")
     powers = [1 << i for i in range(n.bit_length())]
@@ -37,10 +40,12 @@ def k_grid(n: int) -> tuple[int, ...]:
 
 
 def pass_matrix(samples: Sequence[int], correct: Sequence[int], ks: Sequence[int]) -> NDArray[np.float64]:
-    """pass@K of each problem, `[problems, len(ks)]`, each from its own number of samples.
+    """Return pass@K of each problem, `[problems, len(ks)]`, each from its own number of samples.
 
-    Raises `ValueError` where a problem has fewer samples than the largest K: leaving it out there would compare
-    different problems along one curve, so choose `ks` by the problem with the fewest (`k_grid(min(samples))`).
+    Choose `ks` by the problem with the fewest samples (`k_grid(min(samples))`): a curve compares the same problems at every K.
+
+    Raises:
+        ValueError: a problem has fewer samples than the largest K.
     """
     return np.array(
         [[pass_at_k(int(n), int(c), int(k)) for k in ks] for n, c in zip(samples, correct, strict=True)],
@@ -50,7 +55,7 @@ def pass_matrix(samples: Sequence[int], correct: Sequence[int], ks: Sequence[int
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A quantity against K: its mean over problems and the ends of its interval, each `(len(k),)`."""
+    """A quantity at several K: its mean over problems and the ends of its interval, each `(len(k),)`."""
 
     name: str
     k: tuple[int, ...]
@@ -60,11 +65,14 @@ class Curve:
 
 
 def mean_curve(name: str, ks: Sequence[int], values: NDArray[np.float64], seed: int = 0) -> Curve:
-    """The curve of `values` `[problems, len(ks)]`, with 95 % percentile bootstrap intervals over problems.
+    """Average `values` `[problems, len(ks)]` to a curve, with 95 % percentile bootstrap intervals over problems.
 
-    The intervals say how far other problems of the same kind could move the mean. They are somewhat narrow with few problems,
-    and a point where every problem has the same value. Give `a - b`, problem by problem, for the paired interval of a
-    difference. Equal seeds resample the same problems. Raises `ValueError` without problems.
+    The intervals say how far other problems of the same kind could move the mean. With few problems they are a little too
+    narrow, and a single point if every problem has the same value. For the paired interval of a difference, give `a - b`,
+    problem by problem. Equal seeds resample the same problems.
+
+    Raises:
+        ValueError: there are no problems.
     """
     low, high = bootstrap(values, seed)
     return Curve(name, tuple(ks), values.mean(axis=0), low, high)
@@ -73,26 +81,27 @@ def mean_curve(name: str, ks: Sequence[int], values: NDArray[np.float64], seed: 
 def bootstrap(
     values: NDArray[np.float64], seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Percentile interval of the mean over the rows of `values` `[problems, columns]`: its two ends, `(columns,)` each."""
+    """Return both ends of the percentile interval of the mean over rows, `(columns,)` each; `values` `[problems, columns]`."""
     problems = len(values)
     if not problems:
         raise ValueError("no problem to resample")
     rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(
-        problems, np.full(problems, 1 / problems), size=resamples
-    )  # how often each problem is drawn
-    means = drawn @ values / problems
+    # how often each resample draws each problem
+    draws = rng.multinomial(problems, np.full(problems, 1 / problems), size=resamples)
+    means = draws @ values / problems
     tail = 50 * (1 - level)
     low, high = np.percentile(means, [tail, 100 - tail], axis=0)
     return low, high
 
 
 def crossover(curve: Curve, base: Curve) -> float | None:
-    """The K from which `base` is above `curve` and never again below it, or None where there is none.
+    """Return the K from which `base` is above `curve` and never again below it, or None if there is no such K.
 
-    Between two measured K's it is where straight lines over log K cross. The smallest K, where `base` is never below.
-    It compares the means: whether a lead is more than noise, the paired interval of the difference says.
-    Raises `ValueError` where the two were measured at different K's.
+    Between two measured K's, it is where straight lines over log K cross. If `base` is above from the first K on, it is that
+    K. Only means are compared: the paired interval of the difference tells whether a lead is more than noise.
+
+    Raises:
+        ValueError: the two curves were measured at different K's.
     """
     if curve.k != base.k:
         raise ValueError(f"curves '{curve.name}' and '{base.name}' are measured at different K's")
@@ -112,5 +121,5 @@ def crossover(curve: Curve, base: Curve) -> float | None:
 
 
 def format_k(k: float) -> str:
-    """A K between measured ones, as precisely as it deserves: `2.7`, `45`."""
+    """Format a K between measured ones, with the precision that it deserves: `2.7`, `45`."""
     return f"{k:.1f}" if k < 10 else f"{k:.0f}"

@@ -1,4 +1,4 @@
-"""pass@K against K as a picture: any number of curves, each with its interval and its name beside it."""
+"""The picture of pass@K against K: any number of curves, each with its interval, and its name beside it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 
 from simko.report.passk import Curve, format_k
 
-# Okabe and Ito's palette (jfly.uni-koeln.de/color): told apart with any colour vision, and by lightness in grey.
+# Okabe and Ito's palette (jfly.uni-koeln.de/color): readers with any colour vision can tell the colours apart, also in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 BASE_COLOUR = "#6B6B6B"
 _INK, _GRID = "#222222", "#DDDDDD"
 _WIDTH, _HEIGHT, _DPI = 7.6, 4.4, 200  # inches; 1520 x 880 pixels
 _LABEL_GAP = 0.105  # of the axis height: the least distance between two names
-_CROWDED = 1.45  # K's whose ratio is below this would print over each other: the larger one is printed
+_CROWDED = 1.45  # two K's with a smaller ratio would print over each other: only the larger is printed
 
 
 def plot_curves(
@@ -33,7 +33,7 @@ def plot_curves(
     overtaken_at: float | None = None,
     ylabel: str = "pass@K (%)",
 ) -> Path:
-    """Write the picture to `path`, a PNG; the file is there whole or not at all. See `draw_curves`."""
+    """Write the picture to `path` as a PNG. A file is never half written. Arguments as in `draw_curves`."""
     data = draw_curves(curves, title, subtitle, overtaken_at, ylabel)
     scratch = Path(path).with_name(f".{Path(path).name}.writing")
     scratch.write_bytes(data)
@@ -48,10 +48,13 @@ def draw_curves(
     overtaken_at: float | None = None,
     ylabel: str = "pass@K (%)",
 ) -> bytes:
-    """A PNG of named curves against K on a log2 axis, their intervals shaded.
+    """Draw named curves against K on a log2 axis, with shaded intervals; return the bytes of a PNG.
 
-    A curve named "base" is drawn grey and dashed. `overtaken_at` marks a K. Equal arguments give equal bytes for a version of
-    matplotlib. Raises `ValueError` without curves.
+    A curve named "base" is drawn grey and dashed. `overtaken_at` marks a K. Equal arguments give equal bytes with the same
+    version of matplotlib.
+
+    Raises:
+        ValueError: there are no curves.
     """
     if not curves:
         raise ValueError("no curve to draw")
@@ -81,7 +84,7 @@ def draw_curves(
 
 
 def _headline(figure: Any, y: float, text: str, size: float, fits: int, **style: Any) -> None:
-    """A line above the axes, smaller where more than `fits` characters would leave the picture."""
+    """Write a line above the axes, in a smaller size if it has more than `fits` characters."""
     size *= min(1.0, fits / max(1, len(text)))
     figure.text(0.015, y, text, fontsize=size, va="top", parse_math=False, **style)
 
@@ -99,7 +102,7 @@ def _styles(curves: Sequence[Curve]) -> list[dict[str, Any]]:
 
 
 def _axes(axes: Any, curves: Sequence[Curve], ylabel: str) -> None:
-    """A log2 axis with the measured K's as ticks, and percent from the lowest interval to the highest."""
+    """Set a log2 axis with the measured K's as ticks, and percent from the lowest interval to the highest."""
     ks = sorted({k for curve in curves for k in curve.k})
     axes.set_xscale("log", base=2)
     axes.set_xlim(ks[0] / 1.12, ks[-1] * 1.12 if len(ks) > 1 else ks[0] * 2)
@@ -121,10 +124,10 @@ def _axes(axes: Any, curves: Sequence[Curve], ylabel: str) -> None:
 
 
 def _names(axes: Any, curves: Sequence[Curve], styles: Sequence[dict[str, Any]]) -> None:
-    """Each name and last value to the right of its curve's end, moved apart where they would overlap."""
+    """Write each name and last value to the right of its curve's end, moved apart if they would overlap."""
     bottom, top = axes.get_ylim()
-    wanted = [(100 * float(curve.mean[-1]) - bottom) / (top - bottom) for curve in curves]
-    for curve, style, height in zip(curves, styles, spread(wanted, _LABEL_GAP), strict=True):
+    ends = [(100 * float(curve.mean[-1]) - bottom) / (top - bottom) for curve in curves]
+    for curve, style, height in zip(curves, styles, spread(ends, _LABEL_GAP), strict=True):
         axes.annotate(
             f"{curve.name}\n{100 * curve.mean[-1]:.1f}", (1.0, height), xycoords="axes fraction", xytext=(6, 0),
             textcoords="offset points", color=style["color"], fontsize=10, fontweight="bold", va="center",
@@ -132,21 +135,24 @@ def _names(axes: Any, curves: Sequence[Curve], styles: Sequence[dict[str, Any]])
         )  # fmt: skip
 
 
-def spread(wanted: Sequence[float], gap: float) -> list[float]:
-    """Positions near `wanted`, in the same order, at least `gap` apart: a run that is too close is centred on its mean."""
-    order = np.argsort(np.asarray(wanted, dtype=np.float64), kind="stable")
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Return positions near `heights`, in the same order, at least `gap` apart.
+
+    Names that are too close form a run, which is centred on its mean height.
+    """
+    order = np.argsort(np.asarray(heights, dtype=np.float64), kind="stable")
     runs: list[list[int]] = []
     for index in order.tolist():
         runs.append([index])
-        while len(runs) > 1 and _start(runs[-1], wanted, gap) < _start(runs[-2], wanted, gap) + gap * len(runs[-2]):
+        while len(runs) > 1 and _start(runs[-1], heights, gap) < _start(runs[-2], heights, gap) + gap * len(runs[-2]):
             last = runs.pop()
             runs[-1] += last
-    placed = [math.nan] * len(wanted)
+    positions = [math.nan] * len(heights)
     for run in runs:
         for i, index in enumerate(run):
-            placed[index] = _start(run, wanted, gap) + gap * i
-    return placed
+            positions[index] = _start(run, heights, gap) + gap * i
+    return positions
 
 
-def _start(run: Sequence[int], wanted: Sequence[float], gap: float) -> float:
-    return sum(wanted[i] for i in run) / len(run) - gap * (len(run) - 1) / 2
+def _start(run: Sequence[int], heights: Sequence[float], gap: float) -> float:
+    return sum(heights[i] for i in run) / len(run) - gap * (len(run) - 1) / 2

@@ -1,4 +1,4 @@
-"""An evaluation in the terminal: pass@K with intervals, the base model beside it, and how it was sampled."""
+"""The table of an evaluation in the terminal: pass@K with intervals, the base model beside it, and how it was sampled."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def evaluation_table(result: Mapping[str, Any]) -> Group:
 
 
 def describe_sampling(result: Mapping[str, Any]) -> str:
-    """One line: model, environment, problems, samples and sampling settings. Two curves compare only where these agree."""
+    """Name in one line model, environment, problems, samples and sampling. Compare two curves only if these agree."""
     return f"{model_name(result)} on {result['env']} ({held_out(result)}): {sampling(result)}, seed {result['seed']}"
 
 
 def sampling(result: Mapping[str, Any]) -> str:
-    """Problems, samples, temperature and top-p."""
+    """Name problems, samples, temperature and top-p."""
     return (
         f"{result['problems']} problems x {result['n']} samples, "
         f"temperature {result['temperature']:g}, top-p {result['top_p']:g}"
@@ -35,7 +35,7 @@ def sampling(result: Mapping[str, Any]) -> str:
 
 
 def model_name(result: Mapping[str, Any]) -> str:
-    """The model, and what was trained onto it."""
+    """Name the model, and the method and step that trained it."""
     method, step = result.get("algorithm"), result.get("step")
     parts = [part for part in (method, None if step is None else f"step {step}") if part]
     if not parts and result.get("adapter"):
@@ -44,20 +44,20 @@ def model_name(result: Mapping[str, Any]) -> str:
 
 
 def trained_name(result: Mapping[str, Any]) -> str:
-    """A short name for the evaluated side: its method, else 'trained', else the model's name where nothing was trained."""
+    """Return a short name for the evaluated side: its method, else 'trained'. An untrained model has its own name."""
     if not (result.get("adapter") or result.get("base")):
         return _short(result["model"])
     return str(result.get("algorithm") or "trained")
 
 
 def held_out(result: Mapping[str, Any]) -> str:
-    """The split, and whether problems of it were trained on."""
+    """Say 'held-out', or how many of the problems were seen in training."""
     overlap = result.get("overlap", 0)
     return f"{overlap} of them seen in training" if overlap else "held-out"
 
 
 def conclusions(result: Mapping[str, Any]) -> list[str]:
-    """What the numbers say, and what stands in the way of believing them; a line each."""
+    """Say what the numbers show, and what makes them doubtful; one line each."""
     base = result.get("base")
     lines = []
     if base:
@@ -78,7 +78,7 @@ def conclusions(result: Mapping[str, Any]) -> list[str]:
 
 
 def _short(model: str) -> str:
-    """The name of a model, without the folders before it."""
+    """Return the name of a model, without the folders before it."""
     return model.rstrip("/").rsplit("/", 1)[-1]
 
 
@@ -116,7 +116,7 @@ def _with_interval(value: float, ends: Sequence[float], sign: str = "") -> str:
 
 
 def _number(share: float, sign: str = "") -> str:
-    """Percent with one decimal; `100`, which would be the one number of four digits, without."""
+    """Format a share in percent, with one decimal; `100` has none, so that it is not wider than the others."""
     text = f"{100 * share:{sign}.1f}"
     return text.removesuffix(".0") if text.endswith("100.0") else text
 

@@ -15,15 +15,15 @@ from simko.agents.quiet import quiet
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Writes a random model of a family, once for each set of arguments, and returns its folder."""
-    made: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
 
     def folder(family: str = "llama", seed: int = 0, **overrides: Any) -> Path:
         key = repr((family, seed, sorted(overrides.items())))
-        if key not in made:
-            made[key] = tmp_path_factory.mktemp(family)
+        if key not in folders:
+            folders[key] = tmp_path_factory.mktemp(family)
             with quiet():
-                random_model(family, seed, **overrides).save_pretrained(made[key])
-                character_tokenizer().save_pretrained(made[key])
-        return made[key]
+                random_model(family, seed, **overrides).save_pretrained(folders[key])
+                character_tokenizer().save_pretrained(folders[key])
+        return folders[key]
 
     return folder

@@ -37,7 +37,7 @@ EOS, PAD = 1, 0
 
 
 def random_model(family: str = "llama", seed: int = 0, **overrides: Any) -> Any:
-    """A two-layer model with grouped-query attention and widths that are no powers of two, in float32."""
+    """A two-layer model with grouped-query attention and widths that are not powers of two, in float32."""
     config, model, extra = FAMILIES[family]
     sizes: dict[str, Any] = {
         "vocab_size": 110,

@@ -1,3 +1,5 @@
+"""Adapter configurations: plain ones are read, hostile or wrong ones are refused."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,4 @@
-"""An adapter is loaded on the weights that it was trained on, and on no others of the same shape."""
+"""An adapter is loaded only on the weights that it was trained on, not on others of the same shape."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def test_one_number_makes_another_model_and_sharding_does_not(model_folder: Fold
     assert fingerprint.of_model(str(tmp_path / "parts")) == whole
 
     changed = shutil.copytree(model_folder(), tmp_path / "changed")
-    seen = {whole}
+    fingerprints = {whole}
     for place in (0, 55, 109):  # the head, the middle and the tail of a tensor larger than all samples of it
         tensors = load_file(model_folder() / "model.safetensors")
         tensors["lm_head.weight"][place] += 1
         save_file(tensors, changed / "model.safetensors", metadata={"format": "pt"})
-        seen.add(fingerprint.of_model(str(changed)))
-    assert len(seen - {None}) == 4
+        fingerprints.add(fingerprint.of_model(str(changed)))
+    assert len(fingerprints - {None}) == 4
 
 
 def test_a_folder_without_safetensors_has_none(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A GGUF file as a model: dequantised once, cached under its hash, and refused in one line where that cannot be."""
+"""A GGUF file as a model: it is dequantised once and cached under its hash, or refused in one line."""
 
 from __future__ import annotations
 
@@ -111,9 +111,9 @@ def test_a_file_is_the_model_that_it_holds(
 ) -> None:
     path, model = original
     policy = LoraPolicy.from_pretrained(path, "none", device="cpu")
-    said = capsys.readouterr().err
-    assert "m.gguf is dequantised once to" in said
-    assert "GB of disk" in said
+    message = capsys.readouterr().err
+    assert "m.gguf is dequantised once to" in message
+    assert "GB of disk" in message
     ids = torch.tensor([policy.tokenizer.encode("ab cab 12")])
     with torch.no_grad():
         assert torch.allclose(policy.model(input_ids=ids).logits, model(input_ids=ids).logits, atol=2e-2)
@@ -192,7 +192,7 @@ def test_weights_beyond_float16_are_kept_as_bfloat16(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda path: path.write_bytes(b"GGUF"), "not a readable GGUF file"),
         (lambda path: path.write_bytes(b"nothing" * 100), "not a readable GGUF file"),
@@ -200,9 +200,9 @@ def test_weights_beyond_float16_are_kept_as_bfloat16(tmp_path: Path) -> None:
         (lambda path: write_gguf(path, random_qwen(), leave_out="layers.1.mlp.up_proj"), "lacks 1 weights"),
     ],
 )
-def test_files_that_are_not_models(tmp_path: Path, make: Callable[[Path], Any], said: str, cache: Path) -> None:
+def test_files_that_are_not_models(tmp_path: Path, make: Callable[[Path], Any], message: str, cache: Path) -> None:
     make(tmp_path / "m.gguf")
-    with pytest.raises(UserError, match=said) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         LoraPolicy.from_pretrained(tmp_path / "m.gguf", device="cpu")
     assert "\n" not in str(caught.value)
     assert not list(cache.rglob("*.writing"))
@@ -233,7 +233,7 @@ def test_a_plan_reads_the_header_alone(tmp_path: Path, cache: Path, tied: bool) 
     from simko.memory import lookup
 
     model = random_model("qwen2", tie_word_embeddings=tied)
-    found = lookup.facts(str(write_gguf(tmp_path / "m.gguf", model, leave_out="lm_head" if tied else "")))
-    assert found.shape.parameters == sum(p.numel() for p in model.parameters())
-    assert (found.shape.layers, found.shape.kv_width, found.shape.tied) == (2, 24, tied)
+    facts = lookup.facts(str(write_gguf(tmp_path / "m.gguf", model, leave_out="lm_head" if tied else "")))
+    assert facts.shape.parameters == sum(p.numel() for p in model.parameters())
+    assert (facts.shape.layers, facts.shape.kv_width, facts.shape.tied) == (2, 24, tied)
     assert not list(cache.rglob("config.json"))

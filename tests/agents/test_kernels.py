@@ -1,4 +1,4 @@
-"""The policy's products by oneDNN: the same numbers, and a decoding copy that leaves no trace however often it is built."""
+"""The policy's products by oneDNN: the same numbers, and a decoding copy that leaves nothing behind, built once or often."""
 
 from __future__ import annotations
 

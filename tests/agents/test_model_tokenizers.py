@@ -1,4 +1,4 @@
-"""Models whose tokenizer lacks something, or does not match the embedding; and what a card computes in."""
+"""Models whose tokenizer lacks something, or does not match the embedding; and the dtype that a card computes in."""
 
 from __future__ import annotations
 
@@ -69,17 +69,17 @@ def test_with_a_chat_template(tmp_path: Path) -> None:
 
 
 def test_rows_that_the_tokenizer_does_not_know_are_never_drawn(model_folder: Folder) -> None:
-    known = len(character_tokenizer())
-    folder = model_folder(vocab_size=known + 40)
+    vocabulary = len(character_tokenizer())
+    folder = model_folder(vocab_size=vocabulary + 40)
     policy = load(folder)
     drawn = policy.generate([[5, 6], [7]], 40, max_new_tokens=20)
-    assert max(int(a.ids.max()) for group in drawn for a in group) < known
+    assert max(int(a.ids.max()) for group in drawn for a in group) < vocabulary
     rows = [int(a.ids.max()) for group in drawn for a in group]
     policy.engine._vocabulary = None  # the test can fail: without the limit they are drawn
     free = policy.generate([[5, 6], [7]], 40, max_new_tokens=20)
-    assert max(int(a.ids.max()) for group in free for a in group) >= known > max(rows)
-    seen = {policy.act({"tokens": [5, 6], "length": 2}) for _ in range(200)}
-    assert max(seen) < known
+    assert max(int(a.ids.max()) for group in free for a in group) >= vocabulary > max(rows)
+    actions = {policy.act({"tokens": [5, 6], "length": 2}) for _ in range(200)}
+    assert max(actions) < vocabulary
 
 
 def test_the_limit_leaves_logprobs_whole() -> None:

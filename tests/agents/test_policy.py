@@ -107,21 +107,21 @@ def test_the_terminal_stays_clean(model_folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("./nowhere/at/all", "no such folder; give a model folder"),
         ("nowhere", "no such folder"),
         ("some-org/some-model-that-is-not-cached", "not in the cache.*HF_HUB_OFFLINE.*local folder"),
     ],
 )
-def test_models_that_are_not_there(name: str, said: str) -> None:
-    with pytest.raises(UserError, match=said) as caught:
+def test_models_that_are_not_there(name: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
         LoraPolicy.from_pretrained(name)
     assert "\n" not in str(caught.value)
 
 
 class FakeHub:
-    """The Hub's API, which raises what it is given or finds every model."""
+    """The Hub's API: it raises `error`, or finds every model."""
 
     error: Exception | None = None
 
@@ -135,7 +135,7 @@ def hub_error(kind: Any) -> Exception:
 
 
 @pytest.mark.parametrize(
-    ("error", "cached", "said"),
+    ("error", "cached", "message"),
     [
         (hub_error(RepositoryNotFoundError), True, "neither a folder nor on the Hub"),
         (hub_error(GatedRepoError), True, "is gated; accept its terms"),
@@ -145,16 +145,16 @@ def hub_error(kind: Any) -> Exception:
     ],
 )
 def test_what_the_hub_says(
-    monkeypatch: pytest.MonkeyPatch, error: Exception | None, cached: bool, said: str | None
+    monkeypatch: pytest.MonkeyPatch, error: Exception | None, cached: bool, message: str | None
 ) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub, "HfApi", FakeHub)
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: "config.json" if cached else None)
     monkeypatch.setattr(FakeHub, "error", error)
-    if said is None:
+    if message is None:
         assert find_model("org/name") == Source("org/name", "org/name", cached_only=error is not None)
     else:
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             find_model("org/name")
 
 
@@ -169,7 +169,7 @@ def damaged(source: Path, target: Path, file: str, content: bytes | None) -> Pat
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "said"),
+    ("file", "content", "message"),
     [
         ("config.json", None, "no config.json"),
         ("config.json", b"{", "cannot be loaded"),
@@ -181,9 +181,9 @@ def damaged(source: Path, target: Path, file: str, content: bytes | None) -> Pat
     ],
 )
 def test_damaged_model_folders(
-    model_folder: Folder, tmp_path: Path, file: str, content: bytes | None, said: str
+    model_folder: Folder, tmp_path: Path, file: str, content: bytes | None, message: str
 ) -> None:
-    with pytest.raises(UserError, match=said) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         LoraPolicy.from_pretrained(damaged(model_folder(), tmp_path / "m", file, content), device="cpu")
     assert "\n" not in str(caught.value)
 
@@ -198,7 +198,7 @@ def test_a_checkpoint_that_lacks_weights_is_refused(model_folder: Folder, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "message"),
     [
         ({"quantization": "nf8"}, "quantization is 'nf8'"),
         ({"device": "warp"}, "device 'warp'"),
@@ -208,8 +208,8 @@ def test_a_checkpoint_that_lacks_weights_is_refused(model_folder: Folder, tmp_pa
         ({"target_modules": ["no_such_layer"]}, "adapter cannot be made"),
     ],
 )
-def test_settings_that_cannot_be_used(model_folder: Folder, setting: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_settings_that_cannot_be_used(model_folder: Folder, setting: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         LoraPolicy.from_pretrained(model_folder(), **{"device": "cpu", **setting})
 
 
@@ -365,7 +365,7 @@ class FakeEpisode:
 
 
 class FakeEnv:
-    """What `solve` uses of a `TokenEnv`."""
+    """The part of a `TokenEnv` that `solve` uses."""
 
     stop = ("\n",)
     stop_ids = frozenset[int]()
@@ -465,12 +465,12 @@ def edit(folder: Path, **values: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         (
             {"base_model_name_or_path": "org/other"},
             None,
-        ),  # folders move: a name that is one here is not held against it
+        ),  # folders move: a name that is a folder here tells nothing
         ({"use_dora": True}, "only plain LoRA.*use_dora"),
         ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
         ({"bias": "all"}, "bias"),
@@ -482,14 +482,14 @@ def edit(folder: Path, **values: Any) -> None:
     ],
 )
 def test_adapters_that_do_not_fit(
-    model_folder: Folder, tmp_path: Path, values: dict[str, Any], said: str | None
+    model_folder: Folder, tmp_path: Path, values: dict[str, Any], message: str | None
 ) -> None:
     load(model_folder()).save(tmp_path / "a")
     edit(tmp_path / "a", **values)
-    if said is None:
+    if message is None:
         LoraPolicy.from_pretrained(model_folder(), adapter=tmp_path / "a", device="cpu")
     else:
-        with pytest.raises(UserError, match=said) as caught:
+        with pytest.raises(UserError, match=message) as caught:
             LoraPolicy.from_pretrained(model_folder(), adapter=tmp_path / "a", device="cpu")
         assert "\n" not in str(caught.value)
 

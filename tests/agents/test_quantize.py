@@ -37,7 +37,7 @@ def load(folder: Path, quantization: Any = "nf4", device: str = "cpu", **kw: Any
 
 
 def train_a_little(policy: LoraPolicy, seed: int = 5) -> None:
-    """Put the adapter where training might: B away from zero."""
+    """Move the adapter as training might: B is not zero any more."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in policy.trainable_parameters():
@@ -58,7 +58,7 @@ def gradients(policy: LoraPolicy) -> torch.Tensor:
 
 
 def float32_gradients(policy: LoraPolicy) -> torch.Tensor:
-    """The same adapter on a float32 model of the dequantised weights."""
+    """Gradients of the same adapter on a float32 model of the dequantised weights."""
     with policy.base():
         plain = copy.deepcopy(plain_copy(policy.model.get_base_model())).float()
     config = adapters.lora_config("plain", 4, None, "all-linear")

@@ -43,20 +43,22 @@ VOCABULARY = 110
 def completions(
     seed: int, prompts: tuple[int, ...] = (1, 4, 23), count: int = 9, longest: int = 30
 ) -> list[Completion]:
-    """Answers of lengths 1 to `longest` to prompts of given lengths; every third is spoken to in its middle."""
+    """Answers of lengths 1 to `longest` to prompts of given lengths. In every third, the environment speaks in the middle."""
     rng = np.random.default_rng(seed)
-    asked = [rng.integers(2, VOCABULARY, n) for n in prompts]
-    made = []
+    questions = [rng.integers(2, VOCABULARY, n) for n in prompts]
+    rows = []
     for i in range(count):
         ids = rng.integers(2, VOCABULARY, int(rng.integers(1, longest)))
         sampled = np.ones(len(ids), dtype=np.bool_)
         if i % 3 == 0 and len(ids) > 4:
             sampled[2:4] = sampled[-1] = False
         logprobs = np.full(len(ids), -1, np.float32)
-        made.append(
-            Completion(asked[i % len(asked)], ids, logprobs, sampled, "", "stop", Verdict("correct", float(i % 2)))
+        rows.append(
+            Completion(
+                questions[i % len(questions)], ids, logprobs, sampled, "", "stop", Verdict("correct", float(i % 2))
+            )
         )
-    return made
+    return rows
 
 
 def batch_of(rows: list[Completion]) -> Batch:
@@ -66,14 +68,14 @@ def batch_of(rows: list[Completion]) -> Batch:
 
 
 def gradients(parameters: list[Tensor]) -> Tensor:
-    found = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters])
+    grads = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters])
     for p in parameters:
         p.grad = None
-    return found
+    return grads
 
 
 def waves(states: Tensor) -> Tensor:
-    """A loss that no two states share."""
+    """A loss with another weight for each state."""
     return (states * torch.sin(torch.arange(states.numel(), dtype=states.dtype)).view_as(states)).sum()
 
 
@@ -131,8 +133,8 @@ def test_the_update_is_the_slow_references(
     policy._states._packs = None if how != "padded" else False
     accumulate_gradients(policy, method, batch, temperature=0.9, micro_batch_tokens=tokens, max_new_tokens=40)
     assert policy.packs is (how != "padded")
-    found = gradients([p for _, p in policy.trainable_parameters()])
-    assert float((found - expected).norm() / expected.norm()) < 1e-6
+    gradient = gradients([p for _, p in policy.trainable_parameters()])
+    assert float((gradient - expected).norm() / expected.norm()) < 1e-6
 
 
 @pytest.mark.parametrize("quantization", ["nf4", "int8"])
@@ -191,8 +193,8 @@ def test_models_that_would_leak_are_found_out() -> None:
 def test_a_window_that_packed_attention_is_not_told_of_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     real = packed.attention
 
-    def deaf(*given: Any, sliding_window: int | None = None, **other: Any) -> Any:
-        return real(*given, **other)
+    def deaf(*arguments: Any, sliding_window: int | None = None, **other: Any) -> Any:
+        return real(*arguments, **other)
 
     monkeypatch.setattr(packed, "attention", deaf)
     packed.register()
@@ -234,10 +236,10 @@ def test_blocks_cover_every_token_once_and_waste_little(lengths: list[int]) -> N
     answers = tuple((i % 3, n) for i, n in enumerate(lengths))
     rows = PackedRows(np.zeros(11 + sum(lengths), np.int64), np.zeros(11 + sum(lengths), np.int64), prompts, answers)
     blocks = packed.blocks(rows, torch.device("cpu"))
-    kept = torch.cat([block.queries[block.kept] for block in blocks])
-    assert kept.tolist() == list(range(11 + sum(lengths)))
+    tokens = torch.cat([block.queries[block.real] for block in blocks])
+    assert tokens.tolist() == list(range(11 + sum(lengths)))
     for block in blocks:
-        assert len(block.queries) <= 1.25 * len(block.kept)
+        assert len(block.queries) <= 1.25 * len(block.real)
 
 
 def test_a_row_that_spoils_spoils_no_other() -> None:
@@ -257,12 +259,12 @@ def test_a_layer_that_drops_out_by_its_own_flag_does_not_while_it_is_recomputed(
         sizes = {"hidden_size": 32, "num_hidden_layers": 2, "ffn_dim": 48, "num_attention_heads": 4}
         model = OPTForCausalLM(OPTConfig(vocab_size=VOCABULARY, dropout=0.5, **sizes, word_embed_proj_dim=32)).double()
     hidden, ids = HiddenStates(model.eval()), torch.arange(3, 20)[None]
-    found = []
+    grads = []
     for checkpointing in (False, True):
         hidden.checkpointing = checkpointing
         (hidden.padded(ids) ** 2).sum().backward()
-        found.append(gradients(list(model.model.parameters())))
-    assert torch.allclose(*found, atol=1e-9)
+        grads.append(gradients(list(model.model.parameters())))
+    assert torch.allclose(*grads, atol=1e-9)
 
 
 def test_a_model_that_cannot_recompute_says_so() -> None:

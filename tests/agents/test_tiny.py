@@ -1,4 +1,4 @@
-"""The built-in policy: small, loaded by plain transformers, and at a start from which RL can go up and lose diversity."""
+"""The built-in policy: small, loaded by plain transformers, and a start from which RL can get better and lose diversity."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def model() -> Any:
 
 
 def solved(policy: LoraPolicy, split: str, problems: int, n: int) -> list[int]:
-    """How many of `n` answers at temperature 1 are correct, for each of the first problems of level 2."""
+    """Count the correct ones of `n` answers at temperature 1, for each of the first problems of level 2."""
     tasks = Countdown(split, 2).tasks(problems, seed=11)
     prompts = [PROMPT.prompt_ids(task.problem) for task in tasks]
     answers = policy.engine.generate(prompts, n, Sampling(max_new_tokens=32), seeds=list(range(problems * n)))
@@ -109,7 +109,7 @@ def test_special_tokens_in_a_problem_are_plain_text() -> None:
 
 
 def test_it_starts_where_there_is_room_to_learn_and_to_lose() -> None:
-    """In the 4 bits it is trained in, on held-out problems. A random policy solves none of these samples."""
+    """It is tried in 4 bits, as in training, on held-out problems. A random policy solves no sample of these."""
     policy = LoraPolicy.from_pretrained("tiny", quantization="nf4", seed=0)
     counts = np.array(solved(policy, "eval", problems=24, n=64))
     assert 0.10 < counts.mean() / 64 < 0.40
@@ -118,5 +118,5 @@ def test_it_starts_where_there_is_room_to_learn_and_to_lose() -> None:
 
 def test_it_knows_held_out_problems_as_well_as_those_of_its_training() -> None:
     policy = LoraPolicy.from_pretrained("tiny", quantization="none", seed=0)
-    seen, unseen = (np.mean(solved(policy, split, problems=48, n=16)) / 16 for split in ("train", "eval"))
-    assert abs(seen - unseen) < 0.10
+    trained, unseen = (np.mean(solved(policy, split, problems=48, n=16)) / 16 for split in ("train", "eval"))
+    assert abs(trained - unseen) < 0.10

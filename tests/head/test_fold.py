@@ -18,12 +18,12 @@ needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, re
 
 
 def suite(tier: str, *arguments: str, **environ: str) -> str:
-    """The output of the suite with that tier; fails where the suite does."""
+    """Run the suite with that tier; return its output, or fail with it."""
     command = [sys.executable, "-m", "pytest", str(SUITE), "-q", "-p", "no:cacheprovider", *arguments]
     environ = {**os.environ, "SIMKO_TEST_HEAD_TIER": tier, "PYTHONPATH": str(SUITE.parent.parent), **environ}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, cwd=SUITE.parent.parent)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    return done.stdout
+    run = subprocess.run(command, env=environ, capture_output=True, text=True, cwd=SUITE.parent.parent)
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-1000:]
+    return run.stdout
 
 
 @needs_triton

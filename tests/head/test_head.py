@@ -1,4 +1,4 @@
-"""The one sweep against naive maths in float64: values, gradients, and the traps others fell into.
+"""The one sweep against naive maths in float64: values, gradients, and the known traps.
 
 `SIMKO_TEST_HEAD_TIER` names the tier under test ("torch" without it): `test_fold.py` runs this file for each.
 """
@@ -92,7 +92,7 @@ def test_any_number_of_candidates(k: int) -> None:
 
 
 def test_candidates_of_a_ragged_tile_whose_logits_are_all_negative() -> None:
-    """Lanes beyond its end hold no logit of 0."""
+    """Lanes beyond the end of the tile do not count as logits of 0."""
     hidden, weight, ids = problem(5, 4, 611)
     bias = torch.full((611,), -100.0, dtype=torch.float64)
     agree(token_statistics(hidden, weight, ids, 40, bias=bias), naive(hidden, weight, ids, 40, 1.0, bias))
@@ -127,7 +127,7 @@ def test_repeated_ids_add_up() -> None:
     [{"bias": True}, {"soft_cap": 5.0}, {"scale": 0.25}, {"scale": -0.5}, {"weight": True}, {"trained_bias": True}],
 )
 def test_every_kind_of_head(option: dict[str, Any]) -> None:
-    """The fast and the slow path, chosen by what the head is, agree with naive maths and so with each other."""
+    """The head decides between the fast and the slow path. Both agree with naive maths, and so with each other."""
     hidden, weight, ids = problem(6, 5, 13)
     trained_bias = bool(option.get("trained_bias"))
     bias = torch.linspace(-1, 1, 13, dtype=torch.float64) if option.get("bias") or trained_bias else None
@@ -215,7 +215,7 @@ def test_no_worse_than_naive_maths_at_the_same_dtype(dtype: torch.dtype) -> None
     for column in ("logp", "entropy"):
         a, b, truth = (getattr(s, column).double() for s in (ours, theirs, exact))
         assert (a - truth).abs().max() <= (b - truth).abs().max() * 1.05 + 2e-6, column
-    # the candidates of rounded logits are others: gradients are compared on the sampled id
+    # rounded logits have other candidates, so gradients are compared on the sampled id
     truth = torch.autograd.grad(exact.logp.sum(), exact_in)[0]
     mine, other = (torch.autograd.grad(s.logp.sum(), h)[0].double() for s in (ours, theirs))
     assert (mine - truth).norm() <= (other - truth).norm() * 1.05 + 2e-6
@@ -272,13 +272,13 @@ _VIEWS = {
 def test_no_logits_outlive_their_tile_and_the_backward_has_none() -> None:
     hidden, weight, ids = problem(64, 4, 5000)
     hidden.requires_grad_()
-    kept: list[tuple[int, ...]] = []
+    shapes: list[tuple[int, ...]] = []
     with (
-        torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(tuple(t.shape)) or t, lambda t: t),
+        torch.autograd.graph.saved_tensors_hooks(lambda t: shapes.append(tuple(t.shape)) or t, lambda t: t),
         Sizes() as forward,
     ):
         out = token_statistics(hidden, weight, ids, tile=Tile(16, 1000))
-    assert {shape for shape in kept if max(shape) > 64} == {tuple(weight.shape)}
+    assert {shape for shape in shapes if max(shape) > 64} == {tuple(weight.shape)}
     assert forward.elements <= 16 * 1024
     with Sizes() as backward:
         gradient(out, hidden)

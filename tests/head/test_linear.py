@@ -1,4 +1,4 @@
-"""oneDNN's products are torch's, forward and backward, in every layout; what it cannot take goes to torch."""
+"""oneDNN's products are torch's, forward and backward, in every layout; torch computes those that oneDNN cannot take."""
 
 from __future__ import annotations
 

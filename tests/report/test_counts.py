@@ -48,8 +48,8 @@ def test_groups_of_a_problem_add_up_whatever_the_cut() -> None:
 
 
 def test_equal_answers_are_grouped() -> None:
-    given = [completion("correct", "1 /  2"), completion("correct", " 1 / 2"), completion("correct", "１ / 2")]
-    tally = counted(a=[*given, completion("incorrect", "3"), completion("no_answer")]).tallies["a"]
+    completions = [completion("correct", "1 /  2"), completion("correct", " 1 / 2"), completion("correct", "１ / 2")]
+    tally = counted(a=[*completions, completion("incorrect", "3"), completion("no_answer")]).tallies["a"]
     assert tally.answers == {"1 / 2": [3, 3], "3": [1, 0]}
     assert tally.samples == 5
 

@@ -41,7 +41,7 @@ def test_exact_against_every_subset(answers: list[tuple[int, float]], blank: int
 
 
 def test_long_kernels_agree_with_enumeration() -> None:
-    """A group of more than 8 takes the other way through the convolution."""
+    """A group of more than 8 takes the other branch of the convolution."""
     votes, scores = [10, 6, 2], [0.0, 1.0, 1.0]
     ks = [3, 8, 15, 17]
     expected = [by_enumeration(votes, scores, k, 0) for k in ks]

@@ -72,11 +72,11 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
     """Over 200 worlds of 60 problems, the 95 % interval holds the true mean 0.3 in 90 to 99 % of them."""
     rng = np.random.default_rng(1)
     worlds = (rng.random((200, 60)) < 0.3).astype(float)
-    held = 0
+    hits = 0
     for i, world in enumerate(worlds):
         low, high = bootstrap(world[:, None], seed=i, resamples=500)
-        held += bool(low[0] <= 0.3 <= high[0])
-    assert 180 <= held <= 198
+        hits += bool(low[0] <= 0.3 <= high[0])
+    assert 180 <= hits <= 198
 
 
 def test_intervals_are_seeded_hold_the_mean_and_narrow_with_problems() -> None:
@@ -136,8 +136,8 @@ def test_crossover_is_interpolated_over_log_k() -> None:
     ],
 )
 def test_crossover_cases(gaps: tuple[float, ...], expected: float | None) -> None:
-    found = crossover(line(0, 0, 0, 0), line(*gaps))
-    assert found == (None if expected is None else pytest.approx(expected))
+    k = crossover(line(0, 0, 0, 0), line(*gaps))
+    assert k == (None if expected is None else pytest.approx(expected))
 
 
 def test_crossover_needs_equal_ks() -> None:

@@ -1,4 +1,4 @@
-"""The picture is there, whole, holds what it should, and its names do not overlap."""
+"""The picture is written whole, has all its parts, and its names do not overlap."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def pixels(png: bytes) -> np.ndarray:
 
 
 def has_colour(png: bytes, colour: str) -> bool:
-    wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-    return bool((np.abs(pixels(png) - wanted).max(axis=-1) <= 2).sum() > 50)
+    rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return bool((np.abs(pixels(png) - rgb).max(axis=-1) <= 2).sum() > 50)
 
 
 def test_three_curves_each_in_its_colour() -> None:
@@ -77,11 +77,11 @@ def test_the_file_is_whole_or_not_there(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_names_are_spread(wanted: list[float]) -> None:
-    placed = spread(wanted, 0.1)
-    order = np.argsort(wanted, kind="stable")
+def test_names_are_spread(heights: list[float]) -> None:
+    placed = spread(heights, 0.1)
+    order = np.argsort(heights, kind="stable")
     assert np.all(np.diff(np.array(placed)[order]) >= 0.1 - 1e-9)
-    assert np.mean(placed) == pytest.approx(np.mean(wanted))
+    assert np.mean(placed) == pytest.approx(np.mean(heights))
 
 
 def test_names_with_room_stay_where_they_are() -> None:

@@ -1,4 +1,4 @@
-"""What a reader of the terminal is told."""
+"""The table and the conclusions in the terminal."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def rows(text: str) -> list[list[str]]:
 @pytest.mark.parametrize("width", [80, 200])
 def test_rows_hold_both_curves_and_their_difference(width: int) -> None:
     text = shown(a_result(counts(2)), width)
-    found = rows(text)
+    table_rows = rows(text)
     assert "…" not in text
-    assert [row[0] for row in found] == ["1", "2", "4", "8"]
-    cells = [cell.strip() for cell in found[0] if cell]
+    assert [row[0] for row in table_rows] == ["1", "2", "4", "8"]
+    cells = [cell.strip() for cell in table_rows[0] if cell]
     assert cells == ["1", "75.0 [75.0, 75.0]", "25.0 [25.0, 25.0]", "+50.0 [+50.0, +50.0]", "75.0 (25.0)"]
 
 
@@ -72,11 +72,11 @@ def test_what_spoils_the_numbers_is_said() -> None:
     spoiled = a_result(overlap=2, ungraded=["7"])
     spoiled["outcomes"] = {"correct": 8, "incorrect": 0, "no_answer": 16, "timeout": 3, "error": 5}
     spoiled["truncated"] = 0.25
-    said = " ".join(conclusions(spoiled))
-    assert "50.0 % no answer" in said
-    assert "25.0 % cut off" in said
-    assert "verifier failed on 8 of 32" in said
-    assert "1 problems are in no curve" in said
+    lines = " ".join(conclusions(spoiled))
+    assert "50.0 % no answer" in lines
+    assert "25.0 % cut off" in lines
+    assert "verifier failed on 8 of 32" in lines
+    assert "1 problems are in no curve" in lines
     assert held_out(spoiled) == "2 of them seen in training"
     assert "2 of them seen in training" in describe_sampling(spoiled)
 

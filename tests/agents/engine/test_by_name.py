@@ -1,4 +1,4 @@
-"""Engines by name; vLLM by a stand-in with its interface, which decodes with whatever adapter folder it is handed."""
+"""Engines by name. A stand-in with vLLM's interface decodes with the adapter folder that it gets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROMPTS = [[5, 6, 7], [9, 8]]
 
 
 class FakeLLM:
-    """What `vllm.LLM` is to an engine, by a policy of ours."""
+    """A stand-in for `vllm.LLM` that decodes with a `LoraPolicy`."""
 
     def __init__(self, **settings: Any) -> None:
         self.settings, self.requests, self.awake, self.params = settings, [], True, []
@@ -44,19 +44,19 @@ class FakeLLM:
         self.params = list(params)
         folder = None if lora_request is None else lora_request.path
         policy = LoraPolicy.from_pretrained(self.settings["model"], "none", adapter=folder, device="cpu")
-        made = []
+        outputs = []
         for prompt, p in zip(prompts, params, strict=True):
             sampling = Sampling(p.temperature, p.top_p, 0, p.max_tokens, tuple(p.stop), tuple(p.stop_token_ids))
             [[g]] = policy.engine.generate([prompt["prompt_token_ids"]], 1, sampling, [p.seed])
             logprobs = [
                 {t: SimpleNamespace(logprob=v)} for t, v in zip(g.ids.tolist(), g.logprobs.tolist(), strict=True)
             ]
-            made.append(
+            outputs.append(
                 SimpleNamespace(
                     outputs=[SimpleNamespace(token_ids=g.ids.tolist(), logprobs=logprobs, finish_reason=g.finish)]
                 )
             )
-        return made
+        return outputs
 
 
 @pytest.fixture
@@ -89,13 +89,13 @@ def test_vllm_decodes_with_the_adapter_as_it_is_now(vllm: None, model_folder: Ca
     assert engine._llm is None  # started when needed
 
     def same() -> list[list[int]]:
-        seen: list[int] = []
+        rows: list[int] = []
         ours = policy.engine.generate(PROMPTS, 3, sampling, range(6), [10, 4])
-        theirs = engine.generate(PROMPTS, 3, sampling, range(6), [10, 4], lambda row, _: seen.append(row))
+        theirs = engine.generate(PROMPTS, 3, sampling, range(6), [10, 4], lambda row, _: rows.append(row))
         for a, b in zip([*ours[0], *ours[1]], [*theirs[0], *theirs[1]], strict=True):
             assert (a.ids.tolist(), a.finish) == (b.ids.tolist(), b.finish)
             assert np.allclose(a.logprobs, b.logprobs, atol=1e-5)
-        assert sorted(seen) == list(range(6))
+        assert sorted(rows) == list(range(6))
         assert not engine._llm.awake
         return [g.ids.tolist() for group in theirs for g in group]
 

@@ -1,4 +1,4 @@
-"""Models with several EOS ids, with none, and with tokenizers that do not match their embedding."""
+"""Models with several EOS ids: engine, environment and `solve` end an answer at any of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Folder = Callable[..., Path]
 
 @pytest.fixture
 def two_ends(model_folder: Folder) -> Path:
-    """A model whose generation config ends an answer at two ids, of which its tokenizer knows one."""
+    """A model whose generation config ends an answer at two ids. Its tokenizer knows one of them."""
     return model_folder(eos_token_id=[EOS, OTHER], initializer_range=0.05)
 
 

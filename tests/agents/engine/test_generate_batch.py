@@ -1,4 +1,4 @@
-"""transformers' continuous batching: the same greedy tokens as ours, EOS, stop strings and budgets kept."""
+"""transformers' continuous batching: the same greedy tokens as ours; EOS, stop strings and budgets end a sequence."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def continuous(model: Any, eos: tuple[int, ...] = (EOS,)) -> ContinuousEngine:
 def test_greedy_tokens_and_logprobs_are_the_local_engines(model: Any) -> None:
     sampling, budgets = Sampling(temperature=0, max_new_tokens=12), [12, 5, 0, 1, 8]
     expected = engine_of(model).generate(PROMPTS, 2, sampling, range(10), budgets)
-    seen: list[int] = []
-    got = continuous(model).generate(PROMPTS, 2, sampling, range(10), budgets, lambda row, _: seen.append(row))
+    rows: list[int] = []
+    got = continuous(model).generate(PROMPTS, 2, sampling, range(10), budgets, lambda row, _: rows.append(row))
     for ours, theirs in zip(got, expected, strict=True):
         for a, b in zip(ours, theirs, strict=True):
             assert (a.ids.tolist(), a.finish) == (b.ids.tolist(), b.finish)
             assert np.allclose(a.logprobs, b.logprobs, atol=1e-4)
-    assert sorted(seen) == list(range(10))
+    assert sorted(rows) == list(range(10))
 
 
 def test_samples_end_at_eos_or_a_stop_string_with_logprobs_of_the_tempered_distribution(model: Any) -> None:

@@ -1,4 +1,4 @@
-"""What surrounds CUDA graphs, on a CPU: buffers with fixed addresses, buckets, slots that run along without a trace."""
+"""The code around CUDA graphs, on a CPU: buffers with fixed addresses, buckets, free slots that run along without effect."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROMPTS = [(5, 6, 7), (9,) * 11, (3, 4), (20, 30, 40, 50)]
 
 
 class Recording:
-    """Counts what is recorded; a replay calls the recorded function on the buffers as they are then."""
+    """Counts the recordings. A replay calls the recorded function on the buffers as they are then."""
 
     def __init__(self) -> None:
         self.recorded = 0
@@ -38,8 +38,8 @@ def test_replayed_steps_are_plain_ones(family: str) -> None:
     for step in range(6):
         if step == 3:  # two leave, one comes: 3 of 9 live slots, then a bucket of 4
             going = torch.tensor([True, False, True, False]).numpy()
-            kept = [slots.compact(going) for slots in (plain, graphed)]
-            assert kept[0].tolist() == kept[1].tolist() == [0, 2]
+            old_slots = [slots.compact(going) for slots in (plain, graphed)]
+            assert old_slots[0].tolist() == old_slots[1].tolist() == [0, 2]
             assert torch.equal(plain.start([(8, 9, 10)]), graphed.start([(8, 9, 10)]))
             fed = fed[:3]
         expected, got = plain.step(fed), graphed.step(fed)

@@ -102,7 +102,7 @@ def test_refilled_slots_hold_nothing_of_the_sequence_before(family: str) -> None
 
 
 def test_float32_flips_are_few() -> None:
-    """Rounding depends on the batch's shape: a draw may flip where two tokens meet; everything after it then differs."""
+    """Rounding depends on the batch's shape. A draw near the border of two tokens may flip; then all that follows differs."""
     model = random_model("llama", initializer_range=0.05)
     sampling = Sampling(max_new_tokens=40)
     expected = tokens(engine_of(model, eos=()).generate(PROMPTS, 8, sampling, range(40)))
@@ -130,26 +130,26 @@ def test_free_slots_are_refilled_at_once(double: Any) -> None:
 
 
 def test_sequences_are_handed_over_as_they_end(double: Any) -> None:
-    seen: list[tuple[int, list[int]]] = []
+    calls: list[tuple[int, list[int]]] = []
     groups = engine_of(double, eos=(), slots=3).generate(
         PROMPTS,
         2,
         Sampling(max_new_tokens=9),
         range(10),
         [0, 2, 9, 4, 1],
-        lambda row, g: seen.append((row, g.ids.tolist())),
+        lambda row, g: calls.append((row, g.ids.tolist())),
     )
     flat = [ids for group in tokens(groups) for ids in group]
-    assert sorted(row for row, _ in seen) == list(range(10))
-    assert all(flat[row] == ids for row, ids in seen)
-    assert [row for row, _ in seen] != list(range(10))
+    assert sorted(row for row, _ in calls) == list(range(10))
+    assert all(flat[row] == ids for row, ids in calls)
+    assert [row for row, _ in calls] != list(range(10))
 
 
 @pytest.mark.parametrize("slots", [20, 6, 1])
 def test_each_distinct_prompt_is_prefilled_once(double: Any, slots: int) -> None:
-    seen: list[tuple[int, ...]] = []
+    calls: list[tuple[int, ...]] = []
     handle = double.model.register_forward_pre_hook(
-        lambda _, __, kw: seen.append(tuple(kw["input_ids"].shape)), with_kwargs=True
+        lambda _, __, kw: calls.append(tuple(kw["input_ids"].shape)), with_kwargs=True
     )
     engine = engine_of(double, slots=slots)
     try:
@@ -157,9 +157,9 @@ def test_each_distinct_prompt_is_prefilled_once(double: Any, slots: int) -> None
     finally:
         handle.remove()
     assert engine.stats.prefilled_tokens == 24  # five prompts, two of them the same
-    assert sum(rows for rows, length in seen if length > 1) == 4
+    assert sum(rows for rows, length in calls if length > 1) == 4
     if slots == 20:
-        assert seen[:2] == [(4, 11), (20, 1)]
+        assert calls[:2] == [(4, 11), (20, 1)]
 
 
 def test_finished_rows_leave_the_batch(double: Any) -> None:
@@ -179,14 +179,14 @@ def test_finished_rows_leave_the_batch(double: Any) -> None:
 
 
 def test_the_cache_is_gone_with_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[weakref.ref[SlotCache]] = []
+    caches: list[weakref.ref[SlotCache]] = []
     start = SlotCache.__init__
-    monkeypatch.setattr(SlotCache, "__init__", lambda self, *a: (start(self, *a), made.append(weakref.ref(self)))[0])
+    monkeypatch.setattr(SlotCache, "__init__", lambda self, *a: (start(self, *a), caches.append(weakref.ref(self)))[0])
     gc.disable()
     try:
         engine_of(random_model()).generate(PROMPTS, 2, Sampling(max_new_tokens=3), range(10))
-        assert len(made) == 1
-        assert made[0]() is None
+        assert len(caches) == 1
+        assert caches[0]() is None
     finally:
         gc.enable()
 
@@ -232,10 +232,10 @@ def test_stop_strings_end_a_sequence_with_its_tokens_kept(double: Any) -> None:
     stop = text[9:11]
     at = text.index(stop)
     out = engine_of(double, eos=()).generate([[5, 6]], 1, Sampling(max_new_tokens=30, stop=("@@@@", stop)), [3])[0][0]
-    kept = tokenizer.decode(out.ids.tolist(), skip_special_tokens=True)
+    decoded = tokenizer.decode(out.ids.tolist(), skip_special_tokens=True)
     assert out.finish == "stop"
-    assert kept == text[: at + 2]
-    assert cut(kept, [stop]) == text[:at]
+    assert decoded == text[: at + 2]
+    assert cut(decoded, [stop]) == text[:at]
     assert out.ids.tolist() == free.ids[: len(out.ids)].tolist()
 
 
@@ -272,7 +272,7 @@ def test_nan_weights_are_named_and_not_sampled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompts", "sampling", "said"),
+    ("prompts", "sampling", "message"),
     [
         ([[3], []], Sampling(), "prompt 1 has no tokens"),
         ([[3], [110]], Sampling(), "prompt 1 holds an id outside 0..109"),
@@ -281,8 +281,8 @@ def test_nan_weights_are_named_and_not_sampled() -> None:
         ([[3], [4]], Sampling(temperature=-1), "temperature"),
     ],
 )
-def test_what_a_user_can_mend_is_said(double: Any, prompts: list[list[int]], sampling: Sampling, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_what_a_user_can_mend_is_said(double: Any, prompts: list[list[int]], sampling: Sampling, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         engine_of(double).generate(prompts, 1, sampling, [0, 1])
 
 
@@ -317,7 +317,7 @@ def test_check_refuses_what_fails_in_the_engine(monkeypatch: pytest.MonkeyPatch)
 
 def test_check_refuses_a_mask_that_is_not_each_rows_own(monkeypatch: pytest.MonkeyPatch) -> None:
     real = slots.decode_mask
-    monkeypatch.setattr(slots, "decode_mask", lambda at, *given: real(at.amax().expand_as(at), *given))
+    monkeypatch.setattr(slots, "decode_mask", lambda at, *rest: real(at.amax().expand_as(at), *rest))
     with pytest.raises(UserError, match="logits differ from the model's"):
         engine_of(random_model("llama")).check()
 
@@ -332,7 +332,7 @@ def test_check_refuses_local_attention_that_no_mask_tells_of() -> None:
 
 
 def test_longrope_ends_where_its_short_positions_do() -> None:
-    """Beyond, one long row would change the positions of all rows of its batch."""
+    """Beyond that, one long row would change the positions of all rows of its batch."""
     rope = {"rope_type": "longrope", "short_factor": [1.0] * 6, "long_factor": [9.0] * 6, "rope_theta": 1e4}
     model = random_model("llama", rope_parameters={**rope, "original_max_position_embeddings": 40}).double()
     engine = engine_of(model, eos=(), sync_every=4)

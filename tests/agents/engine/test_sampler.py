@@ -1,4 +1,4 @@
-"""Draws follow the distribution, log-probs are untruncated, streams do not depend on company, bad logits are refused."""
+"""Draws follow the distribution, log-probs are untruncated, streams do not depend on each other, bad logits are refused."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def test_truncation_keeps_what_it_should_and_leaves_logprobs_whole(top_p: float,
     ids, logp = sample(logits_of(p, 5000), uniforms(5000), 1.0, top_p, top_k)
     assert set(ids.tolist()) == allowed
     assert torch.allclose(logp, torch.tensor(p).log()[ids], atol=1e-6)
-    kept = torch.tensor([p[i] if i in allowed else 0.0 for i in range(4)])
-    assert torch.allclose(torch.bincount(ids, minlength=4) / 5000, kept / kept.sum(), atol=0.03)
+    truncated = torch.tensor([p[i] if i in allowed else 0.0 for i in range(4)])
+    assert torch.allclose(torch.bincount(ids, minlength=4) / 5000, truncated / truncated.sum(), atol=0.03)
 
 
 def test_nucleus_wider_than_the_first_candidates() -> None:
