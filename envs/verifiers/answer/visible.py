@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 
+from simko.envs.verifiers.answer.braces import closing_brace
 from simko.envs.verifiers.reading.text import words
 
 MAX_READ = 2_000_000  # characters in which tags are looked for: no model writes more
@@ -49,9 +50,10 @@ _TEX_COMMENT = re.compile(
 )
 _PAIRS = (
     *(("<!--", "-->"), ("\\iffalse", "\\fi"), ("\\begin{comment}", "\\end{comment}")),
-    *(("<del>", "</del>"), ("<strike>", "</strike>")),
+    *(("<del>", "</del>"), ("<strike>", "</strike>"), ("[asy]", "[/asy]")),
 )
 MAX_GROUPS = 50
+MAX_GROUP = 2_000  # characters in braces
 _FENCE = re.compile(
     r"^[ \t>]{0,8}(?:```+|~~~+)[ \t]*\{?\.?(?P<language>[A-Za-z0-9_+#-]{0,20})[^\n`]{0,80}$", re.MULTILINE
 )
@@ -163,26 +165,12 @@ def _without_groups(text: str) -> str:
     parts: list[str] = []
     at = 0
     while len(parts) < MAX_GROUPS and (match := _GONE.search(text, at)):
-        end = group_end(text, match.end() - 1)
+        end = closing_brace(text, match.end() - 1, MAX_GROUP) or match.end()
         inside = text[match.end() : end]
-        if end == match.end() - 1 or ("box" not in inside and "answer" not in inside.lower()):
+        if "box" not in inside and "answer" not in inside.lower():
             end = match.end()
             parts.append(text[at:end])
         else:
             parts.append(text[at : match.start()] + " ")
         at = end
     return "".join([*parts, text[at:]]) if parts else text
-
-
-def group_end(text: str, start: int, reach: int = 2_000) -> int:
-    """Where the braces that open at `start` close, plus one; `start` itself where they do not within `reach`."""
-    depth, i, stop = 0, start, min(len(text), start + reach)
-    while i < stop:
-        if text[i] == "\\":
-            i += 2
-            continue
-        depth += (text[i] == "{") - (text[i] == "}")
-        i += 1
-        if depth == 0:
-            return i
-    return start
