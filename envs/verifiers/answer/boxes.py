@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from simko.envs.verifiers.answer.braces import closing_brace, open_braces
-from simko.envs.verifiers.answer.statements import stated
+from simko.envs.verifiers.answer.statements import inner_answer
 from simko.envs.verifiers.reading.numbers import parse_number
 from simko.envs.verifiers.reading.text import words
 
@@ -143,7 +143,7 @@ def find_boxes(text: str) -> list[Box]:
     while len(boxes) <= MAX_BOXES and (match := BOX.search(text, at)):
         content, at = _content(text, match.end())
         if content is not None and "answer" in content.lower():
-            content = stated(content)  # \boxed{The answer is 42}
+            content = inner_answer(content)  # \boxed{The answer is 42}
         boxes.append(Box(match.start(), at, content))
         if content is None:
             break

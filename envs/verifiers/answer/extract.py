@@ -25,8 +25,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from simko.envs.verifiers.answer.boxes import BOX, Boxes, by_name, read_boxes
-from simko.envs.verifiers.answer.statements import is_bare, is_value, statements
-from simko.envs.verifiers.answer.statements import whole as whole_answer
+from simko.envs.verifiers.answer.statements import is_bare, is_value, statements, whole_answer
 from simko.envs.verifiers.answer.visible import visible
 from simko.envs.verifiers.reading.numbers import evaluate
 from simko.envs.verifiers.reading.shapes import sides

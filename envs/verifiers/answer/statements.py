@@ -15,8 +15,8 @@ import json
 import re
 from typing import Any
 
-MAX_LINE = 1_000  # characters
 MAX_STATEMENTS = 80
+MAX_LINE = 1_000  # characters, here and below
 MAX_JSON = 4_000
 MAX_VALUE = 80
 MAX_BARE = 200
@@ -29,6 +29,7 @@ _NOUN = (
     r"(?:answers?|ans|(?<=final )(?:result|solution|value)|(?<=correct )(?:option|choice|solution)|antwort|r[eé]ponse|respuesta"
     r"|risposta|resposta|ответ|答案|答え|解答|정답|답)(?![A-Za-z])"
 )
+_MAY_STATE = re.compile(rf"####|{_NOUN}", re.IGNORECASE)  # a line without it states nothing
 _THE_ANSWER = rf"(?:\b(?:the|our|my|an?|its|die|das|la|le|o|il|el)\s)?(?<![A-Za-z'’]){_ADJECTIVES}{_NOUN}"
 _ABOUT = (
     r"(?:\s(?:to|for|of)\s(?:the|this|our)\s(?:original\s)?(?:problem|question|exercise)|\s?\([^()]{1,40}\)"  # (in dollars)
@@ -51,9 +52,9 @@ _LEADS = re.compile(  # what may stand before "the answer is"; "of" and "as" nee
     r"|it follows|this (?:means|shows|implies)|am (?:sure|confident)|so|thus|hence|therefore|then|and|since|because)(?:\sthat)?$",
     re.IGNORECASE,
 )
-_CONDITION = re.compile(
+_CONDITION = re.compile(  # If x were 3, the answer is 42
     r"\b(?:if|unless|suppose|assum\w+|were|for example)\b", re.IGNORECASE
-)  # If x were 3, the answer is 42
+)
 _GIVES = re.compile(
     r"\b(?:gives?|giving|get|getting|obtain|yields?|arrive at|for|with)(?:\s(?:us|me))?$", re.IGNORECASE
 )
@@ -68,7 +69,7 @@ _VALUE_OF = re.compile(  # Answer: The largest $n$ is 34
     re.IGNORECASE,
 )
 _FORMULA_ALONE = re.compile(rf"{_THE_ANSWER}\s?(?P<answer>\$[^$]+\$|\\\([^()]+\\\)|\\\[.+\\\])[\s.]*$", re.IGNORECASE)
-_NEGATED = re.compile(r"(?:\S+\s)?(?:not|never|no longer|anything but|neither|nicht|pas|не)\b|n['’]t\b", re.IGNORECASE)
+_NEGATED = re.compile(r"(?:\S+\s)?(?:not|never|no longer|anything but|neither)\b|n['’]t\b", re.IGNORECASE)
 _REASON = re.compile(  # 42, because 6 * 7 is; 42 (rounded); 42, as required
     r"[,;]?\s(?:because|since)\s.*$|\s\((?:because|since|as|by|from|using|rounded)\s[^()]{0,200}\)$"
     r"|,?\s(?:as (?:required|desired|needed|claimed)|and we are done|i (?:think|believe))$",
@@ -112,6 +113,7 @@ _FENCED = re.compile(
 _DISPLAYED = re.compile(r"\\\[|\$\$|```[a-z]{0,10}|\\begin\{(?:equation|align|center)\*?\}")
 _MARKS = " \t\n*_>#\"'“”‘’`$.,:;|~-—–…"
 _WORD = re.compile(r"[A-Za-z]{2,}")
+_REMARKS = frozenset(("right", "correct", "fine", "clear", "done", "sure"))  # The answer is clear
 _COUNTED = re.compile(r"-?\d[\d,.]*\s[A-Za-z]{2,15}")  # 43 apples
 
 
@@ -121,7 +123,7 @@ def statements(text: str) -> list[str]:
         return of_json
     answers: list[str] = []
     for tag in _tags(text):
-        answers += _of_lines(tag["answer"]) or [stated(tag["answer"])]
+        answers += _of_lines(tag["answer"]) or [inner_answer(tag["answer"])]
     if answers:
         if _OPEN_TAG.search(text[-500:]):
             answers.append("<answer>")  # a last one that was cut off
@@ -155,15 +157,16 @@ def _of_json(text: str) -> list[str] | None:
     if not isinstance(pairs, list):
         return None
     values = [value for key, value in pairs if isinstance(key, str) and _JSON_KEY.fullmatch(key)]
-    return [stated(", ".join(map(str, v)) if isinstance(v, list) else str(v)) for v in values] or None
+    return [inner_answer(", ".join(map(str, v)) if isinstance(v, list) else str(v)) for v in values] or None
 
 
 def _of_lines(text: str) -> list[str]:
+    """The answers that the lines of a text state; a long line that comes again is read once."""
     answers: list[str] = []
     lines = text.splitlines()
     seen: set[str] = set()
     for number, line in enumerate(lines):
-        if line in seen or not _may_state(line):
+        if line in seen or _MAY_STATE.search(line) is None:
             continue
         if len(line) > 40:  # a short line may be a heading, which is read with the line below
             seen.add(line)
@@ -173,29 +176,22 @@ def _of_lines(text: str) -> list[str]:
     return answers
 
 
-_MAY_STATE = re.compile(rf"####|{_NOUN}", re.IGNORECASE)
-
-
-def _may_state(line: str) -> bool:
-    return _MAY_STATE.search(line) is not None
-
-
 def _of_line(line: str, below: list[str]) -> list[str]:
     """The answers that a line states; `below` are the lines below it."""
     if match := _HASHES.match(line):
         answer = match["answer"].strip()
         if not _MAY_STATE.search(answer):
             last = not any(other.strip() and not _HASHES.match(other) for other in below)
-            return [stated(first_sentence(answer)[0])] if last or _is_result(answer) else []
+            return [inner_answer(first_sentence(answer)[0])] if last or _is_result(answer) else []
     line = plain_line(line)
     if _HEADING.match(line):
         return [_below(below)]
     answers: list[str] = []
     while line:
         sentence, line = first_sentence(line)
-        answer = said(sentence.lstrip(" *_>#"))
+        answer = sentence_answer(sentence.lstrip(" *_>#"))
         if answer is not None:
-            answers.append(stated(answer))
+            answers.append(inner_answer(answer))
     return answers
 
 
@@ -226,7 +222,7 @@ def _below(lines: list[str]) -> str:
                 return " ".join(lines[1:number])[:MAX_LINE]
         return ""
     first = plain_line(lines[0]) if lines else ""
-    return stated(first) if first and is_bare(first) and "\\boxed" not in first else ""
+    return inner_answer(first) if first and is_bare(first) and "\\boxed" not in first else ""
 
 
 def first_sentence(line: str) -> tuple[str, str]:
@@ -235,7 +231,7 @@ def first_sentence(line: str) -> tuple[str, str]:
     return (line, "") if end is None else (line[: end.start()], line[end.end() :])
 
 
-def said(sentence: str) -> str | None:
+def sentence_answer(sentence: str) -> str | None:
     """What a sentence says the answer is; None where it does not say so, or asks."""
     if sentence.endswith("?") and re.match(
         r"(?:is|are|was|would|could|can|does|might|what|how|why)\b", sentence, re.IGNORECASE
@@ -262,21 +258,21 @@ def _may_lead(lead: str, gives: bool) -> bool:
     return not rest or (_LEADS.search(lead) is not None and _CONDITION.search(lead) is None)
 
 
-def stated(answer: str) -> str:
+def inner_answer(answer: str) -> str:
     """The answer within `The final answer is 42.` or `The largest n is 42.` behind `Answer:`, or the text itself."""
     for _ in range(2):
         answer = answer.strip()
-        inner = said(answer)
+        inner = sentence_answer(answer)
         if not inner:
             match = _VALUE_OF.match(answer) or _IT_IS.match(answer)
             inner = match["answer"] if match else None
         if not inner:
             break
         answer = inner
-    return bare(answer)
+    return without_reason(answer)
 
 
-def bare(answer: str) -> str:
+def without_reason(answer: str) -> str:
     """What follows "the answer is", without a reason behind it and without closing marks."""
     answer = re.sub(r"\s*[\u2600-\u27bf\U0001f300-\U0001faff]+$", "", answer.strip())  # ✅
     answer = re.sub(r"(?<![.\\])[.。]$", "", answer)
@@ -286,7 +282,7 @@ def bare(answer: str) -> str:
     return answer.strip("*_` \t\n").strip('"').strip()
 
 
-def whole(text: str) -> str:
+def whole_answer(text: str) -> str:
     """A response that is nothing but an answer, without a fence around it or `It is` before it."""
     text = text.strip()
     if match := _FENCED.fullmatch(text):
@@ -294,7 +290,7 @@ def whole(text: str) -> str:
     if text[:1] == "=" and is_value(text[1:].strip()):
         return text[1:].strip()
     if len(text) <= MAX_BARE and (match := _IT_IS.match(text)):
-        return bare(match["answer"])
+        return without_reason(match["answer"])
     return text
 
 
@@ -315,5 +311,5 @@ def is_value(text: str, like: str = "") -> bool:
     if re.search(r"\d", like) and _COUNTED.fullmatch(plain.strip()):
         return True
     if len(words) == len(others) == 1:
-        return not re.search(r"\d", plain)
+        return words[0] not in _REMARKS and not re.search(r"\d", plain)
     return len(words) > 1 and len(others) > 1 and 10 * sum(word in others for word in words) >= 6 * len(words)

@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 
 from simko.envs.verifiers.answer.statements import (
-    bare,
     first_sentence,
+    inner_answer,
     is_value,
     plain_line,
-    said,
-    stated,
+    sentence_answer,
     statements,
-    whole,
+    whole_answer,
+    without_reason,
 )
 
 SAID = [
@@ -33,14 +33,14 @@ NOT_SAID = [
 
 @pytest.mark.parametrize("sentence", SAID)
 def test_a_sentence_that_states_the_answer(sentence: str) -> None:
-    answer = said(sentence)
+    answer = sentence_answer(sentence)
     assert answer is not None
-    assert bare(answer).strip("$\\[]") == "42"
+    assert without_reason(answer).strip("$\\[]") == "42"
 
 
 @pytest.mark.parametrize("sentence", NOT_SAID)
 def test_a_sentence_that_does_not(sentence: str) -> None:
-    assert said(sentence) is None
+    assert sentence_answer(sentence) is None
     assert statements(sentence) == []
 
 
@@ -78,13 +78,13 @@ def test_statements(text: str, answers: list[str]) -> None:
     ],
 )
 def test_what_follows_the_answer_is_cut_where_it_is_a_reason(text: str, answer: str) -> None:
-    assert bare(text) == answer
+    assert without_reason(text) == answer
 
 
 def test_an_answer_within_an_answer() -> None:
-    assert stated("The final answer is $42$.") == "$42$"
-    assert stated("The largest $n$ is 34.") == "34"
-    assert stated("It is 42.") == "42"
+    assert inner_answer("The final answer is $42$.") == "$42$"
+    assert inner_answer("The largest $n$ is 34.") == "34"
+    assert inner_answer("It is 42.") == "42"
 
 
 def test_a_line_without_its_marks() -> None:
@@ -107,9 +107,9 @@ def test_sentences() -> None:
 
 
 def test_a_whole_response() -> None:
-    assert whole(" = 42 ") == "42"
-    assert whole("```\n42\n```") == "42"
-    assert whole("It is 42.") == "42"
+    assert whole_answer(" = 42 ") == "42"
+    assert whole_answer("```\n42\n```") == "42"
+    assert whole_answer("It is 42.") == "42"
 
 
 def test_values() -> None:
@@ -119,3 +119,4 @@ def test_values() -> None:
         assert not is_value(text), text
     assert is_value("43 apples", "42")
     assert is_value("Rome", "Paris")
+    assert not is_value("clear", "Paris")
