@@ -1,7 +1,7 @@
 r"""Whole responses around a right answer: what comes before the statement, the statement, and what follows it.
 
-`right(...)` states the right answer once and stands by it; `wrong(...)` takes it back, doubts it or hides it. Next to the
-fixed phrases (`phrases`), parts are put together at random from a seed, so that there are as many as wanted.
+`right(...)` states the right answer once; `wrong(...)` states several, negates it, asks for it or hides it. The fixed phrases are
+in `phrases`; others are put together from parts at random, from a seed, so that there are as many as wanted.
 """
 
 from __future__ import annotations
@@ -40,16 +40,6 @@ _HARMLESS = (
     "That is what was asked for.", "<|im_end|>", "<|eot_id|>", "It is not hard to see why.",
     "If you have questions, ask.", "No calculator was used.", "Had we gone wrong, the check would have failed.",
 )  # fmt: skip
-_RETRACTING = (
-    "Wait, that is wrong.", "Actually no.", "No, wait: WRONG.", "Hmm, that can't be right.",
-    "Oops, I made an arithmetic error.", "Scratch that.", "On second thought, it is WRONG.", "But that is incorrect.",
-    "Correction: WRONG.", "Sorry, it should be WRONG.", "I misread the problem.", "Or is it WRONG?",
-    "Actually, it is WRONG.", "That doesn't work.", "It must be WRONG instead.", "Maybe it is WRONG.",
-    "However, this answer is not correct.", "Ignore that.", "I take it back.", "Just kidding, it is WRONG.",
-    "Wait, this contradicts the assumption.", "Wrong!", "No.", "Let me check.\n\nHmm, that was wrong.", "EDIT: WRONG",
-    "Or WRONG.", "Alternatively, WRONG.", "I meant WRONG.", "WRONG is the correct one.", "My answer above is wrong.",
-    "Never mind, it is WRONG.",
-)  # fmt: skip
 _HIDING = (
     "<thought>{}</thought>", "<reasoning>\n{}\n</reasoning>", "<|begin_of_thought|>{}<|end_of_thought|>",
     "◁think▷{}◁/think▷", "<!-- {} -->", "\\iffalse {} \\fi", "% {}", "<think>{}", "{}</think>", "~~{}~~",
@@ -75,19 +65,14 @@ def right(answer: str, wrong: str, n: int, rng: Random) -> Iterator[tuple[str, s
 
 
 def wrong(answer: str, other: str, n: int, rng: Random) -> Iterator[tuple[str, str]]:
-    """Kind and text: every fixed phrase that does not state `answer` and stand by it, and `n` put together."""
+    """Kind and text: every fixed phrase that does not state `answer` as its one final answer, and `n` hidden ones."""
     for text in NOT_STATED:
         if answer[:2].strip("(")[:1].isalpha() and any(mark in text for mark in _OF_VALUES):
             continue  # an option may be "(B) more than 1"
         yield "not stated", _filled(text, answer, other)
-    for number in range(n):
-        statement = rng.choice(_STATEMENT)
-        if number % 2:
-            text = rng.choice(_BEFORE) + _followed(statement, rng.choice(_RETRACTING), rng)
-            yield "taken back", _filled(text, answer, other)
-        else:
-            hidden = rng.choice(_HIDING).replace("{}", statement.replace("\n\n", " "))
-            yield "hidden", _filled(hidden, answer, other)
+    for _ in range(n):
+        hidden = rng.choice(_HIDING).replace("{}", rng.choice(_STATEMENT).replace("\n\n", " "))
+        yield "hidden", _filled(hidden, answer, other)
 
 
 def _followed(statement: str, after: str, rng: Random) -> str:

@@ -1,167 +1,205 @@
 r"""Final-answer statements: where a response says in words what its answer is, and which text that is.
 
-A line `Answer: 42`, `**Final answer** = 42`, `2. **Answer: 42**`, `\textbf{Answer:} 42`; `#### 42`; `<answer>42</answer>`; JSON
-with a key `answer` at the end; a sentence that says so (`sayings`); the line below a heading `Final answer`.
+Read are a line `Answer: 42`, `**Final answer** = 42` or `Answer $42$`; `#### 42`; `<answer>42</answer>`; JSON with a key `answer`
+at the end; `So the final answer is 42.`; `42 is the answer.`; and the line below a heading `Final answer`.
+
+"The answer is" counts at the beginning of a sentence (after `So,`, `Therefore` and the like), behind a comma or colon, and behind
+`we see that` or `this means that`. It does not count anywhere else: `He claims that the answer is 42` and `If x were 3, the
+answer is 42` state nothing.
+Each pattern is bounded or anchored, and is read on one line of bounded length.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
-from simko.envs.verifiers.answer.retraction import is_value, trimmed
-from simko.envs.verifiers.answer.sayings import ADJECTIVES, IT_IS, NOUN, bare, first_sentence, said, stated
-
-MAX_LINE = 1_000
 MAX_STATEMENTS = 80
+MAX_LINE = 1_000  # characters, here and below
 MAX_JSON = 4_000
-REACH = 1_500  # characters behind a statement that may take it back
-_NEGATED = re.compile(
-    r"^(?:\S+\s)?(?:not|never|no longer|anything but|neither|nicht|pas|не)\b|^n['’]t\b", re.IGNORECASE
+MAX_VALUE = 80
+MAX_BARE = 200
+
+_ADJECTIVES = (
+    r"(?:(?:final|correct|right|best|required|desired|requested|overall|numerical|simplified|exact|actual|true|complete|richtige"
+    r"|endgültige|最终|最后|正确|的)[\s-]{0,2}){0,3}"
 )
-_LABEL = re.compile(r"^(?:\(?\d{1,2}[.)、]\s+|\(?[a-z]\)\s+|(?:step|part)\s\(?\w{1,3}\)?\s?[:.)-]\s*)", re.IGNORECASE)
-_JUNK = re.compile(r"^[^\w<{\"“”«'‘`(\[$\\#.-]{1,12}|^#{1,6}(?=[\s*_A-Za-z])\s*|^[-*+•]\s+")
-_HASHES = re.compile(r"^\s{0,8}####(?!#)\s?(?P<answer>\S.*)$")
-_STEP = re.compile(r"^(?:\d{1,2}[.):]\s+[A-Za-z*]|step\b|part\b|case\b)", re.IGNORECASE)
-_NAMES = r"(?:answer|final[_ -]?answer|finalanswer|ans|final|final[_ -]?result|result)"
+_NOUN = (
+    r"(?:answers?|ans|(?<=final )(?:result|solution|value)|(?<=correct )(?:option|choice|solution)|antwort|r[eé]ponse|respuesta"
+    r"|risposta|resposta|ответ|答案|答え|解答|정답|답)(?![A-Za-z])"
+)
+_MAY_STATE = re.compile(rf"####|{_NOUN}", re.IGNORECASE)  # a line without it states nothing
+_THE_ANSWER = rf"(?:\b(?:the|our|my|an?|its|die|das|la|le|o|il|el)\s)?(?<![A-Za-z'’]){_ADJECTIVES}{_NOUN}"
+_ABOUT = (
+    r"(?:\s(?:to|for|of)\s(?:the|this|our)\s(?:original\s)?(?:problem|question|exercise)|\s?\([^()]{1,40}\)"  # (in dollars)
+    r"|\s?,\s(?:therefore|then|thus|hence),?|\s(?:final|correcta|correcte|corretta|correta)(?=\s))?"
+)
+_IS = (
+    r"(?:\s?(?:[:：=]|->|→|⇒|\\(?:Long)?[rR]ightarrow)|\s[—–-](?=\s)"
+    r"|\s?\b(?:is|are|equals|would be|will be|should be|must be|(?:comes|works|turns) out (?:to be|to)|of|as|ist|lautet|beträgt"
+    r"|est|es|é|è)(?![A-Za-z'’])|是|为|は、?|은|는)"
+)
+_ADVERB = r"(?:\s?(?:equal to|given by|therefore|thus|then|simply|just|clearly|indeed|exactly|probably|definitely|certainly),?)?"
+_SAYS = re.compile(rf"{_THE_ANSWER}{_ABOUT}{_IS}{_ADVERB}\s?[:：=]?\s*(?=\S)", re.IGNORECASE)
+_CONNECTIVES = re.compile(
+    r"(?:(?:so|thus|therefore|hence|then|and|now|finally|here|since|because|in (?:conclusion|summary|short)|conclusion|summary"
+    r"|to (?:conclude|sum up)|donc|daher|also|所以|因此|故|综上|итак)\b\s?[,:，]?\s*){0,3}",
+    re.IGNORECASE,
+)
+_LEADS = re.compile(  # what may stand before "the answer is"; "of" and "as" need "gives a final answer of"
+    r"[,:;)\]$—–→⇒∴✅，：]$|\b(?:(?:we|i)\s(?:can |now |also )?(?:see|find|get|have|know|conclude|deduce|think|believe|say)"
+    r"|it follows|this (?:means|shows|implies)|am (?:sure|confident)|so|thus|hence|therefore|then|and|since|because)(?:\sthat)?$",
+    re.IGNORECASE,
+)
+_CONDITION = re.compile(  # If x were 3, the answer is 42
+    r"\b(?:if|unless|suppose|assum\w+|were|for example)\b", re.IGNORECASE
+)
+_GIVES = re.compile(
+    r"\b(?:gives?|giving|get|getting|obtain|yields?|arrive at|for|with)(?:\s(?:us|me))?$", re.IGNORECASE
+)
+_IS_THE_ANSWER = re.compile(
+    r"(?:(?:we|i)\s(?:get|have|obtain)\s)?"
+    rf"(?P<answer>\S.{{0,80}}?)\s(?:is|as)\s(?:(?:therefore|thus|indeed|clearly)\s)?(?:the|our|my)\s{_ADJECTIVES}answer[\s.!*_]*$",
+    re.IGNORECASE,
+)
+_IT_IS = re.compile(r"(?:so\s)?(?:it is|it['’]s|this is|i get|we get|we have)\s(?P<answer>\S.*)$", re.IGNORECASE)
+_VALUE_OF = re.compile(  # Answer: The largest $n$ is 34
+    r"(?:the|our)\s(?!.{0,80}\b(?:not|never|no)\b)[^.:=<>]{1,80}?\s(?:is|are|equals)\s(?P<answer>[$(\\-]{0,3}\d.*)$",
+    re.IGNORECASE,
+)
+_FORMULA_ALONE = re.compile(rf"{_THE_ANSWER}\s?(?P<answer>\$[^$]+\$|\\\([^()]+\\\)|\\\[.+\\\])[\s.]*$", re.IGNORECASE)
+_NEGATED = re.compile(r"(?:\S+\s)?(?:not|never|no longer|anything but|neither)\b|n['’]t\b", re.IGNORECASE)
+_REASON = re.compile(  # 42, because 6 * 7 is; 42 (rounded); 42, as required
+    r"[,;]?\s(?:because|since)\s.*$|\s\((?:because|since|as|by|from|using|rounded)\s[^()]{0,200}\)$"
+    r"|,?\s(?:as (?:required|desired|needed|claimed)|and we are done|i (?:think|believe))$",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(
+    r"(?<![ap]\.m\.)(?<![ap]\. m\.)(?<=[.!?])\s+(?=[A-Za-z\[(\"“*])|(?<=[。！？])\s*"
+    r"|(?<=[\d$}\])])(?:\*{1,2}|\$)?(?:;\s|\s?[—–]\s?)(?=[A-Za-z])"  # 42; this can be checked
+)
+
+_LABEL = re.compile(r"(?:\(?\d{1,2}[.)、]\s+|\(?[a-z]\)\s+|(?:step|part)\s\(?\w{1,3}\)?\s?[:.)-]\s*)", re.IGNORECASE)
+_JUNK = re.compile(r"[^\w<{\"“”«'‘`(\[$\\#.-]{1,12}|#{1,6}(?=[\s*_A-Za-z])\s*|[-*+•]\s+")
+_HASHES = re.compile(r"\s{0,8}####(?!#)\s?(?P<answer>\S.*)$")
+_STEP = re.compile(r"(?:\d{1,2}[.):]\s+[A-Za-z*]|(?:step|part|case)\b)", re.IGNORECASE)
+_TAG_NAMES = r"(?:answer|final[_ -]?answer|finalanswer|ans|final|final[_ -]?result|result)"
 _TAG = re.compile(
-    rf"(?:<[|｜]?(?:(?:begin|start)_of_)?{_NAMES}[|｜]?>|\[{_NAMES}\]"
-    rf"|\\begin\{{answer\}})(?P<answer>[^\x00]{{0,1200}}?)(?:</{_NAMES}>|<[|｜](?:/|end_of_){_NAMES}[|｜]>"
-    rf"|\[/{_NAMES}\]|\\end\{{answer\}})",
+    rf"(?:<[|｜]?(?:(?:begin|start)_of_)?{_TAG_NAMES}[|｜]?>|\[{_TAG_NAMES}\]|\\begin\{{answer\}})(?P<answer>[^\x00]{{0,1200}}?)"
+    rf"(?:</{_TAG_NAMES}>|<[|｜](?:/|end_of_){_TAG_NAMES}[|｜]>|\[/{_TAG_NAMES}\]|\\end\{{answer\}})",
     re.IGNORECASE,
 )
-_HEADING = re.compile(
-    rf"^(?:the\s|our\s|my\s)?(?:{ADJECTIVES}\s){{0,3}}(?:answer|ans|(?<=final\s)(?:result|solution)|答案)(?:\s(?:is"
-    rf"|are|equals"
-    rf"|to\s[^:.]{{1,40}}))?(?:\s(?:therefore|thus|then))?[\s:：=]{{0,4}}$",
-    re.IGNORECASE,
-)
-_IN_COMMAND = re.compile(
-    r"\\(?:textbf|text|emph|underline|textit|mathbf|textsc|mathrm|bf|(?:sub)*section\*?|paragraph\*?)\s?"
+_OPEN_TAG = re.compile(rf"<{_TAG_NAMES}>[^<]{{0,400}}$", re.IGNORECASE)
+_JSON_KEY = re.compile(r"(?:final|correct)?[_ -]?answer", re.IGNORECASE)
+_HEADING = re.compile(rf"{_THE_ANSWER}(?:\s(?:is|are|equals))?(?:\s(?:therefore|thus))?[\s:：=]{{0,4}}$", re.IGNORECASE)
+_IN_COMMAND = re.compile(  # \textbf{Answer: 42}
+    r"\\(?:textbf|text|emph|underline|textit|mathbf|mathrm|bf|(?:sub)*section\*?|paragraph\*?)\s?"
     r"\{(?=[^{}]{0,60}(?:answer|result))((?:[^{}]|\{[^{}]{0,80}\}){0,160})\}",
     re.IGNORECASE,
 )
 _BOLD_END = re.compile(r"(?<=[\w$)}])\*\*(?=\s+[A-Z])")
 _MARKUP = re.compile(
-    r"(?<![\w)}\]])(?:\*\*|__)|(?:\*\*|__)(?![\w({\[\\])|</?(?:b|strong|em|i|u|p|h[1-6]|span|div|center|mark|li"
-    r"|font)(?:\s[^<>]{0,60})?>|<br\s?/?>|`|\\(?:noindent|bigskip|medskip|smallskip|newline)(?![A-Za-z])",
+    r"(?<![\w)}\]])(?:\*\*|__)|(?:\*\*|__)(?![\w({\[\\])"  # not the power of 2**3
+    r"|</?(?:b|strong|em|i|u|p|h[1-6]|span|div|center|mark|li|font)(?:\s[^<>]{0,60})?>|<br\s?/?>|`"
+    r"|\\(?:noindent|bigskip|medskip|smallskip|newline)(?![A-Za-z])",
     re.IGNORECASE,
 )
+_OPENING = re.compile(r"(?:\$\$?|\\[\[(]|[\[({]){1,2}\s*(?=[A-Za-z]{3})")  # $\text{Answer: } 42$
+_FENCED = re.compile(
+    r"(?:[^`]{0,4000}\n)?(?:```|~~~)(?:text|txt|plain|plaintext|markdown|md|math|latex|tex|answer)?[ \t]*"
+    r"\n\s*([^\n`]{1,200}?)\s*\n(?:```|~~~)"
+)
+_DISPLAYED = re.compile(r"\\\[|\$\$|```[a-z]{0,10}|\\begin\{(?:equation|align|center)\*?\}")
+_MARKS = " \t\n*_>#\"'“”‘’`$.,:;|~-—–…"
+_WORD = re.compile(r"[A-Za-z]{2,}")
+_REMARKS = frozenset(("right", "correct", "fine", "clear", "done", "sure"))  # The answer is clear
+_COUNTED = re.compile(r"-?\d[\d,.]*\s[A-Za-z]{2,15}")  # 43 apples
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """`answer` as stated; `after` the text behind it; `at` where it ends in the response (to the line)."""
-
-    answer: str
-    after: str = ""
-    at: int = 0
-
-
-def statements(text: str) -> list[Statement]:
-    """The answers of all final-answer statements, each once, in order of their kind and place; denied ones only if alone."""
-    if (found_json := _of_json(text)) is not None:
-        return found_json
-    found: list[Statement] = []
+def statements(text: str) -> list[str]:
+    """The answers of all final-answer statements, each once, in order of their kind and place; negated ones only if alone."""
+    if (of_json := _of_json(text)) is not None:
+        return of_json
+    answers: list[str] = []
     for tag in _tags(text):
-        inner = [s.answer for s in _in_lines(tag["answer"])]
-        found += [
-            Statement(answer, text[tag.end() : tag.end() + REACH], tag.end())
-            for answer in inner or [stated(tag["answer"])]
-        ]
-    if found:
-        if re.search(rf"<{_NAMES}>[^<]{{0,400}}$", text[-500:], re.IGNORECASE):
-            found.append(Statement("<answer>"))  # a last one that was cut off
-        text = _TAG.sub(lambda m: " " * len(m[0]), text)
-    found += _in_lines(text)
-    plain = [s for s in found if not _NEGATED.match(s.answer) and not s.answer.endswith("?")]
-    last = {s.answer: s for s in plain or found if s.answer}  # of those that say the same the last one counts
-    return list(last.values())
+        answers += _of_lines(tag["answer"]) or [inner_answer(tag["answer"])]
+    if answers:
+        if _OPEN_TAG.search(text[-500:]):
+            answers.append("<answer>")  # a last one that was cut off
+        text = _TAG.sub(lambda tag: " " * len(tag[0]), text)
+    answers += _of_lines(text)
+    plain = [answer for answer in answers if not _NEGATED.match(answer) and not answer.endswith("?")]
+    return list(dict.fromkeys(answer for answer in reversed(plain or answers) if answer))[::-1]
 
 
 def _tags(text: str) -> list[re.Match[str]]:
     lowered = text.lower()
-    if "</" not in lowered and "answer" not in lowered and "[/" not in lowered:
+    if not any(mark in lowered for mark in ("</", "answer", "[/")):
         return []
-    return [
-        tag
-        for _, tag in zip(range(MAX_STATEMENTS), _TAG.finditer(text), strict=False)
-        if "<answer>" not in tag["answer"].lower()
-    ]
+    tags = zip(range(MAX_STATEMENTS), _TAG.finditer(text), strict=False)
+    return [tag for _, tag in tags if "<answer>" not in tag["answer"].lower()]
 
 
-def _of_json(text: str) -> list[Statement] | None:
-    """The answer of a JSON object at the end of a response, fenced or not; None where there is none."""
-    ending = text.rstrip()
-    if ending.endswith("```"):
-        ending = ending[:-3].rstrip()
+def _of_json(text: str) -> list[str] | None:
+    """The answers of a JSON object at the end of a response, fenced or not; None where there is none."""
+    ending = text.rstrip().removesuffix("```").rstrip()
     if not ending.endswith("}") or "nswer" not in ending[-MAX_JSON:]:
         return None
     start = ending.rfind("\n{") + 1
     if (not start and not ending.startswith("{")) or len(ending) - start > MAX_JSON:
         return None
-    pairs: list[tuple[str, Any]] = []
-    escaped = re.sub(r"(?<!\\)\\(?=[^\"\\/bfnrtu]|[a-zA-Z]{2})", r"\\\\", ending[start:])
+    escaped = re.sub(r"(?<!\\)\\(?=[^\"\\/bfnrtu]|[a-zA-Z]{2})", r"\\\\", ending[start:])  # LaTeX in JSON
     try:
-        pairs = json.loads(escaped, object_pairs_hook=list, parse_int=str, parse_float=str)
+        pairs: Any = json.loads(escaped, object_pairs_hook=list, parse_int=str, parse_float=str)
     except (ValueError, RecursionError):
         return None
     if not isinstance(pairs, list):
         return None
-    answers = [
-        value
-        for key, value in pairs
-        if isinstance(key, str) and re.fullmatch(r"(?:final|correct)?[_ -]?answer", key, re.IGNORECASE)
-    ]
-    return [Statement(stated(", ".join(map(str, a)) if isinstance(a, list) else str(a))) for a in answers] or None
+    values = [value for key, value in pairs if isinstance(key, str) and _JSON_KEY.fullmatch(key)]
+    return [inner_answer(", ".join(map(str, v)) if isinstance(v, list) else str(v)) for v in values] or None
 
 
-def _in_lines(text: str) -> list[Statement]:
-    if "####" not in text and NOUN.search(text) is None:
-        return []
-    lines = text.splitlines(keepends=True)
-    found: list[Statement] = []
-    at = 0
+def _of_lines(text: str) -> list[str]:
+    """The answers that the lines of a text state; a long line that comes again is read once."""
+    answers: list[str] = []
+    lines = text.splitlines()
     seen: set[str] = set()
     for number, line in enumerate(lines):
-        at += len(line)
-        if line in seen or ("####" not in line and NOUN.search(line) is None):
+        if line in seen or _MAY_STATE.search(line) is None:
             continue
-        if number + 1 < len(lines) and len(line) > 40:
+        if len(line) > 40:  # a short line may be a heading, which is read with the line below
             seen.add(line)
-        for answer, rest in _of_line(line[:MAX_LINE], lines[number + 1 : number + 9]):
-            found.append(Statement(answer, (rest + "\n" + text[at : at + REACH])[:REACH], at))
-        if len(found) > MAX_STATEMENTS:
+        answers += _of_line(line[:MAX_LINE], lines[number + 1 : number + 9])
+        if len(answers) > MAX_STATEMENTS:
             break
-    return found
+    return answers
 
 
-def _of_line(line: str, below: list[str]) -> list[tuple[str, str]]:
-    """The answers that a line states, each with what follows it in the line."""
+def _of_line(line: str, below: list[str]) -> list[str]:
+    """The answers that a line states; `below` are the lines below it."""
     if match := _HASHES.match(line):
-        answer, end = match["answer"].strip(), not any(other.strip() and not _HASHES.match(other) for other in below)
-        if not _HEADING.match(plain_line(answer)) and not NOUN.search(answer):
-            first, rest = first_sentence(answer)
-            return [(stated(first), rest)] if end or _is_result(answer) else []
+        answer = match["answer"].strip()
+        if not _MAY_STATE.search(answer):
+            last = not any(other.strip() and not _HASHES.match(other) for other in below)
+            return [inner_answer(first_sentence(answer)[0])] if last or _is_result(answer) else []
     line = plain_line(line)
     if _HEADING.match(line):
-        return [(_below(below), "")]
-    found: list[tuple[str, str]] = []
+        return [_below(below)]
+    answers: list[str] = []
     while line:
-        sentence, rest = first_sentence(line)
-        if (answer := said(sentence.lstrip(" *_>#"))) is not None:
-            found.append((stated(answer), rest))
-        line = rest
-    return found
+        sentence, line = first_sentence(line)
+        answer = sentence_answer(sentence.lstrip(" *_>#"))
+        if answer is not None:
+            answers.append(inner_answer(answer))
+    return answers
 
 
 def _is_result(text: str) -> bool:
-    """Whether what stands behind `####` is a result rather than a heading."""
+    """Whether the text behind `####` is a result; a heading is not."""
     if _STEP.match(plain_line(text)):
         return False
-    return re.match(r"[-+\d$\\(.£€\[]", text) is not None or is_value(trimmed(text))
+    return re.match(r"[-+\d$\\(.£€\[]", text) is not None or is_value(text.strip(_MARKS))
 
 
 def plain_line(line: str) -> str:
@@ -169,44 +207,109 @@ def plain_line(line: str) -> str:
     line = _MARKUP.sub("", _BOLD_END.sub(".", _IN_COMMAND.sub(r"\1", line))).strip()
     for _ in range(4):
         before = line
-        line = _LABEL.sub("", _JUNK.sub("", line))
+        line = line[len((_LABEL.match(line) or _JUNK.match(line) or [""])[0]) :]
         if line == before:
             break
-    line = line.rstrip(" #") if line.endswith("#") else line
-    return re.sub(r"^(?:\$\$?|\\[\[(]|[\[({]){1,2}\s*(?=[A-Za-z]{3})", "", line)
-
-
-def whole(text: str) -> str:
-    """A response that is nothing but an answer, without a fence around it or `It is` before it."""
-    text = text.strip()
-    if match := re.fullmatch(
-        r"(?:[^`]{0,4000}\n)?(?:```|~~~)(?:text|txt|plain|plaintext|markdown|md|math|latex|tex"
-        r"|answer)?[ \t]*\n\s*([^\n`]{1,200}?)\s*\n(?:```|~~~)",
-        text,
-    ):
-        return match[1]
-    if text[:1] == "=" and is_value(text[1:].strip()):
-        return text[1:].strip()
-    if len(text) <= 200 and (match := IT_IS.match(text)):
-        return bare(match["answer"])
-    return text
+    return _OPENING.sub("", line.rstrip(" #"), count=1) if _OPENING.match(line) else line.rstrip(" #")
 
 
 def _below(lines: list[str]) -> str:
     """The answer below a heading: one short line, or a displayed formula of a few; empty where there is none."""
     lines = [line.strip() for line in lines if line.strip()]
-    if lines[:1] in (["\\["], ["$$"]) or (
-        lines and re.fullmatch(r"```[a-z]{0,10}|\\begin\{(?:equation|align|center)\*?\}", lines[0])
-    ):
-        closing = next(
-            (i for i, line in enumerate(lines) if i and (line in ("\\]", "$$", "```") or line.startswith("\\end{"))),
-            None,
-        )
-        return "" if closing is None else " ".join(lines[1:closing])[:MAX_LINE]
+    if lines and _DISPLAYED.fullmatch(lines[0]):
+        for number, line in enumerate(lines[1:], 1):
+            if line in ("\\]", "$$", "```") or line.startswith("\\end{"):
+                return " ".join(lines[1:number])[:MAX_LINE]
+        return ""
     first = plain_line(lines[0]) if lines else ""
-    return stated(first) if first and is_bare(first) and "\\boxed" not in first else ""
+    return inner_answer(first) if first and is_bare(first) and "\\boxed" not in first else ""
+
+
+def first_sentence(line: str) -> tuple[str, str]:
+    """The first sentence of a line, and what follows it."""
+    end = _SENTENCE_END.search(line)
+    return (line, "") if end is None else (line[: end.start()], line[end.end() :])
+
+
+def sentence_answer(sentence: str) -> str | None:
+    """What a sentence says the answer is; None where it does not say so, or asks."""
+    if sentence.endswith("?") and re.match(
+        r"(?:is|are|was|would|could|can|does|might|what|how|why)\b", sentence, re.IGNORECASE
+    ):
+        return None
+    for match in _SAYS.finditer(sentence):
+        verb = match[0].rstrip().lower().split()[-1]
+        if _may_lead(sentence[: match.start()].rstrip(), verb in ("of", "as")):
+            return sentence[match.end() :]
+    connectives = _CONNECTIVES.match(sentence)
+    rest = sentence[connectives.end() if connectives else 0 :]
+    if alone := _FORMULA_ALONE.match(rest):
+        return alone["answer"]
+    turned = _IS_THE_ANSWER.match(rest)
+    return turned["answer"] if turned is not None and is_value(turned["answer"].strip(_MARKS)) else None
+
+
+def _may_lead(lead: str, gives: bool) -> bool:
+    """Whether "the answer is" may follow this part of the sentence; `gives`: whether it is "an answer of" or "the answer as"."""
+    if gives:
+        return _GIVES.search(lead) is not None
+    match = _CONNECTIVES.match(lead)
+    rest = lead[match.end() if match else 0 :].strip(" *_")
+    return not rest or (_LEADS.search(lead) is not None and _CONDITION.search(lead) is None)
+
+
+def inner_answer(answer: str) -> str:
+    """The answer within `The final answer is 42.` or `The largest n is 42.` behind `Answer:`, or the text itself."""
+    for _ in range(2):
+        answer = answer.strip()
+        inner = sentence_answer(answer)
+        if not inner:
+            match = _VALUE_OF.match(answer) or _IT_IS.match(answer)
+            inner = match["answer"] if match else None
+        if not inner:
+            break
+        answer = inner
+    return without_reason(answer)
+
+
+def without_reason(answer: str) -> str:
+    """What follows "the answer is", without a reason behind it and without closing marks."""
+    answer = re.sub(r"\s*[\u2600-\u27bf\U0001f300-\U0001faff]+$", "", answer.strip())  # ✅
+    answer = re.sub(r"(?<![.\\])[.。]$", "", answer)
+    answer = re.sub(r"^[:*_`\s]+|[*_`\s]+$", "", _REASON.sub("", answer))
+    if (answer[-1:] in (".", "。") and answer[-2:] != "..") or answer[-2:] in ("$!", "*!"):  # 42! may be a factorial
+        answer = answer[:-1]
+    return answer.strip("*_` \t\n").strip('"').strip()
+
+
+def whole_answer(text: str) -> str:
+    """A response that is nothing but an answer, without a fence around it or `It is` before it."""
+    text = text.strip()
+    if match := _FENCED.fullmatch(text):
+        return match[1]
+    if text[:1] == "=" and is_value(text[1:].strip()):
+        return text[1:].strip()
+    if len(text) <= MAX_BARE and (match := _IT_IS.match(text)):
+        return without_reason(match["answer"])
+    return text
 
 
 def is_bare(text: str) -> bool:
     """Whether a whole response is one short line of at most six plain words."""
-    return len(text) <= 200 and "\n" not in text and len(re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", text)) <= 6
+    return len(text) <= MAX_BARE and "\n" not in text and len(re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", text)) <= 6
+
+
+def is_value(text: str, like: str = "") -> bool:
+    """Whether `text` is one short value without prose; or a number with a unit, a word or words, where `like` is such."""
+    if not text or len(text) > MAX_VALUE + len(like):
+        return False
+    plain = re.sub(r"\\[A-Za-z]+", " ", text)
+    words = [word.lower() for word in _WORD.findall(plain)]
+    others = [word.lower() for word in _WORD.findall(re.sub(r"\\[A-Za-z]+", " ", like))]
+    if not words:
+        return re.search(r"[A-Za-z0-9]|\\[a-z]", text) is not None
+    if re.search(r"\d", like) and _COUNTED.fullmatch(plain.strip()):
+        return True
+    if len(words) == len(others) == 1:
+        return words[0] not in _REMARKS and not re.search(r"\d", plain)
+    return len(words) > 1 and len(others) > 1 and 10 * sum(word in others for word in words) >= 6 * len(words)

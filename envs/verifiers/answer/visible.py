@@ -1,17 +1,18 @@
-r"""What of a response its reader sees: without thinking, comments, struck-out text, and programs.
+r"""The part of a response that its reader sees: no thinking, no comments, nothing struck out, no programs.
 
-Thinking is told by the words of a tag, whatever its brackets: `<think>`, `<|begin_of_thought|>`, `◁think▷`, `[THINK]`,
-`<seed:cot_budget_reflect>`; `/`, `end` or `stop` close it. Blocks may be nested, one that was opened in the prompt may be
-closed here, and after an opening that is never closed nothing is said. Of a response in channels (`<|channel|>analysis`,
-also where the special tokens are gone: `analysisWe add ...assistantfinal42`) the channel `final` is the reply.
+The words of a tag tell that it is about thinking, in any brackets: `<think>`, `<|begin_of_thought|>`, `◁think▷`, `[THINK]`,
+`<seed:cot_budget_reflect>`. `/`, `end` or `stop` close it. Blocks may be nested. A block that was opened in the prompt may be
+closed here, and a block that is never closed hides the rest. Where a response has channels (`<|channel|>analysis`), the channel
+`final` is the reply. This holds without the special tokens, too: `analysisWe add ...assistantfinal42`.
 
-All of it is linear: each pattern is bounded, and anchored at a mark that is looked for first.
+Each pattern is bounded and anchored at a mark that is looked for first, so the time grows linearly.
 """
 
 from __future__ import annotations
 
 import re
 
+from simko.envs.verifiers.answer.braces import closing_brace
 from simko.envs.verifiers.reading.text import words
 
 MAX_READ = 2_000_000  # characters in which tags are looked for: no model writes more
@@ -49,9 +50,10 @@ _TEX_COMMENT = re.compile(
 )
 _PAIRS = (
     *(("<!--", "-->"), ("\\iffalse", "\\fi"), ("\\begin{comment}", "\\end{comment}")),
-    *(("<del>", "</del>"), ("<strike>", "</strike>")),
+    *(("<del>", "</del>"), ("<strike>", "</strike>"), ("[asy]", "[/asy]")),
 )
 MAX_GROUPS = 50
+MAX_GROUP = 2_000  # characters in braces
 _FENCE = re.compile(
     r"^[ \t>]{0,8}(?:```+|~~~+)[ \t]*\{?\.?(?P<language>[A-Za-z0-9_+#-]{0,20})[^\n`]{0,80}$", re.MULTILINE
 )
@@ -62,17 +64,17 @@ _PROGRAMS = words(
 
 
 def without_thinking(response: str) -> str:
-    """The response without its thinking part, of which see the module."""
+    """The response without its thinking part; the docstring of the module says what that is."""
     response = _reply(response[-MAX_READ:])
     if not any(mark in response for mark in ("<", "◁", "[", "&lt;")):
         return response
     parts: list[str] = []
     depth = at = 0
     for tag in _TAG.finditer(response):
-        said = _thinks(tag, response)
-        if said is None:
+        kind = _kind(tag, response)
+        if kind is None:
             continue
-        if said == "open":
+        if kind == "open":
             if depth == 0:
                 parts.append(response[at : tag.start()])
             depth += 1
@@ -84,28 +86,28 @@ def without_thinking(response: str) -> str:
     return "".join(parts if depth else [*parts, response[at:]])
 
 
-def _thinks(tag: re.Match[str], response: str) -> str | None:
-    """Whether a tag opens or closes thinking; None where it is about something else."""
+def _kind(tag: re.Match[str], response: str) -> str | None:
+    """`open` or `close` for a tag about thinking; None for any other tag."""
     name = tag["name"] or tag["name2"] or tag["name3"]
-    found = re.findall(r"[a-z]+", name.lower())
-    if not _THOUGHT.intersection(found) or not _ABOUT.union(_THOUGHT).issuperset(found):
+    parts = re.findall(r"[a-z]+", name.lower())
+    if not _THOUGHT.intersection(parts) or not _ABOUT.union(_THOUGHT).issuperset(parts):
         return None
-    closes = (tag["close"] or tag["close2"] or tag["close3"]) is not None or not _CLOSING.isdisjoint(found)
+    closes = (tag["close"] or tag["close2"] or tag["close3"]) is not None or not _CLOSING.isdisjoint(parts)
     if tag["name3"] and name != "THINK" and f"[/{name}]" not in response:  # [Reasoning] is a heading
         return None
     return "close" if closes else "open"
 
 
 def _reply(response: str) -> str:
-    """The final channel of a response in channels; any other response as it is."""
+    """The channel `final` of a response with channels; any other response unchanged."""
     if "<|channel|>" in response:
         parts: list[str] = []
         for channel in _CHANNEL.finditer(response):
             if channel["name"].lower() == "final":
                 following = response.find("<|channel|>", channel.end())
-                said = response[channel.end() : following if following >= 0 else len(response)]
-                ending = _TURN_END.search(said)
-                parts.append(said[: ending.start()] if ending else said)
+                message = response[channel.end() : following if following >= 0 else len(response)]
+                ending = _TURN_END.search(message)
+                parts.append(message[: ending.start()] if ending else message)
         return "\n".join(parts)
     if "<|channel>" in response:
         response = _without(response, "<|channel>", "<channel|>")
@@ -115,7 +117,7 @@ def _reply(response: str) -> str:
 
 
 def visible(response: str, limit: int) -> str:
-    """What a reader sees of a response, thinking and special tokens left out; of a long one its last `limit` characters."""
+    """The text that a reader sees, without thinking and special tokens; the last `limit` characters where it is longer."""
     text = without_thinking(response)[-limit:]
     for opening, closing in _PAIRS:
         text = _without(text, opening, closing)
@@ -133,7 +135,7 @@ def visible(response: str, limit: int) -> str:
 
 
 def _without(text: str, opening: str, closing: str) -> str:
-    """`text` without what stands between two marks; to its end where the second is missing."""
+    """`text` without everything from each `opening` to the next `closing`, or to the end where that is missing."""
     if opening not in text:
         return text
     parts = text.split(opening)
@@ -163,26 +165,12 @@ def _without_groups(text: str) -> str:
     parts: list[str] = []
     at = 0
     while len(parts) < MAX_GROUPS and (match := _GONE.search(text, at)):
-        end = group_end(text, match.end() - 1)
+        end = closing_brace(text, match.end() - 1, MAX_GROUP) or match.end()
         inside = text[match.end() : end]
-        if end == match.end() - 1 or ("box" not in inside and "answer" not in inside.lower()):
+        if "box" not in inside and "answer" not in inside.lower():
             end = match.end()
             parts.append(text[at:end])
         else:
             parts.append(text[at : match.start()] + " ")
         at = end
     return "".join([*parts, text[at:]]) if parts else text
-
-
-def group_end(text: str, start: int, reach: int = 2_000) -> int:
-    """Where the braces that open at `start` close, plus one; `start` itself where they do not within `reach`."""
-    depth, i, stop = 0, start, min(len(text), start + reach)
-    while i < stop:
-        if text[i] == "\\":
-            i += 2
-            continue
-        depth += (text[i] == "{") - (text[i] == "}")
-        i += 1
-        if depth == 0:
-            return i
-    return start

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simko.envs import grade
 from simko.envs.verifiers.answer.extract import MAX_RESPONSE, final_answer, narrowed
 from simko.envs.verifiers.answer.visible import without_thinking
 
@@ -179,6 +180,34 @@ def test_thinking() -> None:
     assert without_thinking("b</think>c") == "c"
     assert without_thinking("a<think>b") == "a"
     assert without_thinking("plain") == "plain"
+
+
+STATING = [
+    "\\boxed{X}",
+    "$\\boxed{X}$",
+    "not \\boxed{X}",
+    "\\boxed{X}?",
+    "~~\\boxed{X}~~",
+    "Answer: X",
+    "Answer $X$",
+    "The answer is X.",
+    "He says the answer is X.",
+    "The answer is not X.",
+    "X is the answer.",
+    "<answer>X</answer>",
+    "#### X",
+    '{"answer": "X"}',
+    "X",
+]
+GLUE = ["\n\n", " ", ". ", ", ", " or ", " and ", " = ", ". Wait, no: ", " (alternatively) "]
+
+
+@pytest.mark.parametrize("first", STATING)
+def test_two_guesses_never_pay_for_both(first: str) -> None:
+    for second in STATING:
+        for glue in GLUE:
+            response = first.replace("X", "42") + glue + second.replace("X", "43")
+            assert not (grade(response, "42").correct and grade(response, "43").correct), response
 
 
 HOSTILE = ["\\boxed{", "}", "<answer>", "</answer>", "<think>", "</think>", "Answer: ", "the answer is ", "#### ", "\n"]
