@@ -34,16 +34,15 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: bool = 
     """
     heads = [cell.split("\n") for cell in header]
     height = max(map(len, heads), default=1)
-    padded = [[""] * (height - len(lines)) + lines for lines in heads]
-    table = [*map(list, zip(*padded, strict=True)), *(list(map(clean, row)) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    top = [[""] * (height - len(lines)) + lines for lines in heads]
+    grid = [*map(list, zip(*top, strict=True)), *(list(map(clean, row)) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
     if numbers:
-        table.insert(height, ["─" * width for width in widths])
-        lines = ["  ".join(map(str.rjust, row, widths)) for row in table]
-        lines[height] = "─" * len(lines[height])
+        lines = ["  ".join(map(str.rjust, row, widths)) for row in grid]
+        lines.insert(height, "─" * (sum(widths) + 2 * (len(widths) - 1)))
     else:
-        lines = ["  ".join([*map(str.ljust, row[:-1], widths), row[-1]]) for row in table]
-    return "\n".join(line.rstrip() for line in lines)
+        lines = ["  ".join([*map(str.ljust, row[:-1], widths), row[-1]]).rstrip() for row in grid]
+    return "\n".join(lines)
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

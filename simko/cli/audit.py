@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from simko.cli.modules import reach
-from simko.cli.output import clean, print_json, print_table
+from simko.cli.output import print_json, print_table
+from simko.console import clean
 
 if TYPE_CHECKING:
     from simko.envs.audit.rows import Audit

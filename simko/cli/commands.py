@@ -18,7 +18,8 @@ import typer
 
 import simko
 from simko.cli import doctor, env, export, plan, runs, talk, verify
-from simko.cli.output import fail, flush, never_fail, note
+from simko.cli.output import fail, flush, never_fail
+from simko.console import note
 from simko.errors import UserError
 from simko.run.signals import INTERRUPTED, TERMINATING, StopSignals, leave_quietly
 

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 import typer
 
-from simko.cli.output import one_line, print_json
+from simko.cli.output import print_json
+from simko.console import one_line
 
 GIB = 2**30
 SHOWN = ("simko", "torch", "transformers", "peft", "bitsandbytes", "gymnasium", "math-verify")

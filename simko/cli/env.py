@@ -10,7 +10,8 @@ import typer
 from simko.cli import scaffold
 from simko.cli.audit import audit
 from simko.cli.modules import reach
-from simko.cli.output import ask, clean, indent, print_json, print_table
+from simko.cli.output import ask, indent, print_json, print_table
+from simko.console import clean
 from simko.errors import UserError
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from simko.cli.flags import config_flags
-from simko.cli.output import note, print_json
+from simko.cli.output import print_json
 from simko.config import EvalConfig, TrainConfig
+from simko.console import note
 from simko.errors import UserError
 from simko.files import write_atomically
 

@@ -13,24 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from simko.console import clean, note, one_line, table
+from simko.console import clean, note, table
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-__all__ = [
-    "ask",
-    "clean",
-    "fail",
-    "flush",
-    "indent",
-    "never_fail",
-    "note",
-    "one_line",
-    "print_json",
-    "print_table",
-    "terminal",
-]
 
 
 def print_json(value: Any) -> None:

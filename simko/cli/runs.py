@@ -12,8 +12,9 @@ import typer
 
 from simko.cli.flags import config_flags, extra_settings, flag
 from simko.cli.modules import reach
-from simko.cli.output import clean, note, print_json, terminal
+from simko.cli.output import print_json, terminal
 from simko.config import EvalConfig, TrainConfig, as_dict, read_yaml, write_yaml
+from simko.console import clean, note
 from simko.errors import UserError, nearest
 from simko.run.signals import Stopped
 

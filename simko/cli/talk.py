@@ -10,8 +10,9 @@ import typer
 
 from simko.cli.flags import config_flags
 from simko.cli.modules import reach
-from simko.cli.output import ask, clean, indent, note, print_json
+from simko.cli.output import ask, indent, print_json
 from simko.config import EvalConfig, TrainConfig
+from simko.console import clean, note
 from simko.errors import UserError
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from simko.cli.modules import reach
-from simko.cli.output import clean, print_json, print_table
+from simko.cli.output import print_json, print_table
+from simko.console import clean
 from simko.errors import UserError
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from simko.cli import run
 from simko.cli.flags import extra_settings, flag
-from simko.cli.output import clean
 from simko.config import EvalConfig, TrainConfig
+from simko.console import clean
 from simko.errors import UserError
 from simko.settings import train_config
 
