@@ -235,7 +235,7 @@ class EvalConfig(EnvironmentSettings, SamplingSettings):
 
 
 def names(settings: type, *decides: Decides) -> list[str]:
-    """Names of the settings of a class, in the order of the class; with `decides` only those that decide so."""
+    """Names of the settings of a class, in the order of the class; only those with one of `decides`, if given."""
     return [entry.name for entry in fields(settings) if not decides or entry.metadata["decides"] in decides]
 
 
@@ -252,7 +252,7 @@ def deciding(config: TrainConfig) -> dict[str, Any]:
 
 
 class _Plain(yaml.SafeLoader):
-    """YAML without aliases, of which a few lines make a value without end."""
+    """YAML without aliases: with them, a few lines can make an endless value."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """The next node; raises `YAMLError` for an alias."""
@@ -264,7 +264,7 @@ class _Plain(yaml.SafeLoader):
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """The flat mapping in a YAML file; raises `UserError` with file and line where it is none."""
+    """The flat mapping in a YAML file; raises `UserError` with file and line if there is no such mapping."""
     try:
         text = Path(path).read_text(encoding="utf-8")
         content = _Plain(text).get_single_data()

@@ -125,7 +125,7 @@ def chunks(tasks: Sequence[Task], n: int, chunk: int) -> Iterator[tuple[Sequence
 
 
 def choose_tasks(env: Any, problems: int | None, seed: int) -> list[Task]:
-    """So many problems; where None, all of a data set and 100 of a generated task.
+    """The first `problems`; if None, all of a data set and 100 of a generated task.
 
     Raises:
         UserError: the split has no problem, or a prompt does not fit the environment.

@@ -42,14 +42,14 @@ def setting(
     """A field of a settings class.
 
     Args:
-        default: its value where none is given; a mapping is copied for each instance.
+        default: its value if none is given; a mapping is copied for each instance.
         help: what it is, for `--help` and for editors.
         minimum: least value allowed.
         maximum: largest value allowed.
         above: bound that the value must exceed.
         size: it is a size in bytes, as text like `8GB`; see `parse_bytes`.
-        decides: whether another value gives other numbers. False: a resumed run may change it. "run": it decides a run, but
-            not the numbers of an evaluation.
+        decides: whether another value gives other numbers. If False, a resumed run may change it. "run" decides a run, but not
+            the numbers of an evaluation.
         after: the setting that it follows in a file and in `--help`; by default the order is that of the classes.
     """
     bounds = {"minimum": minimum, "maximum": maximum, "above": above}
@@ -149,7 +149,7 @@ def parse_bytes(text: str, where: str = "--memory") -> float:
 
 
 def _plain(kind: Any, size_flag: str | None, value: Any) -> Any:
-    """`value` as pydantic is to read it; raises `ValueError` where pydantic would be too kind.
+    """`value` as pydantic shall read it; raises `ValueError` for what pydantic would accept and we do not.
 
     Pydantic takes true for 1, 1 for true and bytes for text. `size_flag` is the flag of a size, else None.
     """
