@@ -16,6 +16,7 @@ from rich.console import Console
 
 from simko.build import make_env, make_policy
 from simko.config import EvalConfig, TrainConfig
+from simko.envs import verifiers
 from simko.envs.watched import watched
 from simko.errors import UserError
 from simko.report.counts import Counts, curve_of, summarise
@@ -53,6 +54,7 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
     temperature, top_p = sampling_settings(config, target.settings)
     policy = policy or make_policy(target.settings, target.adapter)
     env = watched(env or make_env(target.settings, policy, "eval"), target.settings.env)
+    verifiers.warm_up(str(getattr(env, "verifier_name", "")))
     tasks = choose_tasks(env, config)
     single = env.source.size == 1  # the toy MDP: one problem has nothing to hold out, and the title says so
     overlap = count_overlap(target.run, tasks, config.allow_overlap or single)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from simko.envs import verifiers
 from simko.envs.verifiers.worker import pool
 from simko.errors import UserError
 from simko.run.faults import summary
@@ -105,8 +106,7 @@ def say_faults(run: RunFolder, console: Console) -> None:
 def warm_up(env: Any, workers: int) -> None:
     """Have `workers` verifier processes, started in the background where the environment's verifier may need one."""
     pool.configure(workers)
-    if str(getattr(env, "verifier_name", "")).startswith("math"):
-        pool.shared.start()
+    verifiers.warm_up(str(getattr(env, "verifier_name", "")))
 
 
 @contextmanager
