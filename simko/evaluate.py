@@ -17,6 +17,7 @@ from rich.console import Console
 from simko.build import make_env, make_policy
 from simko.config import EnvironmentSettings, EvalConfig, SamplingSettings, TrainConfig, names
 from simko.console import say
+from simko.envs import verifiers
 from simko.envs.watched import watched
 from simko.errors import UserError
 from simko.files import write_atomically
@@ -50,6 +51,7 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
     decoding = sampling_settings(config, target.settings)
     policy = policy or make_policy(target.settings, target.adapter)
     env = watched(env or make_env(target.settings, policy, "eval"), target.settings.env)
+    verifiers.warm_up(str(getattr(env, "verifier_name", "")))
     tasks = choose_tasks(env, config.problems, config.seed)
     single = env.source.size == 1  # the toy MDP: one problem has nothing to hold out, and the title says so
     overlap = count_overlap(target.run, tasks, config.allow_overlap or single)

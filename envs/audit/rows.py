@@ -21,6 +21,7 @@ from simko.envs.audit import contract as checker
 from simko.envs.audit import probe
 from simko.envs.data.rows import ANSWERS, Pair
 from simko.envs.token_env import TokenEnv
+from simko.envs.verifiers import warm_up
 from simko.errors import UserError
 from simko.types import Task, Verdict
 
@@ -90,6 +91,7 @@ def _audit_split(id: str, split: str, data: str | None, checks: bool) -> Audit:
     except UserError as error:
         entry.unavailable = str(error)
         return entry
+    warm_up(env.verifier_name)
     source: Any = env.source
     tasks = probe.sample(env, GENERATED) if env.source.size is None else env.source.tasks(None, seed=0)
     entry.tasks = len(tasks)

@@ -116,6 +116,17 @@ def get_verifier(name: str) -> NamedVerifier:
     return NamedVerifier(name)
 
 
+def warm_up(name: str) -> None:
+    """Start the workers in the background if the verifier of that name may ask them, so that no answer waits for sympy.
+
+    For callers that are about to grade many answers: a single `grade` starts a worker with its first question.
+    """
+    if name.startswith("math"):
+        from simko.envs.verifiers.worker import pool
+
+        pool.shared.start()
+
+
 def register_verifier(name: str, check: Check) -> None:
     """Make `check(response, gold)` known as `name`.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from simko import algorithms
 from simko.envs import registry
-from simko.envs.verifiers import get_verifier
+from simko.envs.verifiers import get_verifier, warm_up
 from simko.errors import UserError
 from simko.run.folder import RunFolder
 
@@ -55,6 +55,7 @@ def rescore(run: RunFolder, verifier: str | None = None) -> Rescore:
     stored = run.config.verifier or _of_environment(run.config.env)
     name = verifier or stored
     check = get_verifier(name)
+    warm_up(name)
     method = algorithms.get(run.config.algorithm, **run.config.method)
     report = Rescore(str(run.path), name, stored)
     outcomes: Counter[str] = Counter()

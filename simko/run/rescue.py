@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 
 from simko.console import say
+from simko.envs import verifiers
 from simko.envs.verifiers.worker import pool
 from simko.errors import UserError
 from simko.run.faults import summary
@@ -108,8 +109,7 @@ def say_faults(run: RunFolder, console: Console) -> None:
 def warm_up(env: Any, workers: int) -> None:
     """Allow `workers` verifier processes. Start them in the background if the environment's verifier may need one."""
     pool.configure(workers)
-    if str(getattr(env, "verifier_name", "")).startswith("math"):
-        pool.shared.start()
+    verifiers.warm_up(str(getattr(env, "verifier_name", "")))
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 r"""The maths verifier: is the response's final answer equal to the gold answer?
 
 1. `extract` finds the one final answer. 2. Equal strings and numbers are settled here, exactly. 3. Tuples, lists, sets,
-intervals and matrices are compared shape by shape. 4. What is left are scalars: of those that pass `allowlist.admit`, most
-are settled exactly by `algebra`, the others by math-verify in a worker process (`pool`); those that do not pass differ.
+intervals and matrices are compared shape by shape. 4. What is left are formulas: those that pass `allowlist.admit` are
+compared by sympy and math-verify in a worker process (`pool`); those that do not pass differ.
 
 The policy, by example (gold answer 42 unless said):
 
@@ -26,7 +26,6 @@ from dataclasses import replace
 from functools import lru_cache
 
 from simko.envs.verifiers.answer.extract import boxes, final_answer, narrowed
-from simko.envs.verifiers.math import algebra
 from simko.envs.verifiers.math.intervals import condition, is_plain_pair
 from simko.envs.verifiers.reading import allowlist
 from simko.envs.verifiers.reading.angles import has_angles, in_radians, of_angles
@@ -173,8 +172,8 @@ class _Comparison:
 
     def _conditions(self, gold: str, answer: str, depth: int) -> bool | None:
         """Conditions on one number, or one and an interval; None where they are none, or the gold one may be a point."""
-        ours = condition(gold) if _is_condition(gold) else None
-        theirs = condition(answer) if _is_condition(answer) else None
+        ours = condition(gold, self._ask) if _is_condition(gold) else None
+        theirs = condition(answer, self._ask) if _is_condition(answer) else None
         if ours is not None and theirs is not None:
             named = ours[0] and theirs[0]
             return False if named and key(ours[0]) != key(theirs[0]) else self.equal(ours[1], theirs[1], depth + 1)
@@ -264,8 +263,8 @@ class _Comparison:
         if relation and allowlist.letters(gold) != allowlist.letters(answer):
             return False
         digits = len(answer.rpartition(".")[2]) if significant_digits(answer) >= MIN_DIGITS else None
-        if (settled := algebra.decide(ours, theirs, digits)) is not None:
-            return settled
+        if ours == theirs:
+            return True
         pair = one_case(ours, theirs)
         if pair is None:
             return False

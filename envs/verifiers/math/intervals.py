@@ -1,20 +1,24 @@
 r"""Conditions on one real number as intervals: `1 < x \le 2`, `x < 3 \text{ or } x > 5`, `2x < 6`, `|x| < 3`.
 
-Bounds are compared by their values, with the error of floating point kept in view; where two of them cannot be told apart
-for sure there is no answer (None). Conditions with commas between them hold together, or each for itself where they
-contradict each other.
+Two bounds are put in order by their exact values, else by the worker (`Equal`). A condition whose bounds have no known
+order is not read as an interval. Conditions with commas between them hold together, or each for itself if they contradict
+each other.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
-from simko.envs.verifiers.math import algebra
-from simko.envs.verifiers.reading.allowlist import admit
+from simko.envs.verifiers.reading.allowlist import letters
+from simko.envs.verifiers.reading.numbers import evaluate, parse_number
 from simko.envs.verifiers.reading.shapes import MAX_ITEMS, is_name, split
+
+Equal = Callable[[str, str], bool]
+"""Whether two formulas are equal: what the worker is asked."""
 
 _ORDER = re.compile(r"<|>|\\[lg]e(?![A-Za-z])")
 _TURNED = {"<": "<", "\\le": "<=", ">": ">", "\\ge": ">="}
@@ -27,6 +31,9 @@ _SPAN = re.compile(r"([(\[])([^()\[\],;]{1,60})[,;]([^()\[\],;]{1,60})([)\]])")
 _REALS_WITHOUT = re.compile(
     r"(?:[a-z]\s?\\in\s?)?\\mathbb\s?\{?R\}?\s?(?:\\setminus|\\backslash|\\smallsetminus|-)\s?(.{2,200})"
 )
+_TERM = re.compile(r"([+-]?)\s*([^+-]{1,60})")
+_MULTIPLE = re.compile(r"(.*?)\s*(?:\\cdot|\\times|\*)?\s*([A-Za-z]|\\[a-z]{2,8})(?:\s*/\s*([1-9]\d{0,11}))?")
+_PART = re.compile(r"\\frac\s?\{\s?(\d{0,12})\s?([A-Za-z])\s?\}\s?\{\s?([1-9]\d{0,11})\s?\}")
 _LOWEST, _HIGHEST = "-\\infty", "\\infty"
 
 
@@ -48,16 +55,10 @@ class _UnclearError(Exception):
     """Bounds whose order is not known, or no condition on one number."""
 
 
-def as_interval(text: str) -> str | None:
-    """The interval, or union of intervals, that a condition says; None where it says none."""
-    found = condition(text)
-    return None if found is None else found[1]
-
-
-def condition(text: str) -> tuple[str, str] | None:
-    """The name of the number that a condition is about (empty where it has none), and its interval or union of intervals."""
+def condition(text: str, equal: Equal) -> tuple[str, str] | None:
+    """The name of the number that a condition is about (empty if it has no name), and its interval or union of intervals."""
     try:
-        name, spans = _any_of(text.strip())
+        name, spans = _any_of(text.strip(), equal)
     except _UnclearError:
         return None
     return name, " \\cup ".join(span.text() for span in spans) if spans else "\\emptyset"
@@ -68,9 +69,9 @@ def is_plain_pair(text: str) -> bool:
     return not re.search(r"[\[\]]|\\infty|\\cup|\\in(?![A-Za-z])", text)
 
 
-def _any_of(text: str) -> tuple[str, list[Span]]:
+def _any_of(text: str, equal: Equal) -> tuple[str, list[Span]]:
     if match := _REALS_WITHOUT.fullmatch(text):
-        return "", _complement(_spans(match[1].strip()))
+        return "", _complement(_spans(match[1].strip()), equal)
     if "\\cap" in text:
         raise _UnclearError
     pieces = _OR.split(text)
@@ -78,46 +79,49 @@ def _any_of(text: str) -> tuple[str, list[Span]]:
         raise _UnclearError
     names, spans = set(), []
     for piece in pieces:
-        name, found = _all_of(piece.strip().strip(","))
+        name, more = _all_of(piece.strip().strip(","), equal)
         names.add(name)
-        spans += found
+        spans += more
     if len(names) != 1:
         raise _UnclearError
     return names.pop(), spans
 
 
-def _all_of(text: str) -> tuple[str, list[Span]]:
+def _all_of(text: str, equal: Equal) -> tuple[str, list[Span]]:
     """Conditions joined by `and` or commas."""
     parts = [split(part, (",", ";")) for part in _AND.split(text)]
     if any(part is None or not all(part) for part in parts) or sum(len(part or ()) for part in parts) > MAX_ITEMS:
         raise _UnclearError
-    single = [_one(item) for part in parts for item in part or ()]
+    single = [_one(item, equal) for part in parts for item in part or ()]
     if len({name for name, _ in single}) != 1:
         raise _UnclearError
     together = single[0][1]
     for _, spans in single[1:]:
-        together = [both for a in together for b in spans if (both := _intersection(a, b)) is not None]
+        together = [both for a in together for b in spans if (both := _intersection(a, b, equal)) is not None]
     if not together and len(parts) == 1:
         together = [span for _, spans in single for span in spans]
     return single[0][0], together
 
 
-def _one(text: str) -> tuple[str, list[Span]]:
+def _one(text: str, equal: Equal) -> tuple[str, list[Span]]:
     if match := _NOT_EQUAL.fullmatch(text):
         name, point = match[1].strip(), match[2].strip()
         if not is_name(name):
             name, point = point, name
         if not is_name(name) or is_name(point):
             raise _UnclearError
-        return name, _complement([Span(point, True, point, True)])
+        return name, _complement([Span(point, True, point, True)], equal)
     if match := _BARS.fullmatch(text):
         inside, sign, bound = match[1], match[2], match[3]
         below = sign in ("<", "\\le")
         turned = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}[sign]
         (name, a), (_, b) = _relation(f"{inside} {sign} {bound}"), _relation(f"{inside} {turned} -({bound})")
-        if _order("0", bound.strip()) >= 0:
+        if _order("0", bound.strip(), equal) >= 0:
             raise _UnclearError
-        return name, [both for x in a for y in b if (both := _intersection(x, y)) is not None] if below else [*b, *a]
+        return name, [both for x in a for y in b if (both := _intersection(x, y, equal)) is not None] if below else [
+            *b,
+            *a,
+        ]
     return _relation(text)
 
 
@@ -146,14 +150,52 @@ def _ray(sign: str, bound: str) -> Span:
 
 
 def _solved(left: str, sign: str, right: str) -> tuple[str, list[Span]]:
-    """An inequality between two linear polynomials in one variable."""
-    ours, theirs = admit(left), admit(right)
-    line = None if ours is None or theirs is None else algebra.line(ours, theirs)
-    if line is None:
+    """An inequality between two sums of numbers and multiples of one variable: `2x - 1 < 5`."""
+    names = letters(left) | letters(right)
+    if len(names) != 1:
         raise _UnclearError
-    name, slope, constant = line
+    name = next(iter(names))
+    (slope, constant), (other_slope, other_constant) = _line(left, name), _line(right, name)
+    slope, constant = slope - other_slope, constant - other_constant
+    if slope == 0:
+        raise _UnclearError
     bound = -constant / slope
     return name, [_ray(sign.translate(_FLIP) if slope < 0 else sign, _written(bound))]
+
+
+def _line(text: str, name: str) -> tuple[Fraction, Fraction]:
+    """The slope and the constant of a sum of numbers and multiples of a variable."""
+    slope = constant = Fraction(0)
+    end = 0
+    for match in _TERM.finditer(text.strip()):
+        if match.start() != end:
+            raise _UnclearError
+        end = match.end()
+        sign, term = -1 if match[1] == "-" else 1, match[2].strip()
+        part, multiple = _PART.fullmatch(term), _MULTIPLE.fullmatch(term)
+        if part and part[2] == name:
+            slope += sign * Fraction(int(part[1] or 1)) / int(part[3])
+        elif multiple and multiple[2] == name:
+            slope += sign * _exact(multiple[1] or "1") / int(multiple[3] or 1)
+        else:
+            constant += sign * _exact(term)
+    if end != len(text.strip()):
+        raise _UnclearError
+    return slope, constant
+
+
+def _exact(text: str) -> Fraction:
+    value = _value(text)
+    if value is None:
+        raise _UnclearError
+    return value
+
+
+def _value(text: str) -> Fraction | None:
+    number = parse_number(text)
+    if number is None:
+        return evaluate(text)
+    return None if number.percent else number.value
 
 
 def _written(value: Fraction) -> str:
@@ -176,13 +218,13 @@ def _spans(text: str) -> list[Span]:
     return found
 
 
-def _complement(spans: list[Span]) -> list[Span]:
+def _complement(spans: list[Span], equal: Equal) -> list[Span]:
     """The numbers in none of the spans, which do not touch each other."""
     ordered: list[Span] = []
     for span in spans:
-        at = next((i for i, other in enumerate(ordered) if _order(span.low, other.low) < 0), len(ordered))
+        at = next((i for i, other in enumerate(ordered) if _order(span.low, other.low, equal) < 0), len(ordered))
         ordered.insert(at, span)
-    if any(_order(a.high, b.low) >= 0 for a, b in pairwise(ordered)):
+    if any(_order(a.high, b.low, equal) >= 0 for a, b in pairwise(ordered)):
         raise _UnclearError
     low, closed = _LOWEST, False
     rest = []
@@ -195,27 +237,34 @@ def _complement(spans: list[Span]) -> list[Span]:
     return rest
 
 
-def _intersection(a: Span, b: Span) -> Span | None:
+def _intersection(a: Span, b: Span, equal: Equal) -> Span | None:
     """What two spans have in common; None where that is nothing."""
-    lower, upper = _order(a.low, b.low), _order(a.high, b.high)
+    lower, upper = _order(a.low, b.low, equal), _order(a.high, b.high, equal)
     low, closed_low = (a.low, a.closed_low) if lower > 0 else (b.low, b.closed_low)
     high, closed_high = (a.high, a.closed_high) if upper < 0 else (b.high, b.closed_high)
     closed_low = a.closed_low and b.closed_low if lower == 0 else closed_low
     closed_high = a.closed_high and b.closed_high if upper == 0 else closed_high
-    width = _order(low, high)
+    width = _order(low, high, equal)
     return (
         Span(low, closed_low, high, closed_high) if width < 0 or (width == 0 and closed_low and closed_high) else None
     )
 
 
-def _order(a: str, b: str) -> int:
+def _order(a: str, b: str, equal: Equal) -> int:
     """-1, 0 or 1 as the value of `a` is below, equal to or above that of `b`."""
     if a == b:
         return 0
     if _LOWEST in (a, b) or _HIGHEST in (a, b):
         return -1 if a == _LOWEST or b == _HIGHEST else 1
-    ours, theirs = admit(a), admit(b)
-    found = None if ours is None or theirs is None else algebra.order(ours, theirs)
-    if found is None:
+    x, y = _value(a), _value(b)
+    if x is not None and y is not None:
+        return (x > y) - (x < y)
+    if letters(a) | letters(b):
         raise _UnclearError
-    return found
+    if equal(a, b):
+        return 0
+    if equal(f"|({b}) - ({a})|", f"({b}) - ({a})"):  # b - a is positive
+        return -1
+    if equal(f"|({a}) - ({b})|", f"({a}) - ({b})"):
+        return 1
+    raise _UnclearError

@@ -29,23 +29,23 @@ import random
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from simko.envs.verifiers.worker import comparison, guard
+    from simko.envs.verifiers.worker import comparison, guard, warming
 else:
 
-    def _beside(name: str) -> ModuleType:
-        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.py")
-        spec = importlib.util.spec_from_file_location(f"worker_{name}", path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
+    def _folder_as_package(name: str) -> None:
+        """Make the files beside this one importable as `name.file`, without importing simko."""
+        folder = os.path.dirname(os.path.abspath(__file__))
+        init = os.path.join(folder, "__init__.py")
+        spec = importlib.util.spec_from_file_location(name, init, submodule_search_locations=[folder])
+        sys.modules[name] = importlib.util.module_from_spec(spec)
 
-    comparison, guard = _beside("comparison"), _beside("guard")
+    _folder_as_package("simko_worker")
+    from simko_worker import comparison, guard, warming
 
-compare, warm_up = comparison.compare, comparison.warm_up
+compare, warm_up = comparison.compare, warming.warm_up
 
 MEMORY_BYTES = 1 << 30
 SPARE_SECONDS = 1.0  # CPU beyond the limit of a request, until the kernel ends the worker; the parent is to be first

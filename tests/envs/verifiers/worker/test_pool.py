@@ -19,7 +19,7 @@ import pytest
 
 from simko.envs import grade
 from simko.envs.audit.verifier import NEEDS_WORKER
-from simko.envs.verifiers import grade_async
+from simko.envs.verifiers import grade_async, warm_up
 from simko.envs.verifiers.math import equal as math_verifier
 from simko.envs.verifiers.worker import pool
 from simko.envs.verifiers.worker.pool import Pool
@@ -244,6 +244,17 @@ def test_started_before_the_first_question(quick: Pool) -> None:
     assert quick.starts == starts + 1
     assert quick.compare("x", "x")[0] == "equal"
     assert quick.starts == starts + 1
+
+
+@pytest.mark.parametrize(("name", "started"), [("math", 1), ("math_row", 1), ("math:boxed", 1), ("exact", 0), ("", 0)])
+def test_started_for_verifiers_that_may_ask(
+    quick: Pool, name: str, started: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick.close()
+    monkeypatch.setattr(pool, "shared", quick)
+    starts = quick.starts
+    warm_up(name)
+    assert quick.starts == starts + started
 
 
 @LINUX
