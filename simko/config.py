@@ -76,7 +76,7 @@ class CommonSettings:
     seed: int = setting(0, "of everything random in the run", minimum=0, after="steps")
     tis_clip: float = setting(
         0.0,
-        "cap of truncated importance sampling, if the sampler is not the trainer; 0: off",
+        "cap of truncated importance sampling where the sampler is not the trainer; 0: off",
         minimum=0.0,
         after="max_grad_norm",
     )
@@ -217,7 +217,7 @@ class EvalConfig(EnvironmentSettings, SamplingSettings):
     target: str = setting("", "run folder, Hub id, local model folder, or 'tiny'")
     base: bool = setting(True, "evaluate the base model on the same problems too, where there is an adapter")
     out: str | None = setting(None, "folder for the result; RUN/eval or eval/ where empty", decides=False)
-    quantization: Quantization | None = again(ModelSettings, "quantization", None)
+    quantization: Quantization | None = setting(None, "of the weights; the run's own, else nf4, where empty")
     adapter: str | None = setting(None, "PEFT folder to put on a model")
     best: bool = setting(
         False, "of a run: the checkpoint with the best training solve rate, instead of the newest", decides=False
