@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from simko.envs.verifiers.reading.arithmetic import compute
+
 MAX_CHARS = 300
 MAX_DIGITS = 200  # of one number, and its decimal exponent
 MAX_TERMS = 100
@@ -185,40 +187,6 @@ def evaluate(text: str) -> Fraction | None:
         if match[2] not in ("\\left", "\\right"):
             tokens.append(match[1] or _OPERATORS.get(match[2], match[2]))
     try:
-        value, end = _sum(tokens, 0)
-    except (IndexError, ValueError, ZeroDivisionError):
+        return compute(tokens, _decimal, max_depth=MAX_TERMS)
+    except (ValueError, ZeroDivisionError):
         return None
-    return value if end == len(tokens) else None
-
-
-def _sum(tokens: list[str], at: int) -> tuple[Fraction, int]:
-    value, at = _product(tokens, at)
-    while at < len(tokens) and tokens[at] in "+-":
-        term, after = _product(tokens, at + 1)
-        value = value + term if tokens[at] == "+" else value - term
-        at = after
-    return value, at
-
-
-def _product(tokens: list[str], at: int) -> tuple[Fraction, int]:
-    value, at = _factor(tokens, at)
-    while at < len(tokens) and tokens[at] in "*/":
-        factor, after = _factor(tokens, at + 1)
-        value = value * factor if tokens[at] == "*" else value / factor
-        at = after
-    return value, at
-
-
-def _factor(tokens: list[str], at: int) -> tuple[Fraction, int]:
-    token = tokens[at]
-    if token == "-":
-        value, at = _factor(tokens, at + 1)
-        return -value, at
-    if token == "(":
-        value, at = _sum(tokens, at + 1)
-        if tokens[at] != ")":
-            raise ValueError(tokens[at])
-        return value, at + 1
-    if not _NUMBER.fullmatch(token):
-        raise ValueError(token)
-    return _decimal(token), at + 1
