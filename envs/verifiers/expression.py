@@ -51,8 +51,8 @@ def to_ascii(text: str) -> str:
     for pattern, plain in _COMMANDS:
         text = pattern.sub(plain, text)
     for _ in range(MAX_FRACTIONS):
-        text, found = _FRACTION.subn(r"((\1)/(\2))", text)
-        if not found:
+        text, count = _FRACTION.subn(r"((\1)/(\2))", text)
+        if not count:
             break
     return " ".join(text.translate(_PLAIN).strip(" \t\n`.").split())
 
@@ -76,7 +76,7 @@ def evaluate(text: str) -> tuple[Fraction, list[int]]:
 
 
 def split_target(answer: str) -> tuple[str, str | None]:
-    """An answer as ASCII expression and what stands after its `=` (None without one)."""
+    """The expression of an answer in ASCII, and the text behind its `=`, or None without one."""
     left, equals, right = to_ascii(answer[:MAX_ANSWER]).partition("=")
     return left.strip(), right.strip() if equals else None
 
@@ -96,16 +96,16 @@ def expression(response: str, gold: str) -> Verdict:
         numbers, target = parse_gold(gold)
     except ValueError:
         return Verdict("error", 0.0)
-    found = final_answer(
+    answer = final_answer(
         response, same=lambda a, b: _bare(split_target(a)[0]) == _bare(split_target(b)[0]), whole=is_expression
     )
-    if found.text is None:
-        return Verdict("incorrect" if found.conflict else "no_answer", 0.0, found.shown)
-    text, claimed = split_target(found.text)
+    if answer.text is None:
+        return Verdict("incorrect" if answer.conflict else "no_answer", 0.0, answer.shown)
+    text, claimed = split_target(answer.text)
     try:
         value, used = evaluate(text)
     except (ValueError, ZeroDivisionError):
-        return Verdict("incorrect", 0.0, found.shown)
+        return Verdict("incorrect", 0.0, answer.shown)
     correct = value == target and used == numbers and claimed in (None, str(target))
     return Verdict("correct" if correct else "incorrect", float(correct), text)
 

@@ -55,7 +55,7 @@ class Number:
 
 
 def parse_number(text: str) -> Number | None:
-    """The number that `text` is and nothing else; None where it is no number, or too long."""
+    """`text` as one exact number, or None if it is anything else or too long."""
     return _parsed(text) if len(text) <= MAX_CHARS else None
 
 
@@ -143,7 +143,7 @@ def _ratio(whole: str | None, top: str, bottom: str) -> Fraction | None:
 
 
 def significant_digits(text: str) -> int:
-    """How many significant digits a plain decimal such as `0.333333` states; 0 where `text` is no plain decimal."""
+    """How many significant digits a plain decimal such as `0.333333` has; 0 for any other text."""
     text = text.translate(_SIGNS).strip().lstrip("+-")
     if len(text) > MAX_CHARS or not re.fullmatch(r"\d*\.\d+", text):
         return 0
@@ -170,9 +170,9 @@ _OPERATORS = {"\\times": "*", "\\cdot": "*", "×": "*", "·": "*", "\\div": "/",
 
 
 def evaluate(text: str) -> Fraction | None:
-    """The exact value of a sum or product of numbers with + - * / and parentheses; None for anything else.
+    """The exact value of numbers joined by + - * / and parentheses, or None for any other text.
 
-    A comma within parentheses may separate, `(1,000)`: it is not read.
+    A text with a comma and a parenthesis is not read: the comma of `(1,000)` may separate.
     """
     if len(text) > MAX_CHARS or ("," in text and "(" in text):
         return None

@@ -14,12 +14,15 @@ _SIGNS = str.maketrans("×·∙⋅÷∕⁄−–", "****///--")
 
 
 def ascii_signs(text: str) -> str:
-    """Unicode operators as + - * / and no white space."""
+    """`text` with + - * / for Unicode operators, without white space."""
     return "".join(text.translate(_SIGNS).split())
 
 
 def value_of(text: str) -> Fraction:
-    """The value. Raises `ValueError` for anything but an expression, `ZeroDivisionError` for a division by zero."""
+    """The exact value of an expression.
+
+    Raises `ValueError` for any other text, `ZeroDivisionError` for a division by zero.
+    """
     text = ascii_signs(text)
     tokens = _TOKENS.findall(text)
     if len(text) > MAX_CHARS or "".join(tokens) != text:

@@ -60,7 +60,7 @@ def last_boxed(text: str) -> str | None:
 
 
 def parse_list(text: str, at: int = 0) -> tuple[Tree, int] | None:
-    """The list or tuple that begins at `at`, and where it ends; None where none does.
+    """The list or tuple that begins at `at`, and the place behind it; None if there is no such list.
 
     Items are lists, quoted texts or bare words (`X`, `-3`, `4 2 1`), all given as stripped text. A comma may be missing
     between two lists, and one may trail.
@@ -116,7 +116,7 @@ def last_list(text: str) -> Tree | None:
 
 
 def last_grid(text: str) -> list[list[str]] | None:
-    """The last grid in `text`, its cells as text: `[[1, 2], [3, 4]]` in any notation, or `[[1 2,3 4]]`; None for none."""
+    """The last grid in `text`, its cells as text: `[[1, 2], [3, 4]]` in any notation, or `[[1 2,3 4]]`; else None."""
     tree = last_list(text)
     if tree is None:
         return None
@@ -138,14 +138,14 @@ def is_shape(grid: list[list[Any]], height: int, width: int) -> bool:
 
 
 def to_int(text: Any) -> int | None:
-    """The integer that a cell says, None where it says none (a bool is none; at most 18 digits)."""
+    """The integer of a cell, or None unless it is one of at most 18 digits; a bool is not."""
     if isinstance(text, int) and not isinstance(text, bool):
         return text
     return int(text) if isinstance(text, str) and text.isascii() and _INTEGER.fullmatch(text.strip()) else None
 
 
 def int_grid(grid: list[list[str]] | None) -> list[list[int]] | None:
-    """The grid as integers; None where a cell is none."""
+    """The grid as integers, or None if a cell is not an integer."""
     if grid is None:
         return None
     rows = [[to_int(cell) for cell in row] for row in grid]
@@ -179,11 +179,11 @@ def marked_or_last_line(text: str, is_answer: Callable[[str], bool]) -> str | No
 
 
 def last_double_brackets(text: str) -> str | None:
-    """What stands in the last `[[...]]` that holds no bracket, stripped."""
-    found = _DOUBLE.findall(text)
-    return found[-1].strip() if found else None
+    """The content of the last `[[...]]` without brackets in it, stripped; None if there is none."""
+    contents = _DOUBLE.findall(text)
+    return contents[-1].strip() if contents else None
 
 
 def squeeze(text: str) -> str:
-    """Without white space: how short answers are compared."""
+    """`text` without white space, as short answers are compared."""
     return "".join(text.split())

@@ -58,10 +58,10 @@ def test_a_group_beyond_reach_does_not_close(text: str, start: int, reach: int) 
 
 @given(TEXTS)
 def test_deepest(text: str) -> None:
-    found = deepest(text, PAIRS)
-    assert (found is None) == (reduced(text) != "")
-    if found is not None:
-        assert found == max(depth(text[:at], "{([", "})]") for at in range(len(text) + 1))
+    nesting = deepest(text, PAIRS)
+    assert (nesting is None) == (reduced(text) != "")
+    if nesting is not None:
+        assert nesting == max(depth(text[:at], "{([", "})]") for at in range(len(text) + 1))
 
 
 @given(TEXTS)
