@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from simko.envs.data.rows import Sieve, read_jsonl
+from simko.envs.verifiers.reading.brackets import closing
 from simko.errors import UserError
 
 DATA_VARIABLE = "SIMKO_DATA"
@@ -149,16 +150,12 @@ def present(row: Mapping[str, Any], paths: Iterable[str]) -> str | None:
 
 
 def last_boxed(text: str) -> str | None:
-    r"""What the last `\boxed{}` (or `\fbox{}`) of a worked solution holds; None where there is none or it is not closed."""
+    r"""The content of the last `\boxed{}` (or `\fbox{}`) of a worked solution; None if there is no box or it is not closed."""
     start = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
     if start < 0:
         return None
     rest = text[start:].removeprefix("\\boxed").removeprefix("\\fbox").lstrip(" ")
     if not rest.startswith("{"):
         return rest.split("$")[0].split()[0] if rest.split("$")[0].split() else None  # `\boxed 5`
-    depth = 0
-    for end, char in enumerate(rest):
-        depth += (char == "{") - (char == "}")
-        if depth == 0:
-            return rest[1:end]
-    return None
+    end = closing(rest, 0)
+    return None if end is None else rest[1:end]

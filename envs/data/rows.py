@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simko.envs.verifiers.reading.brackets import deepest
 from simko.errors import UserError, nearest
 from simko.types import Task
 
@@ -161,12 +162,7 @@ class RowSource:
 
 def boxed(answer: str) -> str:
     r"""`answer` in a `\boxed{}`, or on a final-answer line where its braces do not balance."""
-    depth = 0
-    for char in answer:
-        depth += (char == "{") - (char == "}")
-        if depth < 0:
-            break
-    return f"\\boxed{{{answer}}}" if depth == 0 else f"Answer: {answer}"
+    return f"Answer: {answer}" if deepest(answer) is None else f"\\boxed{{{answer}}}"
 
 
 @lru_cache(maxsize=1 << 16)

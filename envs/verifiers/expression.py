@@ -11,6 +11,8 @@ import re
 from fractions import Fraction
 
 from simko.envs.verifiers.answer.extract import final_answer
+from simko.envs.verifiers.reading.arithmetic import MalformedError, compute
+from simko.envs.verifiers.reading.brackets import PARENTHESES, deepest
 from simko.types import Verdict
 
 MAX_EXPRESSION = 200  # characters
@@ -28,10 +30,6 @@ _FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _ALLOWED = re.compile(r"[0-9+\-*/() ]+")
 _TOKEN = re.compile(r"[0-9]+|[-+*/()]")
 _WHOLE = re.compile(r"(?=.*[0-9])[0-9+\-*/() =]+")
-
-
-class _MalformedError(ValueError):
-    """Not an expression of the allowed form."""
 
 
 def parse_gold(gold: str) -> tuple[list[int], int]:
@@ -53,8 +51,8 @@ def to_ascii(text: str) -> str:
     for pattern, plain in _COMMANDS:
         text = pattern.sub(plain, text)
     for _ in range(MAX_FRACTIONS):
-        text, found = _FRACTION.subn(r"((\1)/(\2))", text)
-        if not found:
+        text, count = _FRACTION.subn(r"((\1)/(\2))", text)
+        if not count:
             break
     return " ".join(text.translate(_PLAIN).strip(" \t\n`.").split())
 
@@ -66,57 +64,19 @@ def evaluate(text: str) -> tuple[Fraction, list[int]]:
     by + - * / and a sign; `ZeroDivisionError` where it divides by zero.
     """
     if len(text) > MAX_EXPRESSION or not _ALLOWED.fullmatch(text):
-        raise _MalformedError(text[:80])
-    depth = deepest = 0
-    for char in text:
-        depth += (char == "(") - (char == ")")
-        deepest = max(deepest, depth)
-    if depth != 0 or deepest > MAX_DEPTH:
-        raise _MalformedError(text[:80])
+        raise MalformedError(text[:80])
     tokens = _TOKEN.findall(text)
     if any(len(token) > 1 and token[0] == "0" for token in tokens):
-        raise _MalformedError(text[:80])
-    value, end = _sum(tokens, 0)
-    if end < len(tokens):
-        raise _MalformedError(text[:80])
+        raise MalformedError(text[:80])
+    depth = deepest(text, PARENTHESES)
+    if depth is None or depth > MAX_DEPTH:
+        raise MalformedError(text[:80])
+    value = compute(tokens, int, max_depth=MAX_EXPRESSION)  # any number of signs
     return value, sorted(int(token) for token in tokens if token.isdigit())
 
 
-def _sum(tokens: list[str], at: int) -> tuple[Fraction, int]:
-    value, at = _product(tokens, at)
-    while at < len(tokens) and tokens[at] in "+-":
-        term, after = _product(tokens, at + 1)
-        value = value + term if tokens[at] == "+" else value - term
-        at = after
-    return value, at
-
-
-def _product(tokens: list[str], at: int) -> tuple[Fraction, int]:
-    value, at = _factor(tokens, at)
-    while at < len(tokens) and tokens[at] in "*/":
-        factor, after = _factor(tokens, at + 1)
-        value = value * factor if tokens[at] == "*" else value / factor
-        at = after
-    return value, at
-
-
-def _factor(tokens: list[str], at: int) -> tuple[Fraction, int]:
-    sign = 1
-    while at < len(tokens) and tokens[at] == "-":  # reaches no positive target that + - * / do not
-        sign, at = -sign, at + 1
-    token = tokens[at] if at < len(tokens) else ""
-    if token == "(":
-        value, at = _sum(tokens, at + 1)
-        if at >= len(tokens) or tokens[at] != ")":
-            raise _MalformedError(token)
-        return sign * value, at + 1
-    if not token.isdigit():
-        raise _MalformedError(token)
-    return Fraction(sign * int(token)), at + 1
-
-
 def split_target(answer: str) -> tuple[str, str | None]:
-    """An answer as ASCII expression and what stands after its `=` (None without one)."""
+    """The expression of an answer in ASCII, and the text behind its `=`, or None without one."""
     left, equals, right = to_ascii(answer[:MAX_ANSWER]).partition("=")
     return left.strip(), right.strip() if equals else None
 
@@ -136,16 +96,16 @@ def expression(response: str, gold: str) -> Verdict:
         numbers, target = parse_gold(gold)
     except ValueError:
         return Verdict("error", 0.0)
-    found = final_answer(
+    answer = final_answer(
         response, same=lambda a, b: _bare(split_target(a)[0]) == _bare(split_target(b)[0]), whole=is_expression
     )
-    if found.text is None:
-        return Verdict("incorrect" if found.conflict else "no_answer", 0.0, found.shown)
-    text, claimed = split_target(found.text)
+    if answer.text is None:
+        return Verdict("incorrect" if answer.conflict else "no_answer", 0.0, answer.shown)
+    text, claimed = split_target(answer.text)
     try:
         value, used = evaluate(text)
     except (ValueError, ZeroDivisionError):
-        return Verdict("incorrect", 0.0, found.shown)
+        return Verdict("incorrect", 0.0, answer.shown)
     correct = value == target and used == numbers and claimed in (None, str(target))
     return Verdict("correct" if correct else "incorrect", float(correct), text)
 

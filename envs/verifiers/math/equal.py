@@ -54,8 +54,7 @@ from simko.envs.verifiers.reading.shapes import (
     sides,
     unnamed_point,
 )
-from simko.envs.verifiers.reading.styles import unlabelled
-from simko.envs.verifiers.reading.text import MAX_ANSWER, clean, key, same_string
+from simko.envs.verifiers.reading.text import MAX_ANSWER, clean, key, same_string, unlabelled
 from simko.envs.verifiers.reading.units import same_unit, split_unit
 from simko.envs.verifiers.worker import pool
 from simko.envs.verifiers.worker.allowance import Allowance

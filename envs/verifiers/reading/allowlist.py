@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from simko.envs.verifiers.reading.brackets import closing, deepest
 from simko.envs.verifiers.reading.text import words
 
 MAX_CHARS = 400
@@ -100,17 +101,8 @@ def _as_fraction(token: str) -> str:
 
 
 def _nesting_ok(tokens: list[str]) -> bool:
-    stack: list[str] = []
-    bars = 0
-    for token in tokens:
-        bars += token == "|"
-        if token in _CLOSERS:
-            stack.append(_CLOSERS[token])
-            if len(stack) > MAX_NESTING:
-                return False
-        elif token in _CLOSERS.values() and (not stack or stack.pop() != token):
-            return False
-    return not stack and bars % 2 == 0 and bars <= 4
+    depth, bars = deepest(tokens, _CLOSERS), tokens.count("|")
+    return depth is not None and depth <= MAX_NESTING and bars % 2 == 0 and bars <= 4
 
 
 def _sizes_ok(tokens: list[str]) -> bool:
@@ -166,9 +158,5 @@ def _argument(tokens: list[str], at: int) -> tuple[int, int]:
         at += 1
     if at >= len(tokens) or tokens[at] not in ("{", "("):
         return at, min(at + 1, len(tokens))
-    depth = 0
-    for end in range(at, len(tokens)):
-        depth += (tokens[end] in ("{", "(")) - (tokens[end] in ("}", ")"))
-        if depth == 0:
-            return at + 1, end
-    return at + 1, len(tokens)
+    end = closing(tokens, at, ("{", "("), ("}", ")"))
+    return at + 1, len(tokens) if end is None else end

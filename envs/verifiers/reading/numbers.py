@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from simko.envs.verifiers.reading.arithmetic import compute
+
 MAX_CHARS = 300
 MAX_DIGITS = 200  # of one number, and its decimal exponent
 MAX_TERMS = 100
@@ -53,7 +55,7 @@ class Number:
 
 
 def parse_number(text: str) -> Number | None:
-    """The number that `text` is and nothing else; None where it is no number, or too long."""
+    """`text` as one exact number, or None if it is anything else or too long."""
     return _parsed(text) if len(text) <= MAX_CHARS else None
 
 
@@ -141,7 +143,7 @@ def _ratio(whole: str | None, top: str, bottom: str) -> Fraction | None:
 
 
 def significant_digits(text: str) -> int:
-    """How many significant digits a plain decimal such as `0.333333` states; 0 where `text` is no plain decimal."""
+    """How many significant digits a plain decimal such as `0.333333` has; 0 for any other text."""
     text = text.translate(_SIGNS).strip().lstrip("+-")
     if len(text) > MAX_CHARS or not re.fullmatch(r"\d*\.\d+", text):
         return 0
@@ -168,9 +170,9 @@ _OPERATORS = {"\\times": "*", "\\cdot": "*", "×": "*", "·": "*", "\\div": "/",
 
 
 def evaluate(text: str) -> Fraction | None:
-    """The exact value of a sum or product of numbers with + - * / and parentheses; None for anything else.
+    """The exact value of numbers joined by + - * / and parentheses, or None for any other text.
 
-    A comma within parentheses may separate, `(1,000)`: it is not read.
+    A text with a comma and a parenthesis is not read: the comma of `(1,000)` may separate.
     """
     if len(text) > MAX_CHARS or ("," in text and "(" in text):
         return None
@@ -185,40 +187,6 @@ def evaluate(text: str) -> Fraction | None:
         if match[2] not in ("\\left", "\\right"):
             tokens.append(match[1] or _OPERATORS.get(match[2], match[2]))
     try:
-        value, end = _sum(tokens, 0)
-    except (IndexError, ValueError, ZeroDivisionError):
+        return compute(tokens, _decimal, max_depth=MAX_TERMS)
+    except (ValueError, ZeroDivisionError):
         return None
-    return value if end == len(tokens) else None
-
-
-def _sum(tokens: list[str], at: int) -> tuple[Fraction, int]:
-    value, at = _product(tokens, at)
-    while at < len(tokens) and tokens[at] in "+-":
-        term, after = _product(tokens, at + 1)
-        value = value + term if tokens[at] == "+" else value - term
-        at = after
-    return value, at
-
-
-def _product(tokens: list[str], at: int) -> tuple[Fraction, int]:
-    value, at = _factor(tokens, at)
-    while at < len(tokens) and tokens[at] in "*/":
-        factor, after = _factor(tokens, at + 1)
-        value = value * factor if tokens[at] == "*" else value / factor
-        at = after
-    return value, at
-
-
-def _factor(tokens: list[str], at: int) -> tuple[Fraction, int]:
-    token = tokens[at]
-    if token == "-":
-        value, at = _factor(tokens, at + 1)
-        return -value, at
-    if token == "(":
-        value, at = _sum(tokens, at + 1)
-        if tokens[at] != ")":
-            raise ValueError(tokens[at])
-        return value, at + 1
-    if not _NUMBER.fullmatch(token):
-        raise ValueError(token)
-    return _decimal(token), at + 1

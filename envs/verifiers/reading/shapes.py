@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
+from simko.envs.verifiers.reading import brackets
 from simko.envs.verifiers.reading.allowlist import GREEK
 from simko.envs.verifiers.reading.numbers import parse_number
 from simko.envs.verifiers.reading.units import changes_value
@@ -72,23 +73,9 @@ class Shape:
 
 
 def split(text: str, separators: tuple[str, ...]) -> list[str] | None:
-    """`text` cut at the separators that are inside no bracket; None where the brackets do not balance."""
-    parts: list[str] = []
-    current: list[str] = []
-    depth = 0
-    for piece in _PIECE.findall(text):
-        if piece in _OPEN:
-            depth += 1
-        elif piece in _CLOSE:
-            depth -= 1
-            if depth < 0:
-                return None
-        if depth == 0 and piece in separators:
-            parts.append("".join(current))
-            current = []
-        else:
-            current.append(piece)
-    return None if depth else [part.strip() for part in [*parts, "".join(current)]]
+    """`text` cut at the separators that are in no bracket, stripped; None if the brackets do not balance."""
+    parts = brackets.split(_PIECE.findall(text), separators, _OPEN, _CLOSE)
+    return None if parts is None else [part.strip() for part in parts]
 
 
 def _items(text: str, in_brackets: bool = False) -> list[str] | None:
@@ -179,12 +166,7 @@ def _group(text: str) -> Shape | None:
         or pieces[-1] not in (")", "]", "\\}", "\\rangle")
     ):
         return None
-    depth = 0
-    for i, piece in enumerate(pieces):  # the first bracket must close at the very end
-        depth += (piece in _OPEN) - (piece in _CLOSE)
-        if depth == 0 and i < len(pieces) - 1:
-            return None
-    if depth:
+    if brackets.closing(pieces, 0, _OPEN, _CLOSE) != len(pieces) - 1:
         return None
     inside = _items("".join(pieces[1:-1]), in_brackets=True)
     if inside is None or not 1 <= len(inside) <= MAX_ITEMS or not all(inside):

@@ -1,7 +1,7 @@
 r"""Unicode mathematics as LaTeX: `10²³`, `x₁`, `√2`, `½`, `⌊x⌋`, fullwidth and mathematical letters and digits.
 
-What Unicode itself calls a superscript, a subscript, a fraction, a wide or a styled form of another character is taken for
-it. Digits and letters of other scripts are not: they become U+FFFD, which nothing reads.
+A character that Unicode calls a superscript, a subscript, a fraction, a wide or a styled form of another is read as that
+other. Digits of other scripts become U+FFFD, which nothing reads.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _WRITTEN = re.compile(r"[0-9+\-()=A-Za-z]")
 
 
 def _greek(code: int) -> str | None:
-    """The command of a Greek letter; None where it has none."""
+    """The command of a Greek letter, or None."""
     match = re.match(
         r"GREEK (?:(SMALL|CAPITAL) LETTER )?(?:LUNATE )?(\w+)(?: SYMBOL)?$", unicodedata.name(chr(code), "")
     )
@@ -59,16 +59,16 @@ def _table() -> dict[int, str]:
 
 
 def _raised() -> dict[str, tuple[str, str]]:
-    """Each superscript and subscript: `^` or `_`, and what it raises or lowers."""
-    found = {}
+    """Each superscript and subscript: `^` or `_`, and the plain character."""
+    scripts = {}
     for first, last in _RAISED_BLOCKS:
         for code in range(first, last):
             tag, _, plain = unicodedata.decomposition(chr(code)).partition(" ")
             if tag in ("<super>", "<sub>") and code != 0xBA:
                 written = "".join(chr(int(point, 16)) for point in plain.split()).replace("−", "-")
                 if _WRITTEN.fullmatch(written):
-                    found[chr(code)] = "^" if tag == "<super>" else "_", written
-    return found
+                    scripts[chr(code)] = "^" if tag == "<super>" else "_", written
+    return scripts
 
 
 _TABLE = _table()

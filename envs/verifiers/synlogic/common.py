@@ -12,6 +12,7 @@ from typing import Any
 
 from simko.envs.verifiers.answer.extract import MAX_RESPONSE
 from simko.envs.verifiers.answer.visible import without_thinking
+from simko.envs.verifiers.reading.brackets import closing
 
 MAX_LIST = 20_000  # characters of one list
 MAX_DEPTH = 6
@@ -52,20 +53,14 @@ def fenced_blocks(text: str) -> list[str]:
 def last_boxed(text: str) -> str | None:
     r"""The content of the last `\boxed{...}` whose braces balance (`\{` and `\}` do not count), stripped."""
     for match in list(_BOX.finditer(text))[: -MAX_TRIES - 1 : -1]:
-        depth, at = 1, match.end()
-        while at < min(len(text), match.end() + MAX_LIST):
-            if text[at] == "\\":
-                at += 2
-                continue
-            depth += (text[at] == "{") - (text[at] == "}")
-            if depth == 0:
-                return text[match.end() : at].strip()
-            at += 1
+        end = closing(text, match.end() - 1, escapes=True, reach=MAX_LIST + 1)
+        if end is not None:
+            return text[match.end() : end].strip()
     return None
 
 
 def parse_list(text: str, at: int = 0) -> tuple[Tree, int] | None:
-    """The list or tuple that begins at `at`, and where it ends; None where none does.
+    """The list or tuple that begins at `at`, and the place behind it; None if there is no such list.
 
     Items are lists, quoted texts or bare words (`X`, `-3`, `4 2 1`), all given as stripped text. A comma may be missing
     between two lists, and one may trail.

@@ -1,0 +1,467 @@
+r"""The steps of `clean` in their order, each with its reason and an example. `text.clean` is the only caller.
+
+A step is a substitution, or a function of the whole text. Its example is what `clean` as a whole makes of a text, and
+comes out differently without the step. A comment stands wherever the order of two steps matters; the test of this file
+turns each of these orders round. A pattern reads at most `text.MAX_ANSWER` characters, and its repetitions are bounded
+where another pattern could match the same characters.
+"""
+
+from __future__ import annotations
+
+from simko.envs.verifiers.reading.rewrites import (
+    FUNCTIONS,
+    POWERS_OF_TEN,
+    ROW,
+    TIME_OF_DAY,
+    as_pmatrix,
+    at_an_end,
+    braced_call,
+    braced_pairs,
+    french,
+    named_functions,
+    rows_marked,
+    scaled,
+    time_in_text,
+    time_of_day,
+    ungrouped,
+    units_apart,
+    unpunctuated,
+    unwrapped,
+)
+from simko.envs.verifiers.reading.signs import plain_signs
+from simko.envs.verifiers.reading.steps import Step, compiled
+
+_RENAMED = {
+    "dfrac": r"\frac", "tfrac": r"\frac", "cfrac": r"\frac", "leq": r"\le", "geq": r"\ge", "leqslant": r"\le",
+    "geqslant": r"\ge", "neq": r"\ne", "lbrace": r"\{", "rbrace": r"\}", "varnothing": r"\emptyset", "degree": r"^\circ",
+    "lvert": "|", "rvert": "|", "vert": "|", "lt": "<", "gt": ">", "lbrack": "[", "rbrack": "]", "ast": "*",
+    "textbf": r"\text", "textit": r"\text", "textrm": r"\text", "textnormal": r"\text", "mbox": r"\text",
+    "mathrm": r"\text", "mathbf": r"\text", "mathit": r"\text", "mathsf": r"\text", "bm": r"\text",
+    "operatorname": r"\text", "textsf": r"\text", "texttt": r"\text", "hbox": r"\text", "boldsymbol": r"\text",
+    "quad": " ", "qquad": " ", "enspace": " ", "thinspace": " ", "space": " ",
+}  # fmt: skip
+_DROPPED = (
+    "left right big Big bigl bigr Bigl Bigr bigg Bigg biggl biggr displaystyle textstyle limits nolimits mathstrut "
+    "middle mleft mright hfill noindent"
+)
+_COMMANDS = {**_RENAMED, **dict.fromkeys(_DROPPED.split(), "")}
+_FONTS = "bf|rm|it|sf|tt|sl|sc|em|cal|bfseries|itshape|rmfamily|sffamily|ttfamily|boldmath|upshape|mdseries"
+_OPERAND = r"([^{}\\]{1,40}|\\[A-Za-z]{1,12}|\d{1,40})"
+_BASES = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9",
+          "ten": "10", "twelve": "12", "sixteen": "16"}  # fmt: skip
+_NUMERAL = rf"(\d{{1,2}}|{'|'.join(_BASES)})"
+_SCALE = "|".join(POWERS_OF_TEN)
+_CIRCLE = r"(?:o|\\text\s?\{\s?o\s?\}|\\circ)"
+_LIST_OF_WORDS = r"[A-Za-z]{1,20}(?:\s?,\s?[A-Za-z]{1,20}){1,20}"
+_NO_SOLUTION = (
+    r"(?:there (?:is|are) )?no (?:real |such |integer |valid |possible |complex )*"
+    r"(?:solutions?|roots?|values?|numbers?|integers?)(?: exists?)?|(?:the )?(?:empty|null) set|none"
+)
+_REALS = (
+    r"(?:[a-z]\s?\\in\s?)?\\(?:mathbb|Bbb)\s?\{?\s?R\s?\}?|"
+    r"\\text\s?\{\s?(?:all |the |set of )*reals?(?: numbers?)?\s?\}|all real numbers"
+)
+_MODULUS = r"\s?\{?\s?(\w{1,20})\s?\}?\s?"
+
+
+# fmt: off
+STEPS: tuple[Step, ...] = (
+    # --- the text as it was written ---
+    # First: it takes the mark of a row, `\x00`, out of the answer, and all other steps read its LaTeX.
+    Step("signs of Unicode", None, plain_signs,
+         "Every other step reads ASCII and LaTeX.",
+         "½ · x²", r"\frac{1}{2} \cdot x^{2}"),
+    Step("one blank", r"[ \r\n\t]{2,}|[\r\n\t]", " ",
+         "White space is one blank: the patterns below allow for one, and `$` ends a line.",
+         "base\t 5", "base 5"),
+    Step("no blanks round the text", None, str.strip,
+         "Steps that read the whole text find its ends.",
+         " **42** ", "42"),
+    # Behind "no blanks round the text", and before "power of Python", which would read the marks of **42** as powers.
+    Step("markdown", r"^(\*{1,3}|`{1,3}|__)([^*`]+)\1$", lambda m: m[2].strip(),
+         "Markdown round the whole answer is dress.",
+         "**42**", "42"),
+    # Before "font", which would take the command away and leave the word without its \text.
+    Step("font over a word", rf"\{{\s?\\(?:{_FONTS})(?![A-Za-z])\s*([A-Za-z]{{2,20}}\.?)\s?\}}", r"\\text{\1}",
+         "The plain TeX way to write a word.",
+         r"{\bf Yes}", r"\text{Yes}", "\\"),
+    Step("font", rf"\\(?:{_FONTS})(?![A-Za-z])", " ",
+         "A font over anything else says nothing.",
+         r"\bf 42", "42", "\\"),
+    Step("other names of text", r"\\(?:emph|mathtt|mathcal|bold|pmb|textup|textmd|textsl|mathnormal|symbf|symup)(?![A-Za-z])",
+         r"\\text",
+         "Upright and styled text has one name.",
+         r"\emph{Yes}", r"\text{Yes}", "\\"),
+    Step("invisible groups", r"\\(?:[vh]phantom|vspace\*?|label|tag\*?)\s?\{[^{}]{0,40}\}", " ",
+         "They print nothing of the answer.",
+         r"\vphantom{x}42\tag{1}", "42", "\\"),
+    Step("therefore", r"^\s*\\(?:therefore|implies|Rightarrow|Longrightarrow)(?![A-Za-z])(?=\s*\S)", " ",
+         "It leads to the answer and is no part of it.",
+         r"\therefore x = 2", "x = 2", "\\"),
+    # Before "sign in braces": 2\mathbin{+}3 leaves {+}.
+    Step("classes of atoms", r"\\(?:math(?:ord|bin|rel|open|close|punct))(?![A-Za-z])", "",
+         "They only set spacing.",
+         r"2\mathbin{+}3", "2+3", "\\math"),
+    Step("choose in braces", rf"\{{\s?{_OPERAND}\s?\\choose(?![A-Za-z])\s?{_OPERAND}\s?\}}", r"\\binom{\1}{\2}",
+         "Plain TeX writes it so.",
+         r"{5 \choose 2}", r"\binom{5 }{2}", "\\choose"),
+    Step("choose", rf"^\s?{_OPERAND}\s?\\choose(?![A-Za-z])\s?{_OPERAND}\s?$", r"\\binom{\1}{\2}",
+         "Plain TeX writes it so, here as the whole answer.",
+         r"5 \choose 2", r"\binom{5 }{2}", "\\choose"),
+    Step("sizes of binom", r"\\[dt]binom(?![A-Za-z])", r"\\binom",
+         "The size says nothing.",
+         r"\dbinom{5}{2}", r"\binom{5}{2}", "binom"),
+    Step("nCk", r"(?<![A-Za-z0-9)}])(?:\{\})?[_^]\s?\{?\s?(\d{1,3})\s?\}?\s?"
+         r"(?:C|\\text\s?\{\s?C\s?\}|\\mathrm\s?\{\s?C\s?\})\s?_\s?\{?\s?(\d{1,3})\s?\}?", r"\\binom{\1}{\2}",
+         "Another way to write a binomial coefficient.",
+         "{}_5C_2", r"\binom{5}{2}", "C"),
+    Step("cr", r"\\cr(?![A-Za-z])", r"\\\\",
+         "Plain TeX ends a row of a matrix so.",
+         r"\begin{matrix}1\cr2\end{matrix}", r"\begin{matrix}1\\2\end{matrix}", "\\cr"),
+    Step("matrix as a command", r"\\([pbv]?matrix)\s?\{((?:[^{}]|\{[^{}]*\}){1,400})\}", r"\\begin{\1}\2\\end{\1}",
+         "Plain TeX writes it so.",
+         r"\pmatrix{1&2\cr3&4}", r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", "matrix"),
+    Step("empty braces", r"(?<![\\A-Za-z^_}\]])\{\s?\}", "",
+         "They print nothing. Behind a command, `^` or a group they may be an argument.",
+         "5{}+2", "5+2", "{"),
+    Step("sign in braces", r"(?<![\\A-Za-z^_}\]])\{\s?([-+])\s?\}", r"\1",
+         "Braces round a sign only set its spacing.",
+         "{-}7", "-7", "{"),
+    Step("lone backslash", r"(?<!\\)\\$", "",
+         "The rest of a control space whose blank was cut off.",
+         "42\\", "42", "\\"),
+    # Before "dollars that are money", which reads \$.
+    Step("textdollar", r"(?<![A-Za-z])\\textdollar(?![A-Za-z])", r"\\$",
+         "Each currency has one sign.",
+         r"\textdollar 5", r"\usd 5", "\\textdollar"),
+    Step("pounds", r"\\pounds(?![A-Za-z])", "£",
+         "Each currency has one sign.",
+         r"\pounds5", "£5", "\\pounds"),
+    Step("euro", r"\\euro(?![A-Za-z])", "€",
+         "Each currency has one sign.",
+         r"\euro5", "€5", "\\euro"),
+    Step("cent", r"\\cent(?![A-Za-z])", r"\\text{ cents}",
+         "A unit is text.",
+         r"5\cent", r"5\text{ cents}", "\\cent"),
+    # Behind all steps that write \text.
+    Step("text in text", r"\\text\s?\{\s?\\text\s?\{([^{}]{1,40})\}\s?\}", r"\\text{\1}",
+         "Text within text is text.",
+         r"\text{\text{Yes}}", r"\text{Yes}", "\\text"),
+    # Before "power in text", which would put the power on all of m/s together.
+    Step("units with powers", r"\\(?:text|mathrm|rm|mbox|operatorname)\s?\{((?:[^{}]|\{[^{}]{1,6}\}){1,60})\}", units_apart,
+         "A power within text is the power of one unit.",
+         r"5\,\mathrm{m\,s^{-1}}", r"5 \text{m} \text{s}^{-1}", "^"),
+    # Before the steps that read a backslash: "doubled backslash" and "spaces" would take the ends of rows for theirs.
+    Step("ends of rows", None, rows_marked,
+         "In a table of cells two backslashes end a row.",
+         r"\begin{matrix}1\\a\end{matrix}", r"\begin{matrix}1\\a\end{matrix}", "\\\\"),
+    Step("doubled backslash", r"\\\\(?=[A-Za-z])", r"\\",
+         "Elsewhere it is a command whose backslash was escaped.",
+         r"\\frac{1}{2}", r"\frac{1}{2}", "\\\\"),
+    # --- dress ---
+    # Before "sizes and colours", which would leave the braces of \color{red}{42}.
+    Step("wrappers", None, unwrapped,
+         "Colour, underline and size round a part say nothing.",
+         r"\underline{42}", "42", "\\"),
+    Step("sizes and colours", r"\\(?:tiny|small|normalsize|large|Large|LARGE|huge|Huge|checkmark|color\s?\{[A-Za-z]{1,20}\})"
+         r"(?![A-Za-z])", "",
+         "Colours and sizes may also be switches.",
+         r"\Large 42", "42", "\\"),
+    # Before "names of commands", which would take \left and leave the dot.
+    Step("half a bracket", r"\\(?:left|right)\s?\.", "",
+         "`\\left.` prints nothing.",
+         r"\left.42\right)", "42)", "."),
+    # Before "quotes": the fonts and wrappers of \bf "42" leave a blank.
+    Step("no blanks round what is left", None, str.strip,
+         "Steps that read the whole text find its ends.",
+         r'\bf "42"', "42"),
+    Step("quotes", r"^(?P<quote>[\"'`])([^\"'`]{1,200})(?P=quote)$", r"\2",
+         "Quotes round the whole answer are dress.",
+         '"42"', "42"),
+    # Before "names of commands", which makes text of \mathbf.
+    Step("unit vectors", r"\\(?:mathbf|boldsymbol|bm|vec|hat)\s?\{\s?([ijk])\s?\}", r" \1 ",
+         "i, j and k may be printed bold or with a hat.",
+         r"3\mathbf{i}", "3 i", "\\"),
+    Step("slanted fractions", r"\\(?:sfrac|nicefrac)", r"\\frac",
+         "Every fraction has one name.",
+         r"\nicefrac{3}{4}", r"\frac{3}{4}", "frac"),
+    Step("root of one sign", r"\\sqrt\s?(\[\s?\d{1,3}\s?\])\s?(\d|[A-Za-z])", r"\\sqrt\1{\2}",
+         "A root with an index takes the next character.",
+         r"\sqrt[3]2", r"\sqrt[3]{2}", "\\sqrt"),
+    Step("power in text", r"\\(?:text|mathrm)\s?\{([A-Za-z/. ~]{1,20})\^\s?\{?(-?[1-4])\}?\s?\}", r"\\text{\1}^{\2}",
+         "A unit keeps its power behind its text.",
+         r"9\text{s^-1}", r"9\text{s}^{-1}", "^"),
+    Step("over", r"\{([^{}]{1,60})\\over(?![A-Za-z])([^{}]{1,60})\}|^([^{}\\]{1,60})\\over(?![A-Za-z])([^{}\\]{1,60})$",
+         lambda m: rf"\frac{{{m[1] or m[3]}}}{{{m[2] or m[4]}}}",
+         "Plain TeX writes it so.",
+         r"{3\over4}", r"\frac{3}{4}", "\\over"),
+    Step("ohm", r"(?<=[\d}])(?:\\[,; ]|\s)*\\Omega$", r" \\text{ohm}",
+         "Behind a number it is the unit.",
+         r"5\,\Omega", r"5 \text{ohm}", "\\Omega"),
+    Step("micro", r"\\mu\s?\\(?:text|mathrm)\s?\{\s?", r"\\text{micro",
+         "A prefix is part of its unit.",
+         r"5\,\mu\text{m}", r"5 \text{microm}", "\\mu"),
+    Step("scale words", r"(?<=[\d}])(?:\\[,; ]|[\s~])*"
+         rf"(?:\\(?:text|mathrm|mbox)\s?\{{\s?({_SCALE})\s?(?:\s([^{{}}]{{1,40}}))?\}}|({_SCALE})(?![A-Za-z]))", scaled,
+         "Thousand, million and so on are factors and no units.",
+         "1.5 million", r"1.5 \times 10^{6}"),
+    # --- the text as LaTeX ---
+    Step("dollars that are money", r"\\\$", r" \\usd ",
+         "An escaped dollar sign is a unit.",
+         r"\$5", r"\usd 5", "$"),
+    # Behind "dollars that are money". Both before all steps that read the whole text, or to its end.
+    Step("dollars that are not", r"\$", "",
+         "They only switch to mathematics.",
+         "$5$", "5", "$"),
+    # Before "spaces", which takes ~ for one.
+    Step("about", r"^~\s*(?=[\d\\.])", r"\\sim ",
+         "A tilde before a number says that it is not exact.",
+         "~42", r"\sim 42", "~"),
+    # Before all steps that read the whole text, or to its end.
+    Step("delimiters at the ends", r"\\[()\[\]]", at_an_end,
+         "`\\(` and `\\[` only switch to mathematics.",
+         r"\(5\)", "5", "\\"),
+    Step("empty space", r"\\(?:phantom|hspace)\s*\{[^{}]*\}", " ",
+         "They print nothing of the answer.",
+         r"4\hspace{1cm}", "4", "\\"),
+    # Before "names of commands", which does not know \leqg.
+    Step("lost blank", r"\\(q?quad|[lg]eq|neq)(?!q|slant)([a-zA-Z])(?![a-zA-Z])", r"\\\1 \2",
+         "Data sets have lost blanks behind these commands.",
+         r"x \leqg", r"x \le g", "q"),
+    # Before all steps below: they know the usual names only, such as \text for \mathrm.
+    Step("names of commands", r"\\([A-Za-z]+)", lambda m: _COMMANDS.get(m[1], m[0]),
+         "Each command has one name; those that only set sizes have none.",
+         r"\left(\dfrac{1}{2}\right)", r"(\frac{1}{2})", "\\"),
+    # Before "functions by name", which would write \sin within \text.
+    Step("functions in text", rf"\\text\s*\{{\s*({FUNCTIONS})\s*\}}", r"\\\1 ",
+         "A function has a command.",
+         r"\text{sin} x", r"\sin x", "\\text"),
+    # Behind "ends of rows", whose mark it reads.
+    Step("height of a row", ROW + r"\s?\[\s?[\d.]{1,6}\s?(?:mm|cm|pt|em|ex|in)\s?\]", ROW,
+         "Space between rows says nothing.",
+         r"\begin{matrix}1\\[2mm]2\end{matrix}", r"\begin{matrix}1\\2\end{matrix}", ROW),
+    # Behind "names of commands": \left and \right are gone.
+    Step("matrix in brackets", None, as_pmatrix,
+         "A table of cells in brackets is a matrix.",
+         r"\left(\begin{array}{cc}1&2\end{array}\right)", r"\begin{pmatrix}1&2\end{pmatrix}", "\\begin"),
+    # --- numbers and spacing ---
+    # Before the next four, which take the marks apart: in 1{,}000,000 the first mark vouches for the second.
+    Step("groups of thousands", r"(?<![\d,.])\d{1,3}(?:(?:\{,\}|,?\\!|\\,|,)\d{3}(?!\d)){1,20}(?![\d,])", ungrouped,
+         "Marks of several kinds in one number: one that is unmistakable vouches for the commas.",
+         "1{,}000,000", "1000000", ""),
+    Step("marks of thousands", r"(?<=\d)(?:\{,\}|,?\\!|\\,)\s*(?=\d{3}(?!\d))", "",
+         "The same in a longer list of numbers.",
+         r"x+1\,234,5", "x+1234,5", ""),
+    # Behind "marks of thousands", and before "negative space": {\!,} is no comma in braces.
+    Step("comma in braces", r"\{,\}", ",",
+         "Braces round a comma only set its spacing.",
+         "a{,}b", "a,b", "{,}"),
+    Step("negative space", r"\\!", "",
+         "It prints nothing.",
+         r"x\!y", "xy", "\\!"),
+    # Behind "marks of thousands", which reads \, and before the patterns that allow for one plain blank.
+    Step("spaces", r"\\[,;: ](?![A-Za-z]*\{)|(?<!\\)\\(?=\s)|~", " ",
+         "Spaces of any width are blanks.",
+         r"5\;cm", "5 cm"),
+    Step("percent", r"\\%", "%",
+         "It has several spellings.",
+         r"50\%", "50%", "\\%"),
+    Step("power of Python", r"\*\*", "^",
+         "It has several spellings.",
+         "x**2", "x^{2}", "**"),
+    Step("and in braces", r"(?<!\\text)(?<!\\text )\{(and|or)\}", r" \1 ",
+         "A word that lost its `\\text`.",
+         "1{and}2", "1 and 2", "{"),
+    # --- one spelling of several ---
+    # Before all steps below that read the whole text, or to its end.
+    Step("full stop behind a group", r"(?<=\})\.$", "",
+         "Steps that read the whole text find its end.",
+         r"\text{3 to 2}.", "3:2", "}."),
+    Step("at most", r"<=(?![=>])", r" \\le ",
+         "Programs write it in ASCII.",
+         "x<=5", r"x \le 5", "<="),
+    Step("at least", r">=(?!=)", r" \\ge ",
+         "Programs write it in ASCII.",
+         "x>=5", r"x \ge 5", ">="),
+    Step("not equal", r"(?<=\s)!=", r"\\ne ",
+         "Programs write it in ASCII. Without the blank it may be a factorial.",
+         "x != 5", r"x \ne 5", "!="),
+    Step("upright e and i", r"\\text\s?\{\s?([ei])\s?\}", r"\1",
+         "Constants may be printed upright.",
+         r"2\text{i}", "2i", "\\text"),
+    Step("colon", r"\\text\s?\{\s?:\s?\}|\{:\}|\\colon(?![A-Za-z])", ":",
+         "It has several spellings, as in a time of day.",
+         r"12\text{:}30", "12:30", ""),
+    Step("repeating digits", r"(?<=\.)(\d{0,20})\\(?:bar|dot)\s?(?:\{(\d{1,20})\}|(\d))",
+         lambda m: f"{m[1]}\\overline{{{m[2] or m[3]}}}",
+         "It has several spellings.",
+         r"0.\bar{3}", r"0.\overline{3}", "."),
+    Step("half of a day", TIME_OF_DAY, time_of_day,
+         "It has several spellings.",
+         "4:30 P.M.", r"4:30 \text{pm}"),
+    Step("number of a base in parentheses", r"\(\s?([0-9A-Z]{1,40})\s?\)\s?_", r"\1_",
+         "The parentheses say nothing.",
+         "(1011)_2", "1011_{2}", "_"),
+    Step("base in words", rf"_\s?\{{?\s?\\text\s?\{{\s?({'|'.join(_BASES)})\s?\}}\s?\}}?", lambda m: f"_{{{_BASES[m[1]]}}}",
+         "It has several spellings.",
+         r"1011_{\text{two}}", "1011_{2}", "_"),
+    Step("modulus", rf"\(\s?(?:\\text\s?\{{\s?mod\s?\}}|\\[bp]?mod|mod){_MODULUS}\)"
+         r"|\\[bp]?mod\s?(?:\{\s?(\w{1,20})\s?\}|(\w{1,20}))", lambda m: rf"\pmod{{{m[1] or m[2] or m[3]}}}",
+         "It has several spellings.",
+         "3 (mod 7)", r"3 \pmod{7}", "mod"),
+    Step("ratio of units", r"\\frac\s?\{\s?\\text\s?\{([A-Za-z. ]{1,20})\}\s?\}\s?\{\s?\\text\s?\{([A-Za-z. ]{1,20})\}\s?\}",
+         r"\\text{\1/\2}",
+         "A fraction of units is one unit.",
+         r"5\frac{\text{m}}{\text{s}}", r"5\text{m/s}", "\\frac"),
+    Step("the reals", rf"^(?i:{_REALS})$", r"(-\\infty, \\infty)",
+         "An interval is compared as one.",
+         r"x\in\mathbb{R}", r"(-\infty, \infty)"),
+    Step("time in text", r"^(?:\\text\s?\{([^{}]{1,40})\}|\{([^{}]{1,40})\})$", time_in_text,
+         "The half of the day is text, the hour is not.",
+         r"\text{1:03 PM}", r"1:03 \text{pm}", "{"),
+    Step("list of words", rf"^(?:\\text\s?\{{\s?({_LIST_OF_WORDS})\s?\}}|\{{\s?({_LIST_OF_WORDS})\s?\}})$",
+         lambda m: m[1] or m[2],
+         "A list is compared item by item.",
+         r"\text{A, B}", "A, B", ","),
+    Step("empty set in braces", r"^\\\{\s*\\\}$", r"\\emptyset",
+         "It has several spellings.",
+         r"\{\}", r"\emptyset", "\\{"),
+    # Behind "list of words": {A, B} has no order and no set of its own. Before the steps that write braces.
+    Step("set that lost its backslashes", r"^(?!\{\d{1,3}(?:,\d{3})+\}$)"
+         r"\{([^{}]*[^{}\d\s,][^{}]*,[^{}]*|\s?-?\d{1,15}(?:\s?,\s?-?\d{1,15}){1,20}\s?)\}$", r"\\{\1\\}",
+         "`{1, 2}` is meant as a set, `{1,000}` as a number.",
+         "{1, 2}", r"\{1, 2\}", ","),
+    Step("unit in braces", r"(?<=\d)\{([a-z]{5,20}|cm|mm|km|ft|in)\}", r"\\text{\1}",
+         "A unit that lost its `\\text`.",
+         "5{cm}", r"5\text{cm}", "{"),
+    # Before "functions by name", which would take "math" for a word of prose.
+    Step("modules of Python", r"(?<![\w\\])(?:np|math)\.(?=[a-z])", "",
+         "A function has the same name without its module.",
+         "math.pi", r"\pi", "."),
+    Step("power of ten", r"(?<=\d)[eE]([+-]?\d{1,4})(?![\w.])", r" \\times 10^{\1}",
+         "It has several spellings.",
+         "5e-3", r"5 \times 10^{-3}"),
+    Step("primes", r"\^\s*(?:\{\s*((?:\\prime\s*){1,3})\}|\\prime(?![A-Za-z]))", lambda m: "'" * m[0].count("prime"),
+         "It has several spellings.",
+         r"f^{\prime\prime}(x)", "f''(x)", "prime"),
+    Step("degrees", r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ", r"^\\circ",
+         "It has several spellings.",
+         r"x^{\circ}", r"x^\circ", "\\circ"),
+    Step("degrees by a letter", rf"(?<=[\d.}})])\s?\^\s?(?:\{{\s?{_CIRCLE}\s?\}}|{_CIRCLE})(?![A-Za-z])", r"^\\circ",
+         "A raised o is meant as a ring.",
+         "90^o", r"90^\circ", "^"),
+    Step("decimal logarithm", r"\\lg(?![A-Za-z])", r"\\log_{10}",
+         "It has several names.",
+         r"\lg 7", r"\log_{10} 7", "\\lg"),
+    Step("natural logarithm", r"\\log\s?_\s?(?:e(?![A-Za-z])|\{\s?e\s?\})", r"\\ln ",
+         "It has several names.",
+         r"\log_e 7", r"\ln 7", "\\log"),
+    Step("minus in words", r"\\text\s?\{\s?(?:negative|minus)\s?\}\s?(?=\d|\\frac|\\sqrt)|^(?:negative|minus) (?=\d)", "-",
+         "It has several spellings.",
+         "negative 7", "-7", "n"),
+    Step("number in text", r"(?<![\d}.,])\\text\s?\{\s?(-?[\d,]{0,20}\.?\d{1,20})\s?\}(?![\d{])", r"\1",
+         "A number is a number in any type.",
+         r"\text{42}", "42", "\\text"),
+    Step("quantity in text", r"^\\text\s?\{\s?(-?[\d.,]{1,40}) ([A-Za-z][A-Za-z .]{0,40})\}$", r"\1 \\text{\2}",
+         "Only the unit is text.",
+         r"\text{42 cm}", r"42 \text{cm}", "\\text"),
+    Step("letter in text", r"(^|[=+\-*(\[<>|])(\s?)\\text\s?\{\s?([A-Za-z])\s?\}(?!\s?\))", r"\1\2\3",
+         "A variable may be printed upright. Behind a number it is a unit, before a parenthesis the name of a choice.",
+         r"\text{x}+1", "x+1", "\\text"),
+    Step("ratio in words", r"^(\d{1,12})\s?(?:\\text\s?\{\s?to\s?\}|to)\s?(\d{1,12})$", r"\1:\2",
+         "It has several spellings.",
+         "3 to 2", "3:2", "to"),
+    Step("ratio in text", r"^\\text\s?\{\s?(\d{1,12}) to (\d{1,12})\s?\}$", r"\1:\2",
+         "It has several spellings.",
+         r"\text{3 to 2}", "3:2", "\\text"),
+    Step("answer in text", r"^(?i:\\text\s?\{\s?(?:the |final |correct )*answer(?: is)?\s?:?\s?([^{}]{1,200})\})$", r"\1",
+         "The words only announce the answer.",
+         r"\text{Answer: 42}", "42", "\\"),
+    Step("times ten", r"(?<=\d)\s?[x*]\s?(?=10\s?\^)", r"\\times ",
+         "An x before a power of ten is a sign.",
+         "5 x 10^3", r"5\times 10^{3}", "10"),
+    # Before "functions by name", which knows no atan.
+    Step("inverse functions", r"(?<![\\A-Za-z])a(?=(?:sin|cos|tan)\s?\()", "arc",
+         "Their names in programs.",
+         "atan(2)", r"\arctan (2)", "a"),
+    Step("logical and", r"\\(?:land|wedge)(?![A-Za-z])", r"\\text{ and }",
+         "Between answers it is a word.",
+         r"x=1\land y=2", r"x=1\text{ and } y=2", "\\"),
+    Step("logical or", r"\\(?:lor|vee)(?![A-Za-z])", r"\\text{ or }",
+         "Between answers it is a word.",
+         r"x=1\lor x=2", r"x=1\text{ or } x=2", "\\"),
+    Step("base behind a number", r"(?<![\w.])([0-9A-F]{1,40})\s?\(?\s?(?:\\text\s?\{\s?\(?\s?(?:in )?base[ -]?\}"
+         rf"|\\text\s?\{{\s?\(?\s?(?:in )?base|(?:in )?base)\s?{_NUMERAL}\s?\)?\s?\}}?\s?\)?$",
+         lambda m: f"{m[1]}_{{{_BASES.get(m[2], m[2])}}}",
+         "It has several spellings.",
+         "1011 base 2", "1011_{2}", "base"),
+    Step("no solution", rf"^(?i:(?:\\text\s?\{{)?\s*(?:{_NO_SOLUTION})\s*\.?\s*\}}?)$", r"\\emptyset",
+         "The set of solutions is empty.",
+         "No real solutions", r"\emptyset"),
+    Step("French intervals", r"^([\[\]])\s?([^\[\]()]{1,40}[,;][^\[\]()]{1,40})([\[\]])$", french,
+         "A bracket turned outwards leaves its end out.",
+         "]0,1]", "(0,1]"),
+    Step("percent in words", r"(?<=[\d}])\s*(?:\\text\s*\{\s*(?:per ?cent|%)\s*\}|per ?cent)(?![A-Za-z])", "%",
+         "It has several spellings.",
+         "50 percent", "50%"),
+    Step("infinity in words", r"(?<![\\A-Za-z])(?:infinity|inf)(?![A-Za-z])", r"\\infty",
+         "It has several spellings.",
+         "(1, inf)", r"(1, \infty)", "inf"),
+    # Before the arguments: sqrt(2) must be \sqrt(2) by then.
+    Step("functions by name", None, named_functions,
+         "A function has a command.",
+         "2pi", r"2\pi"),
+    # --- arguments in braces ---
+    Step("root of parentheses", None, braced_call(r"\sqrt"),
+         "Parentheses that only hold an argument are braces.",
+         "sqrt(2)", r"\sqrt{2}", "\\sqrt"),
+    Step("power in parentheses", None, braced_call("^"),
+         "Parentheses that only hold an argument are braces.",
+         "x^(n+1)", "x^{n+1}", "^"),
+    Step("root of a number", r"\\sqrt\s*(\d+|[a-zA-Z](?![a-zA-Z]))", r"\\sqrt{\1}",
+         "It has several spellings.",
+         r"\sqrt2", r"\sqrt{2}", "\\sqrt"),
+    Step("fraction of two signs", None, braced_pairs(r"\frac"),
+         "It has several spellings.",
+         r"\frac12", r"\frac{1}{2}", "\\frac"),
+    Step("binomial of two signs", None, braced_pairs(r"\binom"),
+         "It has several spellings.",
+         r"\binom52", r"\binom{5}{2}", "\\binom"),
+    Step("raised and lowered", r"([\^_])\s*(-?\d+|[a-zA-Z](?![a-zA-Z]))", r"\1{\2}",
+         "It has several spellings.",
+         "x^2", "x^{2}"),
+    # --- the ends again ---
+    # Behind all steps that write blanks.
+    Step("one blank again", r" {2,}", " ",
+         "Steps above leave several.",
+         r"1 \quad 2", "1 2"),
+    # Behind all steps that read a backslash.
+    Step("rows again", ROW, r"\\\\",
+         "The mark of a row was ours.",
+         r"\begin{matrix}1\\2\end{matrix}", r"\begin{matrix}1\\2\end{matrix}", ROW),
+    # Before "punctuation of a sentence", which reads the last character.
+    Step("no blanks at the ends", None, str.strip,
+         "They say nothing.",
+         r"\,5\,", "5"),
+    Step("punctuation of a sentence", None, unpunctuated,
+         "It belongs to the sentence.",
+         "42.", "42"),
+    Step("words before the answer", r"(?i:\\text\s?\{\s?(?:the |final |correct )*answer(?: is)?\s?:?\s?\}\s*(?=\S))", "",
+         "The words only announce the answer.",
+         r"\text{The answer is }42", "42", "\\"),
+    Step("choices in text", r"^\\text\s?\{\s?(\([A-H]\)(?:[,; ]|and|or|\([A-H]\)){1,30})\}$", lambda m: m[1].strip(),
+         "A list is compared item by item.",
+         r"\text{(A) and (C)}", "(A) and (C)", "\\text"),
+    Step("reals without a point", r"^(?:[a-z]\s?\\in\s?)?\\mathbb\s?\{?R\}?\s?(?:\\setminus|\\backslash|\\smallsetminus|-)"
+         r"\s?\\\{\s?([^{},]{1,40})\\\}$",
+         lambda m: rf"(-\infty, {m[1].strip()}) \cup ({m[1].strip()}, \infty)",
+         "A union of intervals is compared as one.",
+         r"\mathbb{R}\setminus\{2\}", r"(-\infty, 2) \cup (2, \infty)", "\\mathbb"),
+    # The last of the three, since the condition of a set builder is not read again.
+    Step("set builder", r"^\\\{\s?([a-z])\s?(?:\\in\s?\\mathbb\s?\{?R\}?)?\s?(?:\\mid|\\vert|\\colon|\||:)\s?"
+         r"([^{}]*(?:\{[^{}]*\}[^{}]*){0,8})\\\}$", lambda m: m[2].strip(),
+         "The condition says which numbers are meant.",
+         r"\{x \mid x > 2\}", "x > 2", "\\{"),
+)
+# fmt: on
+PROGRAM = compiled(STEPS)
