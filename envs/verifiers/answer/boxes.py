@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from simko.envs.verifiers.answer.braces import closing_brace, open_braces
 from simko.envs.verifiers.answer.statements import inner_answer
+from simko.envs.verifiers.reading.brackets import closing, unclosed
 from simko.envs.verifiers.reading.numbers import parse_number
 from simko.envs.verifiers.reading.text import words
 
@@ -169,16 +169,21 @@ def _content(text: str, at: int) -> tuple[str | None, int]:
     if not text.startswith("{", at):
         token = _TOKEN.match(text, at)
         return (token[0], token.end()) if token else (None, at)
-    end = closing_brace(text, at, MAX_BOX)
+    end = _closing(text, at)
     if end is None:
         return None, min(len(text), at + MAX_BOX)
-    content = text[at + 1 : end - 1].strip()
+    content = text[at + 1 : end].strip()
     for _ in range(3):  # a box that holds nothing but a box
         nested = BOX.match(content)
-        if nested is None or closing_brace(content, nested.end(), MAX_BOX) != len(content):
+        if nested is None or _closing(content, nested.end()) != len(content) - 1:
             break
         content = content[nested.end() + 1 : -1].strip()
-    return content, end
+    return content, end + 1
+
+
+def _closing(text: str, at: int) -> int | None:
+    """The place of the brace that closes the box that opens at `at`."""
+    return closing(text, at, escapes=True, reach=MAX_BOX)
 
 
 def _as_list(contents: list[str]) -> str:
@@ -211,7 +216,7 @@ def _is_bound_left(text: str, box: Box) -> bool:
     before = text[max(0, box.start - REACH) : box.start].rpartition("\n\n")[2]
     if (_FACTOR.search(before) or _MINUS.search(before)) and not _NO_FACTOR.search(before):
         return True
-    for brace in open_braces(before):
+    for brace in unclosed(before, escapes=True):
         outside = before[:brace].rstrip()
         command = _COMMAND.search(outside)
         if outside[-1:] in ("^", "_") or (command is not None and command[1] not in _TYPE_SETTING):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from simko.envs.verifiers.answer.braces import closing_brace
+from simko.envs.verifiers.reading.brackets import closing
 from simko.envs.verifiers.reading.text import words
 
 MAX_READ = 2_000_000  # characters in which tags are looked for: no model writes more
@@ -165,7 +165,8 @@ def _without_groups(text: str) -> str:
     parts: list[str] = []
     at = 0
     while len(parts) < MAX_GROUPS and (match := _GONE.search(text, at)):
-        end = closing_brace(text, match.end() - 1, MAX_GROUP) or match.end()
+        brace = closing(text, match.end() - 1, escapes=True, reach=MAX_GROUP)
+        end = match.end() if brace is None else brace + 1
         inside = text[match.end() : end]
         if "box" not in inside and "answer" not in inside.lower():
             end = match.end()

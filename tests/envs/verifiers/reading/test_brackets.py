@@ -95,3 +95,11 @@ def test_tokens_of_more_than_one_character() -> None:
     assert deepest(["(", "\\rfloor"], {**PARENTHESES, "\\lfloor": "\\rfloor"}) is None
     assert closing(tokens, 1, ("\\lfloor",), ("\\rfloor",)) == 3
     assert split(["a", "\\cup", "(", "\\cup", ")"], ("\\cup",), ("(",), (")",)) == ["a", "(\\cup)"]
+
+
+def test_a_backslash_hides_the_brace_behind_it() -> None:
+    assert closing("{\\}}", 0, escapes=True) == 3
+    assert closing("{\\\\}", 0, escapes=True) == 3
+    assert closing("{42\\", 0, escapes=True) is None
+    assert closing("{42}", 0, escapes=True, reach=3) is None
+    assert unclosed("\\{{x}{", escapes=True) == [5]
