@@ -119,8 +119,8 @@ def _reply(response: str) -> str:
 def visible(response: str, limit: int) -> str:
     """The text that a reader sees, without thinking and special tokens; the last `limit` characters where it is longer."""
     text = without_thinking(response)[-limit:]
-    for opening, closing in _PAIRS:
-        text = _without(text, opening, closing)
+    for start, end in _PAIRS:
+        text = _without(text, start, end)
     if "<s>" in text[1:] and "</s>" in text:  # struck out, where it is not the mark of the text's beginning
         text = text[:1] + _without(text[1:], "<s>", "</s>")
     if "```" in text:
