@@ -93,17 +93,40 @@ def same_function(gold: Any, answer: Any) -> bool:
     import sympy
 
     symbols = sorted(gold.free_symbols | answer.free_symbols, key=str)
-    if any(_differ_at(point, gold, answer) for point in _positive_points(symbols)):
+    f, g = _with_known_functions(gold), _with_known_functions(answer)
+    if any(_differ_at(point, f, g) for point in _positive_points(symbols)):
         return False
     if sympy.expand(gold - answer) == 0:
         return True
-    signed = (point for point in _signed_points(symbols) if _is_real_at(point, gold) and _is_real_at(point, answer))
-    if any(_differ_at(point, gold, answer) for point in signed):
+    if any(
+        _differ_at(point, f, g) for point in _signed_points(symbols) if _is_real_at(point, f) and _is_real_at(point, g)
+    ):
         return False
     if verified(gold, answer):
         return True
+    if not any(_depends_on_signs(part) for part in sympy.preorder_traversal(gold - answer)):
+        return False
     positive = {symbol: sympy.Symbol(symbol.name, positive=True) for symbol in symbols}
     return bool(sympy.simplify(gold.subs(positive) - answer.subs(positive)) == 0)
+
+
+def _with_known_functions(expression: Any) -> Any:
+    """The expression with a sine in place of each function that it does not define: `u(t)` then has a value at a point."""
+    import sympy
+    from sympy.core.function import AppliedUndef
+
+    def sine(call: Any) -> Any:
+        return sympy.sin(sum(call.args, sympy.Integer(sum(map(ord, call.func.__name__)))))
+
+    return expression.replace(lambda part: isinstance(part, AppliedUndef), sine)
+
+
+def _depends_on_signs(part: Any) -> bool:
+    import sympy
+
+    if isinstance(part, sympy.Pow):
+        return not part.exp.is_integer
+    return isinstance(part, sympy.log | sympy.binomial | sympy.Abs | sympy.sign)
 
 
 def _positive_points(symbols: list[Any]) -> Iterator[dict[Any, Any]]:
