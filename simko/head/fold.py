@@ -1,4 +1,4 @@
-"""What folds a tile of logits into the running sums of `simko.head.sweep`: one contract, two ways.
+"""The fold: it adds a tile of logits to the running sums of `simko.head.sweep`. One contract, two ways.
 
 - `torch`: plain operations, anywhere.
 - `triton`: one kernel a tile, on CUDA, or on a CPU under Triton's interpreter (`TRITON_INTERPRET=1`, for tests).
