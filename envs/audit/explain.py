@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from simko.envs.verifiers import get_verifier
 from simko.envs.verifiers.answer.extract import EXTRACTS, MAX_RESPONSE, Found, final_answer, narrowed
 from simko.envs.verifiers.answer.visible import without_thinking
-from simko.envs.verifiers.math.equal import _Comparison, _UndecidedError, bare_gold, quick_equal
+from simko.envs.verifiers.math.comparison import Comparison, UndecidedError
+from simko.envs.verifiers.math.equal import bare_gold
+from simko.envs.verifiers.math.readings import quick_equal
 from simko.envs.verifiers.reading import allowlist
-from simko.envs.verifiers.reading.numbers import evaluate, parse_number
-from simko.envs.verifiers.reading.shapes import is_inequality, same_ratio, shape
-from simko.envs.verifiers.reading.text import clean, key, same_string
-from simko.envs.verifiers.reading.units import same_unit, split_unit
+from simko.envs.verifiers.reading.styles import unlabelled
+from simko.envs.verifiers.reading.text import clean
 from simko.types import Verdict
 
 PLACES = {"boxed": "a box", "final": "a final-answer statement", "whole": "the whole response"}
@@ -91,70 +90,49 @@ def _row_answer(gold: str) -> str:
 
 def _compared(steps: list[Step], gold: str, answer: str) -> None:
     gold = bare_gold(gold)
-    ours, theirs = clean(gold), clean(answer)
+    ours = clean(gold)
+    theirs = unlabelled(ours, clean(answer))
     steps.append(Step("gold as read", repr(ours)))
     steps.append(Step("answer as read", repr(theirs)))
     traced = _Traced(steps)
     try:
-        traced.equal(ours, theirs, 0)
-    except _UndecidedError as undecided:
+        traced.equal(ours, theirs)
+    except UndecidedError as undecided:
         steps.append(Step("undecided", f"the worker said {undecided.outcome}"))
 
 
-class _Traced(_Comparison):
-    """The comparison of `math`, with a note at every step."""
+class _Traced(Comparison):
+    """The comparison of `math`, with a note of every decision."""
 
     def __init__(self, steps: list[Step]) -> None:
         super().__init__()
         self.steps = steps
-        self.depth = 0
+        self._starts: list[int] = []
 
-    def equal(self, gold: str, answer: str, depth: int) -> bool:
-        at, self.depth = len(self.steps), depth
-        self.steps.append(Step("compare", "", depth))
-        result = super().equal(gold, answer, depth)
-        said = "equal" if result else "different"
-        self.steps[at] = Step("compare", f"{gold!r} with {answer!r}: {rule(gold, answer)} -> {said}", depth)
-        return result
+    def equal(self, gold: str, answer: str) -> bool:
+        """Keep a line for this comparison above those of its parts."""
+        self._starts.append(len(self.steps))
+        self.steps.append(Step("compare", f"{gold!r} with {answer!r}", self.depth + 1))
+        try:
+            return super().equal(gold, answer)
+        finally:
+            self._starts.pop()
 
-    def _ask(self, gold: str, answer: str, relation: bool = False) -> bool:
-        result = super()._ask(gold, answer, relation)
+    def decided(self, gold: str, answer: str, rule: str, verdict: bool) -> bool:
+        """Note the rule that decided."""
+        detail = f"{gold!r} with {answer!r}: {rule} -> {_said(verdict)}"
+        self.steps[self._starts[-1]] = Step("compare", detail, self.depth)
+        return super().decided(gold, answer, rule, verdict)
+
+    def ask(self, gold: str, answer: str, relation: bool = False) -> bool:
+        """Note what the worker was asked, or which text is not on the allow-list."""
+        verdict = super().ask(gold, answer, relation)
         ours, theirs = allowlist.admit(gold, relation), allowlist.admit(answer, relation)
         refused = [name for name, text in (("gold", ours), ("answer", theirs)) if text is None]
         detail = f"{' and '.join(refused)} not on the allow-list" if refused else f"{ours!r} with {theirs!r}"
-        self.steps.append(Step("algebra", f"{detail} -> {'equal' if result else 'different'}", self.depth + 1))
-        return result
+        self.steps.append(Step("algebra", f"{detail} -> {_said(verdict)}", self.depth + 1))
+        return verdict
 
 
-def rule(gold: str, answer: str) -> str:
-    """Which rule of `math` decides this comparison, in words. Both texts have been through `latex.clean`."""
-    if same_string(gold, answer):
-        return f"the same text, {key(gold)!r}"
-    (value, unit), (other, other_unit) = split_unit(gold), split_unit(answer)
-    if not same_unit(unit, other_unit):
-        return f"units differ, {unit} and {other_unit}"
-    if unit or other_unit:
-        return f"units taken off ({unit or 'none'}, {other_unit or 'none'})"
-    x, y = parse_number(value), parse_number(other)
-    if x is not None and y is not None:
-        return f"exact numbers, {x.value}{' %' if x.percent else ''} and {y.value}{' %' if y.percent else ''}"
-    if same_ratio(value, other):
-        return "a ratio and its fraction"
-    if is_inequality(value) != is_inequality(other):
-        return "an inequality against a set"
-    a, b = shape(value), shape(other)
-    if a.kind != "scalar" or b.kind != "scalar":
-        return f"shapes, {_shape(a)} and {_shape(b)}"
-    if "=" in value or "=" in other:
-        return "equations, side by side"
-    if is_inequality(value):
-        return "inequalities"
-    u, v = evaluate(value), evaluate(other)
-    if u is not None and v is not None:
-        return f"exact values, {u} and {v}"
-    return "algebra"
-
-
-def _shape(found: Any) -> str:
-    size = f"{len(found.items) // found.columns}x{found.columns}" if found.columns else str(len(found.items))
-    return f"{found.kind} {found.brackets}".strip() + ("" if found.kind == "scalar" else f" of {size}")
+def _said(verdict: bool) -> str:
+    return "equal" if verdict else "different"

@@ -12,7 +12,8 @@ from fractions import Fraction
 from typing import Any
 
 from simko.envs.verifiers.answer.extract import final_answer
-from simko.envs.verifiers.math.equal import math, quick_equal
+from simko.envs.verifiers.math.equal import math
+from simko.envs.verifiers.math.readings import quick_equal
 from simko.envs.verifiers.reading.numbers import Number, parse_number
 from simko.envs.verifiers.reading.shapes import is_name, sides
 from simko.envs.verifiers.reading.text import MAX_ANSWER, clean

@@ -6,7 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from simko.cli import app
-from simko.envs.audit.explain import explain, rule
+from simko.envs.audit.explain import explain
+from simko.envs.verifiers.worker import pool
 from simko.errors import UserError
 
 
@@ -17,16 +18,16 @@ from simko.errors import UserError
             "42",
             "<think>41</think>so \\boxed{x = 42.0}",
             "correct",
-            ["thinking", "a box", "equations", "exact numbers, 42 and 42"],
+            ["thinking", "a box", "equations", "'42' with '42.0': exact numbers -> equal"],
         ),
-        ("42", "Answer: 42", "correct", ["a final-answer statement", "the same text"]),
+        ("42", "Answer: 42", "correct", ["a final-answer statement", "same text"]),
         ("42", "42", "correct", ["the whole response"]),
         ("42", "\\boxed{41} \\boxed{42}", "incorrect", ["none: several answers", "41 | 42"]),
         ("42", "no idea what this could be\nat all", "no_answer", ["none: no final answer"]),
-        ("5\\text{ cm}", "\\boxed{5\\text{ m}}", "incorrect", ["units differ, cm and m"]),
-        ("(1,\\sqrt{8})", "\\boxed{(1, 2\\sqrt{2})}", "correct", ["group () of 2", "algebra"]),
+        ("5\\text{ cm}", "\\boxed{5\\text{ m}}", "incorrect", ["units differ -> different"]),
+        ("(1,\\sqrt{8})", "\\boxed{(1, 2\\sqrt{2})}", "correct", ["shapes -> equal", "formulas -> equal", "algebra"]),
         ("x^2", "\\boxed{\\int x}", "incorrect", ["answer not on the allow-list"]),
-        ("x>5", "\\boxed{(5,\\infty)}", "correct", ["an inequality against a set"]),
+        ("x>5", "\\boxed{(5,\\infty)}", "correct", ["conditions -> equal", "same text -> equal"]),
         ("\\frac{1}{2}", "x" * 200_000 + "\\boxed{0.5}", "correct", ["the last 100000 of 200011"]),
     ],
 )
@@ -39,12 +40,29 @@ def test_it_says_what_decided(gold: str, response: str, outcome: str, words: lis
         assert word in said, said
 
 
-def test_rules() -> None:
-    assert rule("3:2", "\\frac{3}{2}") == "a ratio and its fraction"
-    assert rule("1+1", "2+0") == "exact values, 2 and 2"
-    assert rule("x<1", "y<1") == "inequalities"
-    assert "units taken off" in rule("5 \\text{ cm}", "5")
-    assert "matrix of 1x2" in rule("\\begin{pmatrix}1&2\\end{pmatrix}", "3")
+class Silent(pool.Pool):
+    """No worker answers."""
+
+    def ask(
+        self, gold: str, answer: str, digits: int | None = None, limit: float = pool.CPU_SECONDS
+    ) -> tuple[pool.Answer, float]:
+        return "error", 0.0
+
+
+def test_the_rule_that_decided_comes_before_those_of_the_parts() -> None:
+    steps = [step for step in explain("5 \\text{ cm}", "\\boxed{(5)}").steps if step.what == "compare"]
+    assert [step.depth for step in steps] == [0, 1, 2]
+    assert [step.detail.rpartition(": ")[2] for step in steps] == [
+        "units taken off -> equal",
+        "in parentheses -> equal",
+        "same text -> equal",
+    ]
+
+
+def test_an_undecided_comparison_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "shared", Silent())
+    steps = explain("\\sqrt{2}+\\sqrt{7}", "\\boxed{\\sqrt{7}+\\sqrt{2}}").steps
+    assert ("undecided", "the worker said error") in [(step.what, step.detail) for step in steps]
 
 
 def test_other_verifiers_and_places() -> None:

@@ -1,0 +1,279 @@
+r"""The rules by which a gold answer and an answer are equal, in order: the first that does not say None decides.
+
+Each rule looks at two readings, the gold answer's first. `RULES` at the end is the order, with the reasons for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from typing import Protocol
+
+from simko.envs.verifiers.math.intervals import condition, is_plain_pair
+from simko.envs.verifiers.math.readings import Reading, quick_equal
+from simko.envs.verifiers.reading import allowlist
+from simko.envs.verifiers.reading.angles import has_angles, of_angles
+from simko.envs.verifiers.reading.numbers import approximates, equal, parse_number, with_decimal_comma
+from simko.envs.verifiers.reading.shapes import (
+    Shape,
+    as_list,
+    as_matrix,
+    in_order_of_names,
+    is_name,
+    is_sum_of_names,
+    reads_as_interval,
+    same_ratio,
+    sides,
+    split,
+    unnamed_point,
+)
+from simko.envs.verifiers.reading.text import key, same_string
+from simko.envs.verifiers.reading.units import same_unit
+
+_DECIMAL = re.compile(r"-?\d{1,30}(?:\.(\d{1,20}))?")
+_UNORDERED = ("list", "set")
+_HALVES_OF_DAY = frozenset(("am", "pm"))
+
+
+class Comparer(Protocol):
+    """What a rule may ask of the comparison that it is part of."""
+
+    def equal(self, gold: str, answer: str) -> bool:
+        """Whether two parts of the answers are equal, by all rules."""
+
+    def ask(self, gold: str, answer: str, relation: bool = False) -> bool:
+        """Whether two formulas are equal, or two relations: what the worker says."""
+
+
+Rule = Callable[[Reading, Reading, Comparer], bool | None]
+
+
+def same_text(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    """The same string; two empty ones are not equal."""
+    return key(gold.text) != "" if same_string(gold.text, answer.text) else None
+
+
+def degree_sign_left_out(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    r"""`2\sin 30` for `2\sin 30^\circ`."""
+    if not has_angles(gold.text) or "^\\circ" in answer.text:
+        return None
+    return True if same_string(gold.text.replace("^\\circ", ""), answer.text) else None
+
+
+def degrees_and_radians(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    r"""`90^\circ` and `\frac{\pi}{2}`."""
+    units = gold.stated_unit, answer.stated_unit
+    if units not in (("deg", ""), ("", "deg"), ("deg", "rad"), ("rad", "deg")):
+        return None
+    in_radians = of_angles(gold.bare, gold.stated_unit, answer.bare, answer.stated_unit)
+    return None if in_radians is None else comparer.equal(*in_radians)
+
+
+def time_of_day(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    """`4:30` for `4:30 p.m.`: an answer must state the half of the day that the gold answer states."""
+    halves = _HALVES_OF_DAY.intersection(gold.stated_unit.split())
+    return False if halves and not halves.intersection(answer.stated_unit.split()) else None
+
+
+def units_differ(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    """Two known units, and not the same: 5 cm, 5 m."""
+    return None if same_unit(gold.unit, answer.unit) else False
+
+
+def minutes_of_arc(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    """`42'` for 42 may be minutes, feet or a derivative."""
+    return False if answer.stated_unit == "arcmin" and not gold.stated_unit else None
+
+
+def units_taken_off(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    """What is left without units, where at least one side has one."""
+    return comparer.equal(gold.bare, answer.bare) if gold.stated_unit or answer.stated_unit else None
+
+
+def exact_numbers(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    """Two numbers by their exact values; a decimal may stand for a value that has no finite one."""
+    if gold.number is None or answer.number is None:
+        return None
+    return equal(gold.number, answer.number) or approximates(gold.number, answer.bare)
+
+
+def ratio_and_fraction(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    """`3:2` and `3/2`."""
+    return True if same_ratio(gold.bare, answer.bare) else None
+
+
+def decimal_comma(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    """`3,5` for 3.5."""
+    return True if gold.number is not None and with_decimal_comma(gold.bare, answer.bare) else None
+
+
+def value_and_its_rounding(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    r"""`\frac{1}{3} \approx 0.33`: an exact value that equals the gold answer, then the decimal that it rounds to."""
+    parts = split(answer.bare, ("\\approx",)) or []
+    if len(parts) != 2 or "\\approx" in gold.bare:
+        return None
+    exact, decimal = parts
+    match = _DECIMAL.fullmatch(decimal)
+    if match is None:
+        return None
+    if not comparer.equal(gold.bare, exact):
+        return False
+    scale, last_side = 10 ** len(match[1] or ""), sides(exact)[-1]
+    number = parse_number(last_side)
+    if number is not None:
+        return abs(number.value - Fraction(decimal)) * 2 * scale <= 1
+    # The sign of multiplication matters: latex2sympy reads `100 (x)` with a fraction for x as a mixed number.
+    nearest = rf"\lfloor ({last_side}) \cdot {scale} + \frac{{1}}{{2}} \rfloor"
+    return comparer.ask(nearest, str(int(Fraction(decimal) * scale)))
+
+
+def conditions(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    """Conditions on one number as intervals: `x > 5`; beside a gold pair that may be a point only another condition."""
+    ours = condition(gold.bare, comparer.ask) if gold.is_condition else None
+    theirs = condition(answer.bare, comparer.ask) if answer.is_condition else None
+    if ours is not None and theirs is not None:
+        is_other_name = ours[0] and theirs[0] and key(ours[0]) != key(theirs[0])
+        return False if is_other_name else comparer.equal(ours[1], theirs[1])
+    if ours is not None and not answer.is_condition:
+        return comparer.equal(ours[1], answer.bare)
+    if theirs is not None and not gold.is_condition and not is_plain_pair(gold.bare):
+        return comparer.equal(gold.bare, theirs[1])
+    return None
+
+
+def in_parentheses(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    """`(x)` is `x`."""
+    if len(gold.shape.items) == 1 and gold.shape.brackets == "()":
+        return comparer.equal(gold.shape.items[0], answer.bare)
+    if len(answer.shape.items) == 1 and answer.shape.brackets == "()":
+        return comparer.equal(gold.bare, answer.shape.items[0])
+    return None
+
+
+def named_point(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    """`P(1, 2)` for `(1, 2)`."""
+    if gold.shape.kind != "group" or answer.shape.kind != "scalar":
+        return None
+    point = unnamed_point(answer.bare)
+    return None if point is None else comparer.equal(gold.bare, point)
+
+
+def shapes(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    """Lists, sets, tuples, unions and matrices, item by item; a scalar is equal to none of them."""
+    a, b = gold.shape, answer.shape
+    if a.kind in _UNORDERED and b.kind == "scalar":
+        b = as_list(answer.bare) or b
+    if a.kind == b.kind == "scalar":
+        return None
+    if "scalar" in (a.kind, b.kind):
+        has_sign = "=" in gold.bare or "=" in answer.bare
+        several = any(
+            s.kind == "list" and len(sides(r.bare)) > 2 for s, r in ((a, gold), (b, answer))
+        )  # x = 1, x = 2 is not one equation
+        return None if has_sign and not several else False
+    if "matrix" in (a.kind, b.kind):
+        a, b = as_matrix(a), as_matrix(b)
+    if len(a.items) != len(b.items) or a.columns != b.columns:
+        return False
+    kinds = (a.kind, b.kind)
+    if kinds in (("group", "group"), ("matrix", "matrix")):
+        return a.brackets == b.brackets and _in_order(a, b, comparer)
+    if kinds == ("group", "list"):
+        b = replace(b, items=in_order_of_names(b.items))
+        return a.brackets == "()" and _in_order(a, b, comparer)
+    if kinds == ("union", "union") or (a.kind in _UNORDERED and b.kind in _UNORDERED):
+        return _in_any_order(a, b, comparer)
+    if kinds != ("list", "group") or b.brackets != "()" or a.brackets or reads_as_interval(b):
+        return False
+    return _in_order(a, b, comparer)
+
+
+def equations(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    """Values behind a name, side by side, or two equations that say the same."""
+    if "=" not in gold.bare and "=" not in answer.bare:
+        return None
+    both_scalar = gold.shape.kind == answer.shape.kind == "scalar"
+    ours_text, theirs_text = (gold.shape.items[0], answer.shape.items[0]) if both_scalar else (gold.bare, answer.bare)
+    ours, theirs = sides(ours_text), sides(theirs_text)
+    name = ours[0] if len(ours) > 1 and is_name(ours[0]) else ""
+    other = theirs[0] if len(theirs) > 1 and is_name(theirs[0]) else ""
+    if len(ours) == 1 and len(theirs) == 2 and is_sum_of_names(theirs[0]) and not allowlist.letters(ours[0]):
+        other = theirs[0]  # m + n = 42 states the value that was asked for
+    if (len(ours) == 1 or name) and not (name and other and key(name) != key(other)):
+        values, stated = ours[1:] if name else ours, theirs[1:] if other else theirs
+        if all(value and comparer.equal(values[-1], value) for value in stated):
+            return True
+        if not (name and len(ours) == len(theirs) == 2):
+            return False
+    return _same_equation(ours_text, theirs_text, comparer)
+
+
+def inequalities(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    """Two inequalities that say the same; an inequality and a value are different."""
+    if not gold.is_inequality and not answer.is_inequality:
+        return None
+    return gold.is_inequality and answer.is_inequality and comparer.ask(gold.bare, answer.bare, relation=True)
+
+
+def exact_values(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    """Sums and products of numbers, computed."""
+    return None if gold.value is None or answer.value is None else gold.value == answer.value
+
+
+def formulas(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    """What is left: formulas on the allow-list, by sympy and math-verify."""
+    return comparer.ask(gold.shape.items[0], answer.shape.items[0])
+
+
+def _in_order(a: Shape, b: Shape, comparer: Comparer) -> bool:
+    return all(comparer.equal(x, y) for x, y in zip(a.items, b.items, strict=True))
+
+
+def _in_any_order(a: Shape, b: Shape, comparer: Comparer) -> bool:
+    left = list(b.items)
+    for item in a.items:
+        match = next((o for o in left if quick_equal(item, o)), None)
+        if match is None:
+            match = next((o for o in left if comparer.equal(item, o)), None)
+        if match is None:
+            return False
+        left.remove(match)
+    return True
+
+
+def _same_equation(gold: str, answer: str, comparer: Comparer) -> bool:
+    """Whether two equations in the same variables say the same: `y = 2x`, `x = y/2`."""
+    names = allowlist.letters(gold)
+    if len(sides(gold)) != 2 or len(sides(answer)) != 2 or not names or names != allowlist.letters(answer):
+        return False
+    return comparer.ask(gold, answer, relation=True)
+
+
+RULES: tuple[Rule, ...] = (
+    same_text,  # first: cheap, and right whatever the text means
+    degree_sign_left_out,
+    # Units before values: 5 cm is not 5 m. Angles and times before them, since their units do not compare by name alone.
+    degrees_and_radians,
+    time_of_day,
+    units_differ,
+    minutes_of_arc,
+    units_taken_off,
+    # From here on neither side has a unit. Exact numbers before shapes: 1,234 is a number and not a list.
+    exact_numbers,
+    ratio_and_fraction,
+    decimal_comma,
+    value_and_its_rounding,
+    # Conditions before shapes, since an interval is one, and before inequalities, which compare as relations alone.
+    conditions,
+    in_parentheses,
+    named_point,
+    shapes,
+    # Only scalars are left, but for equations with a list: x = 1, 2.
+    equations,
+    inequalities,
+    exact_values,
+    formulas,  # last: it decides always, and takes the worker's time
+)
+"""The rules in order."""
