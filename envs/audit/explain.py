@@ -11,8 +11,7 @@ from simko.envs.verifiers.math.comparison import Comparison, UndecidedError
 from simko.envs.verifiers.math.equal import bare_gold
 from simko.envs.verifiers.math.readings import quick_equal
 from simko.envs.verifiers.reading import allowlist
-from simko.envs.verifiers.reading.styles import unlabelled
-from simko.envs.verifiers.reading.text import clean
+from simko.envs.verifiers.reading.text import clean, unlabelled
 from simko.types import Verdict
 
 PLACES = {"boxed": "a box", "final": "a final-answer statement", "whole": "the whole response"}
