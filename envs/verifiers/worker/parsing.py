@@ -73,6 +73,8 @@ def _odd_root(base: Any, exponent: Any) -> Any:
     """The real root of a real base: sympy takes a complex one of a negative number."""
     import sympy
 
+    if isinstance(base, sympy.Pow) and (base.exp * exponent).is_integer:
+        return base.base ** (base.exp * exponent)
     if base.is_nonnegative or not base.is_real:
         return base**exponent
     return -((-base) ** exponent) if base.is_negative else sympy.sign(base) * sympy.Abs(base) ** exponent
