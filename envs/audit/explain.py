@@ -131,7 +131,7 @@ class _Traced(Comparison):
         ours, theirs = allowlist.admit(gold, relation), allowlist.admit(answer, relation)
         refused = [name for name, text in (("gold", ours), ("answer", theirs)) if text is None]
         detail = f"{' and '.join(refused)} not on the allow-list" if refused else f"{ours!r} with {theirs!r}"
-        self.steps.append(Step("algebra", f"{detail} -> {_said(verdict)}", self.depth + 1))
+        self.steps.append(Step("worker", f"{detail} -> {_said(verdict)}", self.depth + 1))
         return verdict
 
 
