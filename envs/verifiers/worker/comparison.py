@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-# Relative, since this folder is a package of another name in a worker.
-from .parsing import UndefinedError, parse  # noqa: TID251
-from .relations import is_relation, same_relation  # noqa: TID251
+from simko.envs.verifiers.worker.parsing import UndefinedError, parse
+from simko.envs.verifiers.worker.relations import is_relation, same_relation
 
 PRECISION = 30  # digits
 SPARE_DIGITS = 100  # beyond those before the point, when a difference is computed

@@ -22,28 +22,22 @@ No answer leaves anything behind for the next one: caches that sympy keeps are d
 from __future__ import annotations
 
 import gc
-import importlib.util
 import json
 import os
 import random
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from types import ModuleType
+from typing import Any, NoReturn
 
-if TYPE_CHECKING:
-    from simko.envs.verifiers.worker import comparison, guard, warming
-else:
+HERE = os.path.dirname(os.path.abspath(__file__))
+for _name in ("simko", "simko.envs", "simko.envs.verifiers", "simko.envs.verifiers.worker"):
+    if _name not in sys.modules:  # empty packages: of simko a worker can import this folder and nothing else
+        sys.modules[_name] = ModuleType(_name)
+        sys.modules[_name].__path__ = [HERE] if _name.endswith(".worker") else []
 
-    def _folder_as_package(name: str) -> None:
-        """Make the files beside this one importable as `name.file`, without importing simko."""
-        folder = os.path.dirname(os.path.abspath(__file__))
-        init = os.path.join(folder, "__init__.py")
-        spec = importlib.util.spec_from_file_location(name, init, submodule_search_locations=[folder])
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-
-    _folder_as_package("simko_worker")
-    from simko_worker import comparison, guard, warming
+from simko.envs.verifiers.worker import comparison, guard, warming  # noqa: E402
 
 compare, warm_up = comparison.compare, warming.warm_up
 
