@@ -1,4 +1,4 @@
-"""Why a verdict is what it is: what was extracted and from where, what it became, which rule decided."""
+"""How a verdict came about: the answer that was extracted, its place, its one spelling, and the rules that decided."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OF_MATHS = ("math", "math_row")
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that was done. `depth` is that of the comparison it is part of."""
+    """One step of grading. `depth` is the depth of the comparison that it belongs to."""
 
     what: str
     detail: str
@@ -36,46 +36,47 @@ class Explanation:
 
 
 def explain(gold: str, response: str, verifier: str = "math") -> Explanation:
-    """Grade `response` and say how; for `math` and `math_row` down to the rule that decided each comparison.
+    """Grade `response` and say how: for `math` and `math_row` with the rule that decided each comparison.
 
     Raises `UserError` for an unknown verifier.
     """
-    found = Explanation(get_verifier(verifier)(response, gold))
+    explanation = Explanation(get_verifier(verifier)(response, gold))
     base, _, place = verifier.partition(":")
     place = place.rpartition(":")[2] if place.rpartition(":")[2] in EXTRACTS else "any"
-    answer = _extracted(found.steps, response, place)
+    answer = _extracted(explanation.steps, response, place)
     if answer is not None and base in _OF_MATHS:
-        _compared(found.steps, gold if base == "math" else _row_answer(gold), answer)
-    found.steps.append(Step("verdict", f"{found.verdict.outcome}, reward {found.verdict.reward:g}"))
-    return found
+        _compared(explanation.steps, gold if base == "math" else _row_answer(gold), answer)
+    verdict = explanation.verdict
+    explanation.steps.append(Step("verdict", f"{verdict.outcome}, reward {verdict.reward:g}"))
+    return explanation
 
 
 def _extracted(steps: list[Step], response: str, place: str) -> str | None:
     text = response[-MAX_RESPONSE:]
-    kept = without_thinking(text)
+    visible = without_thinking(text)
     if len(text) < len(response):
         steps.append(Step("cut", f"the last {MAX_RESPONSE} of {len(response)} characters are read"))
-    if kept != text:
-        steps.append(Step("thinking", f"{len(text) - len(kept)} characters of the thinking part are dropped"))
+    if visible != text:
+        steps.append(Step("thinking", f"{len(text) - len(visible)} characters of the thinking part are dropped"))
     with narrowed(place):
-        found = final_answer(response, same=quick_equal)
-    if found.text is None:
-        said = (
+        final = final_answer(response, same=quick_equal)
+    if final.text is None:
+        reason = (
             "several answers that differ, or one that is negated, bound or cut off"
-            if found.conflict
+            if final.conflict
             else "no final answer"
         )
-        steps.append(Step("extracted", f"none: {said}" + (f": {found.shown}" if found.shown else "")))
+        steps.append(Step("extracted", f"none: {reason}" + (f": {final.shown}" if final.shown else "")))
         return None
-    steps.append(Step("extracted", f"{found.text!r} from {_place(response, found, place)}"))
-    return found.text
+    steps.append(Step("extracted", f"{final.text!r} from {_place(response, final, place)}"))
+    return final.text
 
 
-def _place(response: str, found: Found, place: str) -> str:
+def _place(response: str, final: Found, place: str) -> str:
     for name, words in PLACES.items():
         if place in ("any", name):
             with narrowed(name):
-                if final_answer(response, same=quick_equal).text == found.text:
+                if final_answer(response, same=quick_equal).text == final.text:
                     return words
     return PLACES["whole"]
 
@@ -129,7 +130,7 @@ class _Traced(Comparison):
         ours, theirs = allowlist.admit(gold, relation), allowlist.admit(answer, relation)
         refused = [name for name, text in (("gold", ours), ("answer", theirs)) if text is None]
         detail = f"{' and '.join(refused)} not on the allow-list" if refused else f"{ours!r} with {theirs!r}"
-        self.steps.append(Step("algebra", f"{detail} -> {_said(verdict)}", self.depth + 1))
+        self.steps.append(Step("worker", f"{detail} -> {_said(verdict)}", self.depth + 1))
         return verdict
 
 

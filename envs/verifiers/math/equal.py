@@ -15,7 +15,7 @@ The policy, by example (gold answer 42 unless said):
 `\boxed{1/2}`, gold `0.5`             correct     exact values
 `\boxed{0.333333}`, gold `1/3`        correct     six or more significant digits of a value that has no finite decimal
 `\boxed{1e-9}`, gold `2e-9`           incorrect   nothing is rounded otherwise
-`\boxed{5 \text{ cm}}`, gold `5m`     incorrect   known units that differ; a missing one is forgiven
+`\boxed{5 \text{ cm}}`, gold `5m`     incorrect   known units that differ; a missing one is forgiven, but for a.m., p.m.
 `\boxed{(1,2)}`, gold `[1,2)`         incorrect   brackets count; a bare list is unordered, a tuple ordered
 ====================================  ==========  ==================================================================
 """
@@ -36,27 +36,27 @@ def math(response: str, gold: str, allowance: Allowance | None = None) -> Verdic
     gold = bare_gold(gold)
     if not gold.strip():
         return Verdict("error", 0.0)
-    found = final_answer(response, same=quick_equal)
-    answers = found.stated if found.text is None else (found.text,)
+    final = final_answer(response, same=quick_equal)
+    answers = final.stated if final.text is None else (final.text,)
     if not answers:
-        return Verdict("no_answer" if not found.conflict else "incorrect", 0.0, found.shown)
+        return Verdict("no_answer" if not final.conflict else "incorrect", 0.0, final.shown)
     if any(len(answer) > MAX_ANSWER for answer in answers):
-        return Verdict("incorrect", 0.0, found.shown)
+        return Verdict("incorrect", 0.0, final.shown)
     allowance = allowance or Allowance()
     try:
         correct = all(answers_equal(gold, answer, allowance) for answer in answers)
     except UndecidedError as undecided:
-        return Verdict(undecided.outcome, 0.0, found.shown)
-    return Verdict("correct" if correct else "incorrect", float(correct), found.shown)
+        return Verdict(undecided.outcome, 0.0, final.shown)
+    return Verdict("correct" if correct else "incorrect", float(correct), final.shown)
 
 
 def bare_gold(gold: str) -> str:
-    """The gold answer itself, where a data set hands it over in a `\\boxed{}` or with text around it; of several, all."""
+    """The gold answer without the `\\boxed{}` or the text around it; several of them as a list."""
     if "\\boxed" not in gold and "\\fbox" not in gold:
         return gold
     with narrowed("boxed"):
-        found = final_answer(gold, same=quick_equal)
-    return found.text or (", ".join(boxes(gold)) if found.conflict else "")
+        final = final_answer(gold, same=quick_equal)
+    return final.text or (", ".join(boxes(gold)) if final.conflict else "")
 
 
 def answers_equal(gold: str, answer: str, allowance: Allowance | None = None) -> bool:

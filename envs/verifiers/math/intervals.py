@@ -39,7 +39,7 @@ _LOWEST, _HIGHEST = "-\\infty", "\\infty"
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """All numbers between two bounds, which are texts; `closed_low`: the lower bound is one of them."""
+    """All numbers between two bounds, which are texts. With `closed_low` the lower bound belongs to it."""
 
     low: str
     closed_low: bool
@@ -52,7 +52,7 @@ class Span:
 
 
 class _UnclearError(Exception):
-    """Bounds whose order is not known, or no condition on one number."""
+    """The order of two bounds is not known, or the text is not a condition on one number."""
 
 
 def condition(text: str, equal: Equal) -> tuple[str, str] | None:
@@ -65,7 +65,7 @@ def condition(text: str, equal: Equal) -> tuple[str, str] | None:
 
 
 def is_plain_pair(text: str) -> bool:
-    """Whether an interval may as well be a point: `(0, 1)`, but neither `[0, 1)` nor `(0, \\infty)` nor a union."""
+    """Whether an interval may also be a point: `(0, 1)`, but not `[0, 1)`, `(0, \\infty)` or a union."""
     return not re.search(r"[\[\]]|\\infty|\\cup|\\in(?![A-Za-z])", text)
 
 
@@ -209,13 +209,13 @@ def _spans(text: str) -> list[Span]:
         if points is None or not all(points) or len(points) > MAX_ITEMS:
             raise _UnclearError
         return [Span(point, True, point, True) for point in points]
-    found = []
+    spans = []
     for piece in split(text.strip("()") if "," not in text else text, ("\\cup",)) or [""]:
         match = _SPAN.fullmatch(piece)
         if match is None:
             raise _UnclearError
-        found.append(Span(match[2].strip(), match[1] == "[", match[3].strip(), match[4] == "]"))
-    return found
+        spans.append(Span(match[2].strip(), match[1] == "[", match[3].strip(), match[4] == "]"))
+    return spans
 
 
 def _complement(spans: list[Span], equal: Equal) -> list[Span]:
@@ -238,7 +238,7 @@ def _complement(spans: list[Span], equal: Equal) -> list[Span]:
 
 
 def _intersection(a: Span, b: Span, equal: Equal) -> Span | None:
-    """What two spans have in common; None where that is nothing."""
+    """The numbers in both spans; None if there are none."""
     lower, upper = _order(a.low, b.low, equal), _order(a.high, b.high, equal)
     low, closed_low = (a.low, a.closed_low) if lower > 0 else (b.low, b.closed_low)
     high, closed_high = (a.high, a.closed_high) if upper < 0 else (b.high, b.closed_high)

@@ -25,7 +25,7 @@ MAX_ACCEPTED = 8
 
 
 def math_row(response: str, gold: str) -> Verdict:
-    """Grade a response; a gold answer that is JSON but says no `answer`, or no proper tolerance, is an `error`."""
+    """Grade a response. A JSON gold without an `answer`, or with an improper tolerance, is an `error`."""
     parts = _parts(gold)
     if parts is None:
         return Verdict("error", 0.0)
@@ -35,10 +35,11 @@ def math_row(response: str, gold: str) -> Verdict:
     if verdict.correct:
         return verdict
     for other in accepted:
-        said = math(response, other, allowance)
-        if said.correct:
-            return said
-        verdict = verdict if not verdict.valid else said if not said.valid else verdict
+        alternative = math(response, other, allowance)
+        if alternative.correct:
+            return alternative
+        if verdict.valid and not alternative.valid:
+            verdict = alternative  # undecided: not known to be wrong
     if tolerance is not None and _near(response, answer, tolerance):
         return Verdict("correct", 1.0, verdict.extracted)
     return verdict
@@ -59,17 +60,17 @@ def _parts(gold: str) -> tuple[str, list[str], Fraction | None] | None:
 
 
 def _near(response: str, answer: str, tolerance: Fraction) -> bool:
-    found = final_answer(response, same=quick_equal)
-    if found.text is None or len(found.text) > MAX_ANSWER:
+    final = final_answer(response, same=quick_equal)
+    if final.text is None or len(final.text) > MAX_ANSWER:
         return False
-    ours, theirs = _stated(answer), _stated(found.text)
+    ours, theirs = _stated(answer), _stated(final.text)
     if ours is None or theirs is None or not same_unit(ours[1], theirs[1]):
         return False
     return abs(ours[0].value - theirs[0].value) <= tolerance
 
 
 def _stated(text: str) -> tuple[Number, str] | None:
-    """The number that a text states, with its unit; a name on the left is dropped."""
+    """The number that a text states, with its unit, without a name on the left."""
     parts = sides(clean(text))
     if len(parts) > 2 or (len(parts) == 2 and not is_name(parts[0])):
         return None

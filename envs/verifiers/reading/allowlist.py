@@ -1,8 +1,8 @@
 r"""The allow-list: which text may reach math-verify and sympy, decided on our own tokens.
 
 `admit` reads the text to tokens of five kinds (numbers, single letters, the commands and signs listed here), refuses
-everything else, and writes the tokens out again, so nothing that was not recognised is passed on. It also refuses what is
-cheap to write and dear to compute: deep nesting, long numbers, large exponents and towers of them, large factorials.
+everything else, and writes the tokens out again, so that only recognised text is passed on. It also refuses text that is
+short to write and slow to compute: deep nesting, long numbers, large exponents and towers of them, large factorials.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _CLOSERS = {"(": ")", "{": "}", "[": "]", "\\lfloor": "\\rfloor", "\\lceil": "\\
 
 
 def tokenize(text: str) -> list[str] | None:
-    """The tokens of `text`, commands with their backslash; None where anything is not on the list, or too much."""
+    """The tokens of `text`, commands with their backslash; None if one is not on the list, or there are too many."""
     if len(text) > MAX_CHARS or _WORD.search(text):
         return None
     tokens: list[str] = []
@@ -61,7 +61,7 @@ def tokenize(text: str) -> list[str] | None:
 
 
 def admit(text: str, relation: bool = False) -> str | None:
-    """`text` written anew from its tokens, decimals as exact fractions, for math-verify; None where it is refused.
+    """`text` written anew from its tokens, decimals as exact fractions, for math-verify; None if it is refused.
 
     `=`, `<`, `>`, `\\le` and `\\ge` are allowed with `relation` only.
     """
@@ -106,7 +106,7 @@ def _nesting_ok(tokens: list[str]) -> bool:
 
 
 def _sizes_ok(tokens: list[str]) -> bool:
-    """Exponents, factorials and binomials stay small, decided without computing any of them, in linear steps a token."""
+    """Whether exponents, factorials and binomials stay small. None is computed; each token takes linear time."""
     budget = 1.0
     heights: dict[int, int] = {}
     for i in reversed(range(len(tokens))):
@@ -142,7 +142,7 @@ def _sizes_ok(tokens: list[str]) -> bool:
 
 
 def _is_small_sum(tokens: list[str], end: int) -> bool:
-    """Whether what is in the parentheses before `end` is a sum of letters and small numbers: `(n-1)!`, `(2n)!`."""
+    """Whether the parentheses before `end` hold a sum of letters and small numbers: `(n-1)!`, `(2n)!`."""
     start = end - 2
     while start >= 0 and (tokens[start] in "+-" or tokens[start].isalpha() or tokens[start].isdigit()):
         if tokens[start].isdigit() and int(tokens[start]) > MAX_FACTORIAL // 10:
@@ -153,7 +153,7 @@ def _is_small_sum(tokens: list[str], end: int) -> bool:
 
 
 def _argument(tokens: list[str], at: int) -> tuple[int, int]:
-    """Where the argument of `^` or a function stands, which may begin at `at`: a token, or what a group holds."""
+    """Start and end of the argument of `^` or a function that begins at `at`: a token, or the inside of a group."""
     while at < len(tokens) and tokens[at] in _RAISERS:
         at += 1
     if at >= len(tokens) or tokens[at] not in ("{", "("):

@@ -12,19 +12,19 @@ _DEGREES = re.compile(
 
 
 def in_radians(text: str) -> str:
-    r"""A text with its degrees as multiples of pi, where they stand within a formula with trigonometric functions."""
+    r"""The text with degrees as multiples of pi, if it is a formula with trigonometric functions."""
     if "^\\circ" not in text or not _CALLS.search(text):
         return text
     return _DEGREES.sub(lambda m: rf"(\frac{{{m[1]} \pi}}{{180}})", text)
 
 
 def has_angles(text: str) -> bool:
-    r"""Whether a degree sign in a text belongs to a formula: `2\sin 30^\circ` is no number of degrees."""
+    r"""Whether a degree sign in a text belongs to a formula: `2\sin 30^\circ` is not a number of degrees."""
     return _CALLS.search(text) is not None
 
 
 def of_angles(gold: str, gold_unit: str, answer: str, answer_unit: str) -> tuple[str, str] | None:
-    """Both angles in radians, where one is in degrees and the other is a multiple of pi; None where that is not so."""
+    """Both angles in radians if one is in degrees and the other a multiple of pi, else None."""
     if ("\\pi" in gold) == ("\\pi" in answer) or has_angles(gold) or has_angles(answer):
         return None
     in_degrees = gold if gold_unit == "deg" else answer

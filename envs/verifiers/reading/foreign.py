@@ -16,5 +16,5 @@ _NEXT_LINE = re.compile(
 
 
 def is_foreign(answer: str) -> bool:
-    """Whether an answer, as it was written, is no mathematics though it would be read as some."""
+    """Whether an answer, as it was written, is a program or template that would be read as a formula."""
     return _FOREIGN.search(answer) is not None or ("\\begin" not in answer and _NEXT_LINE.search(answer) is not None)

@@ -1,8 +1,8 @@
 r"""Units told apart from values: `12 \text{ cm}`, `\$5`, `90^\circ`, `72 clips`.
 
-An answer without the unit of the gold answer, or with one that the gold answer does not state, is judged by its value. Two
-known units that differ (5 cm, 5 m) are different answers. Words that change the value (`5 thousand`, `5 or 6`) are no
-units, and neither is a single letter, which may be a variable.
+If only one of two answers has a unit, their values decide. Two known units that differ (5 cm, 5 m) make different
+answers. Words that change the value (`5 thousand`, `5 or 6`) are not units. Neither is a single letter, which may be a
+variable.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _HEAT = frozenset(("degc", "degf"))
 
 
 def split_unit(cleaned: str) -> tuple[str, str]:
-    """The value and the unit, the latter empty where there is none; `cleaned` has been through `latex.clean`."""
+    """The value and the unit of a cleaned text; the unit is empty if there is none."""
     core, units = cleaned, []
     if match := _CURRENCY.match(core):
         core = match[1] + core[match.end() :]
@@ -59,23 +59,23 @@ def split_unit(cleaned: str) -> tuple[str, str]:
         units.append(_currency(match[0]))
     for _ in range(4):
         if (match := _DEGREE.search(core)) and not has_angles(core):
-            found = "deg" + (match[1] or match[2] or "").lower()
+            unit = "deg" + (match[1] or match[2] or "").lower()
         elif match := _ARC.search(core):
-            found = "arcsec" if len(match[1]) == 2 else "arcmin"
+            unit = "arcsec" if len(match[1]) == 2 else "arcmin"
         elif (match := _TEXT_UNIT.search(core)) and _is_unit(match[1], in_text=True):
-            found = _canonical(match[1], match[2])
+            unit = _canonical(match[1], match[2])
         elif (match := _WORD_UNIT.search(core)) and _is_unit(match[1], in_text=False):
             if parse_number(core[: match.start()]) is None:
                 break
-            found = _canonical(match[1], match[2])
+            unit = _canonical(match[1], match[2])
         else:
             break
         if not core[: match.start()].strip():
             break
         core = _PRODUCT.sub("}", core[: match.start()].rstrip().rstrip(","))
-        units.insert(0, found)
-    unit = " ".join(u for u in units if u)
-    return core.strip(), "usd" if unit == "usd usd" else unit
+        units.insert(0, unit)
+    together = " ".join(u for u in units if u)
+    return core.strip(), "usd" if together == "usd usd" else together
 
 
 def _currency(text: str) -> str:
@@ -83,7 +83,7 @@ def _currency(text: str) -> str:
 
 
 def same_unit(a: str, b: str) -> bool:
-    """Whether two units may be the same: only two **known** ones that differ are not."""
+    """Whether two units may be the same: they differ only if both are known."""
     if {a, b} <= _HEAT | {"deg"} and "deg" in (a, b):
         return True
     return not (a and b and sorted(a.split()) != sorted(b.split()) and _is_known(a) and _is_known(b))
@@ -95,22 +95,21 @@ def changes_value(words: str) -> bool:
 
 
 def _is_unit(words: str, in_text: bool) -> bool:
-    found = _WORD.findall(words.lower())
+    names = _WORD.findall(words.lower())
     if re.fullmatch(r"\s*\([A-H]\)\s*", words):  # the letter of an option
         return False
-    if not found or len(found) > 5 or changes_value(words):
-        return not found and not words.strip(" .")
-    if ("/" in words or " " in words.strip()) and all(word in _CANONICAL for word in found):
+    if not names or len(names) > 5 or changes_value(words):
+        return not names and not words.strip(" .")
+    if ("/" in words or " " in words.strip()) and all(word in _CANONICAL for word in names):
         return True
-    return in_text or any(len(word) > 2 or word in _SHORT for word in found)
+    return in_text or any(len(word) > 2 or word in _SHORT for word in names)
 
 
 def _canonical(words: str, power: str) -> str:
     """The words by their short names, each with its exponent: `m s-2` of `m/s` with the power 2, or of `meters per s` ..."""
     parts: list[tuple[str, int]] = []
     sign, each = 1, 1
-    found = _UNIT_TOKEN.findall(words.lower())
-    for word, exponent, slash in found:
+    for word, exponent, slash in _UNIT_TOKEN.findall(words.lower()):
         if slash or word == "per":
             sign = -1
             continue

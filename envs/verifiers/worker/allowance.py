@@ -1,4 +1,4 @@
-"""How long comparing one response in a worker may take."""
+"""The CPU time that the workers may take for one response."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _seconds: ContextVar[float] = ContextVar("seconds", default=CPU_SECONDS)
 
 
 class Allowance:
-    """What one response may still take of the workers' CPU time, in seconds, whatever it is compared with."""
+    """The CPU seconds that the workers may still take for one response, over all its comparisons."""
 
     def __init__(self) -> None:
         self.left = _seconds.get()
@@ -20,7 +20,7 @@ class Allowance:
 
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Inside `with`, in this thread or task, a response may take `seconds` of the workers' CPU time; none at all: `timeout`."""
+    """Inside `with`, in this thread or task, a response may take `seconds` of CPU time; 0 gives `timeout`."""
     token = _seconds.set(seconds)
     try:
         yield

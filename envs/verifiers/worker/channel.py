@@ -1,4 +1,4 @@
-"""One worker process as its parent sees it: the other end of a socket, a question and a limit, and the kill."""
+"""One worker process as its parent sees it: a socket, a question with a limit, and the kill."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-WALL_FACTOR = 10.0  # the backstop, in CPU limits: for a worker that does not get the processor, or is stopped
+WALL_FACTOR = 10.0  # wall-clock limit in CPU limits, for a worker that is stopped or does not get the processor
 _POLL = 0.02
 _LOOK = 0.25  # seconds between looks at a worker that is coming up
 
@@ -23,24 +23,24 @@ class LostError(Exception):
 
 
 class Worker:
-    """One worker process, at the other end of `channel`. Used by one thread at a time; ends when nobody refers to it."""
+    """One worker process at the other end of `channel`. One thread at a time uses it; it is killed when garbage-collected."""
 
-    _channel: socket.socket | None = None  # of the class: a caller may be interrupted in the midst of `__init__`
+    _channel: socket.socket | None = None  # class attributes, since a caller may be interrupted inside `__init__`
     _handle: int | None = None
 
     def __init__(self, channel: socket.socket) -> None:
         self._pending = b""
         self._owner = os.getpid()
         self.pid: int | None = None
-        """Its process id; None until it has said so."""
+        """Its process id; None until it has sent it."""
         self.asked = 0
-        """How many questions it has had."""
+        """How many questions it was asked."""
         self._channel = channel
 
     def meet(self, limit: float, hopeless: Callable[[], bool] = lambda: False) -> None:
-        """Wait until it has come up, for at most `limit` seconds, or until `hopeless` says that it will not.
+        """Wait until it has come up, for at most `limit` seconds, or until `hopeless` returns True.
 
-        Raises `LostError` where it does not come.
+        Raises `LostError` if it does not come up.
         """
         until = time.monotonic() + limit
         while self.pid is None:
@@ -57,9 +57,9 @@ class Worker:
                     )  # a process id may be somebody else's by the time of the kill
 
     def ask(self, request: dict[str, Any], limit: float) -> tuple[dict[str, Any] | None, float]:
-        """The reply and the CPU seconds it took; None for the reply once the limit is reached.
+        """The reply and the CPU seconds it took; the reply is None if the limit was reached first.
 
-        Raises `LostError` where the worker is gone.
+        Raises `LostError` if the worker is gone.
         """
         self.asked += 1
         begun = self._cpu_seconds()
@@ -76,7 +76,7 @@ class Worker:
         return parsed(line), used
 
     def is_open(self) -> bool:
-        """Whether it still is at the other end while it is idle: nothing is to be read, not even an end."""
+        """Whether an idle worker is still at the other end: there is nothing to read, not even an end of file."""
         if self._channel is None:
             return False
         poll = select.poll()
@@ -84,7 +84,7 @@ class Worker:
         return not poll.poll(0)
 
     def end(self, kill: bool = True) -> None:
-        """Close the socket, which ends an idle worker; `kill` ends a busy one, too, unless it is another process's."""
+        """Close the socket, which ends an idle worker. `kill` also ends a busy one, if this process made it."""
         channel, self._channel = self._channel, None
         handle, self._handle = self._handle, None
         if channel is None:
@@ -104,7 +104,7 @@ class Worker:
         self.end()
 
     def _read(self, cpu_limit: float, wall_limit: float) -> bytes | None:
-        """The next line; None once a limit is reached. Raises `LostError` where the worker is gone."""
+        """The next line; None once a limit is reached. Raises `LostError` if the worker is gone."""
         assert self._channel is not None
         begun, cpu_begun = time.monotonic(), self._cpu_seconds()
         poll = select.poll()
@@ -129,7 +129,7 @@ class Worker:
         return line
 
     def _cpu_seconds(self) -> float | None:
-        """CPU time of the worker; None where the platform does not tell (then wall-clock time is the limit)."""
+        """CPU time of the worker; None on a platform that does not tell it (wall-clock time is the limit there)."""
         if self.pid is None or not sys.platform.startswith("linux"):
             return None
         try:
@@ -139,7 +139,7 @@ class Worker:
 
 
 def parsed(line: bytes) -> dict[str, Any]:
-    """A reply; raises `ValueError` where it is no JSON object."""
+    """A reply. Raises `ValueError` unless it is a JSON object."""
     reply = json.loads(line)
     if not isinstance(reply, dict):
         raise ValueError("a reply is a JSON object")

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-# Relative, since this folder is a package of another name in a worker.
-from .parsing import UndefinedError, parse  # noqa: TID251
-from .relations import is_relation, same_relation  # noqa: TID251
+from simko.envs.verifiers.worker.parsing import UndefinedError, parse
+from simko.envs.verifiers.worker.relations import is_relation, same_relation
 
 PRECISION = 30  # digits
 SPARE_DIGITS = 100  # beyond those before the point, when a difference is computed
@@ -87,8 +86,8 @@ def distinct(gold: Any, answer: Any, scale: Any) -> bool:
 def same_function(gold: Any, answer: Any) -> bool:
     """Whether two expressions are equal wherever both are real.
 
-    Most wrong answers differ at the first point; `simplify` may take minutes over them. Where variables are positive, the
-    laws of roots and logarithms hold (`ln(ab) = ln a + ln b`). Whether a sign matters (`|x|` and `x`) is tried before.
+    Most wrong answers differ at the first point, or at one with negative variables (`|x|` and `x`): `simplify` may take
+    minutes over them.
     """
     import sympy
 
@@ -104,10 +103,8 @@ def same_function(gold: Any, answer: Any) -> bool:
         return False
     if verified(gold, answer):
         return True
-    if not any(_depends_on_signs(part) for part in sympy.preorder_traversal(gold - answer)):
-        return False
-    positive = {symbol: sympy.Symbol(symbol.name, positive=True) for symbol in symbols}
-    return bool(sympy.simplify(gold.subs(positive) - answer.subs(positive)) == 0)
+    restricted = _restricted(gold, answer)
+    return bool(restricted) and bool(sympy.simplify(gold.subs(restricted) - answer.subs(restricted)) == 0)
 
 
 def _with_known_functions(expression: Any) -> Any:
@@ -121,12 +118,25 @@ def _with_known_functions(expression: Any) -> Any:
     return expression.replace(lambda part: isinstance(part, AppliedUndef), sine)
 
 
-def _depends_on_signs(part: Any) -> bool:
+def _restricted(gold: Any, answer: Any) -> dict[Any, Any]:
+    """The variables that must be positive, or natural, for both to be real, each with a symbol that is.
+
+    A variable is positive under a logarithm or an even root, also if it is to an odd power there; so `ln(ab)` is
+    `ln a + ln b`. It is natural in a factorial.
+    """
     import sympy
 
-    if isinstance(part, sympy.Pow):
-        return not part.exp.is_integer
-    return isinstance(part, sympy.log | sympy.binomial | sympy.Abs | sympy.sign)
+    restricted: dict[Any, Any] = {}
+    for part in (part for side in (gold, answer) for part in sympy.preorder_traversal(side)):
+        if isinstance(part, sympy.log) or (isinstance(part, sympy.Pow) and not part.exp.is_integer):
+            factor, rest = part.args[0].as_coeff_Mul()
+            name, exponent = rest.as_base_exp()
+            if name.is_Symbol and exponent.is_odd and factor.is_positive:
+                restricted.setdefault(name, sympy.Symbol(name.name, positive=True))
+        elif isinstance(part, sympy.factorial | sympy.binomial):
+            natural = {name: sympy.Symbol(name.name, positive=True, integer=True) for name in part.free_symbols}
+            restricted.update(natural)
+    return restricted
 
 
 def _positive_points(symbols: list[Any]) -> Iterator[dict[Any, Any]]:

@@ -1,4 +1,4 @@
-"""The parent's side of the fork server: starting it, having it make workers, seeing whether it still does, ending it."""
+"""The parent's side of the fork server: start it, let it make workers, see whether it is stopped, end it."""
 
 from __future__ import annotations
 
@@ -12,35 +12,36 @@ from pathlib import Path
 
 from simko.envs.verifiers.worker.channel import Worker
 
-SEND_SECONDS = 5.0  # wall clock, to hand over a socket: more is a server that does not read
-_KEPT = (
+SEND_SECONDS = 5.0  # wall clock, to hand over a socket: a server that takes longer does not read
+_ENVIRONMENT = (
     "PATH",
     "LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH",
     "PYTHONHOME",
     "VIRTUAL_ENV",
     "SYSTEMROOT",
-)  # of the environment
+)
+"""The variables that the fork server inherits."""
 _PACKAGES = ("math_verify", "latex2sympy2_extended", "antlr4", "sympy", "mpmath")
 
 
 class ForkServer:
-    """The process that makes workers, started when the first one is wanted. Used by one thread at a time."""
+    """The process that makes workers. It starts with the first one; one thread at a time uses it."""
 
     def __init__(self, script: Path) -> None:
         self.script = script
         self.is_warm = False
-        """Whether a worker of this server has come up: then the next one does so in milliseconds."""
+        """Whether a worker of this server has come up. The next one then takes milliseconds."""
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
     @property
     def pid(self) -> int | None:
-        """Its process id; None where none was started."""
+        """Its process id; None before it is started."""
         return None if self._process is None else self._process.pid
 
     def fork(self) -> Worker:
-        """A new worker, which may still be coming up. Raises `OSError` where the server does not start."""
+        """A new worker, which may still be coming up. Raises `OSError` if the server does not start."""
         for attempt in (1, 2):
             ours, theirs = socket.socketpair()
             try:
@@ -58,7 +59,7 @@ class ForkServer:
         raise AssertionError("unreachable")
 
     def is_stopped(self) -> bool:
-        """Whether somebody stopped it (SIGSTOP), so that no worker will come."""
+        """Whether somebody stopped it (SIGSTOP), so that it makes no worker."""
         process = self._process
         if process is None or not hasattr(os, "waitid"):
             return False
@@ -68,7 +69,7 @@ class ForkServer:
             return False
 
     def end(self) -> None:
-        """End the process, and with it its workers. It is started again when it is wanted."""
+        """End the process and its workers. The next `fork` starts it again."""
         process, self._process = self._process, None
         control, self._control = self._control, None
         self.is_warm = False
@@ -88,11 +89,11 @@ class ForkServer:
         self.is_warm = False
 
     def _running(self) -> socket.socket:
-        """The socket to the running process, started where there is none."""
+        """The socket to the process, which is started if it does not run."""
         if self._control is not None and self._process is not None and self._process.poll() is None:
             return self._control
         self.end()
-        environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         ours, theirs = socket.socketpair()
         try:
             self._process = subprocess.Popen(
@@ -115,14 +116,14 @@ class ForkServer:
 
 
 def _folders() -> list[str]:
-    """Where this process would import the packages from that a worker needs: PYTHONPATH, a user's own, a notebook's.
+    """The folders from which this process would import the packages that a worker needs.
 
-    They come last on the worker's search path. Nothing is imported to find out.
+    They come last on the worker's search path. Finding them imports nothing.
     """
-    found: dict[str, None] = {}
+    folders: dict[str, None] = {}
     for name in _PACKAGES:
         with contextlib.suppress(ImportError, ValueError, OSError):
             spec = importlib.util.find_spec(name)
             if spec is not None and spec.origin and os.path.isabs(spec.origin):
-                found[str(Path(spec.origin).parent.parent)] = None
-    return list(found)
+                folders[str(Path(spec.origin).parent.parent)] = None
+    return list(folders)

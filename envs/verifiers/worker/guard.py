@@ -1,6 +1,6 @@
-"""What a worker may do: arithmetic, and nothing else. An audit hook that refuses every event that is not on a short list.
+"""A worker may do arithmetic and nothing else: an audit hook refuses every event that is not on a short list.
 
-Read by `worker.py` by its path, in a process that knows nothing of simko.
+It is imported in a worker alone, which knows nothing of simko.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ NAMES = re.compile(r"def|return|if|else|None|monomial_(?:mul|pow|mulpow|ldiv|div
 
 
 class ForbiddenError(BaseException):
-    """Raised where an answer makes the worker do something that is not arithmetic."""
+    """An answer made the worker do something other than arithmetic."""
 
 
 class Guard:
-    """The audit hook: `event` is the first forbidden thing that happened, None where none did."""
+    """The audit hook. `event` is the first forbidden event; None if there was none."""
 
     def __init__(self) -> None:
         self.event: str | None = None
@@ -39,7 +39,7 @@ class Guard:
 
 
 def _place() -> str:
-    """Where it happened: the innermost lines outside this file."""
+    """The innermost lines of code outside this file."""
     frame: FrameType | None = sys._getframe(2)
     lines: list[str] = []
     while frame is not None and len(lines) < 8:
@@ -49,7 +49,7 @@ def _place() -> str:
 
 
 def _is_monomials(source: Any) -> bool:
-    """Whether source or compiled code names nothing that is not in `NAMES`."""
+    """Whether all names in source or compiled code are in `NAMES`."""
     if isinstance(source, CodeType):
         inner = [c for c in source.co_consts if isinstance(c, CodeType)]
         names = {name for c in (source, *inner) for name in (*c.co_names, *c.co_varnames, *c.co_freevars, c.co_name)}

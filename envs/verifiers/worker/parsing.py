@@ -34,7 +34,6 @@ def _reader(is_quick: bool) -> Any:
 
     Source: antlr's two-stage parsing (`PredictionMode.SLL`, then `LL`).
     """
-    from antlr4.atn.PredictionMode import PredictionMode  # type: ignore[import-untyped]
     from latex2sympy2_extended.latex2sympy2 import _Latex2Sympy
 
     reader = _Latex2Sympy(is_real=True, convert_degrees=False)
@@ -43,7 +42,8 @@ def _reader(is_quick: bool) -> Any:
 
         def create_quick(text: str) -> Any:
             parser = create(text)
-            parser._interp.predictionMode = PredictionMode.SLL
+            modes = type(parser._interp.predictionMode)
+            parser._interp.predictionMode = modes.SLL
             return parser
 
         reader.create_parser = create_quick
@@ -73,6 +73,8 @@ def _odd_root(base: Any, exponent: Any) -> Any:
     """The real root of a real base: sympy takes a complex one of a negative number."""
     import sympy
 
+    if isinstance(base, sympy.Pow) and (base.exp * exponent).is_integer:
+        return base.base ** (base.exp * exponent)
     if base.is_nonnegative or not base.is_real:
         return base**exponent
     return -((-base) ** exponent) if base.is_negative else sympy.sign(base) * sympy.Abs(base) ** exponent

@@ -1,14 +1,14 @@
-"""The parent's side of the workers: how many there are, who is asked, and what ends one that takes too long.
+"""The parent's side of the workers: how many there are, which one is asked, and when one is killed.
 
-Nothing is started before the first question (or `start`). Then a fork server (`worker.py`) imports sympy once, and every
-worker is a copy of it, made in milliseconds: one that is killed has a successor before the next question comes. The limit
-is the worker's own CPU time, so that a busy machine does not turn right answers into timeouts; wall-clock time is the
-backstop. No signal is used but the kill: this works from any thread, and leaves the caller's alarm alone.
+Nothing starts before the first question (or `start`). Then a fork server (`worker.py`) imports sympy once. Every worker is
+a copy of it, made in milliseconds, so a killed worker has a successor before the next question comes. The limit is the
+worker's own CPU time: a busy machine does not turn right answers into timeouts. Wall-clock time is the backstop. The only
+signal is the kill, so this works from any thread and leaves the caller's alarm alone.
 
-Any number of threads may ask at once; `workers` of them are served at a time. A question that finds all of them busy for
-`PATIENCE` seconds gets one more, so that one slow answer delays nobody else even with one worker. That one is kept.
-A caller may be interrupted anywhere (Ctrl-C, an alarm of its own that raises): whom nobody refers to any more is no
-longer counted, and ends. A forked copy of the process gets workers of its own.
+Any number of threads may ask at once, and `workers` of them are served at a time. If all workers are busy for `PATIENCE`
+seconds, the question gets one more worker, which stays: one slow answer delays nobody else.
+A caller may be interrupted anywhere, by Ctrl-C or by its own alarm. A worker that is then garbage-collected is killed and
+no longer counted. A forked copy of the process gets its own workers.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ RECYCLED_AFTER = 2_000  # questions: a worker that has had so many is replaced
 MAX_WORKERS = 64
 REMEMBERED = 4_096  # answers
 _REFUSED = (LostError, OSError, ValueError, TypeError, MemoryError, RuntimeError)
-"""Why there is no worker or no reply; `RuntimeError` comes of an interpreter that is ending."""
+"""Errors that mean no worker or no reply. An interpreter that is ending raises `RuntimeError`."""
 
 
 class Pool:
     """Worker processes that compare admitted texts. Safe to use from any number of threads.
 
-    `script` is the fork server. `counts` says how many questions met `timeout`, `error` and `execution`.
+    `script` is the fork server. `counts` holds the numbers of questions with `timeout`, `error` and `execution`.
     """
 
     def __init__(self, workers: int = 1, script: Path | None = None) -> None:
@@ -54,10 +54,10 @@ class Pool:
 
     def _begin(self) -> None:
         self.starts = 0
-        """How many workers there have been."""
+        """How many workers were made so far."""
         self.counts: Counter[str] = Counter()
         self.executions: list[str] = []
-        """What answers made a worker try that is not arithmetic: the first hundred."""
+        """The first hundred attempts of answers to make a worker do something other than arithmetic."""
         self._answers: OrderedDict[tuple[str, str, int | None], tuple[Answer, float]] = OrderedDict()
         self._lock = threading.Condition()
         self._starting = threading.RLock()  # held while sockets are made, so that no fork copies them half way
@@ -68,28 +68,28 @@ class Pool:
     def ask(
         self, gold: str, answer: str, digits: int | None = None, limit: float = CPU_SECONDS
     ) -> tuple[Answer, float]:
-        """`compare`, or what it said of the same texts before, which takes no time. An `error` is not remembered."""
+        """The remembered reply to the same question, else `compare`. An `error` is not remembered."""
         question = gold, answer, digits
         with self._lock:
-            said, within = self._answers.get(question, ("error", 0.0))
-            if question in self._answers and (said != "timeout" or within >= limit):
+            reply, allowed = self._answers.get(question, ("error", 0.0))
+            if question in self._answers and (reply != "timeout" or allowed >= limit):
                 self._answers.move_to_end(question)
-                return said, 0.0
-        said, used = self.compare(gold, answer, digits, limit)
-        if said != "error":
+                return reply, 0.0
+        reply, used = self.compare(gold, answer, digits, limit)
+        if reply != "error":
             with self._lock:
-                self._answers[question] = said, limit
+                self._answers[question] = reply, limit
                 if len(self._answers) > REMEMBERED:
                     self._answers.popitem(last=False)
-        return said, used
+        return reply, used
 
     def compare(
         self, gold: str, answer: str, digits: int | None = None, limit: float = CPU_SECONDS
     ) -> tuple[Answer, float]:
         """Whether the two admitted texts are equal, and the CPU seconds it took the worker. Never raises.
 
-        `limit` is in seconds of the worker's CPU time, fractions included: none at all is a `timeout`, and so is what is
-        no number; more than `MAX_SECONDS` is that. `digits`: see `comparison.compare`.
+        `limit` is in seconds of the worker's CPU time, at most `MAX_SECONDS`. A limit of 0, or one that is not a number,
+        gives `timeout`. `digits`: see `comparison.compare`.
         """
         limit = _seconds(limit)
         if limit <= 0:
@@ -126,13 +126,13 @@ class Pool:
         return len(self._idle) + len(self._busy)
 
     def start(self) -> None:
-        """Start the fork server and the workers, without waiting for them: the first question then waits less."""
+        """Start the fork server and the workers without waiting for them. The first question then waits less."""
         with contextlib.suppress(*_REFUSED), self._lock:
             while self.alive < self.workers:
                 self._idle.append(self._fork())
 
     def close(self) -> None:
-        """End the fork server and its workers: a question in progress is an `error`. The next one starts them again."""
+        """End the fork server and its workers. A question in progress gives `error`; the next one starts them again."""
         with self._lock:
             idle, self._idle = self._idle, []
         for worker in idle:
@@ -141,7 +141,7 @@ class Pool:
             self._server.end()
 
     def forget(self) -> None:
-        """Begin anew without ending anything: in a forked copy of the process, whose parent goes on using it."""
+        """Begin anew in a forked copy of the process. Nothing is ended, since the parent goes on using it."""
         for worker in [*self._idle, *self._busy]:
             worker.end(kill=False)
         self._server.forget()
@@ -152,9 +152,9 @@ class Pool:
         return what
 
     def _met(self) -> Worker:
-        """A worker that has come up. One that is lost before it was asked anything has a second try.
+        """A worker that has come up. If one is lost before its first question, a second one is tried.
 
-        Raises `LostError`, or `OSError` where the fork server does not start.
+        Raises `LostError`, or `OSError` if the fork server does not start.
         """
         for attempt in (1, 2):
             worker = self._take()
@@ -206,7 +206,7 @@ class Pool:
             worker.end()
 
     def _fork(self) -> Worker:
-        """A new worker, which may still be coming up. Raises `OSError` where the fork server does not start."""
+        """A new worker, which may still be coming up. Raises `OSError` if the fork server does not start."""
         with self._starting:
             worker = self._server.fork()
             self.starts += 1
@@ -214,7 +214,7 @@ class Pool:
 
 
 def _seconds(limit: Any) -> float:
-    """A limit from 0 to `MAX_SECONDS`; 0 for what is no number."""
+    """The limit, cut to 0 to `MAX_SECONDS`; 0 for anything that is not a number."""
     try:
         seconds = float(limit)
     except OverflowError:
@@ -225,7 +225,7 @@ def _seconds(limit: Any) -> float:
 
 
 def configure(workers: int) -> None:
-    """How many workers the process has at most. Raises `UserError` where that is no number from 1 to `MAX_WORKERS`."""
+    """Set how many workers the process has at most. Raises `UserError` unless that is 1 to `MAX_WORKERS`."""
     if not isinstance(workers, int) or not 1 <= workers <= MAX_WORKERS:
         raise UserError(f"verifier workers: {workers!r}; give a whole number from 1 to {MAX_WORKERS}")
     shared.workers = workers

@@ -9,9 +9,8 @@ import re
 import sys
 from typing import Any
 
-# Relative, since this folder is a package of another name in a worker.
-from .comparison import compare  # noqa: TID251
-from .parsing import parse  # noqa: TID251
+from simko.envs.verifiers.worker.comparison import compare
+from simko.envs.verifiers.worker.parsing import parse
 
 PACKAGES = ("assumptions", "calculus", "concrete", "functions", "logic", "matrices", "ntheory", "polys", "series", "sets",
             "simplify", "solvers")  # fmt: skip

@@ -1,49 +1,43 @@
-"""The child processes that run math-verify. Run by path, not as a module; of simko it reads the two files beside it alone.
+"""The child processes that run math-verify. Run by path, not as a module: of simko it imports the files beside it alone.
 
 (`python -m simko.envs.verifiers.worker.worker` would import Gymnasium and register every environment first. By path it needs
-`-P`: without it this folder, with its `math.py` and `numbers.py`, would be first on `sys.path`. Its arguments are folders
+`-P`: without it this folder would be first on `sys.path`. Its arguments are folders
 for the end of that path.)
 
 The process that is started is a **fork server**: it imports sympy once, then makes a worker of itself for every socket
 that the parent sends over stdin (a Unix socket), in milliseconds. A worker takes JSON lines from its socket: it sends
 `{"pid"}`, then for each `{"gold", "answer", "digits", "seconds"}` one of `{"equal": bool}`, `{"error": why}` and
 `{"forbidden": event}`; after the last two it ends. `gold` and `answer` have passed `allowlist.admit`. `digits` is not null
-where the answer was a plain decimal: the number of its decimals. Both processes end when the parent's end of their socket
-closes, a worker besides when its fork server ends, even stopped or in the midst of computing, and the kernel ends one
-that is still computing long after its limit of CPU `seconds`.
+if the answer was a plain decimal: the number of its decimals. Both processes end when the parent's end of their socket
+closes. A worker also ends when its fork server ends, even if it is stopped or computing. The kernel ends a worker that
+still computes long after its limit of CPU `seconds`.
 
 A worker may do arithmetic and nothing else: `guard` refuses every audit event that is not on a short list, so it can open
 no file, import no module, start no process, make no socket and compile nothing but the monomial arithmetic of sympy's
-polynomials. Such an event is an execution: the worker reports it and ends. Besides, it has no network where the kernel
-lets it give it up, no memory beyond `MEMORY_BYTES`, no new files or processes, and nothing of the parent's environment.
+polynomials. Such an event is an execution: the worker reports it and ends. It also has no network, if the kernel lets an
+ordinary process give it up, no memory beyond `MEMORY_BYTES`, no new files or processes, and nothing of the parent's environment.
 No answer leaves anything behind for the next one: caches that sympy keeps are dropped, random numbers start anew.
 """
 
 from __future__ import annotations
 
 import gc
-import importlib.util
 import json
 import os
 import random
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from types import ModuleType
+from typing import Any, NoReturn
 
-if TYPE_CHECKING:
-    from simko.envs.verifiers.worker import comparison, guard, warming
-else:
+HERE = os.path.dirname(os.path.abspath(__file__))
+for _name in ("simko", "simko.envs", "simko.envs.verifiers", "simko.envs.verifiers.worker"):
+    if _name not in sys.modules:  # empty packages: of simko a worker can import this folder and nothing else
+        sys.modules[_name] = ModuleType(_name)
+        sys.modules[_name].__path__ = [HERE] if _name.endswith(".worker") else []
 
-    def _folder_as_package(name: str) -> None:
-        """Make the files beside this one importable as `name.file`, without importing simko."""
-        folder = os.path.dirname(os.path.abspath(__file__))
-        init = os.path.join(folder, "__init__.py")
-        spec = importlib.util.spec_from_file_location(name, init, submodule_search_locations=[folder])
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-
-    _folder_as_package("simko_worker")
-    from simko_worker import comparison, guard, warming
+from simko.envs.verifiers.worker import comparison, guard, warming  # noqa: E402
 
 compare, warm_up = comparison.compare, warming.warm_up
 
@@ -53,7 +47,7 @@ OPEN_FILES = 16
 
 
 def confine() -> None:
-    """Give up memory, files, child processes and core dumps, where the platform can."""
+    """Give up memory, files, child processes and core dumps, as far as the platform can."""
     try:
         import resource
     except ImportError:
@@ -75,7 +69,7 @@ def confine() -> None:
 
 
 def leave_network() -> None:
-    """Go into a network of our own with nothing in it, where the kernel lets an ordinary process do so."""
+    """Move to an empty network of its own, if the kernel lets an ordinary process do so."""
     new_user, new_network = 0x10000000, 0x40000000  # from linux/sched.h
     if not sys.platform.startswith("linux"):
         return
@@ -89,7 +83,7 @@ def leave_network() -> None:
 
 
 def end_with(server: int) -> None:
-    """Have the kernel end this process when its parent, the fork server, ends: also where it is stopped or computes."""
+    """Have the kernel end this process when its parent, the fork server, ends, even if it is stopped or computing."""
     if not sys.platform.startswith("linux"):
         return
     try:
@@ -103,7 +97,7 @@ def end_with(server: int) -> None:
 
 
 def answer_request(request: dict[str, Any], watch: guard.Guard) -> dict[str, Any]:
-    """The reply to one request, whatever the comparison does; nothing of the request stays behind."""
+    """The reply to one request, whatever the comparison does. The request leaves nothing behind."""
     from sympy.core.cache import clear_cache
     from sympy.core.random import seed
 
@@ -128,7 +122,7 @@ def lines(channel: int) -> Iterator[bytes]:
 
 
 def serve(channel: int) -> None:
-    """Be a worker: answer the requests that come over a socket until it closes, or until one went wrong."""
+    """Be a worker: answer the requests that come over a socket until it closes or one fails."""
     confine()
     watch = guard.Guard()
     os.write(channel, json.dumps({"pid": os.getpid()}).encode() + b"\n")

@@ -25,7 +25,7 @@ from simko.errors import UserError
         ("42", "\\boxed{41} \\boxed{42}", "incorrect", ["none: several answers", "41 | 42"]),
         ("42", "no idea what this could be\nat all", "no_answer", ["none: no final answer"]),
         ("5\\text{ cm}", "\\boxed{5\\text{ m}}", "incorrect", ["units differ -> different"]),
-        ("(1,\\sqrt{8})", "\\boxed{(1, 2\\sqrt{2})}", "correct", ["shapes -> equal", "formulas -> equal", "algebra"]),
+        ("(1,\\sqrt{8})", "\\boxed{(1, 2\\sqrt{2})}", "correct", ["shapes -> equal", "formulas -> equal", "worker: "]),
         ("x^2", "\\boxed{\\int x}", "incorrect", ["answer not on the allow-list"]),
         ("x>5", "\\boxed{(5,\\infty)}", "correct", ["conditions -> equal", "same text -> equal"]),
         ("\\frac{1}{2}", "x" * 200_000 + "\\boxed{0.5}", "correct", ["the last 100000 of 200011"]),

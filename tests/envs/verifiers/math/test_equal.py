@@ -1,4 +1,4 @@
-"""The maths verifier against its policy. Pairs marked `worker` need algebra."""
+"""The maths verifier against its policy. The pairs in `WORKER_*` need a worker."""
 
 from __future__ import annotations
 
@@ -70,10 +70,9 @@ WORKER_DIFFERENT = [
 
 
 @pytest.mark.parametrize(("gold", "answer"), QUICK_EQUAL)
-def test_equal_without_algebra(gold: str, answer: str) -> None:
-    starts = pool.shared.starts
+def test_equal_without_a_worker(gold: str, answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "shared", None)  # a question would be an error
     assert grade(f"So it is $\\boxed{{{answer}}}$.", gold).outcome == "correct"
-    assert pool.shared.starts == starts or pool.shared.pid
 
 
 @pytest.mark.parametrize(("gold", "answer"), QUICK_DIFFERENT + WORKER_DIFFERENT)
@@ -84,7 +83,7 @@ def test_different(gold: str, answer: str) -> None:
 
 
 @pytest.mark.parametrize(("gold", "answer"), WORKER_EQUAL)
-def test_equal_by_algebra(gold: str, answer: str) -> None:
+def test_equal_by_a_worker(gold: str, answer: str) -> None:
     verdict = grade(f"So it is $\\boxed{{{answer}}}$.", gold)
     assert (verdict.outcome, verdict.reward, verdict.extracted) == ("correct", 1.0, answer)
 

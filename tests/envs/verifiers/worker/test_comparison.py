@@ -64,8 +64,15 @@ DENIED = [
     ("\\lceil 3.5\\rceil", "3"), ("e^{x}=y", "e^{y}=x"), ("\\sin^{-1}(x)", "x"), ("\\sqrt[3]{2}", "\\sqrt[3]{3}"),
 ]  # fmt: skip
 NOT_REAL = [  # equal where variables are positive, but not where one is negative and both sides are real
+    ("\\sqrt{x^{2}+2x+1}", "x+1"), ("|x+100|", "x+100"), ("\\sqrt{(x+5000)^{2}}", "x+5000"), ("x|x|", "x^{2}"),
+    ("\\ln(x^{2})", "\\ln(x)"), ("\\sqrt{x^{4}y^{2}}", "x^{2}y"),
     ("\\sqrt{x^{2}}", "x"), ("|x|", "x"), ("\\sqrt{x^{2}y}", "x\\sqrt{y}"), ("|xy|", "x|y|"), ("\\sqrt[4]{x^{4}}", "x"),
     ("(x^{2})^{\\frac{1}{2}}", "x"),
+]  # fmt: skip
+LAWS = [  # equal where both sides are real
+    ("\\ln(x^{2})", "2\\ln x"), ("\\ln\\frac{a}{b}", "\\ln a-\\ln b"), ("\\log_{2}(xy)", "\\log_{2}x+\\log_{2}y"),
+    ("\\sqrt{x(x+1)}", "\\sqrt{x}\\sqrt{x+1}"), ("\\sqrt[3]{x}", "x^{\\frac{1}{3}}"), ("\\sqrt{x^{3}}", "x\\sqrt{x}"),
+    ("x^{a+b}", "x^{a}x^{b}"), ("\\sqrt{x^{2}y}", "|x|\\sqrt{y}"), ("\\frac{x}{x}", "1"), ("\\ln(x^{3})", "3\\ln x"),
 ]  # fmt: skip
 IMAGINARY = [
     ("e^{i\\theta}", "\\cos\\theta+i\\sin\\theta"), ("\\frac{1+i}{1-i}", "i"), ("i^{2}", "-1"), ("|3+4i|", "5"),
@@ -90,7 +97,7 @@ def said(workers: Pool, gold: str, answer: str, digits: int | None = None) -> st
     return workers.compare(*pair, digits, limit=20)[0]
 
 
-@pytest.mark.parametrize(("gold", "answer"), EQUAL + IDENTITIES + IMAGINARY)
+@pytest.mark.parametrize(("gold", "answer"), EQUAL + IDENTITIES + LAWS + IMAGINARY)
 def test_equal(workers: Pool, gold: str, answer: str) -> None:
     assert said(workers, gold, answer) == "equal"
     assert said(workers, answer, gold) == "equal"

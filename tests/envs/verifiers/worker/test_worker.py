@@ -115,7 +115,8 @@ FREE = {
     "import os; return os.environ.get('SIMKO_SECRET') is None": "equal",
     "import os; return os.getcwd() == '/' and os.getsid(0) != 0": "equal",
     "import sys; return sys.stdin is None or sys.stdin.buffer.raw.read(1) == b''": "equal",
-    "return 'simko' not in __import__('sys').modules": "equal",
+    "import sys; return not any(n.startswith('simko') and '.worker' not in n and hasattr(m, '__file__') "
+    "for n, m in sys.modules.items())": "equal",
     "import sympy; return sympy.S('3/2') * 2 == 3 and sympy.Number('-4') == -4": "equal",
     "import sympy; sympy.sympify('__import__(\\'os\\').system(\\'true\\')')": "different",  # it is not read
     "import sympy; return sympy.nsimplify(1.618033988749895, tolerance=1e-12) is not None": "equal",
