@@ -33,7 +33,6 @@ REASONS = {
     "math-train-5701": _LOST + "the unit and kept its exponent",
     "math-train-6504": _LOST + "\\text of \\textnormal",
     "math-train-6811": _LOST + "the command \\pi",
-    "math-test-429": _LOST + "the half of the day",
     "math-test-644": _LOST + "the word between the two answers",
     "math-test-1714": _LOST + "the command \\pi",
     "math-test-1991": _LOST + "the \\text of the unit",

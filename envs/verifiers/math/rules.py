@@ -72,9 +72,9 @@ def degrees_and_radians(gold: Reading, answer: Reading, comparer: Comparer) -> b
 
 
 def time_of_day(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
-    """`4:30` for `4:30 p.m.`: an answer must state the half of the day that the gold answer states."""
+    """`4:30` for `4:30 p.m.`: with hours and minutes, an answer must state the half of the day that the gold answer states."""
     halves = _HALVES_OF_DAY.intersection(gold.stated_unit.split())
-    return False if halves and not halves.intersection(answer.stated_unit.split()) else None
+    return False if halves and ":" in gold.text and not halves.intersection(answer.stated_unit.split()) else None
 
 
 def units_differ(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:

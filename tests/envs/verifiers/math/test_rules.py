@@ -72,6 +72,8 @@ def test_the_rule_decides(rule: str, example: tuple[str, str, bool]) -> None:
         ("4:30 \\text{ p.m.}", "4:30 \\text{ PM}", True),
         ("4:30 \\text{ p.m.}", "4:30", False),
         ("4:30 \\text{ p.m.}", "4:30 \\text{ a.m.}", False),
+        ("9 \\text{ a.m.}", "9", True),
+        ("9 \\text{ a.m.}", "9 \\text{ p.m.}", False),
         ("4:30", "4:30 \\text{ p.m.}", True),
         ("\\text{11:00 AM}", "11:00 a.m.", True),
         ("\\frac{\\sqrt3}{3}", "\\frac{\\sqrt3}{3} \\approx 0.577", True),
