@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from simko.agents.engine.cache import cache_argument
 from simko.agents.engine.sampler import Stream, check_sampling, draws, sample
 from simko.errors import UserError
 from simko.head import LmHead
@@ -52,10 +53,11 @@ class Actor:
         cached = len(self._ids)
         if version != self._version or cached >= len(ids) or ids[:cached] != self._ids:
             self._cache, cached = None, 0
+        argument = cache_argument(model.base_model)
         output = model.base_model(
-            input_ids=torch.tensor([ids[cached:]], device=model.device), past_key_values=self._cache, use_cache=True
+            input_ids=torch.tensor([ids[cached:]], device=model.device), use_cache=True, **{argument: self._cache}
         )
-        self._cache, self._ids, self._version = output.past_key_values, ids, version
+        self._cache, self._ids, self._version = getattr(output, argument), ids, version
         uniform = torch.from_numpy(draws([self._stream], 1)[0])
         logits = head.logits(output.last_hidden_state[:, -1])
         token, _ = sample(logits, uniform, temperature, top_p, top_k, self._vocabulary)

@@ -13,6 +13,14 @@ class UserError(Exception):
     """
 
 
+class TooFewTasksError(UserError):
+    """More tasks are asked for than a split has; `count` is how many it has."""
+
+    def __init__(self, line: str, count: int) -> None:
+        super().__init__(line)
+        self.count = count
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the closest of `names`, or the empty string if none is close."""
     matches = difflib.get_close_matches(name, list(names), n=1)

@@ -19,7 +19,7 @@ from simko.config import EnvironmentSettings, EvalConfig, SamplingSettings, Trai
 from simko.console import say
 from simko.envs import verifiers
 from simko.envs.watched import watched
-from simko.errors import UserError
+from simko.errors import TooFewTasksError, UserError
 from simko.files import write_atomically
 from simko.report.counts import Counts, curve_of, summarise
 from simko.report.plot import draw_curves
@@ -60,6 +60,8 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
     result |= {"temperature": decoding.temperature, "top_p": decoding.top_p}
     for note in data_notes(env):
         say(console, f"data: {note}")
+    if config.problems and len(tasks) < config.problems:
+        say(console, f"data: {config.problems} problems were asked for, and the split has {len(tasks)}")
     with_base = config.base and (target.adapter is not None or (policy is not None and target.run is not None))
     beside = " and its base model" if with_base else ""
     say(console, f"evaluating {model_name(result)}{beside}: {sampling(result)}")
@@ -127,12 +129,16 @@ def chunks(tasks: Sequence[Task], n: int, chunk: int) -> Iterator[tuple[Sequence
 
 
 def choose_tasks(env: Any, problems: int | None, seed: int) -> list[Task]:
-    """The first `problems`; if None, all of a data set and 100 of a generated task.
+    """The first `problems`; if None, all of a data set and 100 of a generated task. All of them if there are fewer.
 
     Raises:
         UserError: the split has no problem, or a prompt does not fit the environment.
     """
-    tasks: list[Task] = env.source.tasks(problems or (GENERATED_PROBLEMS if env.source.size is None else None), seed)
+    wanted = problems or (GENERATED_PROBLEMS if env.source.size is None else None)
+    try:
+        tasks: list[Task] = env.source.tasks(wanted, seed)
+    except TooFewTasksError as error:
+        tasks = env.source.tasks(error.count, seed) if error.count else []
     if not tasks:
         raise UserError("eval: the evaluation split has no problem; take another --env, --level or --data")
     for task in tasks:

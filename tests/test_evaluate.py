@@ -18,7 +18,7 @@ from rich.console import Console
 
 import simko.envs
 from simko.config import EvalConfig, TrainConfig
-from simko.errors import UserError
+from simko.errors import TooFewTasksError, UserError
 from simko.evaluate import choose_tasks, chunks, count_overlap, evaluate, sample_counts
 from simko.report import Counts
 from simko.rollout import rollout
@@ -258,6 +258,33 @@ def test_how_many_problems() -> None:
         env.source = SimpleNamespace(size=size, tasks=tasks)
         choose_tasks(env, problems, 0)
     assert asked == [None, 100, 20, 20]
+
+
+def test_a_split_with_fewer_problems_is_measured_whole(tmp_path: Path) -> None:
+    """It is not refused at the end of a training run, for a number that nobody chose."""
+    rows = [{"problem": f"1 + {n}", "answer": str(1 + n)} for n in range(60)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    few = simko.envs.make("simko/JSONL-v0", split="eval", data=str(tmp_path / "rows.jsonl"))
+    assert 0 < len(choose_tasks(few, 128, 0)) == few.source.size < 60
+    generated = simko.envs.make("simko/Arithmetic-v0", split="eval", level=1)
+    assert 0 < len(choose_tasks(generated, 10_000, 0)) < 10_000
+
+
+def test_fewer_problems_than_asked_for_are_said(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run")
+
+    def few(count: int | None, seed: int) -> list[Task]:
+        if count != 2:
+            raise TooFewTasksError("fake: has 2 tasks", 2)
+        return [Task(f"fake/eval/{i}", f"problem {i}", "1") for i in (1, 2)]
+
+    env: Any = FakeEnv()
+    env.source.tasks = few
+    out = io.StringIO()
+    config = EvalConfig(str(run.path), n=2, problems=5, base=False)
+    result = evaluate(config, Console(file=out, width=200), policy=FakePolicy(), env=env)
+    assert result["problems"] == 2
+    assert "5 problems were asked for, and the split has 2" in out.getvalue()
 
 
 def test_a_prompt_that_is_too_long_is_found_before_sampling() -> None:

@@ -7,6 +7,7 @@ nothing is ever concatenated.
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from typing import Any
 
@@ -14,6 +15,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
+
+
+def cache_argument(model: torch.nn.Module) -> str:
+    """The argument of a model's forward that takes its cache. transformers 5.24 renames `past_key_values` to `cache`."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
 
 class SlotCache(Cache):

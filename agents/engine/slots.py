@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simko.agents.engine.cache import SlotCache, decode_mask
+from simko.agents.engine.cache import SlotCache, cache_argument, decode_mask
 from simko.agents.engine.graphs import Replay, StepGraphs
 from simko.agents.engine.requests import Prompt, context_of
 from simko.sizes import PREFILL_TOKENS
@@ -40,6 +40,7 @@ class Slots:
         self.rows = rows
         self.prefilled = 0
         self._backbone = model.base_model
+        self._argument = cache_argument(self._backbone)
         self._config = model.config.get_text_config()
         self._device, self._dtype = model.device, model.dtype
         self._position = np.zeros(0, dtype=np.int64)  # of the next token in each live slot
@@ -95,8 +96,8 @@ class Slots:
         hidden = self._backbone(
             input_ids=ids,
             position_ids=torch.arange(length, device=self._device)[None],
-            past_key_values=self._cache,
             use_cache=True,
+            **{self._argument: self._cache},
         ).last_hidden_state
         self.prefilled += sum(map(len, group))
         last = torch.tensor([len(prompt) - 1 for prompt in group], device=self._device)
@@ -134,8 +135,8 @@ class Slots:
             # a sequence that has ended runs on until the host looks: it may pass the model's context
             position_ids=position.clamp(max=self._last_position)[:, None],
             attention_mask=self._masks(position, live),
-            past_key_values=self._cache,
             use_cache=True,
+            **{self._argument: self._cache},
         ).last_hidden_state
         return hidden[:, 0]
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simko.envs.verifiers.reading.brackets import deepest
-from simko.errors import UserError, nearest
+from simko.errors import TooFewTasksError, UserError, nearest
 from simko.types import Task
 
 MAX_LINE = 10_000_000  # bytes: a file with a longer line is the wrong file
@@ -147,11 +147,17 @@ class RowSource:
         return self._tasks[self._index[task_id]]
 
     def tasks(self, count: int | None, seed: int) -> list[Task]:
-        """A seeded choice of `count` tasks. With None, all of them in file order."""
+        """A seeded choice of `count` tasks. With None, all of them in file order.
+
+        Raises `TooFewTasksError` if there are fewer.
+        """
         if count is None:
             return list(self._tasks)
         if count > len(self._tasks):
-            raise UserError(f"{self.name}: split '{self.split}' has {len(self._tasks)} tasks, {count} asked for")
+            raise TooFewTasksError(
+                f"{self.name}: split '{self.split}' has {len(self._tasks)} tasks, {count} asked for; ask for fewer",
+                len(self._tasks),
+            )
         chosen = np.random.default_rng(seed).permutation(len(self._tasks))[:count]
         return [self._tasks[int(i)] for i in chosen]
 

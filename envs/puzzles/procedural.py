@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from simko.envs.split import is_eval
-from simko.errors import UserError
+from simko.errors import TooFewTasksError, UserError
 from simko.types import Task
 
 SPLITS = ("train", "eval")
@@ -91,7 +91,7 @@ class ProceduralSource(ABC):
     def tasks(self, count: int | None, seed: int) -> list[Task]:
         """`count` tasks of distinct content. The same seed gives the same tasks.
 
-        Raises `UserError` if `count` is None and the source is endless, or if the level has too few problems.
+        Raises `UserError` if `count` is None and the source is endless, and `TooFewTasksError` if the level has too few problems.
         """
         if count is None:
             if self.size is None:
@@ -107,9 +107,11 @@ class ProceduralSource(ABC):
                 continue
             misses += 1
             if misses > 200 + 20 * len(tasks):
-                raise UserError(
-                    f"{self.name}: only {len(tasks)} distinct problems found in split '{self.split}' at level "
-                    f"{self.level}, {count} asked for; ask for fewer or take a higher level"
+                level = "" if self.level is None else f" at level {self.level}"
+                raise TooFewTasksError(
+                    f"{self.name}: only {len(tasks)} distinct problems found in split '{self.split}'{level}, {count} asked for; "
+                    f"ask for fewer{' or take a higher level' if len(self.levels) > 1 else ''}",
+                    len(tasks),
                 )
         return list(tasks.values())
 

@@ -26,7 +26,8 @@ from simko.run.signals import INTERRUPTED, TERMINATING, StopSignals, leave_quiet
 __all__ = ["app", "main", "run"]
 
 app = typer.Typer(
-    help="Train a language model on verifiable tasks with SimKO: better at its first answer, no worse at its best of many.",
+    help="Train a language model on tasks that a program can check. SimKO makes the first answer better, at less "
+    "cost to the best of many.",
     epilog="Every command takes --help, and --debug for the traceback of an error.",
     add_completion=False,
     rich_markup_mode=None,

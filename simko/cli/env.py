@@ -87,7 +87,7 @@ def check(
     split: str | None = SPLIT,
     as_json: bool = JSON_FLAG,
 ) -> None:
-    """Check that it keeps the contract.
+    """Check that an environment keeps the contract.
 
     Gymnasium's contract, and simko's stricter one. Exits 1 if a check fails, and 2 if the environment cannot be made.
     """

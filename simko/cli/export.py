@@ -65,7 +65,10 @@ def export(
     ),
     as_json: bool = typer.Option(False, "--json", help="print one JSON object"),
 ) -> None:
-    """Export a run, or a model with an adapter: merged weights, the adapter, or to the Hub."""
+    """Export a run, or a model with an adapter.
+
+    As merged weights, as an adapter, or to the Hub.
+    """
     from simko.run.folder import RunFolder
 
     is_run = RunFolder.is_run(target)

@@ -13,7 +13,7 @@ import typer
 from simko.cli.flags import config_flags, extra_settings
 from simko.cli.modules import reach
 from simko.cli.output import print_json
-from simko.cli.runs import CONFIG_FLAG, JSON_FLAG, overrides_of
+from simko.cli.runs import CONFIG_FLAG, JSON_FLAG, overrides_of, resolved_config
 from simko.config import TrainConfig
 from simko.console import markdown
 from simko.errors import UserError
@@ -44,11 +44,13 @@ def plan(
     table: bool = typer.Option(False, "--table", help="every model of the built-in table against cards of 6 to 24 GB"),
     as_json: bool = JSON_FLAG,
 ) -> None:
-    """Forecast memory, download and disk of a training run before anything is fetched."""
-    from simko.memory import lookup
-    from simko.settings import train_config
+    """Forecast what a training run needs.
 
-    resolved = train_config(overrides_of(config, {**given, **extra_settings(context.args)}))
+    Memory, download and disk, before anything is fetched.
+    """
+    from simko.memory import lookup
+
+    resolved = resolved_config(config, overrides_of(config, {**given, **extra_settings(context.args)}))
     reach(resolved.env)
     if table:
         rows = _table(resolved)
@@ -102,14 +104,14 @@ def _card() -> tuple[str, float] | None:
 
 
 def _print(chosen: Plan, facts: Facts, where: str) -> None:
-    from simko.memory.forecast import GB, USABLE, verdict
+    from simko.memory.forecast import GB, USABLE, parameters_text, verdict
 
     shape, job, settings, held = chosen.shape, chosen.job, chosen.settings, chosen.forecast
     typer.echo(verdict(chosen))
     for line in chosen.advice:
         typer.echo(f"  fits if: {line}")
     typer.echo("")
-    typer.echo(f"model     {shape.name}: {shape.parameters / GB:.2f} B parameters ({facts.source})")
+    typer.echo(f"model     {shape.name}: {parameters_text(shape.parameters)} parameters ({facts.source})")
     typer.echo(
         f"job       {job.prompts} prompts x {job.group_size} answers a step; prompts to {job.longest_prompt:,} tokens,\n"
         f"          answers to {job.max_new_tokens:,}"

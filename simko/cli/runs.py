@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from simko.cli.flags import config_flags, extra_settings, flag
 from simko.cli.modules import reach
 from simko.cli.output import print_json, terminal
 from simko.config import EvalConfig, TrainConfig, as_dict, read_yaml, write_yaml
-from simko.console import clean, note
+from simko.console import clean, note, say
 from simko.errors import UserError, nearest
 from simko.run.signals import Stopped
 
@@ -49,9 +49,7 @@ def train(
     overrides = overrides_of(config, {**given, **extra_settings(context.args)})
     run = None
     if resume is None:
-        from simko.settings import train_config
-
-        resolved = train_config(overrides)
+        resolved = resolved_config(config, overrides)
     else:
         from simko.run.folder import RunFolder
         from simko.run.resume import resumed_config
@@ -68,8 +66,9 @@ def train(
     if run is None:
         resolved = replace(resolved, out=str(new_folder(resolved)))
     path = Path(resolved.out) if run is None else run.path
+    console = terminal(stderr=as_json)
     try:
-        start(resolved, resume=run, console=terminal(stderr=as_json))
+        start(resolved, resume=run, console=console)
     except Stopped as stopped:
         note(f"stopped by {stopped}; go on with: simko train --resume {path}")
         raise typer.Exit(stopped.code) from stopped
@@ -77,8 +76,34 @@ def train(
         with suppress(OSError):
             note(f"nobody reads the output any more; go on with: simko train --resume {path}")
         raise
+    say(console, f"run:    {path}")
     if as_json:
         print_json({"run": str(path)})
+
+
+def resolved_config(config: str | None, overrides: Mapping[str, Any]) -> TrainConfig:
+    """The settings of a new run. A mistake that the file `config` makes by itself is told with the name of the file.
+
+    Raises:
+        UserError: an unknown key, a wrong type, a value out of bounds.
+    """
+    from simko.settings import train_config
+
+    try:
+        return train_config(overrides)
+    except UserError as error:
+        if config is not None:
+            _refuse_file(config, str(error), lambda: train_config(overrides_of(config, {})))
+        raise
+
+
+def _refuse_file(config: str, mistake: str, read: Callable[[], object]) -> None:
+    """Raise the mistake with the file's name if reading the file alone makes it, too."""
+    try:
+        read()
+    except UserError as error:
+        if str(error) == mistake:
+            raise UserError(f"config {config}: {mistake.removeprefix('config: ')}") from error
 
 
 def overrides_of(config: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +141,12 @@ def evaluate(
     for key in content:
         if key not in names:
             raise UserError(f"config {config}: unknown key '{key}'{nearest(key, names)}")
-    settings = EvalConfig(**{**content, **given, "target": target})
+    try:
+        settings = EvalConfig(**{**content, **given, "target": target})
+    except UserError as error:
+        if config is not None:
+            _refuse_file(config, str(error), lambda: EvalConfig(**{**content, "target": target}))
+        raise
     from simko.evaluate import evaluate as measure
     from simko.run.folder import RunFolder
 

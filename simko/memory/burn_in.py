@@ -17,6 +17,7 @@ from simko.algorithms.base import Algorithm
 from simko.config import MemorySettings, TrainConfig
 from simko.console import say
 from simko.device import Peak, cuda_bytes, pick_device, release
+from simko.envs.registry import resolve
 from simko.errors import UserError
 from simko.fields import parse_bytes
 from simko.memory import lookup
@@ -46,16 +47,17 @@ def planned(config: TrainConfig, console: Console | None = None) -> TrainConfig:
     """`config` with every setting that was left to the planner; `config` itself if there is none.
 
     Raises:
-        UserError: the run does not fit, and `config.force` is off. The line says what would fit.
+        UserError: no such environment; or the run does not fit, and `config.force` is off. The line says what would fit.
     """
     plannable = (config.micro_batch_tokens, config.gradient_checkpointing, config.cache_bytes)
     if None not in plannable and config.decode_weights != "auto":
         return config
     device = pick_device(config.device)
     memory = memory_of(config, device)
+    resolve(config.env, {})  # an unknown environment is one line, and not one more about the plan
     try:
         plan = plan_of(config, device, memory)
-    except UserError as error:  # an unknown kind of model or environment: the run goes on without a plan
+    except UserError as error:  # an unknown kind of model: the run goes on without a plan
         say(console, f"memory: not planned: {error}")
         return _filled(config, Settings(MICRO_BATCH_TOKENS, False, "live", CPU_CACHE_BYTES), config.decode_weights)
     if not plan.fits and not config.force:

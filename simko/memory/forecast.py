@@ -140,6 +140,11 @@ def verdict(plan: Plan) -> str:
     )
 
 
+def parameters_text(count: float) -> str:
+    """A number of parameters: `1.54 B`, and `0.9 M` below ten million."""
+    return f"{count / 1e9:.2f} B" if count >= 1e7 else f"{count / 1e6:.1f} M"
+
+
 def kv_bytes(shape: Shape, item: int) -> int:
     """Bytes of keys and values that one token takes in all layers."""
     return sizes.kv_bytes(shape.layers, shape.kv_width, item)
@@ -208,7 +213,7 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
             f"weights ({job.quantization})",
             shape.quantised_bytes(job.quantization, item),
             "both",
-            f"{shape.linear_parameters / GB:.2f} B linear",
+            f"{parameters_text(shape.linear_parameters)} linear",
         ),
         Item(
             "embedding, head, norms",

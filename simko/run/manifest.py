@@ -44,7 +44,9 @@ def introduce(
             "updates compute padded rows, each with its prompt: this model's attention cannot be computed packed",
         )
     if inert := method.inert(config.updates_per_batch):
-        say(console, f"inert at {config.updates_per_batch} update a rollout batch: {', '.join(inert)}")
+        say(console, f"without effect at {config.updates_per_batch} update a rollout batch: {', '.join(inert)}")
+    if start >= config.steps > 0:
+        say(console, f"all {start} steps are done; --steps N goes on to step N")
     if config.learning_rate <= 1e-6:
         say(console, "warning: a LoRA adapter hardly moves at a learning rate of 1e-6", "yellow")
     return {

@@ -104,7 +104,7 @@ def _check_model(config: EvalConfig) -> None:
     if not path.exists() and (config.target.startswith((".", "/", "~", "runs/")) or config.target.count("/") > 1):
         raise UserError(f"eval: there is no folder {path}; give a run folder, a model folder, a Hub id, or 'tiny'")
     if config.env is None and config.target != "tiny":
-        raise UserError(f"eval: a model is evaluated on an environment; give --env with '{config.target}'")
+        raise UserError(f"eval: '{config.target}' is not a run folder; to evaluate it as a model, give --env too")
 
 
 def _is_adapter(path: Path) -> bool:

@@ -205,6 +205,8 @@ def test_extra_settings_switches() -> None:
         (["train", "stray"], "unexpected 'stray'"),
         (["train", "--steps"], "--steps"),
         (["train", "--config", "absent.yaml"], "absent.yaml"),
+        (["train", "--env", "simko/Countdwn-v0"], "did you mean 'simko/Countdown-v0'"),
+        (["eval", "absent"], "'absent' is not a run folder"),
         (["train", "--resume", "absent"], "absent is not a run folder"),
         (["eval", "tiny", "-n", "0"], "n is 0; it must be >= 1"),
         (["eval", "tiny", "--nn", "3"], "--nn"),
@@ -233,7 +235,20 @@ def test_a_bad_file_is_one_line(
     capsys: pytest.CaptureFixture[str], folder: Path, content: str, command: list[str]
 ) -> None:
     Path("bad.yaml").write_text(content)
-    assert Ran(capsys, *command, "--config", "bad.yaml").refusal
+    assert "config bad.yaml" in Ran(capsys, *command, "--config", "bad.yaml").refusal
+
+
+@pytest.mark.parametrize("command", [["train", "--dry-run"], ["plan"], ["eval", "tiny"]])
+def test_the_file_is_named_if_the_mistake_is_in_it(
+    capsys: pytest.CaptureFixture[str], folder: Path, command: list[str]
+) -> None:
+    Path("run.yaml").write_text("seed: -1\n")
+    assert Ran(capsys, *command, "--config", "run.yaml").refusal == "config run.yaml: seed is -1; it must be >= 0"
+    assert Ran(capsys, *command, "--config", "run.yaml", "--seed", "x").refusal.startswith("config: seed is 'x'")
+    Path("run.yaml").write_text("seed: 1\n")
+    assert (
+        Ran(capsys, *command, "--config", "run.yaml", "--seed", "-2").refusal == "config: seed is -2; it must be >= 0"
+    )
 
 
 @pytest.mark.parametrize("arguments", [["--debug", "train", "--steps", "x"], ["train", "--steps", "x", "--debug"]])
@@ -410,6 +425,8 @@ def test_train_eval_sample_chat(
 
     more = Ran(capsys, "train", "--resume", "run", "--steps", "2", "--eval-problems", "0")
     assert (more.code, more.err) == (0, "")
+    assert more.out.splitlines()[-1] == "run:    run"
+    assert "all 2 steps are done" in Ran(capsys, "train", "--resume", "run", "--steps", "2").out
     assert [json.loads(line)["step"] for line in Path("run/metrics.jsonl").read_text().splitlines()] == [1, 2]
 
     result = Ran(capsys, "eval", "run", "-n", "4", "--problems", "3", "--json").json

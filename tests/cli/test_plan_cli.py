@@ -25,6 +25,11 @@ def test_a_plan_that_fits(capsys: pytest.CaptureFixture[str]) -> None:
         assert part in out
 
 
+def test_a_small_model_is_counted_in_millions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", "--device", "cpu"]) == 0
+    assert "tiny: 0.9 M parameters" in capsys.readouterr().out
+
+
 def test_a_plan_that_does_not_fit_says_what_would(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["plan", "--model", "Qwen2.5-7B", "--memory", "8GB", "--max-new-tokens", "4096"]) == 1
     first, second, *_ = capsys.readouterr().out.splitlines()

@@ -16,7 +16,7 @@ from random_models import EOS, FAMILIES, character_tokenizer, random_model
 from transformers import GPTNeoConfig, GPTNeoForCausalLM
 
 from simko.agents.engine import slots
-from simko.agents.engine.cache import SlotCache
+from simko.agents.engine.cache import SlotCache, cache_argument
 from simko.agents.engine.local import LocalEngine, cache_bytes_per_token
 from simko.agents.engine.stops import StopStrings, cut
 from simko.agents.quiet import quiet
@@ -60,6 +60,24 @@ def test_eager_attention_gives_the_same_tokens() -> None:
     expected = engine_of(model).generate(PROMPTS, 2, sampling, range(10))
     model.set_attn_implementation("eager")
     assert tokens(engine_of(model).generate(PROMPTS, 2, sampling, range(10))) == tokens(expected)
+
+
+def test_a_model_may_name_its_cache_as_newer_transformers_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers 5.24 calls it `cache` and warns of `past_key_values`; an older one knows only the latter."""
+    model = random_model("llama")
+    sampling = Sampling(max_new_tokens=20)
+    expected = engine_of(model).generate(PROMPTS, 2, sampling, range(10))
+    forward, argument = model.base_model.forward, cache_argument(model.base_model)
+
+    def newer(input_ids: Any, cache: Any = None, **others: Any) -> Any:
+        return forward(input_ids=input_ids, **{argument: cache}, **others)
+
+    def older(input_ids: Any, past_key_values: Any = None, **others: Any) -> Any:
+        return forward(input_ids=input_ids, **{argument: past_key_values}, **others)
+
+    for change in (newer, older):
+        monkeypatch.setattr(model.base_model, "forward", change)
+        assert tokens(engine_of(model).generate(PROMPTS, 2, sampling, range(10))) == tokens(expected)
 
 
 def tokens(groups: Sequence[Sequence[Generation]]) -> list[list[list[int]]]:
