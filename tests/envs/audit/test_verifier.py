@@ -126,9 +126,9 @@ def test_refusing_everything_is_found(planted: Path) -> None:
 def test_executions_are_found(planted: Path) -> None:
     report = run("evaluates", n=300)
     assert report.executions > 100
-    said = "\n".join(report.findings)
+    text = "\n".join(report.findings)
     for event in ("os.system", "simko_canary", "subprocess.Popen", "exec", "open", "wrote canary"):
-        assert event in said, event
+        assert event in text, event
     assert not report.passed
     assert not list(planted.glob("canary*"))
 
@@ -251,8 +251,8 @@ def test_the_command(planted: Path) -> None:
         app, ["verify", "audit", "planted_verifiers:accepts", "--n", "10", "--gold", "42", "--wrong", "43", "--json"]
     )
     assert done.exit_code == 1
-    said = json.loads(done.output)
-    assert said["false_positives"] > 20
-    assert said["passed"] is False
+    output = json.loads(done.output)
+    assert output["false_positives"] > 20
+    assert output["passed"] is False
     assert "planted_verifiers" not in sys.modules  # it ran in a process of its own
     assert isinstance(invoke(app, ["verify", "audit", "--data", "/nowhere/at/all"]).exception, UserError)

@@ -98,7 +98,7 @@ def test_started_at_the_first_question_and_kept(workers: Pool) -> None:
     assert workers.starts == 1
 
 
-def test_a_limit_in_float_seconds_ends_it_and_the_next_question_is_answered(workers: Pool) -> None:
+def test_a_limit_in_float_seconds_ends_it_and_the_next_question_is_answered_at_once(workers: Pool) -> None:
     workers.compare("x + 1", "1 + x")
     starts = workers.starts
     assert workers.compare("5", HARD, limit=0.25) == ("timeout", 0.25)
