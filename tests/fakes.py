@@ -123,7 +123,7 @@ class FakeEpisode:
 
     @property
     def text(self) -> str:
-        return " ".join(str(i) for i, own in zip(self.ids, self.sampled, strict=True) if own)
+        return " ".join(str(i) for i, sampled in zip(self.ids, self.sampled, strict=True) if sampled)
 
     def extend(self, tokens: Sequence[int]) -> int:
         for taken, token in enumerate(tokens, start=1):

@@ -251,7 +251,7 @@ def test_what_is_inert_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "words"),
+    ("name", "settings", "words"),
     [
         ("simkoo", {}, "did you mean 'simko'"),
         ("simko", {"alhpa": 0.1}, "did you mean 'alpha'"),
@@ -261,12 +261,17 @@ def test_what_is_inert_says_so() -> None:
         ("grpo", {"alpha": 0.1}, "unknown setting 'alpha'"),
     ],
 )
-def test_settings_are_checked(name: str, given: dict, words: str) -> None:
+def test_settings_are_checked(name: str, settings: dict, words: str) -> None:
     with pytest.raises(UserError, match=words):
-        algorithms.get(name, **given)
+        algorithms.get(name, **settings)
 
 
 def test_defaults_are_the_papers() -> None:
-    own = {entry["name"]: entry["settings"] for entry in algorithms.describe()}["simko"]
-    assert (own["alpha"], own["top_k"], own["entropy_quantile"], own["top1_penalty"]) == (0.01, 3, 0.8, 1.1)
-    assert (own["clip_low"], own["clip_high"], own["kl_coefficient"]) == (0.2, 0.2, 0.0)
+    defaults = {entry["name"]: entry["settings"] for entry in algorithms.describe()}["simko"]
+    assert (defaults["alpha"], defaults["top_k"], defaults["entropy_quantile"], defaults["top1_penalty"]) == (
+        0.01,
+        3,
+        0.8,
+        1.1,
+    )
+    assert (defaults["clip_low"], defaults["clip_high"], defaults["kl_coefficient"]) == (0.2, 0.2, 0.0)

@@ -105,7 +105,7 @@ def test_every_benchmark_has_a_title_and_the_list_names_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["heads"], "no benchmark named heads; there are: "),
         (["imports", "--peer-python", "/nowhere/python"], "--peer-python /nowhere/python: no such interpreter"),
@@ -114,7 +114,7 @@ def test_every_benchmark_has_a_title_and_the_list_names_it() -> None:
     ],
 )
 def test_mistakes_are_said_before_anything_runs(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:
         status = main(arguments)
@@ -122,4 +122,4 @@ def test_mistakes_are_said_before_anything_runs(
         status = ended.code
     out, err = capsys.readouterr()
     assert (status, out) == (2, "")
-    assert said in err.splitlines()[-1]
+    assert message in err.splitlines()[-1]

@@ -178,15 +178,15 @@ def test_a_method_that_is_no_mapping_is_refused() -> None:
             TrainConfig(method=method)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("given", "text"), [("8GB", "8GB"), (8, "8"), (7.5, "7.5")])
-def test_memory_is_a_size(given: Any, text: str) -> None:
-    assert TrainConfig(memory=given).memory == text
+@pytest.mark.parametrize(("size", "text"), [("8GB", "8GB"), (8, "8"), (7.5, "7.5")])
+def test_memory_is_a_size(size: Any, text: str) -> None:
+    assert TrainConfig(memory=size).memory == text
 
 
-@pytest.mark.parametrize("given", ["much", "0", -1, True, "8XB"])
-def test_memory_that_is_no_size_is_refused(given: Any) -> None:
+@pytest.mark.parametrize("size", ["much", "0", -1, True, "8XB"])
+def test_memory_that_is_no_size_is_refused(size: Any) -> None:
     with pytest.raises(UserError, match=r"memory is .*; (give a size like 8GB|it must be text)"):
-        TrainConfig(memory=given)
+        TrainConfig(memory=size)
 
 
 # The schema for editors
@@ -194,8 +194,8 @@ def test_memory_that_is_no_size_is_refused(given: Any) -> None:
 
 def test_the_schema_has_every_setting_of_a_training_file() -> None:
     content = schema()
-    own = {name for method in algorithms.names() for name in algorithms.settings(method)}
-    assert set(content["properties"]) == {*names(TrainConfig), *own}
+    settings = {name for method in algorithms.names() for name in algorithms.settings(method)}
+    assert set(content["properties"]) == {*names(TrainConfig), *settings}
     assert content["additionalProperties"] is False
     about = content["properties"]
     assert (about["steps"]["type"], about["steps"]["minimum"], about["steps"]["default"]) == ("integer", 0, 200)

@@ -315,9 +315,13 @@ def test_sampling_settings() -> None:
 
 def test_a_runs_settings_and_what_overrides_them(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run", env="simko/Countdown-v0", level=3, template="plain", threads=2, quantization="int8")
-    own = resolve(EvalConfig(str(run.path)))
-    assert (own.settings.level, own.settings.template, own.settings.quantization) == (3, "plain", "int8")
-    assert (own.settings.threads, own.adapter, own.step) == (2, run.path / "checkpoints/step-000007/adapter", 7)
+    target = resolve(EvalConfig(str(run.path)))
+    assert (target.settings.level, target.settings.template, target.settings.quantization) == (3, "plain", "int8")
+    assert (target.settings.threads, target.adapter, target.step) == (
+        2,
+        run.path / "checkpoints/step-000007/adapter",
+        7,
+    )
     other = resolve(EvalConfig(str(run.path), env="simko/Arithmetic-v0", max_new_tokens=9)).settings
     assert (other.env, other.level, other.max_new_tokens) == ("simko/Arithmetic-v0", None, 9)
     assert (other.template, other.quantization) == ("plain", "int8")
@@ -435,7 +439,7 @@ def test_keep_good_rows_reaches_the_environment(tmp_path: Path) -> None:
     policy.tokenizer = simko.envs.ByteTokenizer()
     with pytest.raises(UserError, match=r"own\.jsonl:2: no field 'answer'"):
         make_env(settings, policy, "all")
-    kept = resolve(EvalConfig("tiny", env="simko/JSONL-v0", data=str(path), keep_good_rows=True)).settings
-    assert make_env(kept, policy, "all").source.bad_rows == (  # type: ignore[attr-defined]
+    settings = resolve(EvalConfig("tiny", env="simko/JSONL-v0", data=str(path), keep_good_rows=True)).settings
+    assert make_env(settings, policy, "all").source.bad_rows == (  # type: ignore[attr-defined]
         f"{path}:2: no field 'answer' (it has: problem); each row needs problem and answer",
     )

@@ -30,27 +30,27 @@ def read(**values: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "value"),
+    ("name", "raw", "value"),
     [
-        *[("rate", given, 0.25) for given in (0.25, "0.25", np.float32(0.25), np.float64(0.25))],
-        *[("rate", given, 1.0) for given in (1, "1", np.int64(1))],
-        *[("count", given, 8) for given in (8, "8", 8.0, " 8 ", np.int64(8))],
-        *[("on", given, True) for given in (True, "true", "True")],
-        *[("on", given, False) for given in (False, "false")],
-        *[("name", given, "a/b") for given in ("a/b", Path("a/b"))],
+        *[("rate", raw, 0.25) for raw in (0.25, "0.25", np.float32(0.25), np.float64(0.25))],
+        *[("rate", raw, 1.0) for raw in (1, "1", np.int64(1))],
+        *[("count", raw, 8) for raw in (8, "8", 8.0, " 8 ", np.int64(8))],
+        *[("on", raw, True) for raw in (True, "true", "True")],
+        *[("on", raw, False) for raw in (False, "false")],
+        *[("name", raw, "a/b") for raw in ("a/b", Path("a/b"))],
         ("count", None, None),
         ("how", "scale", "scale"),
         ("weights", [1, "2"], (1.0, 2.0)),
     ],
 )
-def test_values_and_their_text(name: str, given: Any, value: Any) -> None:
-    (result,) = read(**{name: given}).values()
+def test_values_and_their_text(name: str, raw: Any, value: Any) -> None:
+    (result,) = read(**{name: raw}).values()
     assert result == value
     assert type(result) is type(value)
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "words"),
+    ("name", "raw", "words"),
     [
         ("rate", -0.5, "mine: rate is -0.5; it must be >= 0"),
         ("rate", "7", "mine: rate is 7; it must be <= 1"),
@@ -73,9 +73,9 @@ def test_values_and_their_text(name: str, given: Any, value: Any) -> None:
         ("nmae", "x", "mine: unknown key 'nmae'; did you mean 'name'?"),
     ],
 )
-def test_refusals_are_one_line(name: str, given: Any, words: str) -> None:
+def test_refusals_are_one_line(name: str, raw: Any, words: str) -> None:
     with pytest.raises(UserError) as caught:
-        read(**{name: given})
+        read(**{name: raw})
     assert str(caught.value) == words
 
 

@@ -33,10 +33,10 @@ class Block:
 
 
 def blocks(text: str) -> list[Block]:
-    found = list(FENCE.finditer(text))
+    matches = list(FENCE.finditer(text))
     made = []
-    for n, match in enumerate(found):
-        after = found[n + 1] if n + 1 < len(found) else None
+    for n, match in enumerate(matches):
+        after = matches[n + 1] if n + 1 < len(matches) else None
         follows = after is not None and after[1] == "text" and not text[match.end() : after.start()].strip()
         expected = after[2] if after is not None and follows else None
         made.append(Block(text[: match.start()].count("\n") + 1, match[1], match[2], expected))

@@ -22,15 +22,15 @@ HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate"}
 
 def sources() -> dict[str, Path]:
     """Every module of simko, by the name that it imports as."""
-    found: dict[str, Path] = {}
+    modules: dict[str, Path] = {}
     for folder in ("simko", *SHORTCUTS):
         for path in sorted((ROOT / folder).rglob("*.py")):
             inside = path.relative_to(ROOT)
             if len(inside.parts) > 1 and inside.parts[:2] in {("simko", name) for name in SHORTCUTS}:
                 continue  # the symlinks: each file counts once
             parts = [*SHORTCUTS.get(folder, folder).split("."), *inside.with_suffix("").parts[1:]]
-            found[".".join(parts).removesuffix(".__init__")] = path
-    return found
+            modules[".".join(parts).removesuffix(".__init__")] = path
+    return modules
 
 
 def imports(tree: ast.AST, module: str, at_import_only: bool = False) -> Iterator[str]:

@@ -141,8 +141,8 @@ def test_running_out_of_memory_halves_the_budget_and_not_the_update(how: str) ->
     error = RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to")
     policy = SmallDevice(10, how == "backward", error if how == "cpu" else None, packs=how == "packed")
     budget = TokenBudget(200)
-    found, more = update(policy, batch, budget)
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-12)
+    gradient, more = update(policy, batch, budget)
+    torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-12)
     assert budget.tokens <= 10 < 200
     assert more.pop("oom_halvings") == budget.halvings >= 1
     assert metrics.pop("oom_halvings") == 0
@@ -209,8 +209,8 @@ def test_rows_that_are_not_finite_add_nothing_and_are_counted(late: bool, packs:
         batch.step_tokens, batch.step_sequences,
     )  # fmt: skip
     expected, metrics = update(FakePolicy(), rest)
-    found, more = update(Spoiling(torch.from_numpy(batch.completions[-1].prompt_ids), late, packs), batch)
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-12)
+    gradient, more = update(Spoiling(torch.from_numpy(batch.completions[-1].prompt_ids), late, packs), batch)
+    torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-12)
     assert more.pop("nonfinite_rows") == len(bad) > 0
     assert metrics.pop("nonfinite_rows") == 0
     assert more == pytest.approx(metrics)

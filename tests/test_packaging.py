@@ -22,14 +22,14 @@ SKIP = shutil.ignore_patterns(
 
 def tree_files(root: Path) -> set[str]:
     """Every file of the three folders, as it must be installed. `simko/envs` and `simko/agents` are symlinks."""
-    found = set()
+    modules = set()
     for folder, installed in FOLDERS.items():
         for path in (root / folder).rglob("*"):
             inside = path.relative_to(root / folder)
             behind_link = folder == "simko" and inside.parts[0] in ("envs", "agents")
             if path.is_file() and "__pycache__" not in inside.parts and not behind_link:
-                found.add(f"{installed}/{inside.as_posix()}")
-    return found
+                modules.add(f"{installed}/{inside.as_posix()}")
+    return modules
 
 
 def build(kind: str, root: Path, out: Path) -> Path:

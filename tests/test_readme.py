@@ -89,10 +89,10 @@ def test_the_training_path_reads_in_one_sitting() -> None:
 def test_what_defends_an_update_is_counted() -> None:
     count, head = lines(*UPDATE), lines("head")
     assert count < 1700
-    said = f"{len(UPDATE)} files, {count:,} lines"
-    assert said in " ".join(README.split()), f"the README has to say: {said}"
-    said = f"{len(UPDATE)} files, {count:,} lines: `{'`, `'.join(UPDATE)}`"
-    assert said in " ".join(CONTRIBUTING.split()), f"CONTRIBUTING.md has to say: {said}"
+    sentence = f"{len(UPDATE)} files, {count:,} lines"
+    assert sentence in " ".join(README.split()), f"the README has to say: {sentence}"
+    sentence = f"{len(UPDATE)} files, {count:,} lines: `{'`, `'.join(UPDATE)}`"
+    assert sentence in " ".join(CONTRIBUTING.split()), f"CONTRIBUTING.md has to say: {sentence}"
     assert f"(`simko/head/`, {head:,} lines)" in " ".join(CONTRIBUTING.split()), f"the head has {head:,} lines"
 
 

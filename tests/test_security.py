@@ -25,8 +25,8 @@ EXACT_KEYWORDS = {"trust_remote_code": True, "allow_pickle": True, "shell": True
 
 def files() -> list[Path]:
     """Every Python file that is not a test, each once (the symlinks simko/envs and simko/agents lead to the same)."""
-    found = {path.resolve() for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
-    return sorted({*found, ROOT / "cli.py"})
+    paths = {path.resolve() for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
+    return sorted({*paths, ROOT / "cli.py"})
 
 
 def breaches(text: str) -> list[str]:

@@ -69,11 +69,11 @@ def test_training_and_evaluation_where_the_environment_answers(id: str, settings
 
 def test_a_run_with_attempts_is_evaluated_with_them_or_as_asked(tmp_path: Path) -> None:
     run = small_run(tmp_path / "run", steps=0, attempts=2, level=1)
-    own, once = small_evaluation(run.path), small_evaluation(run.path, attempts=1)
-    assert (own["attempts"], once["attempts"]) == (2, 1)
-    assert own["max_new_tokens"] > 2 * once["max_new_tokens"] > 0
+    twice, once = small_evaluation(run.path), small_evaluation(run.path, attempts=1)
+    assert (twice["attempts"], once["attempts"]) == (2, 1)
+    assert twice["max_new_tokens"] > 2 * once["max_new_tokens"] > 0
     same_budget = [small_evaluation(run.path, attempts=n, max_new_tokens=40) for n in (1, 2)]
-    assert len({result["file"] for result in (own, once, *same_budget)}) == 4
+    assert len({result["file"] for result in (twice, once, *same_budget)}) == 4
     with pytest.raises(UserError, match="answers back already"):
         small_evaluation(run.path, env="simko/GuessNumber-v0", attempts=2)
     assert small_evaluation(run.path, env="simko/GuessNumber-v0")["attempts"] == 1  # the run's belong to its own
@@ -93,10 +93,10 @@ class Scripted:
         budgets: Sequence[int] | None = None,
     ) -> list[list[Generation]]:  # fmt: skip
         self.live = [a for a in self.live if len(self.answers[a]) > self.turn]
-        said = [self._generation(self.answers[a][self.turn]) for a in self.live]
-        assert len(said) == len(prompts) * n
+        generations = [self._generation(self.answers[a][self.turn]) for a in self.live]
+        assert len(generations) == len(prompts) * n
         self.turn += 1
-        return [said[i * n : (i + 1) * n] for i in range(len(prompts))]
+        return [generations[i * n : (i + 1) * n] for i in range(len(prompts))]
 
     def _generation(self, text: str) -> Generation:
         ids = list(self.env.tokenizer.encode(text, add_special_tokens=False))
@@ -140,8 +140,8 @@ def test_a_rollout_marks_what_the_environment_said(
     answers = wrong_first, [turn.format(task.gold) for turn in right_first]
     group = scripted_group(env, task, *answers)
     for turns, completion in zip(answers, group.completions, strict=True):
-        own = policy.tokenizer.decode(completion.ids[completion.sampled].tolist(), skip_special_tokens=True)
-        assert own == "".join(turns)
+        answer = policy.tokenizer.decode(completion.ids[completion.sampled].tolist(), skip_special_tokens=True)
+        assert answer == "".join(turns)
         assert (completion.logprobs[completion.sampled] == -1.5).all()
         assert (completion.logprobs[~completion.sampled] == 0).all()
         assert (~completion.sampled).sum() >= 3

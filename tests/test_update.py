@@ -19,9 +19,9 @@ from simko.update import accumulate_gradients, apply_gradients, row_weights, tok
 SHAPE = {"temperature": 0.9, "max_new_tokens": 8}
 
 
-def run(policy: FakePolicy, name: str, batch: Batch, tokens: int = 10**6, **given: object) -> torch.Tensor:
-    method = algorithms.get(name, **given.pop("settings", {}))  # type: ignore[arg-type]
-    accumulate_gradients(policy, method, batch, micro_batch_tokens=tokens, **SHAPE, **given)  # type: ignore[arg-type]
+def run(policy: FakePolicy, name: str, batch: Batch, tokens: int = 10**6, **options: object) -> torch.Tensor:
+    method = algorithms.get(name, **options.pop("settings", {}))  # type: ignore[arg-type]
+    accumulate_gradients(policy, method, batch, micro_batch_tokens=tokens, **SHAPE, **options)  # type: ignore[arg-type]
     return gradient(policy)
 
 
@@ -36,10 +36,10 @@ def test_any_micro_batch_split_and_packing_gives_the_same_update(
 ) -> None:
     policy, method = FakePolicy(), algorithms.get(name)
     batch = make_batch(random_groups(seed, turns=turns), method)
-    given = {"settings": {"aggregation": aggregation}}
-    whole = run(policy, name, batch, **given)
+    options = {"settings": {"aggregation": aggregation}}
+    whole = run(policy, name, batch, **options)
     policy.packs = packs
-    split = run(policy, name, batch, tokens, **given)
+    split = run(policy, name, batch, tokens, **options)
     torch.testing.assert_close(split, whole, atol=1e-12, rtol=1e-6)
 
 
@@ -50,8 +50,8 @@ def test_the_batch_against_a_loop_over_single_tokens() -> None:
         ids = torch.tensor([[*c.prompt_ids, *c.ids]])
         logp = torch.log_softmax(policy.hidden(ids)[0] @ policy.weight.t() / 0.9, -1)
         for t in np.flatnonzero(c.sampled):
-            own = logp[len(c.prompt_ids) + t - 1, c.ids[t]]
-            total = total - batch.advantage[row] * torch.exp(own - own.detach())
+            token_logp = logp[len(c.prompt_ids) + t - 1, c.ids[t]]
+            total = total - batch.advantage[row] * torch.exp(token_logp - token_logp.detach())
     (expected,) = torch.autograd.grad(total / batch.step_tokens, policy.adapter)
     torch.testing.assert_close(run(policy, "grpo", batch), expected)
 
@@ -96,13 +96,13 @@ def test_old_logprobs_are_the_trainers_own_and_make_the_ratio_one() -> None:
 
 def test_reference_logprobs_are_of_the_base_model() -> None:
     policy, batch = FakePolicy(), make_batch(random_groups(1), algorithms.get("grpo"))
-    base, own = (token_logprobs(policy, batch, 0.9, 40, base=b) for b in (True, False))
+    base, trained = (token_logprobs(policy, batch, 0.9, 40, base=b) for b in (True, False))
     assert policy.active
-    assert not torch.allclose(torch.cat(base), torch.cat(own))
-    given = {"settings": {"kl_coefficient": 0.5}}
-    with_kl = run(policy, "grpo", batch, ref_logp=base, **given)
+    assert not torch.allclose(torch.cat(base), torch.cat(trained))
+    options = {"settings": {"kl_coefficient": 0.5}}
+    with_kl = run(policy, "grpo", batch, ref_logp=base, **options)
     assert not torch.allclose(with_kl, run(policy, "grpo", batch))
-    torch.testing.assert_close(run(policy, "grpo", batch, ref_logp=own, **given), run(policy, "grpo", batch))
+    torch.testing.assert_close(run(policy, "grpo", batch, ref_logp=trained, **options), run(policy, "grpo", batch))
 
 
 @pytest.mark.parametrize("packs", [False, True])

@@ -40,14 +40,14 @@ def test_a_run_out_of_memory_goes_on_with_the_same_update(tmp_path: Path, monkey
         return real(self, rows)
 
     monkeypatch.setattr(HiddenStates, "packed", small)
-    halved, found = run(tmp_path / "halved")
+    halved, weights = run(tmp_path / "halved")
     lines, before = halved.metrics(), plain.metrics()
     assert lines[0]["oom_halvings"] >= 1
     assert lines[1]["oom_halvings"] <= 1  # remembered
     assert [line["updates"] for line in lines] == [line["updates"] for line in before]
     assert lines[0]["grad_norm"] == pytest.approx(before[0]["grad_norm"], rel=1e-4)
     for name, weight in expected.items():
-        torch.testing.assert_close(found[name], weight, rtol=1e-3, atol=2e-5)
+        torch.testing.assert_close(weights[name], weight, rtol=1e-3, atol=2e-5)
 
 
 def test_rows_that_spoil_are_masked_and_the_adapter_stays_finite(
@@ -64,8 +64,8 @@ def test_rows_that_spoil_are_masked_and_the_adapter_stays_finite(
         return states + noise
 
     monkeypatch.setattr(HiddenStates, "packed", spoilt)
-    folder, found = run(tmp_path / "run")
+    folder, weights = run(tmp_path / "run")
     lines = folder.metrics()
     assert sum(line["nonfinite_rows"] for line in lines) > 0
     assert sum(line["updates"] for line in lines) == 2
-    assert all(bool(torch.isfinite(weight).all()) for weight in found.values())
+    assert all(bool(torch.isfinite(weight).all()) for weight in weights.values())

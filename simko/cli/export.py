@@ -38,7 +38,7 @@ def add_to(app: typer.Typer) -> None:
 
 @config_flags(EvalConfig, only=("best", "quantization", "device", "threads"))
 def export(
-    given: Mapping[str, Any],
+    flags: Mapping[str, Any],
     target: str = typer.Argument(metavar="RUN_OR_MODEL", help="run folder; or a model, with --adapter"),
     merged: str | None = typer.Option(
         None, "--merged", metavar="DIR", help="write base and adapter as one model, for transformers and vLLM"
@@ -72,7 +72,7 @@ def export(
     from simko.run.folder import RunFolder
 
     is_run = RunFolder.is_run(target)
-    source = _source(target, None if is_run else adapter, given)
+    source = _source(target, None if is_run else adapter, flags)
     if dtype not in DTYPES:
         raise UserError(f"export: --dtype is '{dtype}'; use {', '.join(DTYPES)}")
     out_adapter = Path(adapter) if is_run and adapter else None
@@ -141,7 +141,7 @@ def write_merged(source: Target, folder: Path, dtype: str) -> Path:
     return folder
 
 
-def _source(target: str, adapter: str | None, given: Mapping[str, Any]) -> Target:
+def _source(target: str, adapter: str | None, flags: Mapping[str, Any]) -> Target:
     """What is exported: a checkpoint of a run, or a model with an adapter."""
     from simko.run.folder import RunFolder
     from simko.run.target import resolve
@@ -156,7 +156,7 @@ def _source(target: str, adapter: str | None, given: Mapping[str, Any]) -> Targe
         )
     env = None if RunFolder.is_run(target) else TrainConfig().env
     try:
-        return resolve(EvalConfig(**{"target": target, "adapter": adapter, "env": env, **given}))
+        return resolve(EvalConfig(**{"target": target, "adapter": adapter, "env": env, **flags}))
     except UserError as error:
         raise UserError(f"export: {str(error).removeprefix('eval: ')}") from error
 

@@ -26,7 +26,7 @@ def config_flags(
 ) -> Callable[[Command], Command]:
     """A decorator: give a command one flag for each field of `config_class`, or for those in `only`, but not in `skip`.
 
-    The command gets what was typed, and nothing else, as the mapping `given` (field name to text or bool).
+    The command gets what was typed, and nothing else, as the mapping `flags` (field name to text or bool).
     """
 
     def decorate(command: Command) -> Command:
@@ -36,9 +36,9 @@ def config_flags(
 
         def run(**values: Any) -> None:
             typed = {name: values.pop(name) for name in names}
-            command(given={name: value for name, value in typed.items() if value is not None}, **values)
+            command(flags={name: value for name, value in typed.items() if value is not None}, **values)
 
-        declared = [parameter for parameter in signature.parameters.values() if parameter.name != "given"]
+        declared = [parameter for parameter in signature.parameters.values() if parameter.name != "flags"]
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*declared, *generated]]
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # what typer reads
         run.__annotations__ = {p.name: p.annotation for p in parameters}

@@ -39,7 +39,7 @@ def add_to(app: typer.Typer) -> None:
 @config_flags(TrainConfig)
 def plan(
     context: typer.Context,
-    given: Mapping[str, Any],
+    flags: Mapping[str, Any],
     config: str | None = CONFIG_FLAG,
     table: bool = typer.Option(False, "--table", help="every model of the built-in table against cards of 6 to 24 GB"),
     as_json: bool = JSON_FLAG,
@@ -50,7 +50,7 @@ def plan(
     """
     from simko.memory import lookup
 
-    resolved = resolved_config(config, overrides_of(config, {**given, **extra_settings(context.args)}))
+    resolved = resolved_config(config, overrides_of(config, {**flags, **extra_settings(context.args)}))
     reach(resolved.env)
     if table:
         rows = _table(resolved)

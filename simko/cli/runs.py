@@ -37,7 +37,7 @@ def add_to(app: typer.Typer) -> None:
 @config_flags(TrainConfig)
 def train(
     context: typer.Context,
-    given: Mapping[str, Any],
+    flags: Mapping[str, Any],
     config: str | None = CONFIG_FLAG,
     resume: str | None = typer.Option(
         None, "--resume", metavar="DIR", help="go on with a run from its newest checkpoint; with --steps N, to step N"
@@ -46,7 +46,7 @@ def train(
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Train a 4-bit LoRA policy on an environment."""
-    overrides = overrides_of(config, {**given, **extra_settings(context.args)})
+    overrides = overrides_of(config, {**flags, **extra_settings(context.args)})
     run = None
     if resume is None:
         resolved = resolved_config(config, overrides)
@@ -106,7 +106,7 @@ def _refuse_file(config: str, mistake: str, read: Callable[[], object]) -> None:
             raise UserError(f"config {config}: {mistake.removeprefix('config: ')}") from error
 
 
-def overrides_of(config: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+def overrides_of(config: str | None, flags: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a YAML file, flat, with those of the command line over them."""
     content = read_yaml(config) if config else {}
     method = content.pop("method", None) or {}
@@ -114,7 +114,7 @@ def overrides_of(config: str | None, given: Mapping[str, Any]) -> dict[str, Any]
         raise UserError(f"config {config}: method is {method!r}; it must be a mapping of the method's settings")
     content = {**method, **content}
     before = str(content.get("algorithm", TrainConfig().algorithm))
-    after = str(given.get("algorithm", before))
+    after = str(flags.get("algorithm", before))
     if after != before:
         from simko import algorithms
 
@@ -122,19 +122,19 @@ def overrides_of(config: str | None, given: Mapping[str, Any]) -> dict[str, Any]
         content = {key: value for key, value in content.items() if key not in foreign}
         if foreign:
             note(f"{config} is for {before}; {after} has no {', '.join(foreign)}: left out")
-    return {**content, **given}
+    return {**content, **flags}
 
 
 @config_flags(EvalConfig, skip=("target",))
 def evaluate(
-    given: Mapping[str, Any],
+    flags: Mapping[str, Any],
     target: str = typer.Argument(metavar="RUN_OR_MODEL", help="run folder, Hub id, local model folder, or 'tiny'"),
     config: str | None = CONFIG_FLAG,
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Measure pass@K on held-out problems.
 
-    Majority@K and the base model's curve stand beside it. A run's own settings hold where no flag is given.
+    Majority@K and the base model's curve stand beside it. A run's own settings hold where no flag is flags.
     """
     content = read_yaml(config) if config else {}
     names = [f.name for f in fields(EvalConfig)]
@@ -142,7 +142,7 @@ def evaluate(
         if key not in names:
             raise UserError(f"config {config}: unknown key '{key}'{nearest(key, names)}")
     try:
-        settings = EvalConfig(**{**content, **given, "target": target})
+        settings = EvalConfig(**{**content, **flags, "target": target})
     except UserError as error:
         if config is not None:
             _refuse_file(config, str(error), lambda: EvalConfig(**{**content, "target": target}))

@@ -31,7 +31,7 @@ def add_to(app: typer.Typer) -> None:
 
 @config_flags(EvalConfig, skip=("target", "n", "problems", "base", "out", "allow_overlap"))
 def sample(
-    given: Mapping[str, Any],
+    flags: Mapping[str, Any],
     target: str = TARGET,
     n: int = typer.Option(4, "-n", "--n", metavar="N", help="answers a problem [4]", show_default=False),
     problems: int = typer.Option(3, "--problems", metavar="N", help="problems [3]", show_default=False),
@@ -44,7 +44,7 @@ def sample(
 
     A run's own settings hold unless a flag is given.
     """
-    config = EvalConfig(**{"target": target, "n": n, "problems": problems, **given})
+    config = EvalConfig(**{"target": target, "n": n, "problems": problems, **flags})
     source = find(config)
     from simko.build import make_env, make_policy
     from simko.rollout import rollout
@@ -101,12 +101,12 @@ def _row(group: Group, completion: Completion) -> dict[str, Any]:
         "max_new_tokens",
     ),
 )
-def chat(given: Mapping[str, Any], target: str = TARGET) -> None:
+def chat(flags: Mapping[str, Any], target: str = TARGET) -> None:
     """Talk to a model or a run.
 
     `/new` starts over; Ctrl-D ends.
     """
-    config = EvalConfig(**{"target": target, "n": 1, **given})
+    config = EvalConfig(**{"target": target, "n": 1, **flags})
     source = find(config, any_model=True)
     from simko.agents.engine.requests import context_of
     from simko.build import make_policy

@@ -189,7 +189,7 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
     merged = settings.decode_weights == "merged"
     per_layer = activation_bytes(shape, rank, item, key_share(job))
     recompute = settings.gradient_checkpointing
-    kept = shape.layers * (shape.hidden * item if recompute else per_layer)
+    token_bytes = shape.layers * (shape.hidden * item if recompute else per_layer)
     prefill = min(sizes.PREFILL_TOKENS, job.prompts * job.longest_prompt)
     casts = 0 if item == 4 or merged else 4  # the live adapter computes in float32
     scratch = {"cpu": 4 * 3 * largest, "cuda": 2 * largest}[job.device] if job.quantization != "none" else 0
@@ -251,7 +251,7 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
         Item("gradients", adapter, "update", "of the adapter"),
         Item(
             "activations",
-            micro * kept,
+            micro * token_bytes,
             "update",
             f"{micro:,} tokens, " + ("recomputed" if recompute else "all layers kept"),
         ),

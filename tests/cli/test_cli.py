@@ -189,7 +189,7 @@ def test_extra_settings_switches() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["trian"], "train"),
         (["env", "shwo"], "show"),
@@ -223,9 +223,9 @@ def test_extra_settings_switches() -> None:
     ],
 )
 def test_a_mistake_is_one_line(
-    capsys: pytest.CaptureFixture[str], folder: Path, arguments: list[str], said: str
+    capsys: pytest.CaptureFixture[str], folder: Path, arguments: list[str], message: str
 ) -> None:
-    assert said in Ran(capsys, *arguments).refusal
+    assert message in Ran(capsys, *arguments).refusal
     assert list(folder.iterdir()) == []
 
 
@@ -295,7 +295,7 @@ def test_resume_keeps_the_run_and_takes_more_steps(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--alpha", "0.3"], "--alpha is 0.3, the run has 0.2"),
         (["--seed", "4"], "--seed is 4, the run has 3"),
@@ -306,9 +306,9 @@ def test_resume_keeps_the_run_and_takes_more_steps(capsys: pytest.CaptureFixture
     ],
 )
 def test_resume_refuses_what_makes_another_run(
-    capsys: pytest.CaptureFixture[str], finished: Path, arguments: list[str], said: str
+    capsys: pytest.CaptureFixture[str], finished: Path, arguments: list[str], message: str
 ) -> None:
-    assert said in Ran(capsys, "train", "--resume", str(finished), *arguments).refusal
+    assert message in Ran(capsys, "train", "--resume", str(finished), *arguments).refusal
 
 
 # Listings
@@ -446,10 +446,10 @@ def test_train_eval_sample_chat(
 
 
 def test_doctor(capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {entry["name"]: entry for entry in Ran(capsys, "doctor", "--json").json}
-    assert {"python", "packages", "gpu", "precision", "4-bit", "avx512", "verifier", "memory", "disk"} <= set(found)
-    assert [name for name, entry in found.items() if entry["status"] == "fail"] == []
-    assert all(entry["mend"] for entry in found.values() if entry["status"] != "ok")
+    entries = {entry["name"]: entry for entry in Ran(capsys, "doctor", "--json").json}
+    assert {"python", "packages", "gpu", "precision", "4-bit", "avx512", "verifier", "memory", "disk"} <= set(entries)
+    assert [name for name, entry in entries.items() if entry["status"] == "fail"] == []
+    assert all(entry["mend"] for entry in entries.values() if entry["status"] != "ok")
     monkeypatch.setenv("SIMKO_DATA", str(folder / "absent"))
     broken = Ran(capsys, "doctor")
     assert broken.code == 1

@@ -38,9 +38,9 @@ def python(*arguments: str, at: Path, path: tuple[Path, ...] = (), code: int = 0
 @pytest.fixture
 def project(folder: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Path]:
     assert run(["env", "new", "sum_of_some"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("wrote sum_of_some/")
-    assert "    simko env check sum_of_some:sum_of_some/Env-v0" in said
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("wrote sum_of_some/")
+    assert "    simko env check sum_of_some:sum_of_some/Env-v0" in lines
     yield folder / "sum_of_some"
     for name in [name for name in sys.modules if name.partition(".")[0] == "sum_of_some"]:
         del sys.modules[name]
@@ -59,8 +59,8 @@ def test_the_package_passes_its_own_tests(project: Path) -> None:
 
 def test_the_package_is_made_by_gymnasium_elsewhere(project: Path, tmp_path: Path) -> None:
     code = "import gymnasium; e = gymnasium.make('sum_of_some:sum_of_some/Env-v0', level=2); print(e.reset(seed=0)[1]['text'])"
-    said = python("-W", "error", "-c", code, at=tmp_path, path=(project,))
-    assert said.startswith("Write 3 different whole numbers")
+    output = python("-W", "error", "-c", code, at=tmp_path, path=(project,))
+    assert output.startswith("Write 3 different whole numbers")
 
 
 def test_the_command_line_finds_it_inside_the_project(
@@ -95,7 +95,7 @@ def test_what_is_written_is_well_formed(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("3x", "is not a Python name"),
         ("class", "is not a Python name"),
@@ -106,9 +106,9 @@ def test_what_is_written_is_well_formed(project: Path) -> None:
         ("trailing_", "cannot name a package"),
     ],
 )
-def test_what_is_refused(folder: Path, capsys: pytest.CaptureFixture[str], name: str, said: str) -> None:
+def test_what_is_refused(folder: Path, capsys: pytest.CaptureFixture[str], name: str, message: str) -> None:
     assert run(["env", "new", name]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert list(folder.iterdir()) == []
 
 
@@ -121,7 +121,7 @@ def test_what_is_there_is_left_as_it_is(project: Path, capsys: pytest.CaptureFix
 
 def test_a_single_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["env", "new", "one_file_task", "--single"]) == 0
-    said = capsys.readouterr().out
-    assert said.count("one_file_task:my/OneFileTask-v0") == 3
+    output = capsys.readouterr().out
+    assert output.count("one_file_task:my/OneFileTask-v0") == 3
     assert [path.name for path in folder.iterdir()] == ["one_file_task.py"]
     assert "1 passed" in python("-m", "pytest", "-q", "-p", "no:cacheprovider", "one_file_task.py", at=folder)

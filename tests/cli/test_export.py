@@ -87,8 +87,8 @@ def test_a_merged_run_loads_in_plain_transformers(
 ) -> None:
     run, expected = trained
     out = tmp_path / "deep" / "merged"
-    code, said, _ = ran(capsys, "export", run, "--merged", out, "--dtype", "float32", "--json")
-    assert (code, json.loads(said)) == (0, {"step": 2, "merged": str(out)})
+    code, output, _ = ran(capsys, "export", run, "--merged", out, "--dtype", "float32", "--json")
+    assert (code, json.loads(output)) == (0, {"step": 2, "merged": str(out)})
 
     done = subprocess.run([sys.executable, "-c", LOAD, str(out)], capture_output=True, text=True, check=True)
     total, largest, best = done.stdout.split()
@@ -180,8 +180,8 @@ def test_the_best_checkpoint_is_exported_on_request(
     run = shutil.copytree(trained[0], tmp_path / "run")
     assert "no best checkpoint yet" in refusal(capsys, run, "--best", "--adapter", tmp_path / "x")
     (run / "checkpoints" / "best").write_text('{"checkpoint": "step-000001"}')
-    code, said, _ = ran(capsys, "export", run, "--best", "--adapter", tmp_path / "best", "--json")
-    assert (code, json.loads(said)["step"]) == (0, 1)
+    code, output, _ = ran(capsys, "export", run, "--best", "--adapter", tmp_path / "best", "--json")
+    assert (code, json.loads(output)["step"]) == (0, 1)
     stored = run / "checkpoints" / "step-000001" / "adapter" / "adapter_model.safetensors"
     assert (tmp_path / "best" / "adapter_model.safetensors").read_bytes() == stored.read_bytes()
     assert "--best is for run folders" in refusal(capsys, "tiny", "--adapter", stored.parent, "--best", "--merged", "x")
@@ -265,8 +265,8 @@ def test_push_uploads_the_adapter_or_the_merged_model(
     capsys: pytest.CaptureFixture[str], trained: tuple[Path, torch.Tensor], tmp_path: Path, hub: Any
 ) -> None:
     run, _ = trained
-    code, said, _ = ran(capsys, "export", run, "--push", "me/adapter")
-    assert (code, said) == (0, "pushed: https://hub/me/adapter\n")
+    code, output, _ = ran(capsys, "export", run, "--push", "me/adapter")
+    assert (code, output) == (0, "pushed: https://hub/me/adapter\n")
     assert hub.uploaded["private"] is True
     assert hub.uploaded["files"] == {
         "README.md",
@@ -292,7 +292,7 @@ class RefusedError(OSError):
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (ConnectError("no route"), "the Hub is out of reach; go online, or export to a folder"),
         (LocalTokenNotFoundError("no token"), "there is no token of the Hub here; run `hf auth login`"),
@@ -306,10 +306,10 @@ def test_a_hub_that_refuses_is_one_line_before_any_work(
     tmp_path: Path,
     hub: Any,
     error: Exception,
-    said: str,
+    message: str,
 ) -> None:
     hub.error = error
-    assert said in refusal(capsys, trained[0], "--push", "me/model", "--merged", tmp_path / "m")
+    assert message in refusal(capsys, trained[0], "--push", "me/model", "--merged", tmp_path / "m")
     assert not (tmp_path / "m").exists()
 
 

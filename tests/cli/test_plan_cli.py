@@ -39,31 +39,31 @@ def test_a_plan_that_does_not_fit_says_what_would(capsys: pytest.CaptureFixture[
 
 def test_json_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["plan", *MODEL, "--memory", "6GB", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    plan = json.loads(capsys.readouterr().out)
     for phase in ("rollout", "update"):
-        parts = sum(item["bytes"] for item in found["items"] if item["phase"] in ("both", phase))
-        assert parts == pytest.approx(found[f"{phase}_bytes"])
-    assert found["fits"] is True
-    assert found["download_bytes"] == pytest.approx(2 * found["shape"]["parameters"])
+        parts = sum(item["bytes"] for item in plan["items"] if item["phase"] in ("both", phase))
+        assert parts == pytest.approx(plan[f"{phase}_bytes"])
+    assert plan["fits"] is True
+    assert plan["download_bytes"] == pytest.approx(2 * plan["shape"]["parameters"])
 
 
 def test_an_engine_that_is_not_planned_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    for engine, said in (("local", False), ("vllm", True)):
-        given = ["plan", *MODEL, "--memory", "6GB", "--engine", engine]
-        assert run(given) == 0
+    for engine, has_note in (("local", False), ("vllm", True)):
+        command = ["plan", *MODEL, "--memory", "6GB", "--engine", engine]
+        assert run(command) == 0
         out = capsys.readouterr().out
-        assert ("engine vllm: what it takes" in out) is said
+        assert ("engine vllm: what it takes" in out) is has_note
         assert max(map(len, out.splitlines())) <= 80
-        assert run([*given, "--json"]) == 0
-        assert (json.loads(capsys.readouterr().out)["note"] is not None) is said
+        assert run([*command, "--json"]) == 0
+        assert (json.loads(capsys.readouterr().out)["note"] is not None) is has_note
 
 
 def test_settings_that_are_given_are_planned_with(capsys: pytest.CaptureFixture[str]) -> None:
-    given = ["--micro-batch-tokens", "2048", "--no-gradient-checkpointing", "--alpha", "0.3"]
-    assert run(["plan", *MODEL, "--memory", "8GB", *given, "--json"]) == 1
-    found = json.loads(capsys.readouterr().out)
-    assert found["settings"]["micro_batch_tokens"] == 2048
-    assert found["fits_if"][0].startswith("leave out --micro-batch-tokens")
+    flags = ["--micro-batch-tokens", "2048", "--no-gradient-checkpointing", "--alpha", "0.3"]
+    assert run(["plan", *MODEL, "--memory", "8GB", *flags, "--json"]) == 1
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["settings"]["micro_batch_tokens"] == 2048
+    assert plan["fits_if"][0].startswith("leave out --micro-batch-tokens")
 
 
 def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,11 +27,11 @@ class Sound(TokenEnv):
 
     tasks: Any = fake_envs.Sums
     graded_by = "fake_last_word"
-    own: dict[str, Any] = {}  # noqa: RUF012
+    options: dict[str, Any] = {}  # noqa: RUF012
 
     def __init__(self, **settings: Any) -> None:
         small = {"max_prompt_tokens": 32, "max_new_tokens": 12}
-        super().__init__(self.tasks, self.graded_by, **{**small, **self.own, **settings})
+        super().__init__(self.tasks, self.graded_by, **{**small, **self.options, **settings})
 
 
 gymnasium.register("broken/Sound-v0", entry_point="broken_envs:Sound")
@@ -199,7 +199,7 @@ def tells(task: Task, turns: Sequence[str]) -> str | None:
 
 @caught_by("no gold before the end", "a reply of the environment tells the gold answer")
 class TellsGold(Sound):
-    own = {"reply": tells, "max_new_tokens": 80}  # noqa: RUF012
+    options = {"reply": tells, "max_new_tokens": 80}  # noqa: RUF012
 
 
 @caught_by("gold grades correct", "grades incorrect")
@@ -223,7 +223,7 @@ class HalfReward(Sound):
 
 @caught_by("gold grades correct", "does not fit max_new_tokens")
 class TooShort(Sound):
-    own = {"max_new_tokens": 1}  # noqa: RUF012
+    options = {"max_new_tokens": 1}  # noqa: RUF012
 
 
 @caught_by("gold grades correct", "no gold answer at the end")

@@ -138,9 +138,9 @@ def test_reply_that_leaves_no_room_to_answer_truncates() -> None:
     assert (len(e.ids), e.terminated, e.truncated) == (6, False, True)
 
 
-@pytest.mark.parametrize(("said", "terminated"), [(None, True), ("no", False)])
-def test_turn_that_ends_with_the_budget(said: str | None, terminated: bool) -> None:
-    e = episode(2, reply=says(said))
+@pytest.mark.parametrize(("reply", "terminated"), [(None, True), ("no", False)])
+def test_turn_that_ends_with_the_budget(reply: str | None, terminated: bool) -> None:
+    e = episode(2, reply=says(reply))
     e.extend([*b"1", EOS])
     assert (e.terminated, e.truncated) == (terminated, not terminated)
     assert e.ids == [*b"1", EOS]
@@ -207,8 +207,8 @@ def reference(tokens: list[int], stop: tuple[str, ...], budget: int, texts: list
             reply = replies[len(turns) - 1]
             if reply is None:
                 return ids, sampled, True, False, turns
-            said = list(f"\n{reply}\n".encode())[: budget - len(ids)]
-            ids, sampled = ids + said, sampled + [False] * len(said)
+            reply_ids = list(f"\n{reply}\n".encode())[: budget - len(ids)]
+            ids, sampled = ids + reply_ids, sampled + [False] * len(reply_ids)
         if len(ids) == budget:
             return ids, sampled, False, True, [*turns, shown(turn)] if turn else turns
     return ids, sampled, False, False, [*turns, shown(turn)] if turn else turns

@@ -143,7 +143,7 @@ def test_jsonl_path_as_an_id(tmp_path: Path) -> None:
 
 
 def test_a_strangers_package_in_another_process(stranger: Path) -> None:
-    said = python(
+    output = python(
         """
         import gymnasium, pickle
         env = gymnasium.make("my_tasks:my/Double-v0", level=2)
@@ -155,12 +155,12 @@ def test_a_strangers_package_in_another_process(stranger: Path) -> None:
         """,
         stranger,
     ).splitlines()
-    assert said[0].startswith("What is twice ")
-    assert said[1:] == ["TokenVectorEnv True", "double", "eval"]
+    assert output[0].startswith("What is twice ")
+    assert output[1:] == ["TokenVectorEnv True", "double", "eval"]
 
 
 def test_our_make_takes_a_strangers_environments(stranger: Path) -> None:
-    said = python(
+    output = python(
         """
         import simko.envs
         for id in ("my_tasks:my/Double-v0", "my_tasks:my/Class-v0"):
@@ -174,8 +174,8 @@ def test_our_make_takes_a_strangers_environments(stranger: Path) -> None:
         """,
         stranger,
     ).splitlines()
-    assert said[:2] == ["TokenEnv correct incorrect", "MyEnv correct incorrect"]
-    assert "is a CartPoleEnv" in said[2]
+    assert output[:2] == ["TokenEnv correct incorrect", "MyEnv correct incorrect"]
+    assert "is a CartPoleEnv" in output[2]
 
 
 def test_a_pickled_environment_opens_where_nothing_was_imported(stranger: Path, tmp_path: Path) -> None:

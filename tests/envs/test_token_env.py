@@ -57,11 +57,11 @@ def test_one_episode() -> None:
 def test_observations_share_nothing() -> None:
     env = sums()
     first, _ = env.reset(seed=0)
-    kept = first["tokens"].copy()
+    before = first["tokens"].copy()
     second = env.step(65)[0]
     second["tokens"][:] = 9
     third = env.step(66)[0]
-    assert (first["tokens"] == kept).all()
+    assert (first["tokens"] == before).all()
     assert ids(third) == [*ids(first), 65, 66]
 
 
@@ -128,8 +128,8 @@ def test_settings_that_are_refused(settings: dict[str, Any], message: str) -> No
 
 def test_sources() -> None:
     assert TokenEnv("fake_envs:Sums", "fake_last_word", split="eval").source.get("104").gold == "208"
-    own = fake_envs.Sums("eval")
-    assert TokenEnv(own, "fake_last_word").source is own
+    source = fake_envs.Sums("eval")
+    assert TokenEnv(source, "fake_last_word").source is source
     for path in ("fake_envs:Nothing", "no_such_module:Sums", "fake_envs", ":"):
         with pytest.raises(UserError, match="cannot be imported"):
             load_object(path)
@@ -151,13 +151,13 @@ def test_unknown_reset_option() -> None:
 
 
 def test_make_env_keeps_what_is_none_and_names_a_slip() -> None:
-    own = {"source": "fake_envs:Sums", "verifier": "fake_last_word", "instruction": " Go.", "max_new_tokens": 5}
-    env = make_env(own, instruction=None, max_new_tokens=None, verifier=None)
+    options = {"source": "fake_envs:Sums", "verifier": "fake_last_word", "instruction": " Go.", "max_new_tokens": 5}
+    env = make_env(options, instruction=None, max_new_tokens=None, verifier=None)
     assert (env.max_new_tokens, env.verifier_name) == (5, "fake_last_word")
     assert env.format.prompt_text("x") == "x Go.\n"
-    assert make_env(own, instruction="").format.prompt_text("x") == "x\n"
+    assert make_env(options, instruction="").format.prompt_text("x") == "x\n"
     with pytest.raises(UserError, match="take no 'max_tokens'; did you mean 'max_new_tokens'"):
-        make_env(own, max_tokens=5)
+        make_env(options, max_tokens=5)
 
 
 def test_tokenizer_of_a_model() -> None:

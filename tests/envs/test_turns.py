@@ -48,12 +48,12 @@ def say(env: TokenEnv, episode: Episode, *turns: str) -> str:
     for turn in turns:
         ids = env.tokenizer.encode(turn, add_special_tokens=False)
         episode.extend([*ids, min(env.stop_ids)])
-    spoken = [i for i, own in zip(episode.ids[before:], episode.sampled[before:], strict=True) if not own]
+    spoken = [i for i, sampled in zip(episode.ids[before:], episode.sampled[before:], strict=True) if not sampled]
     return env.tokenizer.decode(spoken, skip_special_tokens=True)
 
 
 @pytest.mark.parametrize(
-    ("turns", "said"),
+    ("turns", "reply"),
     [
         (["<shout>hello"], "HELLO"),
         (["thinking... <shout> a <shout>b "], "B"),  # the last opening tag
@@ -69,8 +69,8 @@ def say(env: TokenEnv, episode: Episode, *turns: str) -> str:
         ([""], None),
     ],
 )
-def test_what_a_tool_replies(turns: list[str], said: str | None) -> None:
-    assert tools(TASK, turns) == said
+def test_what_a_tool_replies(turns: list[str], reply: str | None) -> None:
+    assert tools(TASK, turns) == reply
 
 
 def test_a_long_result_is_cut_and_the_numbers_agree() -> None:
@@ -79,10 +79,10 @@ def test_a_long_result_is_cut_and_the_numbers_agree() -> None:
     assert (tools.stop, tools.turns, tools.last_turn_only) == (("</shout>", "</fail>"), 4, True)
 
 
-@pytest.mark.parametrize("given", [({}, 1), ({"a b": shout}, 1), ({"": shout}, 1), ({"a": shout}, 0)])
-def test_tool_reply_refuses(given: tuple[dict, int]) -> None:
+@pytest.mark.parametrize("arguments", [({}, 1), ({"a b": shout}, 1), ({"": shout}, 1), ({"a": shout}, 0)])
+def test_tool_reply_refuses(arguments: tuple[dict, int]) -> None:
     with pytest.raises(UserError, match="tool"):
-        tool_reply(*given)
+        tool_reply(*arguments)
 
 
 def test_an_authors_tools_through_the_decorator() -> None:
@@ -183,8 +183,8 @@ def test_a_verifier_that_fails_says_nothing() -> None:
     def verdict(outcome: str) -> TryAgain:
         return TryAgain(lambda text, task: Verdict(outcome, 0.0), 2)  # type: ignore[arg-type]
 
-    said = {o: verdict(o)(TASK, ["x"]) for o in ("correct", "incorrect", "no_answer", "timeout", "error")}
-    assert said == {"correct": None, "incorrect": AGAIN, "no_answer": AGAIN, "timeout": None, "error": None}
+    replies = {o: verdict(o)(TASK, ["x"]) for o in ("correct", "incorrect", "no_answer", "timeout", "error")}
+    assert replies == {"correct": None, "incorrect": AGAIN, "no_answer": AGAIN, "timeout": None, "error": None}
 
 
 def test_the_last_attempt_is_the_one_that_is_graded() -> None:
@@ -253,10 +253,10 @@ def test_chat_templates_frame_what_the_environment_says() -> None:
     env = simko.envs.make("simko/Calculator-v0", tokenizer=tokenizer)
     episode = env.begin(env.source.tasks(1, seed=0)[0])
     episode.extend(tokenizer.encode("<calc>6*7</calc>", add_special_tokens=False))
-    spoken = [i for i, own in zip(episode.ids, episode.sampled, strict=True) if not own]
+    spoken = [i for i, sampled in zip(episode.ids, episode.sampled, strict=True) if not sampled]
     assert tokenizer.decode(spoken) == "<|im_end|>\n<|im_start|>user\n42<|im_end|>\n<|im_start|>assistant\n"
     retry = simko.envs.make("simko/Arithmetic-v0", tokenizer=tokenizer, attempts=2)
     episode = retry.begin(retry.source.tasks(1, seed=0)[0])
     episode.extend([*tokenizer.encode("x", add_special_tokens=False), tokenizer.convert_tokens_to_ids("<|im_end|>")])
-    spoken = [i for i, own in zip(episode.ids, episode.sampled, strict=True) if not own]
+    spoken = [i for i, sampled in zip(episode.ids, episode.sampled, strict=True) if not sampled]
     assert tokenizer.decode(spoken) == f"\n<|im_start|>user\n{AGAIN}<|im_end|>\n<|im_start|>assistant\n"

@@ -107,9 +107,9 @@ def test_finished_slot_keeps_its_state_until_a_masked_reset() -> None:
 def test_returned_arrays_are_the_callers() -> None:
     env = vector(2)
     first, _ = env.reset(seed=0)
-    kept = first["tokens"].copy()
+    before = first["tokens"].copy()
     second, _, terminated, truncated, _ = env.step(np.array([65, 65]))
-    assert (first["tokens"] == kept).all()
+    assert (first["tokens"] == before).all()
     assert first["length"].tolist() != second["length"].tolist()
     for array in (first["tokens"], second["tokens"], second["length"], terminated, truncated):
         array[:] = 1

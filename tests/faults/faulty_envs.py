@@ -38,8 +38,8 @@ def _slow_grade(response: str, gold: str) -> Verdict:
     text = admit("".join(c for c in response if c in "0123456789+-*/() ")[:40])
     if text is None:
         return Verdict("incorrect", 0.0)
-    said, _ = pool.shared.compare(gold, text)
-    return Verdict(VERDICTS[said], float(said == "equal"))
+    answer, _ = pool.shared.compare(gold, text)
+    return Verdict(VERDICTS[answer], float(answer == "equal"))
 
 
 @simko.envs.verifier("faults-raises")

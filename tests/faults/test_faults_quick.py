@@ -41,8 +41,8 @@ def test_a_difference_is_seen(lab: Lab) -> None:
     assert difference(one, one) is None
     assert "differs" in (difference(one, other) or "")
     assert end_difference(one, other) is not None
-    found = lab.each("x", lambda server, cwd, item: f"no {item}" if item else None, [0, 1])
-    assert (found.tried, found.survived, found.failures) == (2, 1, ["1: no 1"])
+    result = lab.each("x", lambda server, cwd, item: f"no {item}" if item else None, [0, 1])
+    assert (result.tried, result.survived, result.failures) == (2, 1, ["1: no 1"])
 
 
 def test_the_table() -> None:

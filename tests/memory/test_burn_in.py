@@ -49,13 +49,13 @@ def made(config: TrainConfig) -> tuple[Any, Any, Any, torch.optim.Optimizer]:
 
 
 def test_what_is_left_empty_is_planned_and_the_rest_kept() -> None:
-    given = train_config({"memory": "8GB", "device": "cpu", "micro_batch_tokens": 333})
+    before = train_config({"memory": "8GB", "device": "cpu", "micro_batch_tokens": 333})
     out = io.StringIO()
-    found = burn_in.planned(given, Console(file=out, width=300))
-    assert (found.micro_batch_tokens, found.gradient_checkpointing, found.decode_weights) == (333, False, "merged")
-    assert found.cache_bytes == 2 * 2**30
+    after = burn_in.planned(before, Console(file=out, width=300))
+    assert (after.micro_batch_tokens, after.gradient_checkpointing, after.decode_weights) == (333, False, "merged")
+    assert after.cache_bytes == 2 * 2**30
     assert out.getvalue().startswith("memory: fits: ")
-    assert burn_in.planned(found) is found
+    assert burn_in.planned(after) is after
 
 
 def test_the_defaults_of_tiny_do_not_depend_on_the_machine() -> None:
@@ -66,20 +66,20 @@ def test_the_defaults_of_tiny_do_not_depend_on_the_machine() -> None:
 
 
 def test_a_run_that_does_not_fit_is_refused_with_what_would() -> None:
-    given = train_config({"memory": "300MB", "device": "cpu"})
+    before = train_config({"memory": "300MB", "device": "cpu"})
     with pytest.raises(UserError, match=r"does not fit: .* fits with .*--memory .* --force"):
-        burn_in.planned(given)
-    assert burn_in.planned(replace(given, force=True)).decode_weights in ("live", "merged")
+        burn_in.planned(before)
+    assert burn_in.planned(replace(before, force=True)).decode_weights in ("live", "merged")
 
 
 def test_what_cannot_be_planned_is_trained_with_defaults(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "mamba"}))
     out = io.StringIO()
-    found = burn_in.planned(train_config({"model": str(tmp_path), "device": "cpu"}), Console(file=out, width=300))
-    assert (found.micro_batch_tokens, found.gradient_checkpointing) == (8192, False)
+    after = burn_in.planned(train_config({"model": str(tmp_path), "device": "cpu"}), Console(file=out, width=300))
+    assert (after.micro_batch_tokens, after.gradient_checkpointing) == (8192, False)
     assert "not planned" in out.getvalue()
     policy, env, method, optimizer = made(burn_in.planned(config_of(burn_in=True)))
-    assert burn_in.burn_in(replace(found, burn_in=True), policy, env, method, optimizer, Console(quiet=True)) == {}
+    assert burn_in.burn_in(replace(after, burn_in=True), policy, env, method, optimizer, Console(quiet=True)) == {}
 
 
 # The burn-in
@@ -90,15 +90,15 @@ def test_the_burn_in_leaves_no_trace() -> None:
     policy, env, method, optimizer = made(config)
     before = [p.detach().clone() for _, p in policy.trainable_parameters()]
     states = torch.random.get_rng_state(), np.random.get_state()[1].tolist()  # beartype itself moves `random`
-    found = burn_in.burn_in(config, policy, env, method, optimizer, Console(quiet=True))["memory"]
+    memory = burn_in.burn_in(config, policy, env, method, optimizer, Console(quiet=True))["memory"]
     assert torch.equal(states[0], torch.random.get_rng_state())
     assert states[1] == np.random.get_state()[1].tolist()
     assert not optimizer.state
     for old, (_, parameter) in zip(before, policy.trainable_parameters(), strict=True):
         assert parameter.grad is None
         assert torch.equal(old, parameter)
-    assert found["measured_update"] > 0
-    assert found["forecast_rollout"] > 0
+    assert memory["measured_update"] > 0
+    assert memory["forecast_rollout"] > 0
 
 
 def test_the_burn_in_fills_slots_and_micro_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,10 +107,10 @@ def test_the_burn_in_fills_slots_and_micro_batch(monkeypatch: pytest.MonkeyPatch
     seen: list[int] = []
     real = burn_in.accumulate_gradients
 
-    def watched(policy: Any, method: Any, batch: Any, **given: Any) -> Any:
+    def watched(policy: Any, method: Any, batch: Any, **options: Any) -> Any:
         prompts = {c.prompt_ids.tobytes(): len(c.prompt_ids) for c in batch.completions}
         seen.append(sum(prompts.values()) + sum(len(c.ids) - 1 for c in batch.completions))
-        return real(policy, method, batch, **given)
+        return real(policy, method, batch, **options)
 
     monkeypatch.setattr(burn_in, "accumulate_gradients", watched)
     burn_in.burn_in(config, policy, env, method, optimizer, Console(quiet=True))
@@ -142,8 +142,8 @@ def test_a_micro_batch_that_had_to_be_halved_is_said(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(policy, "hidden_packed", small)
     out = io.StringIO()
-    found = burn_in.burn_in(config, policy, env, method, optimizer, Console(file=out, width=300))["memory"]
-    assert found["micro_batch_tokens_that_fit"] <= 150
+    memory = burn_in.burn_in(config, policy, env, method, optimizer, Console(file=out, width=300))["memory"]
+    assert memory["micro_batch_tokens_that_fit"] <= 150
     assert "warning: micro-batches of 512 tokens did not fit" in out.getvalue()
     assert all(p.grad is None for _, p in policy.trainable_parameters())
 
@@ -225,22 +225,22 @@ def test_the_forecast_is_within_a_tenth_on_a_gpu(tmp_path: Path, memory: str) ->
     heads = {"num_attention_heads": 16, "num_key_value_heads": 4, "tie_word_embeddings": True}
     Qwen2ForCausalLM(Qwen2Config(**sizes, **heads)).to(torch.bfloat16).save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained("agents/tiny").save_pretrained(tmp_path)
-    given = {"model": str(tmp_path), "memory": memory, "device": "cuda", "max_new_tokens": 1024, "burn_in": True}
-    config = burn_in.planned(train_config({**given, "prompts_per_step": 8, "group_size": 8}))
+    settings = {"model": str(tmp_path), "memory": memory, "device": "cuda", "max_new_tokens": 1024, "burn_in": True}
+    config = burn_in.planned(train_config({**settings, "prompts_per_step": 8, "group_size": 8}))
     policy, env, method, optimizer = made(config)
-    found = burn_in.burn_in(config, policy, env, method, optimizer, Console())["memory"]
-    assert abs(found["error"]) < 0.10
+    peaks = burn_in.burn_in(config, policy, env, method, optimizer, Console())["memory"]
+    assert abs(peaks["error"]) < 0.10
 
 
 @pytest.mark.slow
 def test_the_forecast_is_near_the_peak_of_a_fresh_process(tmp_path: Path) -> None:
     """Within 15 %; docs/memory.md has the rows of one machine, with other allocators and kernels they move a little."""
     folder = random_folder("llama", tmp_path)
-    given = {**BASE, "model": str(folder), **VARIANTS["live"], "device": "cpu", "memory": "8GB", "group_size": 4}
-    command = [sys.executable, "-m", "studies.plan_check", "--child", json.dumps(given)]
+    settings = {**BASE, "model": str(folder), **VARIANTS["live"], "device": "cpu", "memory": "8GB", "group_size": 4}
+    command = [sys.executable, "-m", "studies.plan_check", "--child", json.dumps(settings)]
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr[-500:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    if found["measured_update"] is not None:  # Linux tells
-        assert abs(found["error"]) < 0.15
+    peaks = json.loads(done.stdout.splitlines()[-1])
+    if peaks["measured_update"] is not None:  # Linux tells
+        assert abs(peaks["error"]) < 0.15

@@ -26,17 +26,17 @@ SECONDS = {"live": (1.0, 9.0), "merged": (2.0, 6.0)}  # of 1 and of 9 tokens
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The clock says what is in here; `asked` are the weights it was asked for."""
-    said: dict[str, Any] = {**SECONDS, "asked": []}
+    times: dict[str, Any] = {**SECONDS, "asked": []}
 
     def seconds(policy: Any, prompts: list[list[int]], n: int, tokens: int, temperature: float) -> float:
-        said["asked"].append((policy.decode_weights, len(prompts), n, tokens))
-        taken = said[policy.decode_weights][tokens > 1]
+        times["asked"].append((policy.decode_weights, len(prompts), n, tokens))
+        taken = times[policy.decode_weights][tokens > 1]
         if taken is None:
             raise torch.OutOfMemoryError("full")
         return float(taken)
 
     monkeypatch.setattr(fastest, "_seconds", seconds)
-    return said
+    return times
 
 
 def choice(policy: Any, slots: int = 8, job: Job = JOB) -> tuple[str, dict[str, float | None]]:
@@ -90,11 +90,11 @@ def test_a_cpu_has_no_clock_unless_asked(monkeypatch: pytest.MonkeyPatch) -> Non
     tight = {"model": "Qwen2.5-1.5B", "memory": "6GB", "decode_weights": "measured"}
     assert burn_in.planned(config_of(**tight)).decode_weights == "live"
     monkeypatch.setattr(burn_in, "pick_device", lambda _: torch.device("cuda"))
-    given = QUICK | {"device": "auto"}
-    assert burn_in.planned(config_of(**given)).decode_weights == "measured"
-    assert burn_in.planned(config_of(**given, burn_in=False)).decode_weights == "merged"
-    assert burn_in.planned(config_of(**given, decode_weights="live")).decode_weights == "live"
-    assert burn_in.planned(config_of(**given, engine="generate_batch")).decode_weights == "merged"
+    settings = QUICK | {"device": "auto"}
+    assert burn_in.planned(config_of(**settings)).decode_weights == "measured"
+    assert burn_in.planned(config_of(**settings, burn_in=False)).decode_weights == "merged"
+    assert burn_in.planned(config_of(**settings, decode_weights="live")).decode_weights == "live"
+    assert burn_in.planned(config_of(**settings, engine="generate_batch")).decode_weights == "merged"
 
 
 @pytest.mark.gpu

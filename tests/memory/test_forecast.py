@@ -94,12 +94,12 @@ def test_built_in_shapes_have_their_published_size(name: str, billions: float) -
 def test_shapes_that_cannot_be_planned_are_refused() -> None:
     base = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 100}
     assert Shape.from_config("m", base).intermediate == 256
-    for wrong, said in (
+    for wrong, message in (
         ({"num_experts": 8}, "mixture"),
         ({"hidden_size": None}, "hidden_size"),
         ({"vocab_size": 0}, "vocab"),
     ):
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             Shape.from_config("m", {**base, **wrong})
 
 
@@ -113,37 +113,37 @@ def saved_bytes(policy: LoraPolicy, prompts: int, group: int, prompt: int, new: 
     for _ in range(prompts):
         ids = rng.integers(2, 100, prompt)
         for _ in range(group):
-            own = rng.integers(2, 100, new)
+            answer = rng.integers(2, 100, new)
             verdict = Verdict("correct", 1.0)
             flags = np.ones(new, bool)
-            answers.append(Completion(ids, own, np.zeros(new, np.float32), flags, "", "length", verdict))
+            answers.append(Completion(ids, answer, np.zeros(new, np.float32), flags, "", "length", verdict))
     rows, _ = pack(answers)
-    known = {t.untyped_storage().data_ptr() for t in [*policy.model.parameters(), *policy.model.buffers()]}
-    kept: dict[int, torch.Tensor] = {}
+    weights = {t.untyped_storage().data_ptr() for t in [*policy.model.parameters(), *policy.model.buffers()]}
+    saved: dict[int, torch.Tensor] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         pointer = tensor.untyped_storage().data_ptr()
-        if pointer not in known:
-            kept[pointer] = tensor
+        if pointer not in weights:
+            saved[pointer] = tensor
         return tensor
 
     assert policy.packs
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         policy.hidden_packed(rows)
-    return float(sum(t.untyped_storage().nbytes() for t in kept.values())), len(rows.ids)
+    return float(sum(t.untyped_storage().nbytes() for t in saved.values())), len(rows.ids)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("quantization", ["nf4", "none"])
 def test_activations_are_what_autograd_saves(tmp_path: Path, dtype: str, quantization: Any) -> None:
     job = replace(CPU, prompts=2, group_size=3, longest_prompt=40, max_new_tokens=60)
-    found = []
+    totals = []
     for layers in (2, 4):
         path = folder(tmp_path, "qwen2", num_hidden_layers=layers)
         policy = LoraPolicy.from_pretrained(path, quantization, lora_rank=8, dtype=dtype, device="cpu")
         held, tokens = saved_bytes(policy, job.prompts, job.group_size, job.longest_prompt, job.max_new_tokens)
-        found.append(held)
-    a_layer = (found[1] - found[0]) / 2 / tokens
+        totals.append(held)
+    a_layer = (totals[1] - totals[0]) / 2 / tokens
     shape = lookup.facts(str(path)).shape
     item = 4 if dtype == "float32" else 2
     assert forecasting.activation_bytes(shape, 8, item, forecasting.key_share(job)) == pytest.approx(a_layer, rel=0.05)
@@ -176,11 +176,11 @@ def test_the_engine_takes_the_budget_of_the_plan(tmp_path: Path) -> None:
 
 
 def test_a_1_5b_model_with_64_answers_of_1024_tokens_fits_6_gb() -> None:
-    found = choose(BUILT_IN["Qwen2.5-1.5B"], CUDA, 6e9)
-    assert found.fits
-    assert found.forecast.slots == 64
-    assert found.forecast.peak < 6e9
-    assert found.settings.gradient_checkpointing
+    plan = choose(BUILT_IN["Qwen2.5-1.5B"], CUDA, 6e9)
+    assert plan.fits
+    assert plan.forecast.slots == 64
+    assert plan.forecast.peak < 6e9
+    assert plan.settings.gradient_checkpointing
 
 
 @given(
@@ -190,24 +190,24 @@ def test_a_1_5b_model_with_64_answers_of_1024_tokens_fits_6_gb() -> None:
 def test_choices(name: str, memory: float, new: int, device: Any) -> None:
     """A plan that fits does fit; one that does not says what would; more memory never fits less."""
     job = replace(CUDA, device=device, max_new_tokens=new)
-    found = choose(BUILT_IN[name], job, memory)
-    held = forecast(BUILT_IN[name], job, found.settings)
-    assert held == found.forecast
-    assert found.fits == (held.peak <= forecasting.USABLE[device] * memory)
-    assert found.fits or found.advice
-    assert not found.fits or choose(BUILT_IN[name], job, 2 * memory).fits
-    assert found.forecast.slots >= 1
-    if not found.fits:
-        enough = float(found.advice[-1].removeprefix("--memory ").removesuffix("GB or more")) * 1e9
+    plan = choose(BUILT_IN[name], job, memory)
+    held = forecast(BUILT_IN[name], job, plan.settings)
+    assert held == plan.forecast
+    assert plan.fits == (held.peak <= forecasting.USABLE[device] * memory)
+    assert plan.fits or plan.advice
+    assert not plan.fits or choose(BUILT_IN[name], job, 2 * memory).fits
+    assert plan.forecast.slots >= 1
+    if not plan.fits:
+        enough = float(plan.advice[-1].removeprefix("--memory ").removesuffix("GB or more")) * 1e9
         assert choose(BUILT_IN[name], job, enough * 1.02).fits
 
 
 def test_what_is_given_is_kept_and_named_where_it_does_not_fit() -> None:
     shape = BUILT_IN["Qwen2.5-1.5B"]
-    found = choose(shape, CUDA, 6e9, micro_batch_tokens=8192, gradient_checkpointing=False, decode_weights="merged")
-    assert (found.settings.micro_batch_tokens, found.settings.gradient_checkpointing) == (8192, False)
-    assert not found.fits
-    assert "--gradient-checkpointing" in found.advice[0]
+    plan = choose(shape, CUDA, 6e9, micro_batch_tokens=8192, gradient_checkpointing=False, decode_weights="merged")
+    assert (plan.settings.micro_batch_tokens, plan.settings.gradient_checkpointing) == (8192, False)
+    assert not plan.fits
+    assert "--gradient-checkpointing" in plan.advice[0]
     assert choose(shape, CUDA, 1e12).settings.decode_weights == "merged"
     assert choose(shape, replace(CUDA, max_new_tokens=3000), 7e9).forecast.slots < 64
 
@@ -232,8 +232,8 @@ def test_a_folder_is_planned_from_its_config_alone(tmp_path: Path) -> None:
         "intermediate_size": 96,
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
-    found = lookup.facts(str(tmp_path))
-    assert (found.shape.hidden, found.shape.kv_width, found.download) == (64, 64, 0.0)
+    facts = lookup.facts(str(tmp_path))
+    assert (facts.shape.hidden, facts.shape.kv_width, facts.download) == (64, 64, 0.0)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(UserError, match=r"config\.json"):
         lookup.facts(str(tmp_path))
@@ -246,9 +246,9 @@ def test_models_that_are_nowhere(model: str) -> None:
 
 
 def test_out_of_reach_of_the_hub_the_table_answers() -> None:
-    found = lookup.facts("Qwen/Qwen2.5-1.5B-Instruct")
-    assert found.shape == BUILT_IN["Qwen2.5-1.5B"]
-    assert found.download == pytest.approx(3.09e9, rel=0.01)
+    facts = lookup.facts("Qwen/Qwen2.5-1.5B-Instruct")
+    assert facts.shape == BUILT_IN["Qwen2.5-1.5B"]
+    assert facts.download == pytest.approx(3.09e9, rel=0.01)
 
 
 def test_longrope_counts_with_its_original_context() -> None:

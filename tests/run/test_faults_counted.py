@@ -38,8 +38,8 @@ def test_a_verdict_or_a_fault(result: Any, outcome: str, fault: str | None) -> N
             raise result
         return result
 
-    verdict, found = judge(grade, "text", TASK)
-    assert (verdict.outcome, found) == (outcome, fault)
+    verdict, kind = judge(grade, "text", TASK)
+    assert (verdict.outcome, kind) == (outcome, fault)
 
 
 class Broken(FakeEnv):

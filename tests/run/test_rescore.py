@@ -43,22 +43,22 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_rewards_and_signs(run: Path) -> None:
-    found = rescore(RunFolder.open(run))
-    assert (found.verifier, found.stored_verifier) == ("math", "math")
-    assert (found.completions, found.groups) == (8, 3)
-    assert found.rewards_changed == 1
-    assert found.outcomes == {"incorrect -> correct": 1, "timeout -> incorrect": 1}
-    by_sample = {change.sample: change for change in found.changes}
+    report = rescore(RunFolder.open(run))
+    assert (report.verifier, report.stored_verifier) == ("math", "math")
+    assert (report.completions, report.groups) == (8, 3)
+    assert report.rewards_changed == 1
+    assert report.outcomes == {"incorrect -> correct": 1, "timeout -> incorrect": 1}
+    by_sample = {change.sample: change for change in report.changes}
     assert by_sample[2].sign == (-1, 1)
     assert by_sample[3].sign == (0, -1)
-    assert (found.signs_changed, found.groups_changed) == (2, 1)
-    assert found.mean_reward == (0.5, 0.625)
+    assert (report.signs_changed, report.groups_changed) == (2, 1)
+    assert report.mean_reward == (0.5, 0.625)
 
 
 def test_another_verifier(run: Path) -> None:
-    found = rescore(RunFolder.open(run), "exact:boxed")
-    assert found.outcomes == {"timeout -> incorrect": 1}
-    assert found.rewards_changed == 0
+    report = rescore(RunFolder.open(run), "exact:boxed")
+    assert report.outcomes == {"timeout -> incorrect": 1}
+    assert report.rewards_changed == 0
     with pytest.raises(UserError, match="no verifier"):
         rescore(RunFolder.open(run), "nope")
 
@@ -71,8 +71,8 @@ def test_the_command_writes_only_where_told(run: Path, tmp_path: Path) -> None:
     assert "0.5000 -> 0.6250" in done.output
     assert "- -> +" in done.output
     out = tmp_path / "changes.jsonl"
-    said = json.loads(invoke(app, ["verify", "rescore", str(run), "--json", "--out", str(out)]).output)
-    assert said["signs_changed"] == 2
+    output = json.loads(invoke(app, ["verify", "rescore", str(run), "--json", "--out", str(out)]).output)
+    assert output["signs_changed"] == 2
     assert len(out.read_text().splitlines()) == 2
     assert sorted((p, p.read_bytes()) for p in run.rglob("*") if p.is_file()) == before
 

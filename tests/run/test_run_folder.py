@@ -137,15 +137,15 @@ def three_checkpoints(run: RunFolder) -> None:
 
 def test_the_newest_intact_checkpoint_is_taken_and_damaged_ones_are_named(run: RunFolder) -> None:
     run.config = replace(run.config, keep_checkpoints=3)
-    said: list[str] = []
+    notes: list[str] = []
     with run.opened(run.config, 0):
         three_checkpoints(run)
         for step, name in ((3, "optimizer.safetensors"), (2, "state.json")):
             (run.checkpoints_path / f"step-{step:06d}" / name).write_bytes(b"")
-        found = run.latest_checkpoint(said.append)
-        assert found is not None
-        assert found.name == "step-000001"
-        assert [line.split(": refused")[0].rsplit("/", 1)[1] for line in said] == [
+        latest = run.latest_checkpoint(notes.append)
+        assert latest is not None
+        assert latest.name == "step-000001"
+        assert [line.split(": refused")[0].rsplit("/", 1)[1] for line in notes] == [
             "step-000003 is damaged: optimizer.safetensors is not what was saved",
             "step-000002 is damaged: state.json is not what was saved",
         ]
@@ -196,9 +196,9 @@ def test_what_is_not_finite_is_never_written(run: RunFolder, spoilt: str) -> Non
             tensor[0, 0] = float("nan")
         with pytest.raises(UserError, match="holds NaN or infinity: not saved"):
             run.save_checkpoint(2, policy, optimizer)
-        found = run.records.add(1, random_groups(0), {"loss": float("inf"), "x": float("nan"), "reward": 1.0})
-    assert found == {"loss": None, "x": None, "reward": 1.0, "nonfinite_metrics": 2}
-    assert run.metrics() == [{"step": 1, **found}]
+        metrics = run.records.add(1, random_groups(0), {"loss": float("inf"), "x": float("nan"), "reward": 1.0})
+    assert metrics == {"loss": None, "x": None, "reward": 1.0, "nonfinite_metrics": 2}
+    assert run.metrics() == [{"step": 1, **metrics}]
     assert [path.name for path in run.checkpoints_path.iterdir()] == ["step-000001"]
 
 

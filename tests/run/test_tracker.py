@@ -77,10 +77,10 @@ def test_a_model_that_does_not_pack_is_said() -> None:
     config = train_config({"quantization": "none"})
     policy = make_policy(config)
     env, method = make_env(config, policy, "train"), algorithms.get(config.algorithm)
-    said = []
+    lines = []
     for packs in (True, False):
         policy._states._packs = packs
         console = Console(file=(out := io.StringIO()))
         introduce(config, policy, env, method, 0, console)
-        said.append("padded rows" in out.getvalue())
-    assert said == [False, True]
+        lines.append("padded rows" in out.getvalue())
+    assert lines == [False, True]

@@ -43,9 +43,9 @@ def graded(
     journal = VerdictJournal(folder, faults or Faults())
     journal.begin(step)
     grade = journal.grading(verifier)
-    found = [grade(text, TASK) for text in texts]
+    verdicts = [grade(text, TASK) for text in texts]
     journal.end()
-    return found
+    return verdicts
 
 
 def spoken(verdicts: list[Verdict]) -> list[tuple[str, float, str | None]]:
@@ -114,9 +114,9 @@ def test_threads_agree_and_leave_the_same_bytes(tmp_path: Path) -> None:
         journal.begin(1)
         grade = journal.grading(verdict)
         with ThreadPoolExecutor(threads) as pool:
-            found = list(pool.map(grade, texts, [TASK] * len(texts)))
+            verdicts = list(pool.map(grade, texts, [TASK] * len(texts)))
         journal.end()
-        assert [v.extracted for v in found] == texts
+        assert [v.extracted for v in verdicts] == texts
         written.append((tmp_path / str(threads) / "000001.jsonl").read_bytes())
     assert written[0] == written[1]
 

@@ -18,9 +18,9 @@ from simko.envs.audit.corpus.same import same
 
 
 def test_there_are_hundreds_of_each_kind() -> None:
-    found = list(injections("/nowhere/canary"))
-    assert len(found) > 200
-    assert sum(CANARY_MODULE in text or "/nowhere/canary" in text for _, text in found) > 120
+    attacks = list(injections("/nowhere/canary"))
+    assert len(attacks) > 200
+    assert sum(CANARY_MODULE in text or "/nowhere/canary" in text for _, text in attacks) > 120
     assert len(list(bombs())) > 300
     assert max(len(text) for _, text in bombs()) >= 1_000_000
     assert len(list(gaming("42", "43"))) > 120
@@ -89,7 +89,7 @@ def test_decimals_are_exact() -> None:
 
 def test_real_answers_come_from_a_folder(tmp_path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "math500.jsonl").write_text('{"answer": "\\\\frac{1}{2}"}\n{"answer": "(3, 4)"}\n{"answer": "987"}\n')
-    found = list(real(str(tmp_path), 40, 0))
-    assert {case.gold for case in found} == {"\\frac{1}{2}", "(3, 4)"}
-    for case in found:
+    cases = list(real(str(tmp_path), 40, 0))
+    assert {case.gold for case in cases} == {"\\frac{1}{2}", "(3, 4)"}
+    for case in cases:
         assert grade(case.response, case.gold).correct is case.correct, case

@@ -95,9 +95,9 @@ def test_the_command(tmp_path: Path) -> None:
     assert "30 / 7473" in done.output
     assert "1 of 1 sets passed" in done.output
     done = run(app, ["env", "audit", "simko/GSM8K-v0", "--data", str(tmp_path), "--no-checks", "--json"])
-    said = json.loads(done.output)
-    assert said["passed"] is True
-    assert said["sets"][0]["pairs"]["worked solution"] == [30, 30]
+    output = json.loads(done.output)
+    assert output["passed"] is True
+    assert output["sets"][0]["pairs"]["worked solution"] == [30, 30]
     bad = {"id": "b", "problem": "?", "answer": "5", "solution": "So #### 6"}
     (tmp_path / "gsm8k_train.jsonl").write_text("".join(row(i) + "\n" for i in range(9)) + json.dumps(bad) + "\n")
     done = run(app, ["env", "audit", "simko/GSM8K-v0", "--data", str(tmp_path), "--no-checks"])

@@ -126,9 +126,9 @@ def test_refusing_everything_is_found(planted: Path) -> None:
 def test_executions_are_found(planted: Path) -> None:
     report = run("evaluates", n=300)
     assert report.executions > 100
-    said = "\n".join(report.findings)
+    text = "\n".join(report.findings)
     for event in ("os.system", "simko_canary", "subprocess.Popen", "exec", "open", "wrote canary"):
-        assert event in said, event
+        assert event in text, event
     assert not report.passed
     assert not list(planted.glob("canary*"))
 
@@ -163,7 +163,7 @@ def test_one_that_always_hangs_or_dies_does_not_take_for_ever(
 def test_what_it_leaves_behind_is_killed(planted: Path) -> None:
     assert run("leaves_a_process", n=1).executions > 5
     left = [int(pid) for pid in (planted / "left").read_text().split()]
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60  # of a hang
     while (alive := [pid for pid in left if _is_alive(pid)]) and time.monotonic() < until:
         time.sleep(0.05)
     assert left
@@ -251,8 +251,8 @@ def test_the_command(planted: Path) -> None:
         app, ["verify", "audit", "planted_verifiers:accepts", "--n", "10", "--gold", "42", "--wrong", "43", "--json"]
     )
     assert done.exit_code == 1
-    said = json.loads(done.output)
-    assert said["false_positives"] > 20
-    assert said["passed"] is False
+    output = json.loads(done.output)
+    assert output["false_positives"] > 20
+    assert output["passed"] is False
     assert "planted_verifiers" not in sys.modules  # it ran in a process of its own
     assert isinstance(invoke(app, ["verify", "audit", "--data", "/nowhere/at/all"]).exception, UserError)

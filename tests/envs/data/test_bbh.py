@@ -247,5 +247,5 @@ def test_every_row_at_hand_verifies() -> None:
     assert [p for p in source.pairs() if not grade(p.response, p.task.gold, "bbh").correct] == []
     raw = BBH(data=SHARED / "raw")
     assert raw.size == 360
-    known = {t.problem: t.gold for t in source.tasks(None, 0)}
-    assert all(known[t.problem] == t.gold for t in raw.tasks(None, 0))
+    golds = {t.problem: t.gold for t in source.tasks(None, 0)}
+    assert all(golds[t.problem] == t.gold for t in raw.tasks(None, 0))

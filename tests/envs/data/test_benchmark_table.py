@@ -177,20 +177,20 @@ def test_known_bad_rows_are_skipped_by_id_and_others_refused(tmp_path: Path, mon
     path = write(tmp_path / "a.jsonl", NORMALISED, bad)
     with pytest.raises(UserError, match=r"a\.jsonl:2: column 'answer' is ''; it must be text, not blank"):
         MATH("train", data=path)
-    kept = MATH("train", data=path, keep_good_rows=True)
-    assert (kept.size, kept.rows, len(kept.left_out)) == (1, 2, 1)
-    known = TABLE["math"].known_bad | {overlaps.digest("Known?"): "math-train-5341: no answer"}
-    monkeypatch.setattr("simko.envs.data.benchmarks.TABLE", {**TABLE, "math": _replace(known)})
+    good = MATH("train", data=path, keep_good_rows=True)
+    assert (good.size, good.rows, len(good.left_out)) == (1, 2, 1)
+    known_bad = TABLE["math"].known_bad | {overlaps.digest("Known?"): "math-train-5341: no answer"}
+    monkeypatch.setattr("simko.envs.data.benchmarks.TABLE", {**TABLE, "math": _replace(known_bad)})
     made = MATH("train", data=path)
     assert made.size == 1
     assert made.left_out == ("math-train-5341: no answer",)
     assert "1 rows without answer as published are skipped: math-train-5341" in made.notes[0]
 
 
-def _replace(known: dict[str, str]) -> Any:
+def _replace(known_bad: dict[str, str]) -> Any:
     import dataclasses
 
-    return dataclasses.replace(TABLE["math"], known_bad=known)
+    return dataclasses.replace(TABLE["math"], known_bad=known_bad)
 
 
 def test_the_mixtures_test_problems_are_flagged_and_kept_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,11 +42,11 @@ def test_refused_or_left_out(tmp_path: Path, line: bytes, says: str, ending: str
     with pytest.raises(UserError, match=says.replace("jsonl:", f"{ending}:")) as caught:
         JSONL("all", data=path)
     assert "\n" not in str(caught.value)
-    kept = JSONL("all", data=path, keep_good_rows=True)
-    assert [t.id for t in kept.tasks(None, 0)] == [row["id"] for row in GOOD]
-    assert len(kept.left_out) == 1
-    assert f"a.{ending}:4: " in kept.left_out[0]
-    assert pickle.loads(pickle.dumps(kept)).left_out == kept.left_out
+    good = JSONL("all", data=path, keep_good_rows=True)
+    assert [t.id for t in good.tasks(None, 0)] == [row["id"] for row in GOOD]
+    assert len(good.left_out) == 1
+    assert f"a.{ending}:4: " in good.left_out[0]
+    assert pickle.loads(pickle.dumps(good)).left_out == good.left_out
 
 
 @pytest.mark.parametrize("gold", ["\\boxed{1", "$"])

@@ -157,9 +157,9 @@ def test_a_prompt_that_is_too_long_is_found_before_anything_is_sampled(tmp_path:
         UserError, match=r"a\.jsonl:21: field 'problem' makes a prompt of \d+ tokens .*--max-prompt-tokens"
     ):
         simko.envs.make("simko/JSONL-v0", data=str(path), split="all", max_prompt_tokens=300)
-    kept = {"data": str(path), "split": "all", "source_options": {"keep_good_rows": True}}
-    source = simko.envs.make("simko/JSONL-v0", **kept, max_prompt_tokens=300).source
+    options = {"data": str(path), "split": "all", "source_options": {"keep_good_rows": True}}
+    source = simko.envs.make("simko/JSONL-v0", **options, max_prompt_tokens=300).source
     assert (source.size, len(source.bad_rows)) == (20, 1)
-    assert simko.envs.make("simko/JSONL-v0", **kept, max_prompt_tokens=1200).source.size == 21
+    assert simko.envs.make("simko/JSONL-v0", **options, max_prompt_tokens=1200).source.size == 21
     with pytest.raises(UserError, match="no prompt has 2 tokens or less"):
-        simko.envs.make("simko/JSONL-v0", **kept, max_prompt_tokens=2)
+        simko.envs.make("simko/JSONL-v0", **options, max_prompt_tokens=2)

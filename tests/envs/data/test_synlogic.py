@@ -85,9 +85,9 @@ def test_rows_of_the_hub_are_graded_by_the_state_in_them(tmp_path: Path) -> None
 
 def test_gold_answers_leave_out_what_no_checker_reads(tmp_path: Path) -> None:
     file = write(tmp_path / "a.jsonl", [hub_row()])
-    known = json.loads(SynLogic("eval", data=file).tasks(None, 0)[0].gold)["game"]
-    assert not {"question", "gpt_response"} & set(known)
-    assert not {"thoughts", "trace_id"} & set(known["metadata"])
+    game = json.loads(SynLogic("eval", data=file).tasks(None, 0)[0].gold)["game"]
+    assert not {"question", "gpt_response"} & set(game)
+    assert not {"thoughts", "trace_id"} & set(game["metadata"])
 
 
 def test_normalised_rows_are_split_by_content(tmp_path: Path) -> None:
@@ -225,8 +225,8 @@ needs_data = pytest.mark.skipif(not (SHARED / "synlogic_generated.jsonl.gz").is_
 @needs_data
 def test_every_accepted_response_at_hand_is_correct() -> None:
     source = SynLogic("all", data=SHARED, keep_good_rows=True)
-    known = Counter(task.level for task in source.tasks(None, 0))
-    assert all(known[key] >= 10 for key in known)
+    levels = Counter(task.level for task in source.tasks(None, 0))
+    assert all(levels[key] >= 10 for key in levels)
     assert source.size + len(source.left_out) == 675
     wrong = [p for p in source.pairs() if grade(p.response, p.task.gold, "synlogic").correct != p.correct]
     assert [(p.task.id, p.kind) for p in wrong] == []

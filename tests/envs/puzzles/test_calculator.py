@@ -94,9 +94,9 @@ def test_a_talk() -> None:
     assert env.stop == ("</calc>",)
     assert "<calc>12*34</calc>" in env.describe(task)["text"]
     episode = env.begin(task)
-    for said in ("First <calc>12*34</calc>", "<calc>1/0</calc>", "<calc>no</calc>", "<calc>1</calc>", task.gold):
-        episode.extend([*said.encode(), 256])
-    own = [i for i, sampled in zip(episode.ids, episode.sampled, strict=True) if sampled]
+    for turn in ("First <calc>12*34</calc>", "<calc>1/0</calc>", "<calc>no</calc>", "<calc>1</calc>", task.gold):
+        episode.extend([*turn.encode(), 256])
+    answer = [i for i, sampled in zip(episode.ids, episode.sampled, strict=True) if sampled]
     spoken = [i for i, sampled in zip(episode.ids, episode.sampled, strict=True) if not sampled]
     assert bytes(spoken).decode().split("\n")[1:-1:2] == [
         "408",
@@ -104,7 +104,7 @@ def test_a_talk() -> None:
         "Error: write numbers, + - * / and parentheses",
         NO_CALLS_LEFT,
     ]
-    assert bytes(own[:24]).decode() == "First <calc>12*34</calc>"
+    assert bytes(answer[:24]).decode() == "First <calc>12*34</calc>"
     assert episode.terminated
     reward, info = env.conclude(episode)
     assert (reward, info["verdict"]["outcome"]) == (1.0, "correct")

@@ -42,14 +42,14 @@ def test_the_problem_read_back_has_one_solution_the_gold(level: int) -> None:
     made, rng = KnightsKnaves("train", level), np.random.default_rng(level)
     for _ in range(25):
         task = made.draw(rng)
-        said = re.findall(r'(\w+) says: "([^"]+)"', task.problem)
-        names = [name for name, _ in said]
-        found = []
+        statements = re.findall(r'(\w+) says: "([^"]+)"', task.problem)
+        names = [name for name, _ in statements]
+        solutions = []
         for honest in itertools.product((True, False), repeat=level):
             role = dict(zip(names, honest, strict=True))
-            if all(read(text, name, role) == role[name] for name, text in said):
-                found.append({name: "knight" if h else "knave" for name, h in role.items()})
-        assert found == [json.loads(task.gold)]
+            if all(read(text, name, role) == role[name] for name, text in statements):
+                solutions.append({name: "knight" if h else "knave" for name, h in role.items()})
+        assert solutions == [json.loads(task.gold)]
 
 
 def read(text: str, speaker: str, role: dict[str, bool]) -> bool:
@@ -72,12 +72,12 @@ def read(text: str, speaker: str, role: dict[str, bool]) -> bool:
 def test_names_do_not_bring_a_puzzle_across_the_split() -> None:
     def structures(split: str) -> set[str]:
         made, rng = KnightsKnaves(split, 2), np.random.default_rng(0)
-        found = set()
+        texts = set()
         for _ in range(200):
             problem = made.draw(rng).problem
             first, second = re.search(r"You meet (\w+) and (\w+)\.", problem).groups()  # type: ignore[union-attr]
-            found.add(problem.replace(first, "X").replace(second, "Y"))
-        return found
+            texts.add(problem.replace(first, "X").replace(second, "Y"))
+        return texts
 
     assert not structures("train") & structures("eval")
 

@@ -191,8 +191,8 @@ def test_importing_and_grading_numbers_load_no_algebra() -> None:
         "assert grade('(1, 2]', '(1,2.0]').correct and pool.shared.starts == 0;"
         "print([m for m in ('sympy', 'math_verify', 'latex2sympy2_extended', 'torch') if m in sys.modules])"
     )
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_place_behind_the_name() -> None:

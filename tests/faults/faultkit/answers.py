@@ -30,11 +30,11 @@ def mutated(lab: Lab) -> Result:
         )
         if done.returncode or done.stderr:
             return f"exit {done.returncode}: {done.stderr.strip()[-300:]}"
-        found: dict[str, Any] = json.loads(done.stdout)
-        slowest.append(found["slowest"])
-        failures.extend(found["failures"])
-        failures.extend(f"executed: {what}" for what in found["executions"])
-        return None if found["correct"] else "no answer was correct at all"
+        report: dict[str, Any] = json.loads(done.stdout)
+        slowest.append(report["slowest"])
+        failures.extend(report["failures"])
+        failures.extend(f"executed: {what}" for what in report["executions"])
+        return None if report["correct"] else "no answer was correct at all"
 
     batches = lab.each("mutated answers through the verifiers", trial, range(0, total, size))
     tried = batches.tried * size

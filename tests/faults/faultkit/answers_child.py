@@ -162,10 +162,10 @@ def main() -> None:
     slowest, correct = 0.0, 0
     for number in range(first, first + count):
         rng = random.Random(f"{seed}/{number}")
-        known: bool | None = None
+        right: bool | None = None
         ask: Callable[[], Any]
         if number % 5 == 0:
-            gold, text, known = other_value(rng)
+            gold, text, right = other_value(rng)
             ask = lambda text=text, gold=gold: grade(text, gold)  # noqa: E731
         elif number % 5 == 1:
             env = rng.choice(environments)
@@ -187,8 +187,8 @@ def main() -> None:
             correct += verdict.correct
             if cpu > CPU_LIMIT or wall > WALL_LIMIT:
                 what = f"took {cpu:.2f} s of the processor, {wall:.2f} s in all"
-            elif known is not None and verdict.correct != known:
-                what = f"{verdict.outcome}, and it is {'right' if known else 'wrong'}"
+            elif right is not None and verdict.correct != right:
+                what = f"{verdict.outcome}, and it is {'right' if right else 'wrong'}"
         except BaseException as error:
             what = f"raised {type(error).__name__}: {error}"[:200]
         if what:

@@ -37,8 +37,8 @@ def difference(run: Path, reference: Path, ignore: tuple[str, ...] = ()) -> str 
 
 def end_difference(run: Path, reference: Path) -> str | None:
     """As `difference`, but of the checkpoints the newest alone: a run that was stopped kept others on its way."""
-    if (found := difference(run, reference, ("checkpoints", "config.yaml"))) is not None:
-        return found
+    if (what := difference(run, reference, ("checkpoints", "config.yaml"))) is not None:
+        return what
     mine, theirs = weights(run), weights(reference)
     names = [name for name in sorted(set(mine) | set(theirs)) if mine.get(name) != theirs.get(name)]
     return f"the newest checkpoint differs in {names}" if names else None

@@ -119,7 +119,7 @@ def _evaluated(lab: Lab) -> Path:
 
 def _expected(lab: Lab, start: Path) -> dict[str, Any]:
     """What each command gives for the undamaged folder, and for one whose newest checkpoint is gone."""
-    found: dict[str, Any] = {RESUME: lab.reference(*SIX)}
+    folders: dict[str, Any] = {RESUME: lab.reference(*SIX)}
     for key, newest in (("newest", True), ("older", False)):
         cwd = lab.folder()
         copy_run(start, cwd / "run")
@@ -130,9 +130,9 @@ def _expected(lab: Lab, start: Path) -> dict[str, Any]:
                 ran = server.run(COMMANDS[command], cwd)
                 if ran.rc:
                     raise RuntimeError(f"{command} fails: {ran.brief()}")
-                found[f"{command} {key}"] = _result(ran, cwd, command)
+                folders[f"{command} {key}"] = _result(ran, cwd, command)
                 shutil.rmtree(cwd / "out")
-    return found
+    return folders
 
 
 def _result(ran: Ran, cwd: Path, command: str) -> Any:
@@ -153,8 +153,8 @@ def _judge(ran: Ran, cwd: Path, command: str, file: str, expected: dict[str, Any
     if ran.rc:
         return f"neither refused nor done: {ran.brief()}"
     if command == RESUME:
-        said = ("checkpoints/best",) if Path(file).name in ran.err else ()  # lines that are gone, and said to be
-        return difference(cwd / "run", expected[RESUME], (*said, *_beside_the_point(cwd / "run", file)))
+        gone = ("checkpoints/best",) if Path(file).name in ran.err else ()  # lines that are gone, and said to be
+        return difference(cwd / "run", expected[RESUME], (*gone, *_beside_the_point(cwd / "run", file)))
     result = _result(ran, cwd, command)
     if result == expected[f"{command} newest"]:
         return None

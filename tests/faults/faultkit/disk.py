@@ -156,7 +156,7 @@ def _on_small_disk(lab: Lab, name: str, trial: Any, items: Callable[[Server, Pat
         disk = folder / "disk" / "trial"
         server.seen(disk).mkdir()
         try:
-            return str(found) if (found := trial(server, disk, item)) else None
+            return str(failure) if (failure := trial(server, disk, item)) else None
         finally:
             shutil.rmtree(server.seen(disk))
 
@@ -173,8 +173,8 @@ def _fill(disk: Path, room: int) -> Path:
 
 
 def _used(disk: Path) -> int:
-    found = os.statvfs(disk)
-    return (found.f_blocks - found.f_bfree) * found.f_frsize
+    usage = os.statvfs(disk)
+    return (usage.f_blocks - usage.f_bfree) * usage.f_frsize
 
 
 def _names(folder: Path) -> set[str]:

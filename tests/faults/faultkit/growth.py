@@ -38,11 +38,11 @@ def nothing_grows(lab: Lab) -> Result:
         over.set()
         if ran.rc or ran.trouble():
             return ran.trouble() or ran.brief()
-        early = [found for done, found in seen if 3 * steps // 5 < done <= 4 * steps // 5]
-        late = [found for done, found in seen if 4 * steps // 5 < done < steps]
+        early = [sizes for done, sizes in seen if 3 * steps // 5 < done <= 4 * steps // 5]
+        late = [sizes for done, sizes in seen if 4 * steps // 5 < done < steps]
         if not early or not late:
             return f"not enough was seen: {len(seen)} looks"
-        if not any(found["children"] for found in late):
+        if not any(sizes["children"] for sizes in late):
             return "no verifier worker was needed"
         for key, room in {"bytes": MAY_GROW, "descriptors": 0, "threads": 0, "children": 0}.items():
             typical = median if key == "bytes" else min  # a file that is being written is no leak

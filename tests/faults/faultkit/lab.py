@@ -72,8 +72,8 @@ class Lab:
         """Try every item, several at a time; a trial that raises has failed."""
         items = list(items)[self.part - 1 :: self.parts]
         with ThreadPoolExecutor(jobs or self.jobs) as pool:
-            found = list(pool.map(lambda item: self._try(trial, item), items))
-        failures = [f"{item}: {what}" for item, what in zip(items, found, strict=True) if what]
+            outcomes = list(pool.map(lambda item: self._try(trial, item), items))
+        failures = [f"{item}: {what}" for item, what in zip(items, outcomes, strict=True) if what]
         return Result(name, len(items), failures)
 
     @contextmanager

@@ -160,7 +160,7 @@ def _files() -> list[Case]:
     packed = gzip.compress(good)
     bad_sum = packed[:-8] + bytes(4) + packed[-4:]
     rows = [{"question": row["problem"], "answer": f"#### {row['answer']}"} for row in GOOD]
-    found: list[Case] = [
+    cases: list[Case] = [
         ("file: missing", (OWN, "d.jsonl", None, ("No such file",))),
         ("file: empty", (OWN, "d.jsonl", b"", ("no rows",))),
         ("file: blank lines alone", (OWN, "d.jsonl", b"\n\n \n", ("no rows",))),
@@ -189,10 +189,10 @@ def _files() -> list[Case]:
     try:
         parquet = _parquet(rows)
     except ImportError:
-        return found
+        return cases
     bad = [*rows[: AT - 1], {"question": "p", "answer": None}, *rows[AT:]]
     return [
-        *found,
+        *cases,
         ("file: parquet", (GSM8K, "d.parquet", parquet, None)),
         ("file: parquet cut short", (GSM8K, "d.parquet", parquet[: len(parquet) // 2], ("parquet",))),
         ("file: parquet with a null", (GSM8K, "d.parquet", _parquet(bad), (f":{AT}", "answer", "None"))),

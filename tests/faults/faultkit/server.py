@@ -109,13 +109,13 @@ def _orphans() -> list[str]:
         if not left or time.monotonic() > until:
             break
         time.sleep(0.02)
-    found = []
+    commands = []
     for pid in left:
         with contextlib.suppress(OSError):
-            found.append(Path("/proc", pid, "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+            commands.append(Path("/proc", pid, "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
             os.kill(int(pid), signal.SIGKILL)
             os.waitpid(int(pid), 0)
-    return found
+    return commands
 
 
 def _prctl(option: int, value: int) -> None:

@@ -62,23 +62,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--in", dest="folder", metavar="DIR", help="where scratch folders go; the system's place if empty"
     )
     parser.add_argument("--keep", metavar="FILE", help="JSON of results: those in it are shown too, and these added")
-    given = parser.parse_args(arguments)
-    kept = Kept(given.keep)
+    options = parser.parse_args(arguments)
+    store = Kept(options.keep)
     began = time.monotonic()
     with (
-        tempfile.TemporaryDirectory(prefix="simko-faults-", dir=given.folder) as base,
-        Lab(Path(base), given.jobs, given.quick, given.seed, given.share) as lab,
+        tempfile.TemporaryDirectory(prefix="simko-faults-", dir=options.folder) as base,
+        Lab(Path(base), options.jobs, options.quick, options.seed, options.share) as lab,
     ):
-        for name in given.only:
+        for name in options.only:
             started = time.monotonic()
             try:
                 result = SCENARIOS[name](lab)
             except Exception as error:  # a scenario that cannot even begin is a row that failed
                 result = Result(name, 1, [f"cannot be tried: {type(error).__name__}: {error}"])
-            kept.add(name, given.share, result)
+            store.add(name, options.share, result)
             tell(name, result, time.monotonic() - started)
-    results = kept.results()
-    print(markdown(results) if given.markdown else text(results))
+    results = store.results()
+    print(markdown(results) if options.markdown else text(results))
     for result in results:
         for failure in result.failures[:SHOWN]:
             print(f"FAILED  {result.name}: {failure[:400]}")
@@ -131,6 +131,6 @@ def markdown(results: Sequence[Result]) -> str:
     """The table for docs/promises.md."""
     lines = ["| scenario | tried | survived |", "|---|---:|---:|"]
     for r in results:
-        said = r.skipped or r.note
-        lines.append(f"| {r.name}{f' ({said})' if said else ''} | {r.tried:,} | {r.survived:,} |")
+        remark = r.skipped or r.note
+        lines.append(f"| {r.name}{f' ({remark})' if remark else ''} | {r.tried:,} | {r.survived:,} |")
     return "\n".join(lines)

@@ -124,22 +124,22 @@ CONFLICT = [
 
 @pytest.mark.parametrize(("response", "answer"), ONE)
 def test_the_final_answer(response: str, answer: str) -> None:
-    found = final_answer(response)
-    assert (found.text, found.conflict) == (answer, False)
-    assert found.shown == answer
+    final = final_answer(response)
+    assert (final.text, final.conflict) == (answer, False)
+    assert final.shown == answer
 
 
 @pytest.mark.parametrize("response", NONE)
 def test_no_answer(response: str) -> None:
-    found = final_answer(response)
-    assert (found.text, found.conflict) == (None, False)
+    final = final_answer(response)
+    assert (final.text, final.conflict) == (None, False)
 
 
 @pytest.mark.parametrize("response", CONFLICT)
 def test_conflict(response: str) -> None:
-    found = final_answer(response)
-    assert (found.text, found.conflict) == (None, True)
-    assert len(found.shown or "") <= 200
+    final = final_answer(response)
+    assert (final.text, final.conflict) == (None, True)
+    assert len(final.shown or "") <= 200
 
 
 def test_same_decides_whether_two_answers_agree() -> None:
@@ -225,5 +225,5 @@ def test_no_pattern_is_slow(piece: str) -> None:
 
 @given(st.lists(st.sampled_from(HOSTILE), max_size=40))
 def test_any_mix_is_one_of_three(pieces: list[str]) -> None:
-    found = final_answer("".join(pieces))
-    assert not (found.conflict and found.text is not None)
+    final = final_answer("".join(pieces))
+    assert not (final.conflict and final.text is not None)

@@ -195,13 +195,13 @@ def test_a_key_without_checker_is_refused_by_name() -> None:
 
 
 def test_kukurasu_accepts_exactly_the_solutions() -> None:
-    known = {"row_sums": [3, 3], "col_sums": [3, 3]}  # and [['X','X','1'], ...]: three columns have other sums
+    puzzle = {"row_sums": [3, 3], "col_sums": [3, 3]}  # and [['X','X','1'], ...]: three columns have other sums
     for cells in itertools.product("1X", repeat=4):
         grid = [list(cells[:2]), list(cells[2:])]
         rows = [sum(j + 1 for j in (0, 1) if grid[i][j] == "1") for i in (0, 1)]
         columns = [sum(i + 1 for i in (0, 1) if grid[i][j] == "1") for j in (0, 1)]
         wanted = "correct" if rows == columns == [3, 3] else "incorrect"
-        assert verdict("kukurasu", json.dumps(grid), **known) == wanted
+        assert verdict("kukurasu", json.dumps(grid), **puzzle) == wanted
 
 
 def test_latin_squares_are_accepted_exactly_where_they_satisfy_the_signs() -> None:
@@ -229,12 +229,12 @@ def test_calcudoko_operators_and_repeats() -> None:
 
 
 def test_a_tent_beside_two_trees_counts_as_beside_one() -> None:
-    known = {"grid": [["T", "X", "T", "X"]], "row_constraints": [2], "col_constraints": [0, 1, 0, 1]}
-    assert verdict("campsite", '[["T","C","T","C"]]', **known) == "correct"
-    known = {"grid": [["T", "X", "T", "X", "X"]], "row_constraints": [2], "col_constraints": [0, 1, 0, 0, 1]}
-    assert verdict("campsite", '[["T","C","T","X","C"]]', **known) == "incorrect"  # the second stands beside none
-    known = {"grid": [["T", "X", "T"]], "row_constraints": [1], "col_constraints": [0, 1, 0]}
-    assert verdict("campsite", '[["T","C","T"]]', **known) == "incorrect"  # one tent for two trees
+    puzzle = {"grid": [["T", "X", "T", "X"]], "row_constraints": [2], "col_constraints": [0, 1, 0, 1]}
+    assert verdict("campsite", '[["T","C","T","C"]]', **puzzle) == "correct"
+    puzzle = {"grid": [["T", "X", "T", "X", "X"]], "row_constraints": [2], "col_constraints": [0, 1, 0, 0, 1]}
+    assert verdict("campsite", '[["T","C","T","X","C"]]', **puzzle) == "incorrect"  # the second stands beside none
+    puzzle = {"grid": [["T", "X", "T"]], "row_constraints": [1], "col_constraints": [0, 1, 0]}
+    assert verdict("campsite", '[["T","C","T"]]', **puzzle) == "incorrect"  # one tent for two trees
 
 
 def test_a_right_side_that_was_rounded() -> None:

