@@ -1,4 +1,4 @@
-"""simko: RLVR that raises pass@1 and keeps pass@K, on one consumer GPU.
+"""simko: RLVR that raises pass@1 at less cost to pass@K, on one consumer GPU.
 
 Importing this registers the bundled environments with Gymnasium. It loads neither torch nor transformers.
 """

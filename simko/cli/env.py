@@ -162,7 +162,7 @@ def new(
     """
     path, env_id = scaffold.write_single(name) if single else scaffold.write_package(name)
     typer.echo(f"wrote {path}{'' if single else '/'}. Next:")
-    steps = [] if single else [f"cd {path}", "pip install -e ."]
+    steps = [] if single else [f"cd {path}", "pip install -e '.[test]'"]
     steps += [f"pytest {path}" if single else "pytest"]
     for line in [*steps, *(f"simko {verb} {env_id}" for verb in ("env check", "env play", "train --env"))]:
         typer.echo(f"    {line}")

@@ -98,15 +98,20 @@ def _row(group: Group, completion: Completion) -> dict[str, Any]:
         "temperature",
         "top_p",
         "template",
-        "max_new_tokens",
     ),
 )
-def chat(flags: Mapping[str, Any], target: str = TARGET) -> None:
+def chat(
+    flags: Mapping[str, Any],
+    target: str = TARGET,
+    max_new_tokens: str | None = typer.Option(
+        None, "--max-new-tokens", metavar="N", help=f"token budget of an answer [{CHAT_TOKENS}]", show_default=False
+    ),
+) -> None:
     """Talk to a model or a run.
 
     `/new` starts over; Ctrl-D ends.
     """
-    config = EvalConfig(**{"target": target, "n": 1, **flags})
+    config = EvalConfig(**{"target": target, "n": 1, "max_new_tokens": max_new_tokens, **flags})
     source = find(config, any_model=True)
     from simko.agents.engine.requests import context_of
     from simko.build import make_policy
