@@ -99,7 +99,7 @@ def test_import_is_light_and_loads_no_task() -> None:
         start = time.process_time()
         import simko.envs
         took = time.process_time() - start
-        heavy = ("torch", "transformers", "sympy", "math_verify", "simko.envs.tasks.", "simko.agents")
+        heavy = ("torch", "transformers", "sympy", "math_verify", "simko.envs.puzzles.", "simko.envs.data.", "simko.agents")
         print(took, *[m for m in sys.modules if m.startswith(heavy)])
         """
     ).split()
