@@ -88,7 +88,7 @@ _OTHER_VALUE = re.compile(r"^\s*(?:or|and)\b|\b(?:not|thousand|million|billion|h
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    r"""`content` of the box at `text[start:end]`; None where its braces do not close."""
+    r"""A box at `text[start:end]`. `content` is None if its braces do not close."""
 
     start: int
     end: int
@@ -165,7 +165,7 @@ def by_name(text: str) -> str:
 
 
 def _content(text: str, at: int) -> tuple[str | None, int]:
-    """What a box holds whose braces open at `at`, and where it ends; None where they do not close within `MAX_BOX`."""
+    """The content of a box whose braces open at `at`, and its end. The content is None if they do not close in `MAX_BOX`."""
     if not text.startswith("{", at):
         token = _TOKEN.match(text, at)
         return (token[0], token.end()) if token else (None, at)

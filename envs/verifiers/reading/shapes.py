@@ -1,6 +1,6 @@
 r"""The shape of an answer: lists, tuples, intervals, unions and matrices, taken apart to scalars.
 
-Shapes are compared here, in-process and strictly (`(1, 2)` is not `[1, 2)`), so that only scalars need algebra.
+Shapes are compared here, in-process and strictly (`(1, 2)` is not `[1, 2)`), so that only scalars need sympy.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _FRACTION = re.compile(r"(\d{1,12})\s?/\s?(\d{1,12})|\\frac\s?\{\s?(\d{1,12})\s?
 _QUANTITY = re.compile(
     r"\\(?:int|iint|oint|sum|prod|lim|det|dim|Pr)(?![A-Za-z])|(?:n|P|E|Var|\\text\s?\{Var\})\s?[(\[]"
 )
-"""What begins something that has one value, and that the answer only repeats: a sum, an integral, a probability."""
+"""The beginning of a quantity that the answer repeats before its value: a sum, an integral, a probability."""
 MAX_QUANTITY = 120
 _KEPT = "\x01"  # a comma that separates nothing
 _THOUSANDS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
@@ -79,9 +79,10 @@ def split(text: str, separators: tuple[str, ...]) -> list[str] | None:
 
 
 def _items(text: str, in_brackets: bool = False) -> list[str] | None:
-    """`text` cut at its commas and semicolons, but not at those within a number, `1,000`; None where it cannot be told.
+    """`text` cut at its commas and semicolons, but not at those within a number such as `1,000`.
 
-    Within brackets a comma between groups of digits separates, `(12,345)`, unless other commas have a blank behind them.
+    None if a comma may be either, or if the brackets do not balance. Within brackets a comma between groups of digits
+    separates, `(12,345)`, unless other commas have a blank behind them.
     """
     marked = text
     if not in_brackets or re.search(r",\s", text):
@@ -95,23 +96,23 @@ def _items(text: str, in_brackets: bool = False) -> list[str] | None:
 
 
 def spread(text: str) -> list[str]:
-    r"""All that a text with one or two `\pm` says: `1+\sqrt{2}` and `1-\sqrt{2}`; the text itself where it has none."""
+    r"""The values of a text with one or two `\pm`, such as `1+\sqrt{2}` and `1-\sqrt{2}`. Without one, the text alone."""
     signs = _PLUS_MINUS.findall(text)
     if not signs or len(signs) > 2 or any(not follower.strip() for _, follower in signs):
         return [text]
     if signs[0][0] != "\\pm" or text.count("\\pm") + text.count("\\mp") != len(signs):
         return [text]
     choices = [("+", "-"), ("-", "+")] if signs[-1][0] == "\\mp" else list(product("+-", repeat=len(signs)))
-    found = []
+    spellings = []
     for choice in choices:
         values = iter(choice)
         written = _PLUS_MINUS.sub(lambda m, v=values: next(v) + m[2], text)  # type: ignore[misc]
-        found.append(re.sub(r"(^|[(\[{,=])(\s?)\+", r"\1\2", written))
-    return found
+        spellings.append(re.sub(r"(^|[(\[{,=])(\s?)\+", r"\1\2", written))
+    return spellings
 
 
 def shape(cleaned: str) -> Shape:
-    """The outermost shape of a text that has been through `latex.clean`."""
+    """The outermost shape of a text that `clean` has rewritten."""
     text = _MEMBER.sub("", cleaned).strip()
     scalar = Shape("scalar", (text,))
     if parse_number(text) is not None:
@@ -140,20 +141,20 @@ def _matrix(body: str) -> Shape | None:
 
 
 def as_list(text: str) -> Shape | None:
-    """`45,135` as a list, for a gold answer that is one; None where it is no number that could be one."""
+    """`45,135` as a list, for a gold answer that is a list. None if the text cannot be read as one."""
     if not _THOUSANDS.fullmatch(text):
         return None
     items = text.split(",")
     return None if any(_CUT_NUMBER.match(item) for item in items) else Shape("list", tuple(items))
 
 
-def as_matrix(found: Shape) -> Shape:
-    """Rows in brackets within brackets, `[[1,2],[3,4]]`, as a matrix; any other shape as it is."""
-    if found.kind != "group" or found.brackets != "[]":
-        return found
-    rows = [_group(item) for item in found.items]
+def as_matrix(group: Shape) -> Shape:
+    """Rows in brackets within brackets, `[[1,2],[3,4]]`, as a matrix. Any other shape stays as it is."""
+    if group.kind != "group" or group.brackets != "[]":
+        return group
+    rows = [_group(item) for item in group.items]
     if any(row is None or row.brackets != "[]" for row in rows) or len({len(row.items) for row in rows if row}) != 1:
-        return found
+        return group
     cells = tuple(cell for row in rows if row for cell in row.items)
     return Shape("matrix", cells, columns=len(cells) // len(rows))
 
@@ -178,12 +179,12 @@ def _group(text: str) -> Shape | None:
 
 
 def sides(text: str) -> list[str]:
-    """`text` cut at its equality signs that are inside no bracket; one item where there is none."""
+    """`text` cut at its equality signs outside of brackets."""
     return split(text, ("=",)) or [text]
 
 
 def is_name(text: str) -> bool:
-    r"""Whether `text` is what an equation may name on its left: `x`, `f(x)`, `x_{1}`, `(x, y)`, `\angle ABC`, `\text{Area}`."""
+    r"""Whether `text` is a name, as on the left of an equation: `x`, `f(x)`, `x_{1}`, `(x, y)`, `\angle ABC`, `\text{Area}`."""
     text = text.strip()
     if (
         len(text) <= MAX_QUANTITY
@@ -204,13 +205,13 @@ def is_inequality(text: str) -> bool:
 
 
 def is_sum_of_names(text: str) -> bool:
-    """Whether `text` is what an answer may name on its left where the gold answer is a value: `m+n`, `a-b`, `xy`."""
-    found = re.findall(r"[A-Za-z]", text)
-    return _SUM.fullmatch(text.strip()) is not None and len(set(found)) == len(found) and not changes_value(text)
+    """Whether `text` combines distinct letters, as in `m+n`, `a-b` or `xy`: an answer `m+n = 42` states the value 42."""
+    names = re.findall(r"[A-Za-z]", text)
+    return _SUM.fullmatch(text.strip()) is not None and len(set(names)) == len(names) and not changes_value(text)
 
 
 def same_ratio(a: str, b: str) -> bool:
-    """Whether one is a ratio `3:2` and the other the fraction of its terms, `3/2`. (None is reduced: `12:30` is a time.)"""
+    """Whether one is a ratio `3:2` and the other the fraction of its terms, `3/2`. (Neither is reduced: `12:30` is a time.)"""
     for one, other in ((a, b), (b, a)):
         ratio, fraction = _RATIO.fullmatch(one), _FRACTION.fullmatch(other)
         if ratio and fraction:
@@ -219,7 +220,7 @@ def same_ratio(a: str, b: str) -> bool:
 
 
 def in_order_of_names(items: tuple[str, ...]) -> tuple[str, ...]:
-    """Items such as `y = 5`, `x = 8` by their names, where each names another single letter; else as they are."""
+    """Items such as `y = 5`, `x = 8` by their names, if each names another single letter. Otherwise as they are."""
     names = [re.match(r"\s*([a-z])\s*=", item) for item in items]
     letters = [match[1] for match in names if match]
     if len(letters) < len(items) or len(set(letters)) < len(items):
@@ -227,15 +228,15 @@ def in_order_of_names(items: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(item for _, item in sorted(zip(letters, items, strict=True)))
 
 
-def reads_as_interval(found: Shape) -> bool:
+def reads_as_interval(pair: Shape) -> bool:
     """Whether a pair in parentheses may as well be an interval: two numbers, the lower one first."""
-    if len(found.items) != 2:
+    if len(pair.items) != 2:
         return False
-    low, high = (parse_number(item) for item in found.items)
+    low, high = (parse_number(item) for item in pair.items)
     return low is not None and high is not None and low.value < high.value
 
 
 def unnamed_point(text: str) -> str | None:
-    """`(1, 2)` of `P(1, 2)`; None where there is no capital letter before a tuple."""
+    """`(1, 2)` of `P(1, 2)`. None unless the text is a capital letter before a tuple."""
     match = re.fullmatch(r"[A-Z]\s?(\([^()]{1,200}[,;][^()]{1,200}\))", text)
     return match[1] if match else None

@@ -42,7 +42,7 @@ class Ran:
 
     @property
     def refusal(self) -> str | None:
-        """The one line of a refusal; None where it was none."""
+        """The one line of a refusal. None if the command was not refused."""
         lines = [line for line in self.err.splitlines() if line.startswith("simko: error: ")]
         return lines[0] if self.rc == 2 and len(lines) == 1 and self.err.splitlines()[-1] == lines[0] else None
 
@@ -182,7 +182,7 @@ def small_disk(folder: Path, command: Sequence[str]) -> list[str]:
 
 
 def can_mount(folder: Path) -> str | None:
-    """Why there cannot be a small file system here; None where there can."""
+    """The reason why no small file system can be made here, or None."""
     try:
         done = subprocess.run(small_disk(folder, ["true"]), capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired) as error:
