@@ -257,8 +257,9 @@ HOSTILE = [
 @pytest.mark.parametrize("key", sorted(GAMES))
 def test_hostile_text_is_refused_in_time(key: str) -> None:
     for text in HOSTILE:
-        assert not check(key, text), text[:40]
-        assert cpu_seconds(partial(check, key, text), times=1) < 1.0, text[:40]
+        verdicts: list[bool | None] = []
+        assert cpu_seconds(lambda text=text: verdicts.append(check(key, text)), times=1) < 1.0, text[:40]
+        assert verdicts in ([False], [None]), text[:40]
 
 
 def test_the_search_for_mines_ends() -> None:
