@@ -204,7 +204,7 @@ def random_groups(seed: int, groups: int = 4, size: int = 4, turns: bool = False
 
 
 def gradient(policy: FakePolicy) -> Tensor:
-    """The adapter's gradient, taken off it; zeros where there is none."""
+    """Take the adapter's gradient off it and return it, or zeros if it has none."""
     grad = policy.adapter.grad
     policy.adapter.grad = None
     return torch.zeros_like(policy.adapter) if grad is None else grad

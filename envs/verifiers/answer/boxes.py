@@ -88,7 +88,7 @@ _OTHER_VALUE = re.compile(r"^\s*(?:or|and)\b|\b(?:not|thousand|million|billion|h
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    r"""`content` of the box at `text[start:end]`; None where its braces do not close."""
+    r"""`content` of the box at `text[start:end]`, or None if its braces do not close."""
 
     start: int
     end: int
@@ -165,7 +165,7 @@ def by_name(text: str) -> str:
 
 
 def _content(text: str, at: int) -> tuple[str | None, int]:
-    """What a box holds whose braces open at `at`, and where it ends; None where they do not close within `MAX_BOX`."""
+    """What the box whose braces open at `at` holds, and where it ends. None if they do not close within `MAX_BOX`."""
     if not text.startswith("{", at):
         token = _TOKEN.match(text, at)
         return (token[0], token.end()) if token else (None, at)

@@ -46,7 +46,7 @@ _TRAIL = re.compile(r"\s(?:instead|then|after all|i (?:think|believe)|(?:because
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`text`: the final answer, None where there is none or where several `conflict`. `shown`: for the verdict.
+    """`text` is the final answer, or None if there is none or several `conflict`. `shown` is for the verdict.
 
     `stated`: the answers that conflict only because they could not be told to be the same. A verifier that finds each of
     them equal to the gold answer may say so.

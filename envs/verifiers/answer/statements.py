@@ -142,7 +142,7 @@ def _tags(text: str) -> list[re.Match[str]]:
 
 
 def _of_json(text: str) -> list[str] | None:
-    """The answers of a JSON object at the end of a response, fenced or not; None where there is none."""
+    """The answers of a JSON object at the end of a response, fenced or not, or None."""
     ending = text.rstrip().removesuffix("```").rstrip()
     if not ending.endswith("}") or "nswer" not in ending[-MAX_JSON:]:
         return None
@@ -214,7 +214,7 @@ def plain_line(line: str) -> str:
 
 
 def _below(lines: list[str]) -> str:
-    """The answer below a heading: one short line, or a displayed formula of a few; empty where there is none."""
+    """The answer below a heading: one short line, or a displayed formula of a few lines. Else empty."""
     lines = [line.strip() for line in lines if line.strip()]
     if lines and _DISPLAYED.fullmatch(lines[0]):
         for number, line in enumerate(lines[1:], 1):
@@ -232,7 +232,7 @@ def first_sentence(line: str) -> tuple[str, str]:
 
 
 def sentence_answer(sentence: str) -> str | None:
-    """What a sentence says the answer is; None where it does not say so, or asks."""
+    """The answer that a sentence states, or None if it states none or asks for one."""
     if sentence.endswith("?") and re.match(
         r"(?:is|are|was|would|could|can|does|might|what|how|why)\b", sentence, re.IGNORECASE
     ):

@@ -23,7 +23,7 @@ def content(run: Path, ignore: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def difference(run: Path, reference: Path, ignore: tuple[str, ...] = ()) -> str | None:
-    """The first thing in which a run differs from the reference; None where they are the same."""
+    """The first difference between a run and the reference, or None."""
     mine, theirs = content(run, ignore), content(reference, ignore)
     for name in sorted(set(mine) | set(theirs)):
         if name not in mine:
@@ -36,7 +36,7 @@ def difference(run: Path, reference: Path, ignore: tuple[str, ...] = ()) -> str 
 
 
 def end_difference(run: Path, reference: Path) -> str | None:
-    """As `difference`, but of the checkpoints the newest alone: a run that was stopped kept others on its way."""
+    """As `difference`, but compare only the newest checkpoint: a run that was stopped has kept others."""
     if (what := difference(run, reference, ("checkpoints", "config.yaml"))) is not None:
         return what
     mine, theirs = weights(run), weights(reference)
@@ -51,7 +51,7 @@ def weights(run: Path) -> dict[str, bytes]:
 
 
 def not_finite(run: Path) -> str | None:
-    """The first file of a run that holds a NaN or an infinity; None where none does."""
+    """The first file of a run that holds a NaN or an infinity, or None."""
     import torch
     from safetensors.torch import load_file
 

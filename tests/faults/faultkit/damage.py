@@ -98,7 +98,7 @@ def folders(lab: Lab) -> Result:
 
 
 def _commands(file: str, how: str) -> list[str]:
-    """What is worth trying: what reads the file."""
+    """The commands that read the file."""
     if file.startswith(NEWEST):
         return [RESUME, EVAL] if how in ("one bit", "gone", "another") else [(RESUME, EVAL, EXPORT)[len(how) % 3]]
     if file in ("config.yaml", "problems.txt"):
@@ -143,7 +143,7 @@ def _result(ran: Ran, cwd: Path, command: str) -> Any:
 
 
 def _judge(ran: Ran, cwd: Path, command: str, file: str, expected: dict[str, Any]) -> str | None:
-    """What is wrong with how a command took the damage; None where nothing is."""
+    """What is wrong with how a command took the damage, or None."""
     if what := ran.trouble():
         return what
     if ran.refusal:
@@ -208,7 +208,7 @@ def _gone(path: Path, _: random.Random) -> None:
 
 
 def _another(path: Path, draws: random.Random) -> bool:
-    """A file of the same kind, or any other where there is none, takes its place; whether it is the same."""
+    """Put another file of the same kind, or any other file, in its place. Return whether the content is the same."""
     run = next(p for p in path.parents if (p / "config.yaml").exists())
     every = [p for p in sorted(run.rglob("*")) if p.is_file() and p != path and p.name != ".lock"]
     alike = [p for p in every if p.suffix == path.suffix and p.parent.name == path.parent.name]

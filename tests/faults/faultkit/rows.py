@@ -57,7 +57,7 @@ Case = tuple[str, tuple[str, str, bytes | None, Sequence[str] | None]]
 
 
 def _cases() -> list[Case]:
-    """(name, (environment, file, content, words of the refusal or None where the data is fine))."""
+    """(name, (environment, file, content, words of the refusal, or None if the data is fine))."""
     here = f":{AT}"
     return [
         *((f"own: {name}", (OWN, "d.jsonl", _with(row), (here, *words))) for name, row, words in _bad_rows()),

@@ -24,12 +24,12 @@ TINY = (
     *("--lora-rank", "2", "--preflight-prompts", "0", "--eval-problems", "0", "--logger", "none"),
     *("--steps", "6", "--checkpoint-every", "2"),
 )
-"""A run of six steps in a fifth of a second."""
+"""A run of six steps, in about a second."""
 
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended: exit code (minus the signal's number where one ended it), what it printed, what it left."""
+    """How a command ended: its exit code (minus the signal's number if a signal ended it), what it printed, what it left."""
 
     argv: tuple[str, ...]
     rc: int
@@ -42,7 +42,7 @@ class Ran:
 
     @property
     def refusal(self) -> str | None:
-        """The one line of a refusal; None where it was none."""
+        """The one line of a refusal, or None if the command was not refused."""
         lines = [line for line in self.err.splitlines() if line.startswith("simko: error: ")]
         return lines[0] if self.rc == 2 and len(lines) == 1 and self.err.splitlines()[-1] == lines[0] else None
 
@@ -182,7 +182,7 @@ def small_disk(folder: Path, command: Sequence[str]) -> list[str]:
 
 
 def can_mount(folder: Path) -> str | None:
-    """Why there cannot be a small file system here; None where there can."""
+    """Why a small file system cannot be made here, or None."""
     try:
         done = subprocess.run(small_disk(folder, ["true"]), capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -1,4 +1,4 @@
-"""What of a response is read: no thinking, no comments, nothing struck out, no programs."""
+"""The part of a response that is read: no thinking, no comments, nothing struck out, no programs."""
 
 from __future__ import annotations
 
