@@ -14,6 +14,8 @@ PIP_FLAGS ?=
 ARGS ?=
 # Passed on to pytest, as in `make test PYTEST_FLAGS="-k countdown"`.
 PYTEST_FLAGS ?=
+# Processes that share the test files, 1.5 GB each: `make test PYTEST_WORKERS=0` runs them in one.
+PYTEST_WORKERS ?= 2
 # Passed on to the fault suite, as in `make faults FAULTS_FLAGS="--only kills damage"`.
 FAULTS_FLAGS ?=
 
@@ -31,7 +33,7 @@ train: .venv/.installed ## train the built-in policy on Countdown (minutes on 2 
 	$(VENV_PYTHON) -m simko train $(ARGS)
 
 test: lint types ## lint, types and tests
-	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST_FLAGS)
 
 faults: .venv/.installed-test ## break runs on purpose, some 900 times (20 minutes): kills, full disks, damaged files, bad data
 	OMP_NUM_THREADS=1 $(VENV_PYTHON) tests/faults $(FAULTS_FLAGS)

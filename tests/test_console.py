@@ -1,4 +1,4 @@
-"""Lines and tables for a person: as they are, aligned, and without what drives a terminal."""
+"""Lines and tables for a person: unchanged, aligned, and without control characters."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ OUTCOMES = {CORRECT: "correct", WRONG: "incorrect", NOTHING: "no_answer", BREAKS
 
 @dataclass
 class FakeEngine:
-    """Answers right with a chance that grows with the prompt; each sequence from its own seed alone."""
+    """It is right with a chance that grows with the prompt. Each sequence depends on its own seed alone."""
 
     skill: float = 0.9
     calls: list[int] = field(default_factory=list)

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = {
-    "01_ten_line_env": ("--steps", "2", "--prompts", "16", "--out", "run"),
+    "01_ten_line_env": ("--steps", "1", "--prompts", "4", "--out", "run"),
     "02_train_tiny": ("--steps", "1", "--prompts", "4", "--problems", "2", "--samples", "4", "--out", "run"),
     "03_compare_methods": ("--steps", "1", "--prompts", "4", "--problems", "2", "--samples", "4", "--out", "runs"),
     "04_own_method": ("--steps", "2", "--prompts", "4", "--group-size", "8"),

@@ -233,7 +233,7 @@ def test_a_child_that_an_environment_forked_does_not_keep_the_lock(tmp_path: Pat
 def test_the_disk_has_a_content_before_its_name_and_then_the_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a power cut asks for; nothing else in the tests notices when it is left out."""
+    """A power cut needs this, and no other test notices if it is left out."""
     events: list[tuple[str, str]] = []
     fsync, replace, rename = os.fsync, Path.replace, Path.rename
 

@@ -1,4 +1,4 @@
-"""Grading: a grade that never returns is named, ends the run with a reason, and keeps no signal from ending it sooner."""
+"""Grading: a grade that never returns is named and ends the run with a reason. A signal still ends it sooner."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_lognormal_lengths_are_hardly_padded() -> None:
 
 
 class SmallDevice(FakePolicy):
-    """Has memory for so many tokens; fails in the forward, or halfway through the backward."""
+    """A policy with memory for so many tokens. It fails in the forward, or halfway through the backward."""
 
     def __init__(
         self, tokens: int, backward: bool = False, error: Exception | None = None, packs: bool = False
@@ -172,7 +172,7 @@ def test_other_errors_come_through() -> None:
 
 
 class Spoiling(FakePolicy):
-    """Gives NaN for rows with a certain prompt; in the backward only, where `late`."""
+    """A policy that gives NaN for rows with a certain prompt; with `late` only in the backward."""
 
     def __init__(self, prompt: Tensor, late: bool, packs: bool) -> None:
         super().__init__(packs=packs)

@@ -1,4 +1,4 @@
-"""What the README and the other pages say of the repository is so."""
+"""What the README and the other pages say about the repository is true."""
 
 from __future__ import annotations
 

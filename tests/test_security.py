@@ -30,7 +30,7 @@ def files() -> list[Path]:
 
 
 def breaches(text: str) -> list[str]:
-    """What in a source is forbidden, with its line."""
+    """The forbidden constructs in a source, each with its line."""
     tree = ast.parse(text)
     aliases = {}
     for node in ast.walk(tree):

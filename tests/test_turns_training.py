@@ -83,7 +83,7 @@ def test_a_run_with_attempts_is_evaluated_with_them_or_as_asked(tmp_path: Path) 
 
 
 class Scripted:
-    """An engine that says what it was told, turn by turn, and ends each turn with EOS unless a stop string does."""
+    """An engine that gives prepared answers, turn by turn. A turn ends with EOS unless a stop string ends it."""
 
     def __init__(self, env: TokenEnv, *answers: Sequence[str]) -> None:
         self.env, self.answers, self.live, self.turn = env, answers, list(range(len(answers))), 0

@@ -132,7 +132,7 @@ _ABSENT = object()
 
 
 def dig(row: Mapping[str, Any], path: str) -> Any:
-    """The value at `a.b.0` of nested objects and lists, or `_ABSENT` if there is none."""
+    """The value at `a.b.0` of nested objects and lists, or `_ABSENT` if nothing is there."""
     value: Any = row
     for key in path.split("."):
         if isinstance(value, Mapping) and key in value:

@@ -18,7 +18,6 @@ from simko.errors import UserError
 from simko.types import Task
 
 DEFAULT_LEVEL = 2
-OPERATORS = "+-*/"
 LARGE = (25, 50, 75, 100)
 SMALL = tuple(range(1, 11)) * 2
 

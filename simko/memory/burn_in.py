@@ -44,7 +44,7 @@ _DECODED = 4  # tokens that the burn-in decodes with the longest rows
 
 
 def planned(config: TrainConfig, console: Console | None = None) -> TrainConfig:
-    """`config` with every setting that was left to the planner; `config` itself if there is none.
+    """Fill in every setting that was left to the planner; return `config` itself if none was.
 
     Raises:
         UserError: no such environment; or the run does not fit, and `config.force` is off. The line says what would fit.

@@ -280,7 +280,7 @@ def test_push_uploads_the_adapter_or_the_merged_model(
 
 
 class ConnectError(Exception):
-    """As the HTTP client's, whatever it is called."""
+    """Like the HTTP client's error, which has another name in each version."""
 
 
 class RefusedError(OSError):

@@ -1,4 +1,4 @@
-"""What is said, where nobody takes it: a full disk, a reader that left, an encoding that lacks the letters."""
+"""Output that nobody takes: a full disk, a reader that left, an encoding that lacks the letters."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def raises_now_and_then(rng: np.random.Generator, level: int) -> tuple[str, str]
 
 @simko.envs.task("faults/Rubbish-v0", verifier="faults-rubbish")
 def rubbish(rng: np.random.Generator, level: int) -> tuple[str, str]:
-    """Its verifier returns what is no verdict."""
+    """Its verifier returns something that is not a verdict."""
     return _draw(rng)
 
 
@@ -135,7 +135,7 @@ def exits(rng: np.random.Generator, level: int) -> tuple[str, str]:
 
 @simko.envs.task("faults/Cancels-v0", verifier="faults-cancels")
 def cancels(rng: np.random.Generator, level: int) -> tuple[str, str]:
-    """Its verifier raises what is no Exception."""
+    """Its verifier raises a BaseException."""
     return _draw(rng)
 
 

@@ -25,7 +25,7 @@ SECONDS = {"live": (1.0, 9.0), "merged": (2.0, 6.0)}  # of 1 and of 9 tokens
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The clock says what is in here; `asked` are the weights it was asked for."""
+    """A fake clock: it returns the times in this mapping. `asked` lists the weights that were measured."""
     times: dict[str, Any] = {**SECONDS, "asked": []}
 
     def seconds(policy: Any, prompts: list[list[int]], n: int, tokens: int, temperature: float) -> float:
@@ -84,7 +84,7 @@ def test_a_run_keeps_what_was_measured(clock: dict[str, Any], tmp_path: Path, fa
 
 
 def test_a_cpu_has_no_clock_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Equal seeds give equal bytes there."""
+    """On a CPU equal seeds give equal bytes."""
     assert burn_in.planned(config_of()).decode_weights == "merged"
     assert burn_in.planned(config_of(decode_weights="measured")).decode_weights == "measured"
     tight = {"model": "Qwen2.5-1.5B", "memory": "6GB", "decode_weights": "measured"}

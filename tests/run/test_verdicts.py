@@ -1,4 +1,4 @@
-"""The verdict journal: what was said once is said again, whatever was cut off or damaged in between."""
+"""The verdict journal: a verdict stands when a step is run again, whatever was cut off or damaged in between."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TASK = Task("t/1", "problem", "gold")
 
 
 class Verifier:
-    """Says something else each time that it is asked: a time-out that falls as it likes."""
+    """A verifier that gives another verdict each time, as a time-out may."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []

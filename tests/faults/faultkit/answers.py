@@ -16,7 +16,7 @@ PER_CHILD, LIMIT_SECONDS = 1000, 400.0
 
 
 def mutated(lab: Lab) -> Result:
-    """None raises, hangs, executes, takes more than a second; none whose value has changed is correct."""
+    """No answer raises, hangs, executes or takes more than a second. None whose value has changed is correct."""
     total = 600 if lab.quick else 20_000
     size = min(PER_CHILD, total)
     slowest: list[float] = []

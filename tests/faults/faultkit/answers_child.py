@@ -153,7 +153,7 @@ def other_value(rng: random.Random) -> tuple[str, str, bool]:
 
 
 def main() -> None:
-    """Grade, and tell."""
+    """Grade the answers and print what happened."""
     seed, first, count = map(int, sys.argv[1:4])
     pool.configure(1)
     grade(*NEEDS_WORKER)  # the first one waits for the worker to come up

@@ -36,7 +36,7 @@ def difference(run: Path, reference: Path, ignore: tuple[str, ...] = ()) -> str 
 
 
 def end_difference(run: Path, reference: Path) -> str | None:
-    """As `difference`, but of the checkpoints the newest alone: a run that was stopped kept others on its way."""
+    """As `difference`, but compare only the newest checkpoint: a run that was stopped has kept others."""
     if (what := difference(run, reference, ("checkpoints", "config.yaml"))) is not None:
         return what
     mine, theirs = weights(run), weights(reference)

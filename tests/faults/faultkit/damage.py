@@ -98,7 +98,7 @@ def folders(lab: Lab) -> Result:
 
 
 def _commands(file: str, how: str) -> list[str]:
-    """What is worth trying: what reads the file."""
+    """The commands that read the file."""
     if file.startswith(NEWEST):
         return [RESUME, EVAL] if how in ("one bit", "gone", "another") else [(RESUME, EVAL, EXPORT)[len(how) % 3]]
     if file in ("config.yaml", "problems.txt"):

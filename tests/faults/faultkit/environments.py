@@ -143,7 +143,7 @@ def _clean(ran: Ran, cwd: Path) -> str | None:
 
 
 def _outcomes(run: Path) -> dict[tuple[str, str], str]:
-    """Outcome by task and answer's hash."""
+    """The outcome of each answer, by its task and hash."""
     entries = [
         json.loads(line.split("\t")[0])
         for path in sorted((run / "verdicts").glob("*.jsonl"))

@@ -46,7 +46,7 @@ def random_kills(lab: Lab) -> Result:
 
 
 def usual_seconds(lab: Lab) -> float:
-    """What a run takes here, now."""
+    """Seconds that a run takes on this machine at this moment."""
 
     def measure() -> float:
         with lab.server() as server:
@@ -98,7 +98,7 @@ def _points(lab: Lab, name: str, late: bool) -> Result:
 
 
 def _every(operations: list[str]) -> list[tuple[int, str, bool]]:
-    """Before each operation; and, of one that writes, with half of it done."""
+    """One point before each operation, and one with half of it done if it writes."""
     return [
         (n, what, torn)
         for n, what in enumerate(operations, 1)

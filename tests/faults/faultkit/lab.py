@@ -58,7 +58,7 @@ class Lab:
         self._stack.close()
 
     def random(self, name: str) -> random.Random:
-        """A generator of a scenario's own."""
+        """The random generator of one scenario."""
         return random.Random(f"{self.seed}/{name}")
 
     def some(self, items: Sequence[Any], count: int, name: str) -> list[Any]:
@@ -78,7 +78,7 @@ class Lab:
 
     @contextmanager
     def server(self) -> Iterator[Server]:
-        """One of the servers, for as long as it takes."""
+        """Lend one of the servers."""
         server = self._servers.get()
         try:
             yield server
@@ -106,7 +106,7 @@ class Lab:
         return self.once(f"reference {' '.join(more)}", make)
 
     def folder(self) -> Path:
-        """A new, empty one."""
+        """A new, empty folder."""
         path = self.base / f"{next(self._folders):05d}"
         path.mkdir()
         return path
@@ -123,7 +123,7 @@ class Lab:
 
 
 def finish(server: Server, cwd: Path, more: Sequence[str] = (), seen: Path | None = None, **kwargs: Any) -> Ran:
-    """What a user does after a crash: `--resume`, or where that says that no run has begun, the same command again.
+    """Do what a user does after a crash: `--resume`, or the same command again if no run has begun.
 
     `seen` is `cwd` as this process reaches it, where that differs.
     """

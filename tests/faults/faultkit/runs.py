@@ -24,12 +24,12 @@ TINY = (
     *("--lora-rank", "2", "--preflight-prompts", "0", "--eval-problems", "0", "--logger", "none"),
     *("--steps", "6", "--checkpoint-every", "2"),
 )
-"""A run of six steps in a fifth of a second."""
+"""A run of six steps, in about a second."""
 
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended: exit code (minus the signal's number where one ended it), what it printed, what it left."""
+    """How a command ended: its exit code (minus the signal's number if a signal ended it), what it printed, what it left."""
 
     argv: tuple[str, ...]
     rc: int

@@ -1,4 +1,4 @@
-"""A process that has imported simko and forks a child for each command line: 0.5 s a run instead of 7.
+"""A process that has imported simko and forks a child for each command line: a second a run instead of seven.
 
 Started by `runs.Server`. It reads one JSON request a line from stdin and writes two JSON lines to the descriptor that it is
 given: the child's process id, and how it ended. The child goes through `simko.cli.main` and the interpreter's normal end.
@@ -26,7 +26,7 @@ ORPHAN_SECONDS = 5.0  # what a worker may take to notice that its parent is gone
 
 
 def main() -> None:
-    """Serve until stdin ends."""
+    """Serve requests until stdin ends."""
     replies = int(sys.argv[1])
     os.chdir("/")
     sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parents[1])]

@@ -42,15 +42,15 @@ SCENARIOS: dict[str, Callable[[Lab], Result]] = {
     "odd": rows.harmless,
     "answers": answers.mutated,
 }
-"""By the name that `--only` takes, in the order of the table."""
+"""The scenarios by the name that `--only` takes, in the order of the table."""
 
 
 SHOWN = 12
-"""Failures of a scenario that are printed."""
+"""How many failures of a scenario are printed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what was asked for and print the table; 1 where anything did not survive."""
+    """Run the scenarios and print the table. Return 1 if anything did not survive."""
     parser = argparse.ArgumentParser(prog="python tests/faults", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), help="these scenarios")
     parser.add_argument("--quick", action="store_true", help="a few trials of each")
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class Kept:
-    """Results by scenario and share, in a file where one is given: a table may take several commands."""
+    """Results by scenario and share, in a file if one is named: a table may take several commands."""
 
     def __init__(self, file: str | None) -> None:
         self._path = Path(file) if file else None
@@ -114,7 +114,7 @@ class Kept:
 
 
 def tell(name: str, result: Result, seconds: float) -> None:
-    """A line while it goes on, to a terminal alone."""
+    """Print a line of progress, if stderr is a terminal."""
     if sys.stderr.isatty():
         print(f"{name}: {result.survived} of {result.tried} in {seconds:.0f} s", file=sys.stderr)
 
