@@ -228,20 +228,19 @@ def test_the_command_line_says_how_to_go_on(
 
 
 @pytest.mark.slow
-def test_nothing_grows_over_a_hundred_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step that kept its activations or its merged weights would hold 0.4 MB or more. `make faults` runs a thousand steps."""
+def test_nothing_grows_over_hundreds_of_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process, looks = psutil.Process(), {}
 
     def look(self: Progress, step: int, *_: Any) -> None:
-        if step in (50, 100):
+        if step in (150, 300):  # allocators and kernels have seen most shapes by then
             children = process.children(recursive=True)
             looks[step] = (process.memory_info().rss, process.num_fds(), process.num_threads(), len(children))
 
     monkeypatch.setattr(Progress, "step", look)
-    small_run(tmp_path / "run", 100, prompts_per_step=2, checkpoint_every=20, logger="tensorboard")
-    (rss_before, *before), (rss_after, *after) = looks[50], looks[100]
+    small_run(tmp_path / "run", 300, prompts_per_step=2, checkpoint_every=20, logger="tensorboard")
+    (rss_before, *before), (rss_after, *after) = looks[150], looks[300]
     assert after == before
-    assert rss_after - rss_before < 32 * 2**20  # kernels of shapes that are new come to 20 MiB
+    assert rss_after - rss_before < 16 * 2**20
 
 
 def test_a_resume_that_is_refused_leaves_the_manifest_as_it_was(tmp_path: Path) -> None:
