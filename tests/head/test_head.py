@@ -221,7 +221,7 @@ def test_no_worse_than_naive_maths_at_the_same_dtype(dtype: torch.dtype) -> None
     assert (mine - truth).norm() <= (other - truth).norm() * 1.05 + 2e-6
 
 
-def test_hundreds_of_half_precision_steps_leave_the_entropy_where_float64_has_it() -> None:
+def test_thousands_of_half_precision_steps_leave_the_entropy_where_float64_has_it() -> None:
     """Policy-gradient steps near certainty, where W[id] - Wbar is small and a rounded tile product would lose it."""
     n, d, v = 16, 8, 64
     _, weight, _ = problem(n, d, v)
@@ -229,19 +229,19 @@ def test_hundreds_of_half_precision_steps_leave_the_entropy_where_float64_has_it
     start = 1.8 * weight[:n].double()
     low, high, entropies = start.clone(), start.clone(), []
     rng = torch.Generator().manual_seed(3)
-    for step in range(500):
+    for step in range(2000):
         advantage = torch.randn(n, generator=rng, dtype=torch.float64)
         p = torch.softmax(high @ weight.double().t(), -1)
         ids = torch.multinomial(p, 1, generator=rng)[:, 0]
         for parameters, dtype in ((low, torch.bfloat16), (high, torch.float64)):
             h = parameters.bfloat16().to(dtype).requires_grad_()  # both read the same rounded parameters
             out = token_statistics(h, weight.to(dtype), ids, 1, tile=Tile(n, 22))
-            parameters += 0.04 * torch.autograd.grad((advantage * out.logp).sum(), h)[0].double()
-            if step % 25 == 24:
+            parameters += 0.01 * torch.autograd.grad((advantage * out.logp).sum(), h)[0].double()
+            if step % 100 == 99:
                 entropies.append(out.entropy.double().mean())
     drift = torch.stack(entropies[::2]) - torch.stack(entropies[1::2])
     assert drift.abs().max() < 0.002  # nats, of 0.5
-    # 0.0015 here, all of it the gradient's cast to bfloat16; 0.0040 with each tile's product rounded to it
+    # 0.0017 here, all of it the gradient's cast to bfloat16; 0.0056 with each tile's product rounded to it
     assert (low - high).norm() < 0.0025 * (high - start).norm()
 
 

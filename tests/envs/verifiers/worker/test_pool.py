@@ -32,13 +32,6 @@ LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /
 
 
 @pytest.fixture(scope="module")
-def workers() -> Iterator[Pool]:
-    made = Pool()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
     """Workers without sympy: they compare strings; `kill` ends one, `loop` makes it compute for ever."""
     script = tmp_path_factory.mktemp("quick") / "quick.py"

@@ -33,13 +33,6 @@ worker = load()
 
 
 @pytest.fixture(scope="module")
-def workers() -> Iterator[Pool]:
-    made = Pool()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
     """Workers that do what the answer says: the guard is the only thing in the way."""
     script = tmp_path_factory.mktemp("hostile") / "hostile.py"
