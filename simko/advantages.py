@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from simko.types import Batch, Group
+from simko.types import Batch, Group, rewards_differ
 
 
 class _Advantages(Protocol):
@@ -21,10 +21,13 @@ class _Advantages(Protocol):
 def group_normalised(rewards: Sequence[float], epsilon: float = 1e-6) -> list[float]:
     """Return `(R - mean) / (std + epsilon)`, std with Bessel's correction; a group of one has mean 0 and std 1.
 
+    Equal rewards give exactly 0: by the formula, six of 0.2 would give 1e-11, and Adam would move the weights by a whole step.
     Source: GRPO as in verl, `core_algos.compute_grpo_outcome_advantage`.
     """
     if len(rewards) == 1:
         return [rewards[0] / (1.0 + epsilon)]
+    if not rewards_differ(rewards):
+        return [0.0] * len(rewards)
     mean, std = fmean(rewards), stdev(rewards)
     return [(reward - mean) / (std + epsilon) for reward in rewards]
 

@@ -122,7 +122,12 @@ class Group:
     @property
     def informative(self) -> bool:
         """Whether rewards differ inside the group. Without a difference there is no advantage and no gradient."""
-        return len({c.verdict.reward for c in self.valid}) > 1
+        return rewards_differ([c.verdict.reward for c in self.valid])
+
+
+def rewards_differ(rewards: Sequence[float]) -> bool:
+    """Whether rewards differ by more than rounding: 0.1 + 0.2 and 0.3 are one reward."""
+    return len(rewards) > 1 and max(rewards) - min(rewards) > 1e-9 * max(map(abs, rewards))
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,27 @@ def test_advantages_have_no_mean_and_at_most_unit_spread(rewards: list[float]) -
     assert statistics.stdev(advantages) <= 1 + 1e-9
 
 
+@given(st.floats(-100, 100), st.integers(2, 64))
+def test_equal_rewards_have_no_advantage_at_all(reward: float, size: int) -> None:
+    assert group_normalised([reward] * size) == [0.0] * size
+
+
+def test_rewards_that_differ_by_rounding_are_equal() -> None:
+    rewards = [0.1 + 0.2, 0.3, 0.6 * 0.5, 0.3]
+    assert len(set(rewards)) > 1
+    assert group_normalised(rewards) == [0.0] * 4
+    assert group_normalised([0.3, 0.3001]) != [0.0] * 2
+    assert group_normalised([-1e-12, 1e-12]) != [0.0] * 2  # small rewards are no rounding: the measure is relative
+
+
+@pytest.mark.parametrize("reward", [0.2, 0.7, 1.1, 1 / 3])
+def test_a_group_of_equal_rewards_is_not_informative_and_trains_nothing(reward: float) -> None:
+    rng = np.random.default_rng(0)
+    group = Group(Task("a", "", ""), tuple(completion(rng, reward) for _ in range(6)))
+    assert not group.informative
+    assert len(make_batch([group], GRPO)) == 0
+
+
 @given(seed=st.integers(0, 10**6))
 def test_groups_without_signal_cost_no_forward_but_count(seed: int) -> None:
     groups = random_groups(seed)

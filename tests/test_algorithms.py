@@ -88,7 +88,7 @@ def slow_reference(method: SimKO, case: dict[str, Tensor], ids_of: Tensor | None
             ranked = sorted(range(logits.shape[-1]), key=lambda v, lp=logp[t]: -float(lp[v]))
             target = torch.zeros(logits.shape[-1], dtype=torch.float64)
             weight = 1.0
-            if gate and bool(case["correct"][i]):
+            if gate and bool(case["correct"][i]) and a > 0:
                 target[y] += 1 - method.alpha
                 for v in ranked[: method.top_k]:
                     target[v] += method.alpha / method.top_k
@@ -149,7 +149,7 @@ def test_gradient_equals_finite_differences_of_the_surrogate(seed: int, on: str)
         r = torch.exp(logp.gather(-1, case["ids"][..., None])[..., 0] - point.old_logp)
         r_k = torch.exp(logp.gather(-1, point.topk_ids))  # pi(v_k); pi_old(v_k) cancels in sg(r / r_k) r_k
         shared = (r_point[..., None] / point.topk_logp.exp() * r_k).mean(-1)
-        positive = gate & case["correct"][:, None]
+        positive = gate & case["correct"][:, None] & (point.advantage > 0)
         mixed = torch.where(positive, (1 - method.alpha) * r + method.alpha * shared, r)
         negative = gate & point.is_top1 & (point.advantage < 0)
         a = torch.where(negative & (on == "advantage"), method.top1_penalty * point.advantage, point.advantage)
@@ -192,6 +192,18 @@ def test_the_value_does_not_depend_on_alpha_but_the_gradient_does(seed: int) -> 
     torch.testing.assert_close(plain, mixed, atol=1e-12, rtol=0)
     plain_grad, mixed_grad = (torch.autograd.grad(loss, logits)[0] for loss in (plain, mixed))
     assert (plain_grad - mixed_grad).abs().max() > 1e-3
+
+
+@given(seed=st.integers(0, 10**6))
+def test_a_right_answer_with_a_falling_advantage_shares_nothing(seed: int) -> None:
+    """With shaped rewards a right answer can be the worst of its group: its candidates must not be pushed down."""
+    case = random_case(seed)
+    case["correct"][:], case["advantage"] = True, -case["advantage"].abs()
+    logits = case["logits"].clone().requires_grad_()
+    shared, plain = (
+        torch.autograd.grad(total(SimKO(alpha=a, top1_penalty=1.0), case, logits), logits)[0] for a in (0.6, 0.0)
+    )
+    assert torch.equal(shared, plain)
 
 
 def test_one_candidate_that_is_the_sampled_token_is_the_plain_ratio() -> None:

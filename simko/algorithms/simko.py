@@ -3,7 +3,7 @@
 A token has the ratio r = pi(y)/pi_old(y), the entropy H, and candidates v_1..v_K, ranked by pi. Its gate is
 h = 1[H > max(quantile_q of the response's H, entropy_floor)]. The loss is GRPO's, with this ratio and advantage:
 
-    correct response, h:                r+ = (1 - alpha) r + alpha/K sum_k sg(r / r_k) r_k        r_k = pi(v_k)/pi_old(v_k)
+    correct response, A > 0, h:         r+ = (1 - alpha) r + alpha/K sum_k sg(r / r_k) r_k        r_k = pi(v_k)/pi_old(v_k)
     A < 0, h, and y is the top-1:       A  = penalty * A
     everywhere else:                    r
 
@@ -18,7 +18,8 @@ Differences between the released code (CLR-Lab/SimKO at 306f4ff) and the paper, 
  2. penalty hard-coded at 1.1 in the code: a setting (paper: 1.1 mathematics, 1.05 logic).
  3. penalty on the advantage (code) or on the ratio before clipping (paper): `top1_penalty_on`. The default is the code's,
     which produced the results. Both have the same gradient while nothing is clipped: always, with one update a batch.
- 4. positive branch where score == 1 exactly (code): here where the verifier says correct, whatever the reward's size.
+ 4. positive branch where score == 1 exactly (code) or A > 0 (pseudo-code): here where the verifier says correct and A > 0.
+    With shaped rewards a right answer can have A < 0. Then sharing would push its candidates down.
  5. negative branch by the sum of a row's advantages (code): here by each token's A < 0.
  6. gate, candidates and top-1 of the current policy at every update: as paper and code.
  7. strict > on a per-response quantile, EOS counted (both); `entropy_floor` 1e-4 nats keeps certain tokens out of a gate
@@ -88,7 +89,7 @@ class SimKO(GRPO):
 
     def loss(self, stats: TokenStats) -> Loss:  # noqa: D102
         gate = high_entropy(stats.entropy, stats.mask, self.entropy_quantile, self.entropy_floor)
-        shared = gate & stats.correct[:, None]
+        shared = gate & stats.correct[:, None] & (stats.advantage > 0)
         punished = gate & stats.is_top1 & (stats.advantage < 0)
 
         ratio = torch.exp(stats.logp - stats.old_logp)

@@ -123,7 +123,7 @@ def _signs(method: Any, verdicts: list[tuple[str, float]]) -> list[int]:
     if len(valid) >= 2:
         advantages = method.advantages([verdicts[i][1] for i in valid], [verdicts[i][0] == "correct" for i in valid])
         for i, advantage in zip(valid, advantages, strict=True):
-            signs[i] = (advantage > 1e-12) - (advantage < -1e-12)
+            signs[i] = (advantage > 0) - (advantage < 0)
     return signs
 
 
