@@ -2,11 +2,12 @@
 
     python examples/04_own_method.py
 
-A minute on one CPU core. A method is one class with two functions: the advantages of a group, and the loss of each token. The
-names that `simko train --algorithm` knows are a fixed table in `simko/algorithms/__init__.py`. A method from
-elsewhere is an object that you hand to the functions of the loop, as here.
+A minute on one CPU core. A method is made of parts, and a part is one small class: here an advantage, and a loss. The last lines
+of the two give them a name, so that every command knows the method, too:
 
-The method is REINFORCE with a leave-one-out baseline (RLOO, arXiv 2402.14740):
+    cd examples && simko train --algorithm 04_own_method:leave_one_out
+
+The method is REINFORCE with a leave-one-out baseline (arXiv 2402.14740):
 
     A_i = R_i - mean of the other rewards of the group
     L_t = -A r,    r = pi(y_t) / pi_old(y_t)
@@ -16,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,30 +25,48 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
 import simko.envs
+from simko import algorithms
 from simko.advantages import make_batch
 from simko.agents import LoraPolicy
-from simko.algorithms import Algorithm, Loss, TokenStats
+from simko.algorithms import Advantage, GroupView, Loss, LossPart, TokenStats, method, part
 from simko.rollout import rollout
 from simko.schedule import training_tasks
 from simko.update import accumulate_gradients, apply_gradients
 
 
+@part
 @dataclass(frozen=True)
-class LeaveOneOut(Algorithm):
-    """RLOO; its settings would be the fields of this class."""
+class LeaveOneOut(Advantage):
+    """Each reward without the mean of the others; there are at least two. Settings would be the fields of this class."""
 
-    name: ClassVar[str] = "rloo"
-    title: ClassVar[str] = "REINFORCE with a leave-one-out baseline (arXiv 2402.14740)"
+    name: ClassVar[str] = "leave_one_out"
 
-    def advantages(self, rewards: Sequence[float], correct: Sequence[bool]) -> list[float]:
-        """Each reward without the mean of the others; there are at least two."""
-        total, others = sum(rewards), len(rewards) - 1
-        return [reward - (total - reward) / others for reward in rewards]
+    def group(self, view: GroupView) -> list[float]:
+        """One advantage for each answer of a group."""
+        total, others = sum(view.rewards), len(view) - 1
+        return [reward - (total - reward) / others for reward in view.rewards]
+
+
+@part
+@dataclass(frozen=True)
+class Reinforce(LossPart):
+    """The policy gradient, without a clip."""
+
+    name: ClassVar[str] = "reinforce"
 
     def loss(self, stats: TokenStats) -> Loss:
         """(B, T). The trainer masks it and averages it over all tokens of the step."""
         ratio = torch.exp(stats.logp - stats.old_logp)  # 1, with the gradient of logp, at one update a batch
         return Loss(-stats.advantage * ratio)
+
+
+method(
+    "leave_one_out",
+    advantage="leave_one_out",
+    loss="reinforce",
+    title="REINFORCE with a leave-one-out baseline",
+    source="arXiv 2402.14740",
+)
 
 
 def main() -> None:
@@ -60,7 +78,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     torch.set_num_threads(1)
-    method, seed = LeaveOneOut(), 0
+    own, seed = algorithms.get("leave_one_out"), 0
     policy = LoraPolicy.from_pretrained("tiny", quantization="nf4", lora_rank=32, seed=seed)
     env = simko.envs.make("simko/Countdown-v0", tokenizer=policy.tokenizer, split="train")
     optimizer = torch.optim.AdamW([weight for _, weight in policy.trainable_parameters()], lr=5e-4, weight_decay=0.0)
@@ -68,11 +86,11 @@ def main() -> None:
     for step in range(1, arguments.steps + 1):
         tasks = training_tasks(env.source, seed, step, arguments.prompts)
         groups = rollout(policy.engine, env, tasks, arguments.group_size, seed=seed, step=step)
-        batch = make_batch(groups, method)
+        batch = make_batch(groups, own)
         metrics = {"loss": 0.0}
         if len(batch):  # no group whose answers differ: nothing to learn in this step
             metrics = accumulate_gradients(
-                policy, method, batch, temperature=1.0, micro_batch_tokens=8192, max_new_tokens=env.max_new_tokens
+                policy, own, batch, temperature=1.0, micro_batch_tokens=8192, max_new_tokens=env.max_new_tokens
             )
             apply_gradients(policy, optimizer, max_grad_norm=1.0)
         rewards = [answer.verdict.reward for group in groups for answer in group.completions]

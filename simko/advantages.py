@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean, stdev
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from simko.types import Batch, Group, rewards_differ
+from simko.types import Batch, Completion, Group, GroupView, rewards_differ
 
 
-class _Advantages(Protocol):
+class _Method(Protocol):
     @property
-    def needs(self) -> frozenset[Any]: ...
-    def advantages(self, rewards: Sequence[float], correct: Sequence[bool]) -> list[float]: ...
+    def every_row(self) -> bool: ...
+    @property
+    def min_valid(self) -> int: ...
+    def advantages(self, view: GroupView) -> list[float]: ...
 
 
 def group_normalised(rewards: Sequence[float], epsilon: float = 1e-6) -> list[float]:
@@ -32,22 +34,21 @@ def group_normalised(rewards: Sequence[float], epsilon: float = 1e-6) -> list[fl
     return [(reward - mean) / (std + epsilon) for reward in rewards]
 
 
-def make_batch(groups: Sequence[Group], method: _Advantages) -> Batch:
+def make_batch(groups: Sequence[Group], method: _Method, max_new_tokens: int = 0) -> Batch:
     """Collect the sequences that carry a gradient, and the denominators over all of `groups`.
 
     A failed verifier (timeout, error) is not a wrong answer: its completion is no sequence and is not counted. A sequence
-    without an advantage, or alone in its group, needs no forward, but its tokens count. A method that needs the reference
-    pulls every sequence towards it: then sequences without an advantage stay in, too.
+    without an advantage, or in a group with too few answers, needs no forward, but its tokens count. A method whose loss pulls
+    at every row (a KL or an entropy term) keeps sequences without an advantage, too.
     """
-    all_pull = "reference" in method.needs
     rows, group_index, advantages, correct = [], [], [], []
     for index, group in enumerate(groups):
         valid = group.valid
-        if len(valid) < 2:
+        if len(valid) < method.min_valid:
             continue
-        values = method.advantages([c.verdict.reward for c in valid], [c.verdict.correct for c in valid])
+        values = method.advantages(view_of(valid, max_new_tokens))
         for completion, advantage in zip(valid, values, strict=True):
-            if (advantage != 0.0 or all_pull) and completion.sampled.any():
+            if (advantage != 0.0 or method.every_row) and completion.sampled.any():
                 rows.append(completion)
                 group_index.append(index)
                 advantages.append(advantage)
@@ -60,6 +61,17 @@ def make_batch(groups: Sequence[Group], method: _Advantages) -> Batch:
         correct=np.asarray(correct, dtype=np.bool_),
         step_tokens=int(sum(c.sampled.sum() for c in counted)),
         step_sequences=len(counted),
+    )
+
+
+def view_of(valid: Sequence[Completion], max_new_tokens: int = 0) -> GroupView:
+    """What an advantage reads of a group's answers."""
+    return GroupView(
+        rewards=[c.verdict.reward for c in valid],
+        correct=[c.verdict.correct for c in valid],
+        mean_logp=[float(c.logprobs[c.sampled].mean(dtype=np.float64)) if c.sampled.any() else 0.0 for c in valid],
+        lengths=[int(c.sampled.sum()) for c in valid],
+        max_new_tokens=max_new_tokens,
     )
 
 

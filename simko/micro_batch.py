@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,10 +18,10 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simko.algorithms.base import TokenStats
+from simko.algorithms.stats import Prepared, StepStats, TokenStats
 from simko.device import release
 from simko.errors import UserError
-from simko.head import TokenStatistics, token_statistics
+from simko.head import Extra, TokenStatistics, token_statistics
 from simko.packing import PackedRows, Packer, needed, pack
 from simko.types import Batch, Completion, Policy
 
@@ -130,17 +130,30 @@ class MicroBatch:
             mask[i, :t], targets[i, :t], positions[i, :t] = c.sampled[:t], a, places[i]
         return cls(list(rows), inputs, *(torch.from_numpy(x).to(device) for x in (mask, targets, positions)))
 
-    def statistics(self, policy: Policy, k: int, temperature: float) -> TokenStatistics:
-        """Statistics of the N sampled tokens, row by row. Only their hidden states reach the loss head."""
+    def states(self, policy: Policy) -> Float[Tensor, "N D"]:
+        """The hidden states that predict the N sampled tokens, row by row."""
         if isinstance(self.inputs, PackedRows):
             assert isinstance(policy, Packer)
             hidden: Float[Tensor, "N D"] = policy.hidden_packed(self.inputs)
         else:
             hidden = policy.hidden(self.inputs).flatten(0, 1)
-        head = policy.lm_head()
+        return hidden[self.positions[self.mask]]
+
+    def statistics(
+        self,
+        policy: Policy,
+        k: int,
+        temperature: float,
+        extra: frozenset[Extra] = frozenset(),
+        options: Mapping[str, float] | None = None,
+        states: Float[Tensor, "N D"] | None = None,
+    ) -> TokenStatistics:
+        """Statistics of the N sampled tokens, row by row. Only their hidden states reach the loss head."""
+        head, options = policy.lm_head(), dict[str, Any](options or {})
         return token_statistics(
-            hidden[self.positions[self.mask]], head.weight, self.targets[self.mask], min(k, head.weight.shape[0]),
-            temperature, bias=head.bias, soft_cap=head.soft_cap, scale=head.scale,
+            self.states(policy) if states is None else states,
+            head.weight, self.targets[self.mask], min(k, head.weight.shape[0]),
+            temperature, bias=head.bias, soft_cap=head.soft_cap, scale=head.scale, extra=extra, **options,
         )  # fmt: skip
 
     def spread(self, values: Tensor) -> Tensor:
@@ -232,27 +245,40 @@ def matrices(
     raw: TokenStatistics,
     batch: Batch,
     k: int,
-    old_logp: Sequence[Tensor] | None,
-    ref_logp: Sequence[Tensor] | None,
+    step: StepStats | None = None,
+    prepared: Prepared | None = None,
 ) -> TokenStats:
-    """Lay the statistics of N tokens out as `[B, T]`. Without `old_logp` the current policy is the old one."""
-
-    def of_rows(values: Sequence[Tensor]) -> Tensor:
-        return micro.spread(torch.cat([values[row] for row in micro.rows]).to(raw.logp))
-
+    """Lay the statistics of N tokens out as `[B, T]`. Without `step.logp` the current policy is the old one."""
     logp = micro.spread(raw.logp)
-    advantage = torch.as_tensor(batch.advantage[micro.rows], dtype=logp.dtype, device=logp.device)
+    rows = torch.as_tensor(micro.rows, device=logp.device)
+
+    def of_rows(values: Tensor | None) -> Tensor | None:
+        """These rows of a value of the whole step; a scalar stays as it is."""
+        if values is None or values.dim() == 0:
+            return values
+        part = values.to(logp.device)[rows]
+        part = part[:, : logp.shape[1]] if part.dim() > 1 else part
+        return part.to(logp.dtype) if part.is_floating_point() else part
+
+    prepared = prepared or Prepared()
+    advantage = of_rows(prepared.advantage)
+    if advantage is None:
+        own = torch.as_tensor(batch.advantage[micro.rows], dtype=logp.dtype, device=logp.device)
+        advantage = own[:, None].expand_as(logp)
+    old_logp = of_rows(step.logp) if step else None
     return TokenStats(
         mask=micro.mask,
         logp=logp,
-        old_logp=logp.detach() if old_logp is None else of_rows(old_logp),
-        advantage=advantage[:, None].expand_as(logp),
+        old_logp=logp.detach() if old_logp is None else old_logp,
+        advantage=advantage,
         correct=torch.as_tensor(batch.correct[micro.rows], device=logp.device),
         entropy=micro.spread(raw.entropy),
         is_top1=micro.spread(raw.is_top1),
         topk_logp=micro.spread(raw.topk_logp[:, :k]),
         topk_ids=micro.spread(raw.topk_ids[:, :k]),
-        ref_logp=None if ref_logp is None else of_rows(ref_logp),
+        ref_logp=of_rows(step.ref_logp) if step else None,
+        nucleus_entropy=None if raw.nucleus_entropy is None else micro.spread(raw.nucleus_entropy),
+        constants={name: value for name, whole in prepared.constants.items() if (value := of_rows(whole)) is not None},
     )
 
 
@@ -277,12 +303,13 @@ def all_finite(tensors: Iterable[Tensor | None]) -> bool:
     return not floats or math.isfinite(torch.nn.utils.get_total_norm(floats, math.inf))
 
 
-def finite_rows(batch: Batch, *logprobs: Sequence[Tensor] | None) -> list[int]:
-    """Return the rows whose advantage, sampler's log-probs and these other `logprobs` are finite."""
+def finite_rows(batch: Batch, step: StepStats | None = None) -> list[int]:
+    """Return the rows whose advantage and log-probs (the sampler's, and those of `step`) are finite."""
+    masked = None if step is None else ~step.mask.any(-1).cpu().numpy()  # `step_stats` masks a row that is not finite
     rows = []
     for row, completion in enumerate(batch.completions):
         fine = np.isfinite(batch.advantage[row]) and np.isfinite(completion.logprobs[completion.sampled]).all()
-        if fine and all_finite(values[row] for values in logprobs if values is not None):
+        if fine and (masked is None or not masked[row]):
             rows.append(row)
     return rows
 

@@ -14,13 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from simko.algorithms.base import Algorithm
-from simko.config import UpdateSettings
 from simko.grading import Environment, Grade, Grading, decode
-from simko.schedule import stream_seed, training_tasks
-from simko.types import Completion, Engine, Generation, Group, Policy, Sampling, Task
+from simko.schedule import stream_seed
+from simko.types import Completion, Engine, Generation, Group, Sampling, Task
 
-_UNTRUNCATED, _GREEDY = Sampling(), Sampling(temperature=0.0)
+_UNTRUNCATED = Sampling()
 
 
 @dataclass
@@ -101,32 +99,3 @@ def _completion(answer: _Answer, grading: Grading) -> Completion:
         finish="length" if episode.truncated else "stop",
         verdict=grading.verdict(answer.task, episode.text),
     )
-
-
-def sample_step(policy: Policy, env: Any, method: Algorithm, settings: UpdateSettings, step: int) -> list[Group]:
-    """The graded groups of a step. Raises `FloatingPointError` where the model's logits are not finite."""
-    tasks = method.select_prompts(
-        training_tasks(env.source, settings.seed, step, settings.prompts_per_step),
-        partial(_greedy, policy, env, settings.seed, step),
-    )
-    return sample_groups(policy, env, method, tasks, settings, step)
-
-
-def sample_groups(
-    policy: Policy, env: Environment, method: Algorithm, tasks: Sequence[Task], settings: UpdateSettings, step: int
-) -> list[Group]:
-    """G graded completions of each task, in the method's stages."""
-    sampling = Sampling(settings.temperature)
-    groups = [Group(task, ()) for task in tasks]
-    done = 0
-    for index, n in enumerate(method.plan_rollouts(settings.group_size)):
-        with method.stage(index, policy, groups):
-            more = rollout(policy.engine, env, tasks, n, sampling, seed=settings.seed, step=step, first_sample=done)
-        groups = [Group(old.task, old.completions + new.completions) for old, new in zip(groups, more, strict=True)]
-        done += n
-    return groups
-
-
-def _greedy(policy: Policy, env: Environment, seed: int, step: int, tasks: Sequence[Task]) -> list[Completion]:
-    groups = rollout(policy.engine, env, tasks, 1, _GREEDY, seed=seed, step=step)
-    return [group.completions[0] for group in groups]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection, Iterator
 from hashlib import blake2b
 
 import numpy as np
@@ -32,6 +33,27 @@ def training_tasks(source: TaskSource, seed: int, step: int, count: int) -> list
     orders = {epoch: np.random.default_rng([seed, epoch]).permutation(len(every)) for epoch in epochs}
     chosen = [every[orders[place // len(every)][place % len(every)]] for place in places]
     return list({task.id: task for task in chosen}.values())
+
+
+def refill_tasks(source: TaskSource, seed: int, step: int, round: int, count: int, seen: Collection[str]) -> list[Task]:
+    """At most `count` more tasks for a step, whose problems are not in `seen`: fresh ones, or any others of a data set.
+
+    They are drawn outside the order of the epoch, so the tasks of later steps stay what they are.
+    """
+    rng = np.random.default_rng([seed, step, round])
+    drawn: Iterator[Task]
+    if source.size is None:
+        drawn = (source.draw(rng) for _ in range(100 * count))
+    else:
+        every = source.tasks(None, seed)
+        drawn = (every[place] for place in rng.permutation(len(every)))
+    fresh: dict[str, Task] = {}
+    for task in drawn:
+        if task.problem not in seen:
+            fresh.setdefault(task.problem, task)
+        if len(fresh) == count:
+            break
+    return list(fresh.values())
 
 
 def learning_rate(peak: float, warmup_steps: int, step: int) -> float:

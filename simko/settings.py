@@ -24,7 +24,7 @@ TINY_PRESET: dict[str, Any] = {
     "eval_temperature": 1.0,
     "eval_top_p": 1.0,
 }
-TINY_METHOD_PRESET: dict[str, dict[str, Any]] = {"simko": {"alpha": 0.2, "top1_penalty": 1.2}}
+TINY_LOSS_PRESET: dict[str, dict[str, Any]] = {"simko": {"alpha": 0.2, "top1_penalty": 1.2}}
 
 
 def train_config(overrides: Mapping[str, Any]) -> TrainConfig:
@@ -37,7 +37,8 @@ def train_config(overrides: Mapping[str, Any]) -> TrainConfig:
     """
     settings = dict(overrides)
     name = settings.get("algorithm", TrainConfig().algorithm)
-    of_config, of_method = names(TrainConfig), algorithms.settings(name)
+    parts = algorithms.parts_of(settings)
+    of_config, of_method = names(TrainConfig), algorithms.settings(name, parts)
     method = settings.pop("method", None) or {}
     if not isinstance(method, Mapping):
         raise UserError(f"config: method is {method!r}; it must be a mapping of {name}'s settings")
@@ -49,10 +50,9 @@ def train_config(overrides: Mapping[str, Any]) -> TrainConfig:
     preset: dict[str, Any] = {}
     if settings.get("model", "tiny") == "tiny":
         preset = TINY_PRESET
-        method = {**TINY_METHOD_PRESET.get(name, {}), **method}
+        method = {**TINY_LOSS_PRESET.get(algorithms.get(name, parts=parts).loss_part.name, {}), **method}
     config = TrainConfig(**{**preset, **settings, "method": method})
-    resolved = algorithms.get(config.algorithm, **config.method)
-    return replace(config, method={key: getattr(resolved, key) for key in of_method})
+    return replace(config, method=algorithms.of(config).settings)
 
 
 def schema(stage: Literal["train", "eval"] = "train") -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
@@ -12,7 +11,8 @@ from rich.console import Console
 
 from simko import algorithms
 from simko.advantages import make_batch, split_groups
-from simko.algorithms.base import Algorithm
+from simko.algorithms.compose import Algorithm
+from simko.algorithms.stats import State
 from simko.build import make_env, make_policy
 from simko.config import TrainConfig, UpdateSettings, as_dict
 from simko.envs.watched import WatchedEnv
@@ -22,7 +22,6 @@ from simko.memory.forecast import MICRO_BATCH_TOKENS
 from simko.metrics import describe, gap_limit, of_updates
 from simko.micro_batch import TokenBudget
 from simko.preflight import preflight
-from simko.rollout import sample_step
 from simko.run.faults import Faults, Streak
 from simko.run.folder import RunFolder, check_adapter, new_folder
 from simko.run.manifest import introduce
@@ -30,9 +29,10 @@ from simko.run.rescue import Rescue, no_random_state_moved, say_faults, warm_up
 from simko.run.signals import StopSignals
 from simko.run.tracker import Progress, Tracker
 from simko.run.verdicts import VerdictJournal
+from simko.sampling import Sampled, sample_step
 from simko.schedule import learning_rate, seed_everything
-from simko.types import Group, Policy
-from simko.update import accumulate_gradients, apply_gradients, token_logprobs
+from simko.types import Policy
+from simko.update import accumulate_gradients, apply_gradients, auxiliary_gradients, prepare
 
 
 def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Console | None = None) -> RunFolder:
@@ -54,10 +54,10 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
         journal = VerdictJournal(run.verdicts_path.absolute(), faults := Faults())
         env = WatchedEnv(make_env(config, policy, "train"), config.env, journal.grading)
         warm_up(env, config.verifier_workers)
-        method = algorithms.get(config.algorithm, **config.method)
+        method = algorithms.of(config)
         parameters = [parameter for _, parameter in policy.trainable_parameters()]
         optimizer = torch.optim.AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay)
-        start = run.restore(checkpoint, policy, optimizer, method) if checkpoint else 0
+        start, state = run.restore(checkpoint, policy, optimizer) if checkpoint else (0, method.initial_state())
         manifest = introduce(config, policy, env, method, start, console)
         if not start and config.steps and config.preflight_prompts:
             preflight(config, policy, env, console)
@@ -67,26 +67,28 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
         budget = TokenBudget(config.micro_batch_tokens or MICRO_BATCH_TOKENS)
         progress = Progress(console, config.steps, gap_limit=gap_limit(policy.dtype, config.engine))
         streak = Streak(run.metrics())
-        rescue.begin(start, policy, optimizer, method)
+        rescue.begin(start, policy, optimizer, state)
         with closing(Tracker(config.logger, run.path, as_dict(config), start, console)) as tracker:
             for step in range(start + 1, config.steps + 1):
                 began = time.monotonic()
                 seed_everything(config.seed, step)
                 journal.begin(step)
                 try:
-                    groups = sample_step(policy, env, method, config, step)
+                    sampled = sample_step(policy, env, method, config, step, state, budget)
                 except FloatingPointError:
-                    groups = []
+                    sampled = Sampled()
                     faults.count("engine_nonfinite")
-                sampled = time.monotonic()
+                groups, decoded = sampled.groups, time.monotonic()
                 with stop.deferred():  # a signal waits until the step is whole, and saved
                     with rescue.step(step):
                         journal.end()
                         optimizer.param_groups[0]["lr"] = learning_rate(config.learning_rate, config.warmup_steps, step)
-                        metrics = describe(groups) | faults.take(groups)
-                        metrics |= update(policy, method, optimizer, groups, config, env.max_new_tokens, budget)
-                        method.on_step_end(metrics)
-                        metrics |= {"seconds_rollout": sampled - began, "seconds_update": time.monotonic() - sampled}
+                        metrics = describe(groups) | faults.take(groups) | dict(sampled.metrics)
+                        metrics |= update(
+                            policy, method, optimizer, sampled, config, env.max_new_tokens, budget, step, state
+                        )
+                        state.update(method.end_step(state, metrics))
+                        metrics |= {"seconds_rollout": decoded - began, "seconds_update": time.monotonic() - decoded}
                         metrics = run.records.add(step, groups, metrics)
                     if step % config.checkpoint_every == 0 or step == config.steps:
                         rescue.save()
@@ -102,20 +104,23 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
 
 
 def update(
-    policy: Policy, method: Algorithm, optimizer: torch.optim.Optimizer, groups: Sequence[Group],
-    settings: UpdateSettings, max_new_tokens: int, budget: TokenBudget,
+    policy: Policy, method: Algorithm, optimizer: torch.optim.Optimizer, sampled: Sampled,
+    settings: UpdateSettings, max_new_tokens: int, budget: TokenBudget, step: int, state: State,
 ) -> dict[str, float]:  # fmt: skip
     """`updates_per_batch` optimizer steps on the groups; metrics are the mean over them."""
-    batches = [make_batch(part, method) for part in split_groups(groups, settings.updates_per_batch)]
-    batches = [batch for batch in batches if len(batch)]
+    parts = split_groups(sampled.groups, settings.updates_per_batch)
+    batches = [batch for part in parts if len(batch := make_batch(part, method, max_new_tokens))]
     shape: dict[str, Any] = {"temperature": settings.temperature, "micro_batch_tokens": budget}
-    several, reference = len(batches) > 1, "reference" in method.needs
-    old = [token_logprobs(policy, batch, **shape) if several else None for batch in batches]
-    ref = [token_logprobs(policy, batch, **shape, base=True) if reference else None for batch in batches]
-    shape |= {"max_new_tokens": max_new_tokens, "tis_clip": settings.tis_clip}
+    whole: dict[str, Any] = {"several": len(batches) > 1, "state": state, "seed": settings.seed, "step": step}
+    prepared = [prepare(policy, method, batch, **shape, **whole) for batch in batches]
+    shape |= {"max_new_tokens": max_new_tokens}
     updates = []
-    for batch, old_logp, ref_logp in zip(batches, old, ref, strict=True):
-        metrics = accumulate_gradients(policy, method, batch, **shape, old_logp=old_logp, ref_logp=ref_logp)
+    for batch, (stats, decided) in zip(batches, prepared, strict=True):
+        metrics = accumulate_gradients(
+            policy, method, batch, **shape, step=stats, prepared=decided, tis_clip=settings.tis_clip
+        )
+        if method.auxiliary and sampled.auxiliary:
+            metrics |= auxiliary_gradients(policy, method.auxiliary, sampled.auxiliary, **shape)
         metrics["grad_norm"], taken = apply_gradients(policy, optimizer, settings.max_grad_norm)
         updates.append((metrics, taken))
     return {"learning_rate": optimizer.param_groups[0]["lr"], **of_updates(updates)}

@@ -6,15 +6,17 @@ of the micro-batches add up to the same update, however the batch is split, pack
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simko.algorithms.base import Aggregation, Algorithm
+from simko.algorithms.base import Auxiliary, TokenLoss
+from simko.algorithms.compose import Algorithm
+from simko.algorithms.stats import Aggregation, Prepared, Stat, State, StepStats
 from simko.metrics import RANKS, add, diagnostics
 from simko.micro_batch import (
     MicroBatch,
@@ -27,21 +29,38 @@ from simko.micro_batch import (
     matrices,
     run,
 )
+from simko.step_stats import step_stats
 from simko.types import Batch, Policy
 
 
-@torch.no_grad()
-def token_logprobs(
-    policy: Policy, batch: Batch, temperature: float, micro_batch_tokens: int | TokenBudget, *, base: bool = False
-) -> list[Tensor]:
-    """Return the trainer's own log-probs of each row's sampled tokens, before an update; `base`: with the adapter off."""
+def prepare(
+    policy: Policy,
+    method: Algorithm,
+    batch: Batch,
+    *,
+    temperature: float,
+    micro_batch_tokens: int | TokenBudget,
+    several: bool = False,
+    state: State | None = None,
+    seed: int = 0,
+    step: int = 0,
+) -> tuple[StepStats, Prepared]:
+    """The whole step under the old policy, before any update of its rollout batch, and what the method decides for it.
+
+    There is a pass where the method needs its statistics, or where `several` updates make the current policy another than the
+    old one; in that case the method may take the sampler's log-probs instead.
+    """
     budget = TokenBudget(micro_batch_tokens) if isinstance(micro_batch_tokens, int) else micro_batch_tokens
-    out: list[Tensor] = [torch.empty(0)] * len(batch)
-    with policy.base() if base else nullcontext():
-        for micro, raw in run(policy, batch, budget, lambda micro: micro.statistics(policy, 1, temperature)):
-            for row, part in zip(micro.rows, raw.logp.split(micro.mask.sum(-1).tolist()), strict=True):
-                out[row] = part
-    return out
+    of_sampler = method.sampling.old_policy == "sampler"
+    needs: frozenset[Stat] = method.needs_old | (frozenset(("logp",)) if several and not of_sampler else frozenset())
+    stats = step_stats(
+        policy, batch, needs, temperature=temperature, budget=budget, options=method.stat_options,
+        reference="reference" in method.needs_new, seed=seed, step=step,
+    )  # fmt: skip
+    prepared = method.prepare(stats, state or {})
+    if of_sampler or not several:  # with one update the current policy is the old one: its ratio is exactly 1
+        stats = replace(stats, logp=stats.sampler_logp if of_sampler else None)
+    return stats, prepared
 
 
 def row_weights(batch: Batch, aggregation: Aggregation, max_new_tokens: int) -> Float[np.ndarray, "B"]:
@@ -59,30 +78,31 @@ def row_weights(batch: Batch, aggregation: Aggregation, max_new_tokens: int) -> 
 
 def accumulate_gradients(
     policy: Policy,
-    method: Algorithm,
+    method: TokenLoss,
     batch: Batch,
     *,
     temperature: float,
     micro_batch_tokens: int | TokenBudget,
     max_new_tokens: int,
-    old_logp: Sequence[Tensor] | None = None,
-    ref_logp: Sequence[Tensor] | None = None,
+    step: StepStats | None = None,
+    prepared: Prepared | None = None,
     tis_clip: float = 0.0,
 ) -> dict[str, float]:
     """Add the step's gradient to the adapter's `.grad`; return the step's metrics (means over its trained tokens).
 
-    `old_logp` and `ref_logp` hold one (tokens,) tensor a row; without `old_logp` the current policy is the old one. `tis_clip`
-    above 0 weights each token by truncated importance sampling (see `simko.micro_batch`). A row that gives NaN or infinity is
-    counted in `nonfinite_rows`. It adds nothing to the gradient, and its tokens stay in the denominators.
+    `step` and `prepared` are those of `prepare`; without them the current policy is the old one, and nothing couples rows.
+    `tis_clip` above 0 weights each token by truncated importance sampling (see `simko.micro_batch`). A row that gives NaN or
+    infinity is counted in `nonfinite_rows`. It adds nothing to the gradient, and its tokens stay in the denominators.
     """
     budget = TokenBudget(micro_batch_tokens) if isinstance(micro_batch_tokens, int) else micro_batch_tokens
     weights, halvings = row_weights(batch, method.aggregate, max_new_tokens), budget.halvings
     parameters = [parameter for _, parameter in policy.trainable_parameters()]
+    extra: frozenset[Any] = method.needs_new & {"entropy_grad", "nucleus_entropy"}
 
     def gradients_of(micro: MicroBatch) -> tuple[tuple[Tensor | None, ...], dict[str, float]]:
-        raw = micro.statistics(policy, max(method.k, RANKS), temperature)
+        raw = micro.statistics(policy, max(method.k, RANKS), temperature, extra, method.stat_options)
         check_rows(micro, raw)  # before the backward: here the rows to blame are known
-        stats = matrices(micro, raw, batch, method.k, old_logp, ref_logp)
+        stats = matrices(micro, raw, batch, method.k, step, prepared)
         loss = method.loss(stats)
         weight = torch.as_tensor(weights[micro.rows], dtype=raw.logp.dtype, device=raw.logp.device)
         weight = weight[:, None].expand_as(loss.matrix)
@@ -92,6 +112,8 @@ def accumulate_gradients(
             shares["tis_clipped"] = shares["tis_weight"] >= tis_clip
             weight = weight * shares["tis_weight"]
         value = (loss.matrix.masked_fill(~micro.mask, 0.0) * weight).sum()
+        if loss.regulariser is not None:
+            value = value + loss.regulariser
         # not `backward`: if this micro-batch is tried again, nothing of it must be in `.grad`
         gradients = torch.autograd.grad(value, parameters, allow_unused=True)
         if not all_finite([value, *gradients]):
@@ -100,9 +122,10 @@ def accumulate_gradients(
         sums |= {"loss": value.item(), "tokens": float(len(raw.logp))}
         return gradients, sums | diagnostics(raw, [batch.completions[row] for row in micro.rows])
 
-    rows, rows_used = finite_rows(batch, old_logp, ref_logp), 0
-    totals = {"loss": 0.0, "sampler_gap_max": 0.0, "tokens": 0.0}
-    for micro, (gradients, sums) in run(policy, batch, budget, gradients_of, rows):
+    fine = finite_rows(batch, step)
+    kept = fine if prepared is None or prepared.keep is None else [row for row in fine if prepared.keep[row]]
+    rows_used, totals = len(fine) - len(kept), {"loss": 0.0, "sampler_gap_max": 0.0, "tokens": 0.0}
+    for micro, (gradients, sums) in run(policy, batch, budget, gradients_of, kept):
         rows_used += len(micro.rows)
         add(totals, sums)
         for parameter, grad in zip(parameters, gradients, strict=True):
@@ -111,7 +134,26 @@ def accumulate_gradients(
     count = max(totals.pop("tokens"), 1.0)
     alone = {name: totals.pop(name) for name in ("loss", "sampler_gap_max")}
     alone |= {"nonfinite_rows": float(len(batch) - rows_used), "oom_halvings": float(budget.halvings - halvings)}
-    return alone | {name: total / count for name, total in totals.items()}
+    return alone | dict(prepared.metrics if prepared else {}) | {name: total / count for name, total in totals.items()}
+
+
+def auxiliary_gradients(
+    policy: Policy,
+    loss: Auxiliary,
+    batch: Batch,
+    *,
+    temperature: float,
+    micro_batch_tokens: int | TokenBudget,
+    max_new_tokens: int,
+) -> dict[str, float]:
+    """Add the gradient of an auxiliary loss; its old log-probs are those of the policy that sampled. Returns its metrics."""
+    budget = TokenBudget(micro_batch_tokens) if isinstance(micro_batch_tokens, int) else micro_batch_tokens
+    stats = step_stats(policy, batch, frozenset(), temperature=temperature, budget=budget)
+    metrics = accumulate_gradients(
+        policy, loss, batch, temperature=temperature, micro_batch_tokens=budget, max_new_tokens=max_new_tokens,
+        step=replace(stats, logp=stats.sampler_logp),
+    )  # fmt: skip
+    return {"auxiliary_loss": metrics["loss"], "auxiliary_answers": float(len(batch))}
 
 
 def apply_gradients(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_norm: float) -> tuple[float, bool]:

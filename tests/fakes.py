@@ -11,9 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from simko.algorithms.stats import StepStats
 from simko.head import LmHead
+from simko.micro_batch import TokenBudget
 from simko.packing import PackedRows
-from simko.types import Completion, Generation, Group, Sampling, Task, Verdict
+from simko.step_stats import step_stats
+from simko.types import Batch, Completion, Generation, Group, Sampling, Task, Verdict
 
 VOCABULARY, EOS = 11, 10
 
@@ -208,3 +211,17 @@ def gradient(policy: FakePolicy) -> Tensor:
     grad = policy.adapter.grad
     policy.adapter.grad = None
     return torch.zeros_like(policy.adapter) if grad is None else grad
+
+
+def old_stats(
+    policy: Any, batch: Batch, temperature: float = 0.9, budget: int | TokenBudget = 10**6, reference: bool = False
+) -> StepStats:
+    """The step under the policy as it is now, with its log-probs."""
+    budget = TokenBudget(budget) if isinstance(budget, int) else budget
+    return step_stats(policy, batch, frozenset(("logp",)), temperature=temperature, budget=budget, reference=reference)
+
+
+def sampled_logp(stats: StepStats) -> Tensor:
+    """The log-probs of all sampled tokens, row by row."""
+    assert stats.logp is not None
+    return stats.logp[stats.mask]

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from simko import algorithms
-from simko.algorithms.base import Algorithm, TokenStats
-from simko.algorithms.simko import SimKO, row_quantile
+from simko.algorithms.base import LossPart
+from simko.algorithms.simko import SimKOLoss, row_quantile
+from simko.algorithms.stats import TokenStats
 from simko.errors import UserError
 from simko.head import token_statistics
 
@@ -63,12 +64,12 @@ def random_case(seed: int, b: int = 4, t: int = 7, v: int = 9, k: int = 3) -> di
     }
 
 
-def total(method: Algorithm, case: dict[str, Tensor], logits: Tensor, k: int = 3) -> Tensor:
+def total(method: LossPart, case: dict[str, Tensor], logits: Tensor, k: int = 3) -> Tensor:
     stats = stats_of(logits, case["ids"], case["old_logits"], case["advantage"], case["correct"], case["mask"], k)
     return (method.loss(stats).matrix * stats.mask).sum() / stats.mask.sum()
 
 
-def slow_reference(method: SimKO, case: dict[str, Tensor], ids_of: Tensor | None = None) -> Tensor:
+def slow_reference(method: SimKOLoss, case: dict[str, Tensor], ids_of: Tensor | None = None) -> Tensor:
     """Token by token in Python, the gradient written out by hand: d total / d logits, float64."""
     logits, mask = case["logits"], case["mask"]
     grad = torch.zeros_like(logits)
@@ -110,7 +111,7 @@ def test_published_vector(
     # a second, certain token opens the gate on the first; without it a single token is never above its own quantile
     logits = torch.tensor([[Z, [30.0, 0, 0, 0, 0]]], dtype=torch.float64, requires_grad=True)
     old = torch.tensor([[Z_OLD, [30.0, 0, 0, 0, 0]]], dtype=torch.float64)
-    method = SimKO(alpha=0.3, top_k=3, top1_penalty=1.1, entropy_quantile=0.5 if gated else 1.0)
+    method = SimKOLoss(alpha=0.3, top_k=3, top1_penalty=1.1, entropy_quantile=0.5 if gated else 1.0)
     stats = stats_of(
         logits, torch.tensor([[y, 0]]), old, torch.tensor([float(advantage)], dtype=torch.float64),
         torch.tensor([correct]), torch.ones(1, 2, dtype=torch.bool), 3,
@@ -124,7 +125,7 @@ def test_published_vector(
 @given(seed=st.integers(0, 10**6), alpha=st.sampled_from([0.0, 0.05, 0.5, 1.0]), penalty=st.sampled_from([1.0, 1.1, 2.0]),
        on=st.sampled_from(["advantage", "ratio"]), quantile=st.sampled_from([0.0, 0.5, 0.8, 1.0]))  # fmt: skip
 def test_gradient_equals_the_slow_reference(seed: int, alpha: float, penalty: float, on: str, quantile: float) -> None:
-    method = SimKO(alpha=alpha, top1_penalty=penalty, top1_penalty_on=on, entropy_quantile=quantile)  # type: ignore[arg-type]
+    method = SimKOLoss(alpha=alpha, top1_penalty=penalty, top1_penalty_on=on, entropy_quantile=quantile)  # type: ignore[arg-type]
     case = random_case(seed)
     logits = case["logits"].clone().requires_grad_()
     (grad,) = torch.autograd.grad(total(method, case, logits), logits)
@@ -135,7 +136,7 @@ def test_gradient_equals_the_slow_reference(seed: int, alpha: float, penalty: fl
 @pytest.mark.parametrize("on", ["advantage", "ratio"])
 def test_gradient_equals_finite_differences_of_the_surrogate(seed: int, on: str) -> None:
     """The surrogate freezes stop-gradient terms, candidate ids and gates at the point, as the method's formula says."""
-    method = SimKO(alpha=0.4, top1_penalty=1.5, top1_penalty_on=on, entropy_quantile=0.5)  # type: ignore[arg-type]
+    method = SimKOLoss(alpha=0.4, top1_penalty=1.5, top1_penalty_on=on, entropy_quantile=0.5)  # type: ignore[arg-type]
     case = random_case(seed, b=3, t=5, v=6)
     point = stats_of(*(case[key] for key in ("logits", "ids", "old_logits", "advantage", "correct", "mask")), 3)
     threshold = torch.stack([torch.quantile(point.entropy[i][point.mask[i]], 0.5) for i in range(3)]).clamp(
@@ -174,8 +175,8 @@ def test_neutral_settings_are_grpo_bit_for_bit(seed: int, neutral: dict) -> None
     case = random_case(seed)
     simko_logits, grpo_logits = (case["logits"].clone().float().requires_grad_() for _ in range(2))
     case = {key: value.float() if value.is_floating_point() else value for key, value in case.items()}
-    simko_loss = total(algorithms.get("simko", **neutral), case, simko_logits)
-    grpo_loss = total(algorithms.get("grpo"), case, grpo_logits)
+    simko_loss = total(algorithms.get("simko", **neutral).loss_part, case, simko_logits)
+    grpo_loss = total(algorithms.get("grpo").loss_part, case, grpo_logits)
     assert torch.equal(simko_loss, grpo_loss)
     assert torch.equal(
         *(torch.autograd.grad(a, b)[0] for a, b in ((simko_loss, simko_logits), (grpo_loss, grpo_logits)))
@@ -188,7 +189,7 @@ def test_the_value_does_not_depend_on_alpha_but_the_gradient_does(seed: int) -> 
     case["correct"][:], case["mask"][:], case["advantage"] = True, True, case["advantage"].abs()
     case["old_logits"] = case["logits"]
     logits = case["logits"].clone().requires_grad_()
-    plain, mixed = (total(SimKO(alpha=a, top1_penalty=1.0), case, logits) for a in (0.0, 0.6))
+    plain, mixed = (total(SimKOLoss(alpha=a, top1_penalty=1.0), case, logits) for a in (0.0, 0.6))
     torch.testing.assert_close(plain, mixed, atol=1e-12, rtol=0)
     plain_grad, mixed_grad = (torch.autograd.grad(loss, logits)[0] for loss in (plain, mixed))
     assert (plain_grad - mixed_grad).abs().max() > 1e-3
@@ -201,7 +202,7 @@ def test_a_right_answer_with_a_falling_advantage_shares_nothing(seed: int) -> No
     case["correct"][:], case["advantage"] = True, -case["advantage"].abs()
     logits = case["logits"].clone().requires_grad_()
     shared, plain = (
-        torch.autograd.grad(total(SimKO(alpha=a, top1_penalty=1.0), case, logits), logits)[0] for a in (0.6, 0.0)
+        torch.autograd.grad(total(SimKOLoss(alpha=a, top1_penalty=1.0), case, logits), logits)[0] for a in (0.6, 0.0)
     )
     assert torch.equal(shared, plain)
 
@@ -211,7 +212,7 @@ def test_one_candidate_that_is_the_sampled_token_is_the_plain_ratio() -> None:
     case["ids"] = case["logits"].argmax(-1)
     logits = case["logits"].clone().requires_grad_()
     grads = [
-        torch.autograd.grad(total(SimKO(alpha=a, top_k=1, top1_penalty=1.0), case, logits, k=1), logits)[0]
+        torch.autograd.grad(total(SimKOLoss(alpha=a, top_k=1, top1_penalty=1.0), case, logits, k=1), logits)[0]
         for a in (0.0, 0.7)
     ]
     torch.testing.assert_close(*grads)
@@ -222,8 +223,8 @@ def test_correctness_comes_from_the_verdict_not_from_the_sign_of_the_reward() ->
     case["advantage"] = case["advantage"].abs()
     logits = case["logits"].clone().requires_grad_()
     case["correct"] = torch.zeros(4, dtype=torch.bool)
-    wrong = torch.autograd.grad(total(SimKO(alpha=0.5), case, logits), logits)[0]
-    grpo = torch.autograd.grad(total(algorithms.get("grpo"), case, logits), logits)[0]
+    wrong = torch.autograd.grad(total(SimKOLoss(alpha=0.5), case, logits), logits)[0]
+    grpo = torch.autograd.grad(total(algorithms.get("grpo").loss_part, case, logits), logits)[0]
     assert torch.equal(wrong, grpo)
 
 
@@ -242,8 +243,8 @@ def test_entropy_floor_keeps_certain_tokens_out() -> None:
     case["logits"][:, :, 0] += 40.0  # every token certain
     logits = case["logits"].clone().requires_grad_()
     stats = stats_of(logits, case["ids"], case["old_logits"], case["advantage"], case["correct"], case["mask"], 3)
-    assert not SimKO().loss(stats).shares["gate_fraction"].any()
-    assert SimKO(entropy_floor=0.0).loss(stats).shares["gate_fraction"].any()
+    assert not SimKOLoss().loss(stats).shares["gate_fraction"].any()
+    assert SimKOLoss(entropy_floor=0.0).loss(stats).shares["gate_fraction"].any()
 
 
 def test_kl_term_is_k3() -> None:
@@ -252,7 +253,7 @@ def test_kl_term_is_k3() -> None:
     stats = replace(stats, ref_logp=stats.logp - 0.3)
     with_kl, without = (algorithms.get("grpo", kl_coefficient=c).loss(stats).matrix for c in (0.5, 0.0))
     torch.testing.assert_close(with_kl - without, torch.full_like(with_kl, 0.5 * (math.exp(-0.3) + 0.3 - 1)))
-    assert "reference" in algorithms.get("simko", kl_coefficient=0.1).needs
+    assert "reference" in algorithms.get("simko", kl_coefficient=0.1).needs_new
 
 
 def test_what_is_inert_says_so() -> None:

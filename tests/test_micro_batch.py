@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fakes import FakePolicy, gradient, random_groups
+from fakes import FakePolicy, gradient, old_stats, random_groups, sampled_logp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -17,8 +17,8 @@ from simko.advantages import make_batch
 from simko.errors import UserError
 from simko.micro_batch import PACKED, PADDED, Layout, MicroBatch, TokenBudget, all_finite, out_of_memory
 from simko.packing import PackedRows, pack
-from simko.types import Batch, Group
-from simko.update import accumulate_gradients, token_logprobs
+from simko.types import Batch, Completion, Group
+from simko.update import accumulate_gradients
 
 SHAPE = {"temperature": 0.9, "max_new_tokens": 8}
 METHOD = algorithms.get("simko")
@@ -150,8 +150,8 @@ def test_running_out_of_memory_halves_the_budget_and_not_the_update(how: str) ->
     again, more = update(policy, batch, budget)  # remembered
     torch.testing.assert_close(again, expected, rtol=1e-6, atol=1e-12)
     assert more["oom_halvings"] == 0
-    logp = torch.cat(token_logprobs(policy, batch, 0.9, TokenBudget(200)))
-    torch.testing.assert_close(logp, torch.cat(token_logprobs(FakePolicy(), batch, 0.9, 200)))
+    logp = sampled_logp(old_stats(policy, batch, budget=TokenBudget(200)))
+    torch.testing.assert_close(logp, sampled_logp(old_stats(FakePolicy(), batch, budget=200)))
 
 
 def test_one_row_that_does_not_fit_alone_is_said() -> None:
@@ -216,17 +216,33 @@ def test_rows_that_are_not_finite_add_nothing_and_are_counted(late: bool, packs:
     assert more == pytest.approx(metrics)
 
 
+class Spoilt(FakePolicy):
+    """The hidden states of one answer are NaN."""
+
+    def __init__(self, answer: Completion) -> None:
+        super().__init__()
+        self.answer = torch.from_numpy(np.concatenate([answer.prompt_ids, answer.ids[:-1]]))
+
+    def hidden(self, ids: Tensor) -> Tensor:
+        out = super().hidden(ids)
+        width = len(self.answer)
+        same = ids.shape[1] >= width and (ids[:, :width] == self.answer).all(-1)
+        return out.masked_fill(torch.as_tensor(same)[..., None, None], torch.nan)
+
+
 @pytest.mark.parametrize("where", ["advantage", "sampler", "old"])
 def test_given_numbers_that_are_not_finite_mask_their_row(where: str) -> None:
     batch, policy = batch_of(2), FakePolicy()
-    old = token_logprobs(policy, batch, 0.9, 100)
     if where == "advantage":
         batch.advantage[1] = np.nan
     elif where == "sampler":
         batch.completions[1].logprobs[0] = -np.inf
     else:
-        old[1][0] = torch.nan
-    metrics = accumulate_gradients(policy, METHOD, batch, micro_batch_tokens=100, old_logp=old, **SHAPE)
+        policy = Spoilt(batch.completions[1])
+    old = old_stats(policy, batch, budget=100)
+    assert not old.mask[1].any()
+    policy = FakePolicy()
+    metrics = accumulate_gradients(policy, METHOD, batch, micro_batch_tokens=100, step=old, **SHAPE)
     assert metrics["nonfinite_rows"] == 1
     assert all(np.isfinite(value) for value in metrics.values())
     assert all_finite([gradient(policy)])
@@ -258,7 +274,8 @@ def test_all_finite(value: float) -> None:
 
 def test_truncated_importance_sampling_weights_each_token() -> None:
     batch, policy = batch_of(5), FakePolicy()
-    logp = [row.numpy() for row in token_logprobs(policy, batch, 0.9, 100)]
+    stats = old_stats(policy, batch, budget=100)
+    logp = [row.numpy() for row in sampled_logp(stats).split(stats.mask.sum(-1).tolist())]
     same = Batch(
         tuple(replace(c, logprobs=x.astype(np.float32)) for c, x in zip(batch.completions, logp, strict=True)),
         batch.group, batch.advantage, batch.correct, batch.step_tokens, batch.step_sequences,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import random
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,21 @@ from rich.console import Console
 
 from simko import algorithms
 from simko.advantages import group_normalised, make_batch
-from simko.algorithms.grpo import GRPO
+from simko.algorithms.base import RolloutContext, Sampling
+from simko.algorithms.grpo import ClippedLoss
+from simko.algorithms.stats import State
 from simko.config import TrainConfig
 from simko.errors import UserError
 from simko.metrics import describe
 from simko.micro_batch import TokenBudget
-from simko.rollout import sample_groups, sample_step
 from simko.run.folder import RunFolder
+from simko.sampling import Sampled, StepContext, sample_step
 from simko.settings import train_config
 from simko.train import train, update
-from simko.types import Batch
+from simko.types import Batch, Group, Task
 from simko.update import accumulate_gradients
 
+GRPO = algorithms.get("grpo")
 SMALL = {
     "prompts_per_step": 4, "group_size": 4, "level": 1, "max_new_tokens": 16, "eval_problems": 0, "preflight_prompts": 0,
     "logger": "none", "lora_rank": 4, "checkpoint_every": 2,
@@ -144,14 +148,18 @@ def config(**settings: Any) -> TrainConfig:
 def test_several_updates_use_old_logprobs_of_before_the_first() -> None:
     seen: list[torch.Tensor] = []
 
-    class Watching(GRPO):
+    class Watching(ClippedLoss):
         def loss(self, stats: Any) -> Any:
             seen.append((stats.logp - stats.old_logp).detach()[stats.mask].abs().max())
             return super().loss(stats)
 
+    method = replace(GRPO, loss_part=Watching())
+
     policy, groups = FakePolicy(), random_groups(0, groups=6)
     optimizer = torch.optim.AdamW([policy.adapter], lr=0.05)
-    metrics = update(policy, Watching(), optimizer, groups, config(updates_per_batch=2), 8, TokenBudget(10**6))
+    metrics = update(
+        policy, method, optimizer, Sampled(groups), config(updates_per_batch=2), 8, TokenBudget(10**6), 1, {}
+    )
     assert metrics["updates"] == 2
     assert seen[0] < 1e-9
     assert seen[-1] > 1e-4
@@ -162,7 +170,9 @@ def test_no_informative_group_costs_no_forward_and_moves_nothing() -> None:
     groups = [group for seed in range(40) for group in random_groups(seed) if not group.informative]
     optimizer = torch.optim.AdamW([policy.adapter], lr=0.05)
     before = policy.adapter.detach().clone()
-    metrics = update(policy, algorithms.get("simko"), optimizer, groups, config(), 8, TokenBudget(10**6))
+    metrics = update(
+        policy, algorithms.get("simko"), optimizer, Sampled(groups), config(), 8, TokenBudget(10**6), 1, {}
+    )
     assert groups
     assert metrics["updates"] == policy.forwards == 0
     assert torch.equal(policy.adapter, before)
@@ -170,7 +180,7 @@ def test_no_informative_group_costs_no_forward_and_moves_nothing() -> None:
 
 def test_dropping_groups_without_signal_changes_nothing() -> None:
     groups = random_groups(3, groups=12)
-    dropped = make_batch(groups, GRPO())
+    dropped = make_batch(groups, GRPO)
     rows = [(i, c) for i, group in enumerate(groups) for c in group.completions]
     advantages = [a for g in groups for a in group_normalised([c.verdict.reward for c in g.completions])]
     everything = Batch(
@@ -187,24 +197,68 @@ def test_dropping_groups_without_signal_changes_nothing() -> None:
     torch.testing.assert_close(*gradients)
 
 
-def test_rollout_stages_and_the_probe_reach_the_method() -> None:
-    entered: list[tuple[int, int]] = []
+def context(policy: Any = None, step: int = 1, **settings: Any) -> StepContext:
+    return StepContext(policy or FakePolicy(), FakeEnv(), config(**settings), step, TokenBudget(10**6))
 
-    class Staged(GRPO):
-        def plan_rollouts(self, group_size: int) -> tuple[int, ...]:
-            return (1, group_size - 1)
 
-        @contextmanager
-        def stage(self, index: int, policy: Any, groups: Any) -> Any:
-            entered.append((index, len(groups[0].completions)))
-            yield
+def texts(groups: Sequence[Group]) -> list[list[str]]:
+    return [[c.text for c in group.completions] for group in groups]
 
-    policy, env = FakePolicy(), FakeEnv()
-    tasks = env.source.tasks(3, 1)
-    staged = sample_groups(policy, env, Staged(), tasks, config(), 1)
-    plain = sample_groups(policy, env, GRPO(), tasks, config(), 1)
-    assert entered == [(0, 0), (1, 1)]
-    assert [[c.text for c in g.completions] for g in staged] == [[c.text for c in g.completions] for g in plain]
+
+def test_stages_of_a_plan_sample_what_one_stage_does() -> None:
+    @dataclass(frozen=True)
+    class Staged(Sampling):
+        def sample(self, context: RolloutContext, tasks: Sequence[Task], state: State) -> list[Group]:
+            first = context.sample(tasks, 1)
+            rest = context.sample(tasks, context.group_size - 1, 1)
+            return [Group(a.task, a.completions + b.completions) for a, b in zip(first, rest, strict=True)]
+
+    tasks = context().tasks()
+    staged = Staged().sample(context(), tasks, {})
+    assert texts(staged) == texts(GRPO.sample(context(), tasks, {}))
+    assert [c.text for c in context().probe(tasks)] == [c.text for c in context().probe(tasks)]
+
+
+def test_more_tasks_are_others_and_the_same_again() -> None:
+    one, two = context(), context()
+    tasks = one.tasks()
+    more = one.refill(3)
+    assert len({task.problem for task in [*tasks, *more]}) == len(tasks) + 3
+    two.tasks()
+    assert [task.id for task in two.refill(3)] == [task.id for task in more]
+    assert {task.problem for task in two.refill(3)}.isdisjoint(task.problem for task in [*tasks, *more])
+
+
+def test_the_adapter_is_back_bit_for_bit_after_a_plan_changed_it() -> None:
+    policy = FakePolicy()
+    before = policy.adapter.detach().clone()
+    with context(policy).adapter_copy(), torch.no_grad():
+        policy.adapter += 0.3
+    assert torch.equal(policy.adapter, before)
+
+
+def test_a_plans_gradient_leaves_no_gradient_behind() -> None:
+    policy = FakePolicy()
+    plan = context(policy)
+    [group, *_] = plan.sample(plan.tasks(), 4)
+    [gradient], metrics = plan.gradient(group.completions, GRPO.loss_part)
+    assert metrics["loss"] != 0
+    assert gradient is not None
+    assert gradient.abs().max() > 0
+    assert policy.adapter.grad is None
+
+
+def test_the_base_model_samples_from_streams_of_its_own() -> None:
+    policy = FakePolicy()
+    with torch.no_grad():
+        policy.adapter.copy_(torch.eye(len(policy.adapter)))  # the base and the adapter are one model
+    plan = context(policy)
+    tasks = plan.tasks()
+    with plan.base():
+        assert not policy.active
+        base = plan.sample(tasks, 4)
+    assert policy.active
+    assert texts(base) != texts(plan.sample(tasks, 4))
 
 
 def test_what_a_steps_rollouts_show() -> None:

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fakes import FakePolicy, completion, gradient, random_groups
+from fakes import FakePolicy, completion, gradient, old_stats, random_groups, sampled_logp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simko import algorithms
 from simko.advantages import make_batch
 from simko.types import Batch, Group, Task
-from simko.update import accumulate_gradients, apply_gradients, row_weights, token_logprobs
+from simko.update import accumulate_gradients, apply_gradients, row_weights
 
 SHAPE = {"temperature": 0.9, "max_new_tokens": 8}
 
@@ -85,24 +85,27 @@ def test_row_weights() -> None:
 
 def test_old_logprobs_are_the_trainers_own_and_make_the_ratio_one() -> None:
     policy, batch = FakePolicy(packs=True), make_batch(random_groups(1), algorithms.get("simko"))
-    old = token_logprobs(policy, batch, 0.9, 40)
-    assert [len(row) for row in old] == [int(c.sampled.sum()) for c in batch.completions]
-    torch.testing.assert_close(run(policy, "simko", batch, old_logp=old), run(policy, "simko", batch))
+    old = old_stats(policy, batch, budget=40)
+    assert old.mask.sum(-1).tolist() == [int(c.sampled.sum()) for c in batch.completions]
+    torch.testing.assert_close(run(policy, "simko", batch, step=old), run(policy, "simko", batch))
     with torch.no_grad():
         policy.adapter += 0.3
-    moved = run(policy, "simko", batch, old_logp=old)
+    moved = run(policy, "simko", batch, step=old)
     assert not torch.allclose(moved, run(policy, "simko", batch))
 
 
 def test_reference_logprobs_are_of_the_base_model() -> None:
     policy, batch = FakePolicy(), make_batch(random_groups(1), algorithms.get("grpo"))
-    base, trained = (token_logprobs(policy, batch, 0.9, 40, base=b) for b in (True, False))
+    base = old_stats(policy, batch, budget=40, reference=True)
+    trained = replace(base, ref_logp=base.logp)
     assert policy.active
-    assert not torch.allclose(torch.cat(base), torch.cat(trained))
+    assert base.ref_logp is not None
+    assert not torch.allclose(base.ref_logp[base.mask], sampled_logp(base))
+    base, trained = replace(base, logp=None), replace(trained, logp=None)
     options = {"settings": {"kl_coefficient": 0.5}}
-    with_kl = run(policy, "grpo", batch, ref_logp=base, **options)
+    with_kl = run(policy, "grpo", batch, step=base, **options)
     assert not torch.allclose(with_kl, run(policy, "grpo", batch))
-    torch.testing.assert_close(run(policy, "grpo", batch, ref_logp=trained, **options), run(policy, "grpo", batch))
+    torch.testing.assert_close(run(policy, "grpo", batch, step=trained, **options), run(policy, "grpo", batch))
 
 
 @pytest.mark.parametrize("packs", [False, True])
@@ -116,7 +119,7 @@ def test_metrics_are_means_over_trained_tokens(packs: bool) -> None:
     assert 0 < metrics[0]["gate_fraction"] < 0.5
     assert 0 <= metrics[0]["entropy"] <= np.log(11)
     assert metrics[0]["logp_rank1"] >= metrics[0]["logp_rank2"] >= metrics[0]["logp_rank3"]
-    logp = torch.cat(token_logprobs(policy, batch, 0.9, 10**6))
+    logp = sampled_logp(old_stats(policy, batch))
     assert metrics[0]["sampler_gap_max"] == pytest.approx(float((logp + 1.0).abs().max()), rel=1e-5)
 
 

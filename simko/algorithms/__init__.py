@@ -1,61 +1,130 @@
-"""Training methods by name. A new method is one file in this folder and one entry in `_METHODS`."""
+"""Training methods: parts by name, and methods as named choices of parts. Each file of this folder holds one method."""
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from simko.algorithms.base import Algorithm, Loss, TokenStats
-from simko.algorithms.grpo import GRPO
-from simko.algorithms.simko import SimKO
+from simko.algorithms import registry
+from simko.algorithms.base import Advantage, Auxiliary, Evidence, Kind, LossPart, Part, RolloutContext, Sampling
+from simko.algorithms.compose import Algorithm
+from simko.algorithms.registry import KINDS, method, part
+from simko.algorithms.rules import refusal
+from simko.algorithms.stats import Loss, Prepared, StepStats, TokenStats
 from simko.errors import UserError, nearest
 from simko.fields import checked, schema_of
+from simko.types import GroupView
 
-_METHODS: dict[str, type[Algorithm]] = {method.name: method for method in (GRPO, SimKO)}
+if TYPE_CHECKING:
+    from simko.config import UpdateSettings
 
-__all__ = ["GRPO", "Algorithm", "Loss", "SimKO", "TokenStats", "describe", "get", "names", "schema", "settings"]
+__all__ = [
+    "KINDS", "Advantage", "Algorithm", "Auxiliary", "Evidence", "GroupView", "Kind", "Loss", "LossPart", "Part", "Prepared",
+    "RolloutContext", "Sampling", "StepStats", "TokenStats", "describe", "get", "method", "names", "of", "part", "part_names",
+    "schema", "settings",
+]  # fmt: skip
 
 
 def names() -> list[str]:
     """Return the names of all methods."""
-    return list(_METHODS)
+    registry.load()
+    return list(registry.METHODS)
 
 
-def get(name: str, **values: Any) -> Algorithm:
-    """The method called `name`, with these settings and its defaults for the rest.
+def part_names(kind: Kind) -> list[str]:
+    """Return the names of all parts of a kind."""
+    registry.load()
+    return sorted(name for of_kind, name in registry.PARTS if of_kind == kind)
+
+
+def get(name: str, /, *, parts: dict[Kind, str] | None = None, **values: Any) -> Algorithm:
+    """The method called `name`, with these parts and settings, and its own for the rest.
 
     Raises:
-        UserError: an unknown method or setting (with the nearest name), a wrong type, a value out of bounds.
+        UserError: an unknown method, part or setting (with the nearest name), a wrong type, a value out of bounds, or parts that
+            make no sense together.
     """
-    method = _class(name)
-    return method(**checked(method, values, name, noun="setting"))
+    chosen = _parts(name, parts)
+    if message := refusal({kind: cls.name if cls else "none" for kind, cls in chosen.items()}):
+        raise UserError(f"{name}: {message}")
+    known = settings(name, parts)
+    for key in values:
+        if key not in known:
+            raise UserError(f"{name}: unknown setting '{key}'{nearest(key, known)}")
+    values = {**_defaults(name, known), **values}
+    made = {}
+    for kind, cls in chosen.items():
+        own = registry.own_settings(cls) if cls else {}
+        mine = {key: value for key, value in values.items() if key in own}
+        made[kind] = cls(**checked(cls, mine, name, noun="setting")) if cls else None
+    return Algorithm(name, *(cast(Any, made[kind]) for kind in KINDS))
 
 
-def settings(name: str) -> dict[str, dict[str, Any]]:
-    """Default and help of each setting of a method."""
-    return {
-        entry.name: {"default": entry.default, "help": entry.metadata.get("help", "")} for entry in fields(_class(name))
-    }
+def of(config: UpdateSettings) -> Algorithm:
+    """The method that a config names."""
+    return get(config.algorithm, parts=parts_of(config), **config.method)
+
+
+def parts_of(config: Any) -> dict[Kind, str]:
+    """The parts that a config, or a mapping of settings, puts in place of the method's own."""
+    read = config.get if isinstance(config, dict) else lambda kind: getattr(config, kind)
+    return {kind: str(read(kind)) for kind in KINDS if read(kind)}
+
+
+def settings(name: str, parts: dict[Kind, str] | None = None) -> dict[str, dict[str, Any]]:
+    """Default and help of each setting of a method.
+
+    Raises:
+        UserError: an unknown method or part, or two parts with a setting of the same name.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    owners: dict[str, str] = {}
+    for kind, cls in _parts(name, parts).items():
+        for key, entry in (registry.own_settings(cls) if cls else {}).items():
+            if key in found:
+                raise UserError(f"{name}: {owners[key]} and {kind} both have a setting '{key}'; choose another {kind}")
+            owners[key] = kind
+            found[key] = {"default": entry.default, "help": entry.metadata.get("help", "")}
+    for key, value in _defaults(name, found).items():
+        found[key]["default"] = value
+    return found
 
 
 def describe() -> list[dict[str, Any]]:
-    """Return name, title and defaults of each method, for `simko algorithms`."""
-    return [
-        {
-            "name": name,
-            "title": method.title,
-            "settings": {key: entry["default"] for key, entry in settings(name).items()},
-        }
-        for name, method in _METHODS.items()
-    ]
+    """Return what `simko algorithms --json` prints: an object for each method."""
+    return [_description(name) for name in names()]
+
+
+def _description(name: str) -> dict[str, Any]:
+    chosen, algorithm = registry.METHODS[name], get(name)
+    return {
+        "name": name,
+        "title": chosen.title,
+        "parts": dict(chosen.parts),
+        "needs": sorted(
+            {f"old:{stat}" for stat in algorithm.needs_old} | {f"new:{stat}" for stat in algorithm.needs_new}
+        ),
+        "defaults": algorithm.settings,
+        "settings": algorithm.settings,
+        "presets": {key: dict(values) for key, values in chosen.presets.items()},
+        "source": chosen.source,
+        "evidence": chosen.evidence,
+    }
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of each setting of any method, by its name."""
-    return {key: about for method in _METHODS.values() for key, about in schema_of(method)["properties"].items()}
+    """The JSON schema of each setting of any part, by its name."""
+    registry.load()
+    return {
+        key: about for cls in registry.PARTS.values() for key, about in schema_of(cls).get("properties", {}).items()
+    }
 
 
-def _class(name: str) -> type[Algorithm]:
-    if name not in _METHODS:
-        raise UserError(f"unknown algorithm '{name}'{nearest(str(name), _METHODS)}; known: {', '.join(_METHODS)}")
-    return _METHODS[name]
+def _parts(name: str, parts: dict[Kind, str] | None) -> dict[Kind, type[Part] | None]:
+    chosen = {**registry.find(name)[0].parts, **(parts or {})}
+    return {kind: None if chosen[kind] == "none" else registry.part_class(kind, chosen[kind]) for kind in KINDS}
+
+
+def _defaults(name: str, known: dict[str, Any]) -> dict[str, Any]:
+    """What the method and its preset set differently from the parts; a part put in place of another may lack a setting."""
+    chosen, preset = registry.find(name)
+    return {key: value for key, value in {**chosen.defaults, **preset}.items() if key in known}

@@ -8,11 +8,11 @@ Departures from the paper:
 - The loss is averaged over all tokens of the optimizer step (token mean), as in DAPO, verl and the SimKO code. The paper's
   mean is `aggregation="sequence_mean"`.
 - There is no KL term unless `kl_coefficient` asks for one.
+- Equal rewards give exactly 0 (see `simko.advantages`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,16 +21,30 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from simko.advantages import group_normalised
-from simko.algorithms.base import Aggregation, Algorithm, Loss, Need, TokenStats
+from simko.algorithms.base import Advantage, LossPart
+from simko.algorithms.registry import method, part
+from simko.algorithms.stats import Aggregation, Loss, Stat, TokenStats
 from simko.config import setting
+from simko.types import GroupView
 
 
+@part
 @dataclass(frozen=True)
-class GRPO(Algorithm):
-    """Group-relative policy optimisation; see the module for formula and departures."""
+class GroupNormalised(Advantage):
+    """Rewards less the group's mean, over its standard deviation."""
 
     name: ClassVar[str] = "grpo"
-    title: ClassVar[str] = "GRPO, token mean, no KL (arXiv 2402.03300)"
+
+    def group(self, view: GroupView) -> list[float]:  # noqa: D102
+        return group_normalised(view.rewards)
+
+
+@part
+@dataclass(frozen=True)
+class ClippedLoss(LossPart):
+    """PPO's clipped ratio, and a KL term where one is asked for."""
+
+    name: ClassVar[str] = "grpo"
 
     clip_low: float = setting(0.2, "ratio clipped at 1 - clip_low", minimum=0.0, maximum=1.0)
     clip_high: float = setting(0.2, "ratio clipped at 1 + clip_high", minimum=0.0)
@@ -38,7 +52,7 @@ class GRPO(Algorithm):
     aggregation: Aggregation = setting("token_mean", "mean over tokens, over sequences, or over the token budget")
 
     @property
-    def needs(self) -> frozenset[Need]:  # noqa: D102
+    def needs_new(self) -> frozenset[Stat]:  # noqa: D102
         return frozenset(("reference",)) if self.kl_coefficient > 0 else frozenset()
 
     @property
@@ -47,9 +61,6 @@ class GRPO(Algorithm):
 
     def inert(self, updates_per_batch: int) -> tuple[str, ...]:  # noqa: D102
         return ("clip_low", "clip_high") if updates_per_batch == 1 else ()
-
-    def advantages(self, rewards: Sequence[float], correct: Sequence[bool]) -> list[float]:  # noqa: D102
-        return group_normalised(rewards)
 
     def loss(self, stats: TokenStats) -> Loss:  # noqa: D102
         ratio = torch.exp(stats.logp - stats.old_logp)
@@ -73,3 +84,10 @@ def kl_term(stats: TokenStats, coefficient: float) -> Float[Tensor, "B T"] | flo
     assert stats.ref_logp is not None
     d = stats.ref_logp - stats.logp
     return coefficient * (torch.exp(d) - d - 1)
+
+
+method(
+    "grpo",
+    title="GRPO, token mean, no KL (arXiv 2402.03300)",
+    source="arXiv 2402.03300; verl core_algos.compute_grpo_outcome_advantage",
+)

@@ -48,32 +48,33 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from simko.algorithms.base import Loss, Need, TokenStats
-from simko.algorithms.grpo import GRPO, clipped_loss, kl_term
+from simko.algorithms.grpo import ClippedLoss, clipped_loss, kl_term
+from simko.algorithms.registry import method, part
+from simko.algorithms.stats import Loss, Prepared, State, StepStats, TokenStats
 from simko.config import setting
 
 
+@part
 @dataclass(frozen=True)
-class SimKO(GRPO):
-    """GRPO that shares the reward of correct answers among the top K, and punishes the top-1 of wrong ones harder."""
+class SimKOLoss(ClippedLoss):
+    """Shares the reward of right answers among the top K, and punishes the top-1 of wrong ones harder."""
 
     name: ClassVar[str] = "simko"
-    title: ClassVar[str] = "SimKO: top-K sharing, top-1 penalty (arXiv 2510.14807)"
 
     alpha: float = setting(
         0.01, "share of a correct token's reward that goes to the top K (large models 0.01)", minimum=0.0, maximum=1.0
     )
     top_k: int = setting(3, "candidates that share (K)", minimum=1)
+    smoothing: Literal["uniform", "probability"] = setting(
+        "uniform", "shares: equal, or by the candidates' probability"
+    )
     entropy_quantile: float = setting(
         0.8, "tokens above this quantile of their response's entropy", minimum=0.0, maximum=1.0
     )
     top1_penalty: float = setting(1.1, "factor on wrong tokens that are the top-1 (lambda)", minimum=0.0)
     top1_penalty_on: Literal["advantage", "ratio"] = setting("advantage", "what the factor multiplies before clipping")
     entropy_floor: float = setting(1e-4, "nats; tokens with at most this entropy never pass the gate", minimum=0.0)
-
-    @property
-    def needs(self) -> frozenset[Need]:  # noqa: D102
-        return super().needs | {"entropy", "topk"}
+    grpo_steps: int = setting(0, "first steps that train with plain GRPO (paper: 50 for logic)", minimum=0)
 
     @property
     def k(self) -> int:  # noqa: D102
@@ -81,20 +82,28 @@ class SimKO(GRPO):
 
     def inert(self, updates_per_batch: int) -> tuple[str, ...]:  # noqa: D102
         names = super().inert(updates_per_batch)
-        if updates_per_batch == 1:
+        if (
+            updates_per_batch == 1 and self.top1_penalty >= 1 - self.clip_low
+        ):  # a smaller one is clipped at a ratio of 1
             names += ("top1_penalty_on",)
         if self.entropy_quantile == 1.0 or (self.alpha == 0.0 and self.top1_penalty == 1.0):
-            names += ("alpha", "top_k", "entropy_quantile", "top1_penalty")
+            names += ("alpha", "top_k", "smoothing", "entropy_quantile", "top1_penalty")
         return names
+
+    def prepare(self, step: StepStats, advantage: Float[Tensor, "B T"], state: State) -> Prepared:  # noqa: D102
+        return Prepared(constants={"gate": torch.tensor(step.step > self.grpo_steps)} if self.grpo_steps else {})
 
     def loss(self, stats: TokenStats) -> Loss:  # noqa: D102
         gate = high_entropy(stats.entropy, stats.mask, self.entropy_quantile, self.entropy_floor)
+        if "gate" in stats.constants:
+            gate = gate & stats.constants["gate"]
         shared = gate & stats.correct[:, None] & (stats.advantage > 0)
         punished = gate & stats.is_top1 & (stats.advantage < 0)
 
         ratio = torch.exp(stats.logp - stats.old_logp)
         if self.alpha > 0:
-            ratio = torch.where(shared, mix_top_k(ratio, stats.topk_logp, self.alpha), ratio)
+            mixed = mix_top_k(ratio, stats.topk_logp, self.alpha, self.smoothing)
+            ratio = torch.where(shared, mixed, ratio)
         advantage = stats.advantage
         if self.top1_penalty_on == "advantage":
             advantage = torch.where(punished, self.top1_penalty * advantage, advantage)
@@ -111,10 +120,17 @@ class SimKO(GRPO):
         return Loss(matrix + kl_term(stats, self.kl_coefficient), shares)
 
 
-def mix_top_k(ratio: Float[Tensor, "B T"], topk_logp: Float[Tensor, "B T K"], alpha: float) -> Float[Tensor, "B T"]:
-    """Return `(1 - alpha) r + alpha/K sum_k sg(r) exp(l_k - sg(l_k))`: the value is r, the top K share the gradient."""
+def mix_top_k(
+    ratio: Float[Tensor, "B T"], topk_logp: Float[Tensor, "B T K"], alpha: float, smoothing: str = "uniform"
+) -> Float[Tensor, "B T"]:
+    """Return `(1 - alpha) r + alpha sum_k s_k sg(r) exp(l_k - sg(l_k))`: the value is r, the top K share the gradient.
+
+    The shares s_k are 1/K, or p_k / sum_j p_j with `smoothing` "probability".
+    """
     candidates = ratio.detach()[..., None] * torch.exp(topk_logp - topk_logp.detach())
-    return (1 - alpha) * ratio + alpha * candidates.mean(-1)
+    if smoothing == "uniform":
+        return (1 - alpha) * ratio + alpha * candidates.mean(-1)
+    return (1 - alpha) * ratio + alpha * (torch.softmax(topk_logp.detach(), -1) * candidates).sum(-1)
 
 
 def high_entropy(
@@ -134,3 +150,24 @@ def row_quantile(x: Float[Tensor, "B T"], mask: Bool[Tensor, "B T"], q: float) -
     above = torch.minimum(below + 1, last)
     low, high = (ordered.gather(-1, index[:, None])[:, 0] for index in (below, above))
     return torch.where(mask.any(-1), torch.lerp(low, high, position - below), 0.0)
+
+
+PRESETS = {
+    "math": {},
+    "logic": {"alpha": 0.005, "top1_penalty": 1.05, "clip_high": 0.28, "grpo_steps": 50},
+    "code": {"alpha": 0.05},
+}
+method(
+    "simko",
+    loss="simko",
+    title="SimKO: top-K sharing, top-1 penalty (arXiv 2510.14807)",
+    source="arXiv 2510.14807; CLR-Lab/SimKO 306f4ff",
+    presets=PRESETS,
+)
+method(
+    "casp",
+    loss="simko",
+    title="CaSP: the name of SimKO in version 3 of its paper",
+    source="arXiv 2510.14807v3",
+    presets=PRESETS,
+)

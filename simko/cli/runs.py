@@ -118,7 +118,8 @@ def overrides_of(config: str | None, flags: Mapping[str, Any]) -> dict[str, Any]
     if after != before:
         from simko import algorithms
 
-        foreign = sorted(set(content) & set(algorithms.settings(before)) - set(algorithms.settings(after)))
+        old, new = (algorithms.settings(name, algorithms.parts_of(content)) for name in (before, after))
+        foreign = sorted(set(content) & set(old) - set(new))
         content = {key: value for key, value in content.items() if key not in foreign}
         if foreign:
             note(f"{config} is for {before}; {after} has no {', '.join(foreign)}: left out")

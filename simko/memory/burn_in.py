@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import gc
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from simko.algorithms.base import Algorithm
+from simko.algorithms.compose import Algorithm
 from simko.config import MemorySettings, TrainConfig
 from simko.console import say
 from simko.device import Peak, cuda_bytes, pick_device, release
@@ -38,7 +37,7 @@ from simko.micro_batch import TokenBudget
 from simko.run.folder import RunFolder
 from simko.sizes import CPU_CACHE_BYTES
 from simko.types import Batch, Completion, Sampling, Verdict
-from simko.update import accumulate_gradients
+from simko.update import accumulate_gradients, prepare
 
 _DECODED = 4  # tokens that the burn-in decodes with the longest rows
 
@@ -189,9 +188,12 @@ def try_update(
     full = max(settings.micro_batch_tokens, work.capacity)
     budget = TokenBudget(full)
     try:
+        step, prepared = prepare(
+            policy, method, batch, temperature=temperature, micro_batch_tokens=budget, state=method.initial_state()
+        )
         accumulate_gradients(
-            policy, copy.deepcopy(method), batch, temperature=temperature,
-            micro_batch_tokens=budget, max_new_tokens=work.max_new_tokens,
+            policy, method, batch, temperature=temperature, micro_batch_tokens=budget,
+            max_new_tokens=work.max_new_tokens, step=step, prepared=prepared,
         )  # fmt: skip
     finally:
         for parameter, gradient in zip(parameters, before, strict=True):

@@ -8,7 +8,6 @@ of (seed, step, task, sample) and of the journal beside the checkpoints.
 from __future__ import annotations
 
 import json
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from simko.algorithms.compose import finite_state
+from simko.algorithms.stats import State
 from simko.config import TrainConfig, deciding
 from simko.errors import UserError
 from simko.files import digest, odd_file, whole_folder, write
@@ -23,6 +24,7 @@ from simko.types import Policy
 
 FORMAT = 1
 _SUMS, _OPTIMIZER, _STATE = "SHA256SUMS", "optimizer.safetensors", "state.json"
+_METHOD = "method.safetensors"  # tensors of the method's state, where it has any
 _DERIVED = {
     "randomness": "every stream derives from (seed, step, task, sample); Python's, numpy's and torch's own from (seed, step)",
     "tasks": "those of a step derive from (seed, step): the next step is the cursor",
@@ -31,7 +33,7 @@ _DERIVED = {
 
 
 def save_checkpoint(
-    final: Path, step: int, config: TrainConfig, policy: Any, optimizer: torch.optim.Optimizer, method: Any = None
+    final: Path, step: int, config: TrainConfig, policy: Any, optimizer: torch.optim.Optimizer, state: State
 ) -> Path:
     """Write a checkpoint: complete under its name, or not there at all.
 
@@ -43,17 +45,23 @@ def save_checkpoint(
     for name, tensor in [*policy.trainable_parameters(), *tensors.items()]:
         if not torch.isfinite(tensor).all():
             raise UserError(f"step {step}: {name} holds NaN or infinity: not saved; the checkpoint before it stands")
-    state = {
+    if not finite_state(state):
+        raise UserError(
+            f"step {step}: the method's state holds NaN or infinity: not saved; the checkpoint before it stands"
+        )
+    content = {
         "format": FORMAT,
         "step": step,
         "config": deciding(config),
-        "method": dict(method.state()) if hasattr(method, "state") else {},
+        "method": {kind: _numbers(of_part) for kind, of_part in state.items()},
         **_DERIVED,
     }
     with whole_folder(final) as scratch:
         policy.save(scratch / "adapter")
         write(scratch / _OPTIMIZER, save(tensors))
-        write(scratch / _STATE, (json.dumps(state, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+        if of_method := _tensors(state):
+            write(scratch / _METHOD, save(of_method))
+        write(scratch / _STATE, (json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
         files = sorted(path for path in scratch.rglob("*") if path.is_file())
         sums = "".join(f"{digest(path)}  {path.relative_to(scratch).as_posix()}\n" for path in files)
         write(scratch / _SUMS, sums.encode())
@@ -87,7 +95,7 @@ def foreign(checkpoint: Path, config: TrainConfig) -> str | None:
     try:
         state: dict[str, Any] = json.loads((checkpoint / _STATE).read_text(encoding="utf-8"))
         number, step, saved = int(state.get("format", FORMAT)), int(state["step"]), dict(state.get("config", {}))
-        if not all(isfinite(value) for value in dict(state.get("method", {})).values()):
+        if not finite_state(dict(state.get("method", {}))):
             raise ValueError
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return f"its {_STATE} is not the state of a checkpoint"
@@ -102,8 +110,10 @@ def foreign(checkpoint: Path, config: TrainConfig) -> str | None:
     return None
 
 
-def restore(checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer, method: Any = None) -> int:
-    """Load the optimizer and method of an intact checkpoint whose adapter the policy already has; returns its step.
+def restore(checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer) -> tuple[int, State]:
+    """Load the optimizer of an intact checkpoint whose adapter the policy already has.
+
+    Returns its step, and the method's state after it.
 
     Raises:
         UserError: the optimizer's file cannot be read, or does not fit the policy.
@@ -127,9 +137,27 @@ def restore(checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer, met
         optimizer.state[parameter] = {
             key: value if key == "step" else value.to(parameter.device) for key, value in moments.items()
         }
-    if hasattr(method, "restore"):
-        method.restore(state.get("method", {}))
-    return int(state["step"])
+    method = dict(state.get("method", {}))
+    if (checkpoint / _METHOD).exists():
+        for key, tensor in load_file(checkpoint / _METHOD).items():
+            kind, name = key.split(".", 1)
+            method.setdefault(kind, {})[name] = tensor
+    return int(state["step"]), method
+
+
+def _numbers(state: State) -> State:
+    """The part's state without its tensors."""
+    return {name: value for name, value in state.items() if not isinstance(value, torch.Tensor)}
+
+
+def _tensors(state: State) -> dict[str, torch.Tensor]:
+    """The tensors of the parts' states, as `<kind>.<name>`."""
+    return {
+        f"{kind}.{name}": value.detach().cpu().contiguous()
+        for kind, of_part in state.items()
+        for name, value in of_part.items()
+        if isinstance(value, torch.Tensor)
+    }
 
 
 def optimizer_tensors(policy: Policy, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -28,6 +28,7 @@ from typing import Any
 
 import torch
 
+from simko.algorithms.stats import State
 from simko.config import TrainConfig, read_yaml, write_yaml
 from simko.console import note
 from simko.errors import UserError
@@ -237,7 +238,9 @@ class RunFolder:
             raise UserError(f"run {self.path}: {reason}; leave --best out to take the newest")
         return None if checkpoint is None else checkpoint / "adapter"
 
-    def save_checkpoint(self, step: int, policy: Any, optimizer: torch.optim.Optimizer, method: Any = None) -> Path:
+    def save_checkpoint(
+        self, step: int, policy: Any, optimizer: torch.optim.Optimizer, state: State | None = None
+    ) -> Path:
         """Adapter, optimizer and state: complete under its name, or not there at all. Keeps the newest few and the best.
 
         Best is the highest mean training solve rate over the steps of a whole interval; the first of equals.
@@ -246,7 +249,7 @@ class RunFolder:
             UserError: a weight is not finite. OSError: the disk refuses. The checkpoints before it stay in both cases.
         """
         final = self.checkpoints_path / f"step-{step:06d}"
-        save_checkpoint(final, step, self.config, policy, optimizer, method)
+        save_checkpoint(final, step, self.config, policy, optimizer, state or {})
         self._tidy()
         return final
 
@@ -269,9 +272,9 @@ class RunFolder:
             if old.name != best:
                 remove(old)
 
-    def restore(self, checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer, method: Any = None) -> int:
-        """Load the optimizer and method of a checkpoint whose adapter the policy already has; returns its step."""
-        return restore(checkpoint, policy, optimizer, method)
+    def restore(self, checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer) -> tuple[int, State]:
+        """Load the optimizer of a checkpoint whose adapter the policy already has; returns its step, the method's state."""
+        return restore(checkpoint, policy, optimizer)
 
     def _refusal(self, error: OSError) -> UserError:
         where = error.filename or self.path

@@ -12,7 +12,7 @@ import gymnasium
 import torch
 from rich.console import Console
 
-from simko.algorithms.base import Algorithm
+from simko.algorithms.compose import Algorithm
 from simko.config import TrainConfig
 from simko.console import say
 from simko.files import digest

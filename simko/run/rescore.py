@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simko import algorithms
+from simko.algorithms.compose import Algorithm
 from simko.envs import registry
 from simko.envs.verifiers import get_verifier, warm_up
 from simko.errors import UserError
 from simko.run.folder import RunFolder
+from simko.types import GroupView
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def rescore(run: RunFolder, verifier: str | None = None) -> Rescore:
     name = verifier or stored
     check = get_verifier(name)
     warm_up(name)
-    method = algorithms.get(run.config.algorithm, **run.config.method)
+    method = algorithms.of(run.config)
     report = Rescore(str(run.path), name, stored)
     outcomes: Counter[str] = Counter()
     total = [0.0, 0.0]
@@ -116,12 +118,14 @@ def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield group
 
 
-def _signs(method: Any, verdicts: list[tuple[str, float]]) -> list[int]:
+def _signs(method: Algorithm, verdicts: list[tuple[str, float]]) -> list[int]:
     """The sign of each advantage. It is 0 if the verifier failed, and for all of a group that training leaves out."""
     valid = [i for i, (outcome, _) in enumerate(verdicts) if outcome not in ("timeout", "error")]
     signs = [0] * len(verdicts)
-    if len(valid) >= 2:
-        advantages = method.advantages([verdicts[i][1] for i in valid], [verdicts[i][0] == "correct" for i in valid])
+    if len(valid) >= method.min_valid:
+        rewards, correct = [verdicts[i][1] for i in valid], [verdicts[i][0] == "correct" for i in valid]
+        # records hold no log-probs and lengths: methods that read them are judged as if all answers were alike
+        advantages = method.advantages(GroupView(rewards, correct, [0.0] * len(valid), [1] * len(valid)))
         for i, advantage in zip(valid, advantages, strict=True):
             signs[i] = (advantage > 0) - (advantage < 0)
     return signs

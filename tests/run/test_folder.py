@@ -96,7 +96,7 @@ def test_checkpoints_restore_the_optimizer_bit_for_bit_and_keep_the_newest(run: 
     with torch.no_grad():
         other.adapter.copy_(load_file(latest / "adapter" / "adapter_model.safetensors")["adapter"])
     fresh = torch.optim.AdamW([other.adapter], lr=0.1)
-    assert run.restore(latest, other, fresh) == 3
+    assert run.restore(latest, other, fresh) == (3, {})
     for a, b in ((policy, optimizer), (other, fresh)):
         a.adapter.grad = torch.ones_like(a.adapter)
         b.step()
@@ -270,21 +270,21 @@ def test_a_config_that_was_edited_or_cut_is_refused(run: RunFolder, harm: Callab
 
 
 def test_a_method_takes_its_state_back(run: RunFolder) -> None:
-    class Controlled:
-        value = 0.25
-
-        def state(self) -> dict[str, float]:
-            return {"value": self.value}
-
-        def restore(self, state: dict[str, float]) -> None:
-            self.value = state["value"]
-
-    policy, method = SavingPolicy(), Controlled()
+    policy = SavingPolicy()
+    state = {"loss": {"anchor": 0.25, "steps": 3}, "sampling": {"directions": torch.arange(6.0).reshape(2, 3)}}
     with run.opened(run.config, 0):
-        saved = run.save_checkpoint(1, policy, stepped(policy), method)
-    method.value = 9.0
-    run.restore(saved, policy, stepped(policy), method)
-    assert method.value == 0.25
+        saved = run.save_checkpoint(1, policy, stepped(policy), state)
+    step, back = run.restore(saved, policy, stepped(policy))
+    assert (step, back["loss"]) == (1, state["loss"])
+    assert torch.equal(back["sampling"]["directions"], state["sampling"]["directions"])
+
+
+@pytest.mark.parametrize("value", [float("nan"), torch.tensor([1.0, float("inf")])])
+def test_a_state_that_is_not_finite_is_not_saved(run: RunFolder, value: object) -> None:
+    policy = SavingPolicy()
+    with run.opened(run.config, 0), pytest.raises(UserError, match="the method's state holds NaN or infinity"):
+        run.save_checkpoint(1, policy, stepped(policy), {"loss": {"anchor": value}})
+    assert not run.checkpoints()
 
 
 def test_other_data_than_at_the_beginning_is_refused(run: RunFolder) -> None:

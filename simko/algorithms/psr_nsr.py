@@ -1,0 +1,68 @@
+"""PSR, NSR and W-REINFORCE: learning from right answers, from wrong ones, or from both unequally (arXiv 2506.01347).
+
+    PSR  A = 1 if right, else 0        NSR  A = 0 if right, else -1        W-REINFORCE  A = weight if right, else -1
+
+There is no baseline: a group with one valid answer counts, and so does a group whose answers are all wrong. The loss is PPO's,
+token mean, clip 0.2. Source: TianHongZXY/RLVR-Decomposed a5d4e7c, `compute_psr_nsr_outcome_advantage`.
+Departure: the code tests `score == 1`; here the verdict says what is right, so shaped rewards do not break it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from simko.algorithms.base import Advantage
+from simko.algorithms.registry import method, part
+from simko.config import setting
+from simko.types import GroupView
+
+_SOURCE = "arXiv 2506.01347; TianHongZXY/RLVR-Decomposed a5d4e7c"
+
+
+@part
+@dataclass(frozen=True)
+class PSR(Advantage):
+    """Right answers alone."""
+
+    name: ClassVar[str] = "psr"
+    min_valid: ClassVar[int] = 1
+
+    def group(self, view: GroupView) -> list[float]:  # noqa: D102
+        return [1.0 if correct else 0.0 for correct in view.correct]
+
+
+@part
+@dataclass(frozen=True)
+class NSR(Advantage):
+    """Wrong answers alone."""
+
+    name: ClassVar[str] = "nsr"
+    min_valid: ClassVar[int] = 1
+
+    def group(self, view: GroupView) -> list[float]:  # noqa: D102
+        return [0.0 if correct else -1.0 for correct in view.correct]
+
+
+@part
+@dataclass(frozen=True)
+class WReinforce(Advantage):
+    """Wrong answers, and right ones with a small weight."""
+
+    name: ClassVar[str] = "w_reinforce"
+    min_valid: ClassVar[int] = 1
+
+    positive_weight: float = setting(0.1, "advantage of a right answer (lambda)", minimum=0.0)
+
+    def group(self, view: GroupView) -> list[float]:  # noqa: D102
+        return [self.positive_weight if correct else -1.0 for correct in view.correct]
+
+
+method("psr", advantage="psr", title="PSR: positive samples alone (arXiv 2506.01347)", source=_SOURCE)
+method("nsr", advantage="nsr", title="NSR: negative samples alone (arXiv 2506.01347)", source=_SOURCE)
+method(
+    "w_reinforce",
+    advantage="w_reinforce",
+    title="W-REINFORCE: negative samples, and a tenth of the positive ones (arXiv 2506.01347)",
+    source=_SOURCE,
+)
