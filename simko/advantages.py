@@ -9,7 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
-from simko.types import Batch, Completion, Group, GroupView, rewards_differ
+from simko.group_view import GroupView, view_of
+from simko.types import Batch, Group, rewards_differ
 
 
 class _Method(Protocol):
@@ -61,17 +62,6 @@ def make_batch(groups: Sequence[Group], method: _Method, max_new_tokens: int = 0
         correct=np.asarray(correct, dtype=np.bool_),
         step_tokens=int(sum(c.sampled.sum() for c in counted)),
         step_sequences=len(counted),
-    )
-
-
-def view_of(valid: Sequence[Completion], max_new_tokens: int = 0) -> GroupView:
-    """What an advantage reads of a group's answers."""
-    return GroupView(
-        rewards=[c.verdict.reward for c in valid],
-        correct=[c.verdict.correct for c in valid],
-        mean_logp=[float(c.logprobs[c.sampled].mean(dtype=np.float64)) if c.sampled.any() else 0.0 for c in valid],
-        lengths=[int(c.sampled.sum()) for c in valid],
-        max_new_tokens=max_new_tokens,
     )
 
 

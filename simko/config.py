@@ -136,10 +136,6 @@ class UpdateSettings(CommonSettings):
     """A step: how many answers, and what is learned from them."""
 
     algorithm: str = setting("simko", "training method: see `simko algorithms`", after="model")
-    advantage: str | None = setting(None, "part that values an answer; the method's own where empty")
-    loss: str | None = setting(None, "part that is minimised; the method's own where empty")
-    sampling: str | None = setting(None, "part that plans the rollouts; the method's own where empty")
-    auxiliary: str | None = setting(None, "second loss beside it, or none; the method's own where empty")
     prompts_per_step: int = setting(16, "distinct problems a step", minimum=1)
     group_size: int = setting(8, "completions a problem (G)", minimum=2)
     temperature: float = setting(1.0, "of the rollouts, and of every log-prob", above=0.0)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from simko.algorithms.base import TokenLoss
+from simko.algorithms.base import Auxiliary, TokenLoss
 from simko.algorithms.compose import Algorithm
 from simko.algorithms.stats import State
 from simko.config import UpdateSettings
 from simko.micro_batch import TokenBudget
 from simko.rollout import rollout
 from simko.schedule import refill_tasks, stream_seed, training_tasks
+from simko.step_stats import step_stats
 from simko.types import Batch, Completion, Group, Policy, Sampling, Task
 from simko.update import accumulate_gradients
 
@@ -156,3 +157,22 @@ def batch_of(completions: Sequence[Completion]) -> Batch:
         step_tokens=int(sum(c.sampled.sum() for c in rows)),
         step_sequences=len(rows),
     )
+
+
+def auxiliary_gradients(
+    policy: Policy,
+    loss: Auxiliary,
+    batch: Batch,
+    *,
+    temperature: float,
+    micro_batch_tokens: int | TokenBudget,
+    max_new_tokens: int,
+) -> dict[str, float]:
+    """Add the gradient of an auxiliary loss; its old log-probs are those of the policy that sampled. Returns its metrics."""
+    budget = TokenBudget(micro_batch_tokens) if isinstance(micro_batch_tokens, int) else micro_batch_tokens
+    stats = step_stats(policy, batch, frozenset(), temperature=temperature, budget=budget)
+    metrics = accumulate_gradients(
+        policy, loss, batch, temperature=temperature, micro_batch_tokens=budget, max_new_tokens=max_new_tokens,
+        step=replace(stats, logp=stats.sampler_logp),
+    )  # fmt: skip
+    return {"auxiliary_loss": metrics["loss"], "auxiliary_answers": float(len(batch))}

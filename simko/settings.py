@@ -37,22 +37,22 @@ def train_config(overrides: Mapping[str, Any]) -> TrainConfig:
     """
     settings = dict(overrides)
     name = settings.get("algorithm", TrainConfig().algorithm)
-    parts = algorithms.parts_of(settings)
-    of_config, of_method = names(TrainConfig), algorithms.settings(name, parts)
+    of_config = names(TrainConfig)
     method = settings.pop("method", None) or {}
     if not isinstance(method, Mapping):
         raise UserError(f"config: method is {method!r}; it must be a mapping of {name}'s settings")
-    method = dict(method)
-    for key in [key for key in settings if key not in of_config]:
+    method = dict(method) | {key: settings.pop(key) for key in list(settings) if key not in of_config}
+    of_method = [*algorithms.settings(name, method), *algorithms.KINDS]
+    for key in method:
         if key not in of_method:
             raise UserError(f"config: unknown key '{key}'{nearest(key, [*of_config, *of_method])}")
-        method[key] = settings.pop(key)
     preset: dict[str, Any] = {}
     if settings.get("model", "tiny") == "tiny":
         preset = TINY_PRESET
-        method = {**TINY_LOSS_PRESET.get(algorithms.get(name, parts=parts).loss_part.name, {}), **method}
+        method = {**TINY_LOSS_PRESET.get(method.get("loss") or algorithms.own_parts(name)["loss"], {}), **method}
     config = TrainConfig(**{**preset, **settings, "method": method})
-    return replace(config, method=algorithms.of(config).settings)
+    parts: dict[str, Any] = {kind: method[kind] for kind in algorithms.KINDS if method.get(kind)}
+    return replace(config, method={**parts, **algorithms.of(config).settings})
 
 
 def schema(stage: Literal["train", "eval"] = "train") -> dict[str, Any]:

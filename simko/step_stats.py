@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simko.algorithms.stats import Stat, StepStats
+from simko.algorithms.compose import Algorithm
+from simko.algorithms.stats import Prepared, Stat, State, StepStats
 from simko.micro_batch import MicroBatch, TokenBudget, run
 from simko.packing import needed
 from simko.schedule import stream_seed
@@ -20,6 +21,36 @@ from simko.types import Batch, Policy
 _COLUMNS = ("logp", "entropy", "certainty", "raw_logit", "nucleus_entropy", "proxy_logp")
 _STATS: dict[str, str] = {"proxy": "proxy_logp"}
 _MATRICES = ("sampler_logp", "logp", "ref_logp", "entropy", "certainty", "raw_logit", "nucleus_entropy", "proxy_logp")
+
+
+def prepare(
+    policy: Policy,
+    method: Algorithm,
+    batch: Batch,
+    *,
+    temperature: float,
+    micro_batch_tokens: int | TokenBudget,
+    several: bool = False,
+    state: State | None = None,
+    seed: int = 0,
+    step: int = 0,
+) -> tuple[StepStats, Prepared]:
+    """The whole step under the old policy, before any update of its rollout batch, and what the method decides for it.
+
+    There is a pass where the method needs its statistics, or where `several` updates make the current policy another than the
+    old one; in that case the method may take the sampler's log-probs instead.
+    """
+    budget = TokenBudget(micro_batch_tokens) if isinstance(micro_batch_tokens, int) else micro_batch_tokens
+    of_sampler = method.sampling.old_policy == "sampler"
+    needs: frozenset[Stat] = method.needs_old | (frozenset(("logp",)) if several and not of_sampler else frozenset())
+    stats = step_stats(
+        policy, batch, needs, temperature=temperature, budget=budget, options=method.stat_options,
+        reference="reference" in method.needs_new, seed=seed, step=step,
+    )  # fmt: skip
+    prepared = method.prepare(stats, state or {})
+    if of_sampler or not several:  # with one update the current policy is the old one: its ratio is exactly 1
+        stats = replace(stats, logp=stats.sampler_logp if of_sampler else None)
+    return stats, prepared
 
 
 def step_stats(

@@ -29,10 +29,11 @@ from simko.run.rescue import Rescue, no_random_state_moved, say_faults, warm_up
 from simko.run.signals import StopSignals
 from simko.run.tracker import Progress, Tracker
 from simko.run.verdicts import VerdictJournal
-from simko.sampling import Sampled, sample_step
+from simko.sampling import Sampled, auxiliary_gradients, sample_step
 from simko.schedule import learning_rate, seed_everything
+from simko.step_stats import prepare
 from simko.types import Policy
-from simko.update import accumulate_gradients, apply_gradients, auxiliary_gradients, prepare
+from simko.update import accumulate_gradients, apply_gradients
 
 
 def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Console | None = None) -> RunFolder:

@@ -131,21 +131,6 @@ def rewards_differ(rewards: Sequence[float]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupView:
-    """The G answers to one task whose verifier reached a verdict."""
-
-    rewards: Sequence[float]
-    correct: Sequence[bool]
-    mean_logp: Sequence[float]  # mean log-prob of the sampled tokens, as the sampler recorded it
-    lengths: Sequence[int]  # sampled tokens
-    max_new_tokens: int = 0  # the token budget; 0 if unknown
-    parts: Sequence[Mapping[str, float]] = ()  # named parts of each reward, where a verifier gives them
-
-    def __len__(self) -> int:
-        return len(self.rewards)
-
-
-@dataclass(frozen=True, slots=True)
 class Batch:
     """The input of one optimizer step: B sequences of informative groups, and the denominators of the whole step.
 

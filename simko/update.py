@@ -6,7 +6,6 @@ of the micro-batches add up to the same update, however the batch is split, pack
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simko.algorithms.base import Auxiliary, TokenLoss
-from simko.algorithms.compose import Algorithm
-from simko.algorithms.stats import Aggregation, Prepared, Stat, State, StepStats
+from simko.algorithms.base import TokenLoss
+from simko.algorithms.stats import Aggregation, Prepared, StepStats
 from simko.metrics import RANKS, add, diagnostics
 from simko.micro_batch import (
     MicroBatch,
@@ -29,38 +27,7 @@ from simko.micro_batch import (
     matrices,
     run,
 )
-from simko.step_stats import step_stats
 from simko.types import Batch, Policy
-
-
-def prepare(
-    policy: Policy,
-    method: Algorithm,
-    batch: Batch,
-    *,
-    temperature: float,
-    micro_batch_tokens: int | TokenBudget,
-    several: bool = False,
-    state: State | None = None,
-    seed: int = 0,
-    step: int = 0,
-) -> tuple[StepStats, Prepared]:
-    """The whole step under the old policy, before any update of its rollout batch, and what the method decides for it.
-
-    There is a pass where the method needs its statistics, or where `several` updates make the current policy another than the
-    old one; in that case the method may take the sampler's log-probs instead.
-    """
-    budget = TokenBudget(micro_batch_tokens) if isinstance(micro_batch_tokens, int) else micro_batch_tokens
-    of_sampler = method.sampling.old_policy == "sampler"
-    needs: frozenset[Stat] = method.needs_old | (frozenset(("logp",)) if several and not of_sampler else frozenset())
-    stats = step_stats(
-        policy, batch, needs, temperature=temperature, budget=budget, options=method.stat_options,
-        reference="reference" in method.needs_new, seed=seed, step=step,
-    )  # fmt: skip
-    prepared = method.prepare(stats, state or {})
-    if of_sampler or not several:  # with one update the current policy is the old one: its ratio is exactly 1
-        stats = replace(stats, logp=stats.sampler_logp if of_sampler else None)
-    return stats, prepared
 
 
 def row_weights(batch: Batch, aggregation: Aggregation, max_new_tokens: int) -> Float[np.ndarray, "B"]:
@@ -135,25 +102,6 @@ def accumulate_gradients(
     alone = {name: totals.pop(name) for name in ("loss", "sampler_gap_max")}
     alone |= {"nonfinite_rows": float(len(batch) - rows_used), "oom_halvings": float(budget.halvings - halvings)}
     return alone | dict(prepared.metrics if prepared else {}) | {name: total / count for name, total in totals.items()}
-
-
-def auxiliary_gradients(
-    policy: Policy,
-    loss: Auxiliary,
-    batch: Batch,
-    *,
-    temperature: float,
-    micro_batch_tokens: int | TokenBudget,
-    max_new_tokens: int,
-) -> dict[str, float]:
-    """Add the gradient of an auxiliary loss; its old log-probs are those of the policy that sampled. Returns its metrics."""
-    budget = TokenBudget(micro_batch_tokens) if isinstance(micro_batch_tokens, int) else micro_batch_tokens
-    stats = step_stats(policy, batch, frozenset(), temperature=temperature, budget=budget)
-    metrics = accumulate_gradients(
-        policy, loss, batch, temperature=temperature, micro_batch_tokens=budget, max_new_tokens=max_new_tokens,
-        step=replace(stats, logp=stats.sampler_logp),
-    )  # fmt: skip
-    return {"auxiliary_loss": metrics["loss"], "auxiliary_answers": float(len(batch))}
 
 
 def apply_gradients(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_norm: float) -> tuple[float, bool]:

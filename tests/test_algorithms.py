@@ -13,7 +13,8 @@ from torch import Tensor
 
 from simko import algorithms
 from simko.algorithms.base import LossPart
-from simko.algorithms.simko import SimKOLoss, row_quantile
+from simko.algorithms.gates import row_quantile
+from simko.algorithms.simko import SimKOLoss
 from simko.algorithms.stats import TokenStats
 from simko.errors import UserError
 from simko.head import token_statistics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from simko.algorithms import registry
@@ -12,15 +13,15 @@ from simko.algorithms.rules import refusal
 from simko.algorithms.stats import Loss, Prepared, StepStats, TokenStats
 from simko.errors import UserError, nearest
 from simko.fields import checked, schema_of
-from simko.types import GroupView
+from simko.group_view import GroupView
 
 if TYPE_CHECKING:
     from simko.config import UpdateSettings
 
 __all__ = [
     "KINDS", "Advantage", "Algorithm", "Auxiliary", "Evidence", "GroupView", "Kind", "Loss", "LossPart", "Part", "Prepared",
-    "RolloutContext", "Sampling", "StepStats", "TokenStats", "describe", "get", "method", "names", "of", "part", "part_names",
-    "schema", "settings",
+    "RolloutContext", "Sampling", "StepStats", "TokenStats", "describe", "get", "method", "names", "of", "own_parts", "part",
+    "part_names", "schema", "settings",
 ]  # fmt: skip
 
 
@@ -36,20 +37,22 @@ def part_names(kind: Kind) -> list[str]:
     return sorted(name for of_kind, name in registry.PARTS if of_kind == kind)
 
 
-def get(name: str, /, *, parts: dict[Kind, str] | None = None, **values: Any) -> Algorithm:
-    """The method called `name`, with these parts and settings, and its own for the rest.
+def get(name: str, /, **values: Any) -> Algorithm:
+    """The method called `name`, with these settings and its own for the rest.
+
+    The names of the four kinds of parts are settings, too: `get("simko", advantage="pass_at_k", pass_k=4)`.
 
     Raises:
         UserError: an unknown method, part or setting (with the nearest name), a wrong type, a value out of bounds, or parts that
             make no sense together.
     """
-    chosen = _parts(name, parts)
+    chosen = _parts(name, values)
     if message := refusal({kind: cls.name if cls else "none" for kind, cls in chosen.items()}):
         raise UserError(f"{name}: {message}")
-    known = settings(name, parts)
+    known = settings(name, values)
     for key in values:
-        if key not in known:
-            raise UserError(f"{name}: unknown setting '{key}'{nearest(key, known)}")
+        if key not in known and key not in KINDS:
+            raise UserError(f"{name}: unknown setting '{key}'{nearest(key, [*known, *KINDS])}")
     values = {**_defaults(name, known), **values}
     made = {}
     for kind, cls in chosen.items():
@@ -61,24 +64,23 @@ def get(name: str, /, *, parts: dict[Kind, str] | None = None, **values: Any) ->
 
 def of(config: UpdateSettings) -> Algorithm:
     """The method that a config names."""
-    return get(config.algorithm, parts=parts_of(config), **config.method)
+    return get(config.algorithm, **config.method)
 
 
-def parts_of(config: Any) -> dict[Kind, str]:
-    """The parts that a config, or a mapping of settings, puts in place of the method's own."""
-    read = config.get if isinstance(config, dict) else lambda kind: getattr(config, kind)
-    return {kind: str(read(kind)) for kind in KINDS if read(kind)}
+def own_parts(name: str) -> dict[Kind, str]:
+    """The parts of a method, by kind."""
+    return dict(registry.find(name)[0].parts)
 
 
-def settings(name: str, parts: dict[Kind, str] | None = None) -> dict[str, dict[str, Any]]:
-    """Default and help of each setting of a method.
+def settings(name: str, values: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+    """Default and help of each setting of a method, with the parts that `values` puts in place of its own.
 
     Raises:
         UserError: an unknown method or part, or two parts with a setting of the same name.
     """
     found: dict[str, dict[str, Any]] = {}
     owners: dict[str, str] = {}
-    for kind, cls in _parts(name, parts).items():
+    for kind, cls in _parts(name, values or {}).items():
         for key, entry in (registry.own_settings(cls) if cls else {}).items():
             if key in found:
                 raise UserError(f"{name}: {owners[key]} and {kind} both have a setting '{key}'; choose another {kind}")
@@ -119,8 +121,12 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _parts(name: str, parts: dict[Kind, str] | None) -> dict[Kind, type[Part] | None]:
-    chosen = {**registry.find(name)[0].parts, **(parts or {})}
+def _parts(name: str, values: Mapping[str, Any]) -> dict[Kind, type[Part] | None]:
+    """The part of each kind: those that `values` names, else the method's own; None for "none"."""
+    chosen = {kind: str(values.get(kind) or own) for kind, own in own_parts(name).items()}
+    for kind in ("advantage", "loss", "sampling"):
+        if chosen[kind] == "none":
+            raise UserError(f"{name}: {kind} is none; only auxiliary may be none")
     return {kind: None if chosen[kind] == "none" else registry.part_class(kind, chosen[kind]) for kind in KINDS}
 
 

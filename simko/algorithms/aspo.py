@@ -20,9 +20,9 @@ from typing import ClassVar
 import torch
 
 from simko.algorithms.base import LossPart
+from simko.algorithms.gates import high_entropy
 from simko.algorithms.grpo import kl_term
 from simko.algorithms.registry import method, part
-from simko.algorithms.simko import high_entropy
 from simko.algorithms.stats import Loss, Stat, TokenStats
 from simko.config import setting
 

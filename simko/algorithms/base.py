@@ -25,7 +25,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simko.algorithms.stats import Aggregation, Loss, Prepared, Stat, State, StepStats, TokenStats
-from simko.types import Batch, Completion, Group, GroupView, Policy, Task
+from simko.group_view import GroupView
+from simko.types import Batch, Completion, Group, Policy, Task
 
 Kind = Literal["advantage", "loss", "sampling", "auxiliary"]
 Evidence = Literal["verified", "reconstructed"]

@@ -10,7 +10,8 @@ import torch
 
 from simko.algorithms.base import Advantage, Auxiliary, LossPart, Part, RolloutContext, Sampling
 from simko.algorithms.stats import Aggregation, Loss, Prepared, Stat, State, StepStats, TokenStats
-from simko.types import Batch, Group, GroupView, Task
+from simko.group_view import GroupView
+from simko.types import Batch, Group, Task
 
 
 @dataclass(frozen=True)

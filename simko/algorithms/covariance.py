@@ -5,8 +5,8 @@
     KL-Cov    L = -A r, without a clip; on the largest `kl_cov_ratio` of cov, at least one token:  + coefficient |l - l_old|
     Clip-Cov  PPO's loss with ratios in [0, 2]; max(1, ratio N) tokens with 1 < cov < 5, drawn at random, have no loss
 
-Source: PRIME-RL/Entropy-Mechanism-of-RL 8850579; ratios and the coefficient as set in verl-recipe 48ea0a7 `entropy/`: 0.002 for 7B
-models (the YAML of verl differs). Departures:
+Source: PRIME-RL/Entropy-Mechanism-of-RL 8850579; ratios and the coefficient as set in verl-recipe 48ea0a7 `entropy/`: 0.002 for
+7B models (the YAML of verl differs). Departures:
 - cov is of the whole step, not of a micro-batch, and under the old policy, once for all updates of a rollout batch. At that point
   no token is clipped yet, so Clip-Cov excludes none for it.
 - Answers without an advantage are not among the tokens.

@@ -21,7 +21,8 @@ from simko.algorithms.base import Advantage, RolloutContext, Sampling
 from simko.algorithms.registry import method, part
 from simko.algorithms.stats import State
 from simko.config import setting
-from simko.types import Group, GroupView, Task
+from simko.group_view import GroupView
+from simko.types import Group, Task
 
 
 @part

@@ -23,7 +23,8 @@ from typing import ClassVar
 from simko.algorithms.base import Advantage
 from simko.algorithms.registry import method, part
 from simko.config import setting
-from simko.types import GroupView, rewards_differ
+from simko.group_view import GroupView
+from simko.types import rewards_differ
 
 
 @part

@@ -25,7 +25,7 @@ from simko.algorithms.base import Advantage, LossPart
 from simko.algorithms.registry import method, part
 from simko.algorithms.stats import Aggregation, Loss, Stat, TokenStats
 from simko.config import setting
-from simko.types import GroupView
+from simko.group_view import GroupView
 
 
 @part

@@ -15,7 +15,7 @@ from typing import ClassVar
 from simko.algorithms.base import Advantage
 from simko.algorithms.registry import method, part
 from simko.config import setting
-from simko.types import GroupView
+from simko.group_view import GroupView
 
 _SOURCE = "arXiv 2506.01347; TianHongZXY/RLVR-Decomposed a5d4e7c"
 

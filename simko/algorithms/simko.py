@@ -32,8 +32,6 @@ Differences between the released code (CLR-Lab/SimKO at 306f4ff) and the paper, 
 11. the code's scripts leave an entropy bonus of 0.001 on in the Qwen GRPO baseline: here neither method has a bonus.
 12. K copies of the logits (code): gathered from one sweep (`simko.head`).
 13. correctness broadcast along the wrong axis where B == T (code): shaped (B, 1).
-14. wrong chat template in the Llama scripts (code): the template is the environment's, and shown before training.
-15-17. data sets that differ, no evaluation script, unused flags (code): not decided in this file; see `simko eval`.
 18. old log-probs in eval mode, update in train mode (code): the adapter has no dropout, so the two agree.
 19. statistics ignore the rollout's top-p and top-k (code): rollouts are untruncated.
 20. no concentration diagnostics (code): the trainer logs the log-probs of ranks 1 to 3 (`simko.metrics`).
@@ -45,9 +43,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from simko.algorithms.gates import high_entropy
 from simko.algorithms.grpo import ClippedLoss, clipped_loss, kl_term
 from simko.algorithms.registry import method, part
 from simko.algorithms.stats import Loss, Prepared, State, StepStats, TokenStats
@@ -133,25 +132,6 @@ def mix_top_k(
     return (1 - alpha) * ratio + alpha * (torch.softmax(topk_logp.detach(), -1) * candidates).sum(-1)
 
 
-def high_entropy(
-    entropy: Float[Tensor, "B T"], mask: Bool[Tensor, "B T"], quantile: float, floor: float
-) -> Bool[Tensor, "B T"]:
-    """Mark tokens whose entropy is strictly above their own response's quantile, and above `floor` nats."""
-    threshold = row_quantile(entropy, mask, quantile).clamp(min=floor)
-    return (entropy > threshold[:, None]) & mask
-
-
-def row_quantile(x: Float[Tensor, "B T"], mask: Bool[Tensor, "B T"], q: float) -> Float[Tensor, "B"]:
-    """Return the quantile of each row's masked entries, linear between two as in `torch.quantile`; 0 for an empty row."""
-    ordered = x.masked_fill(~mask, torch.inf).sort(-1).values
-    last = (mask.sum(-1) - 1).clamp(min=0)
-    position = q * last.to(x.dtype)
-    below = position.floor().long()
-    above = torch.minimum(below + 1, last)
-    low, high = (ordered.gather(-1, index[:, None])[:, 0] for index in (below, above))
-    return torch.where(mask.any(-1), torch.lerp(low, high, position - below), 0.0)
-
-
 PRESETS = {
     "math": {},
     "logic": {"alpha": 0.005, "top1_penalty": 1.05, "clip_high": 0.28, "grpo_steps": 50},
@@ -162,12 +142,5 @@ method(
     loss="simko",
     title="SimKO: top-K sharing, top-1 penalty (arXiv 2510.14807)",
     source="arXiv 2510.14807; CLR-Lab/SimKO 306f4ff",
-    presets=PRESETS,
-)
-method(
-    "casp",
-    loss="simko",
-    title="CaSP: the name of SimKO in version 3 of its paper",
-    source="arXiv 2510.14807v3",
     presets=PRESETS,
 )

@@ -22,9 +22,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from simko.algorithms.gates import row_quantile
 from simko.algorithms.grpo import ClippedLoss
 from simko.algorithms.registry import method, part
-from simko.algorithms.simko import row_quantile
 from simko.algorithms.stats import Loss, Prepared, Stat, State, StepStats, TokenStats
 from simko.config import setting
 

@@ -23,7 +23,7 @@ from simko.advantages import group_normalised
 from simko.algorithms.base import Advantage
 from simko.algorithms.registry import method, part
 from simko.config import setting
-from simko.types import GroupView
+from simko.group_view import GroupView
 
 
 @part

@@ -28,7 +28,8 @@ from simko.advantages import group_normalised
 from simko.algorithms.base import Advantage
 from simko.algorithms.registry import method, part
 from simko.config import setting
-from simko.types import GroupView, rewards_differ
+from simko.group_view import GroupView
+from simko.types import rewards_differ
 
 
 @part

@@ -118,7 +118,7 @@ def overrides_of(config: str | None, flags: Mapping[str, Any]) -> dict[str, Any]
     if after != before:
         from simko import algorithms
 
-        old, new = (algorithms.settings(name, algorithms.parts_of(content)) for name in (before, after))
+        old, new = (algorithms.settings(name, content) for name in (before, after))
         foreign = sorted(set(content) & set(old) - set(new))
         content = {key: value for key, value in content.items() if key not in foreign}
         if foreign:

@@ -36,8 +36,9 @@ from simko.memory.shapes import Shape
 from simko.micro_batch import TokenBudget
 from simko.run.folder import RunFolder
 from simko.sizes import CPU_CACHE_BYTES
+from simko.step_stats import prepare
 from simko.types import Batch, Completion, Sampling, Verdict
-from simko.update import accumulate_gradients, prepare
+from simko.update import accumulate_gradients
 
 _DECODED = 4  # tokens that the burn-in decodes with the longest rows
 

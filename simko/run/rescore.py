@@ -12,8 +12,8 @@ from simko.algorithms.compose import Algorithm
 from simko.envs import registry
 from simko.envs.verifiers import get_verifier, warm_up
 from simko.errors import UserError
+from simko.group_view import GroupView
 from simko.run.folder import RunFolder
-from simko.types import GroupView
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def resumed_config(run: RunFolder, overrides: Mapping[str, Any]) -> TrainConfig:
         UserError: an unknown key, or a value that would make it another run.
     """
     old, name = run.config, run.config.algorithm
-    of_config, of_method = names(TrainConfig), algorithms.settings(name, algorithms.parts_of(old))
+    of_config, of_method = names(TrainConfig), algorithms.settings(name, old.method)
     free = set(names(TrainConfig, False)) - {"out"}  # a run stays in its folder
     changes: dict[str, Any] = {}
     for key, value in overrides.items():
@@ -30,7 +30,9 @@ def resumed_config(run: RunFolder, overrides: Mapping[str, Any]) -> TrainConfig:
             changes[key] = after
         elif key in of_method:
             before = old.method.get(key, of_method[key]["default"])
-            after = algorithms.get(name, parts=algorithms.parts_of(old), **{key: value}).settings[key]
+            after = algorithms.get(name, **{**old.method, key: value}).settings[key]
+        elif key in algorithms.KINDS:
+            before, after = old.method.get(key, algorithms.own_parts(name)[key]), value
         else:
             raise UserError(f"config: unknown key '{key}'{nearest(key, [*of_config, *of_method])}")
         if after != before and key not in free:

@@ -1,0 +1,14 @@
+"""CaSP: the name of SimKO in version 3 of its paper (arXiv 2510.14807v3). The update is the same."""
+
+from __future__ import annotations
+
+from simko.algorithms.registry import method
+from simko.algorithms.simko import PRESETS
+
+method(
+    "casp",
+    loss="simko",
+    title="CaSP: the name of SimKO in version 3 of its paper",
+    source="arXiv 2510.14807v3",
+    presets=PRESETS,
+)

@@ -1,0 +1,36 @@
+"""What an advantage reads of one task's answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simko.types import Completion
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """The G answers to one task whose verifier reached a verdict."""
+
+    rewards: Sequence[float]
+    correct: Sequence[bool]
+    mean_logp: Sequence[float]  # mean log-prob of the sampled tokens, as the sampler recorded it
+    lengths: Sequence[int]  # sampled tokens
+    max_new_tokens: int = 0  # the token budget; 0 if unknown
+    parts: Sequence[Mapping[str, float]] = ()  # named parts of each reward, where a verifier gives them
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+
+def view_of(valid: Sequence[Completion], max_new_tokens: int = 0) -> GroupView:
+    """What an advantage reads of a group's answers."""
+    return GroupView(
+        rewards=[c.verdict.reward for c in valid],
+        correct=[c.verdict.correct for c in valid],
+        mean_logp=[float(c.logprobs[c.sampled].mean(dtype=np.float64)) if c.sampled.any() else 0.0 for c in valid],
+        lengths=[int(c.sampled.sum()) for c in valid],
+        max_new_tokens=max_new_tokens,
+    )
