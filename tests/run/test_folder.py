@@ -421,7 +421,8 @@ def test_a_checkpoint_that_is_a_link_is_damaged(run: RunFolder) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["[]", "[" * 100_000, "{}", '{"step": "one"}', '{"step": Infinity}', '{"step": 1, "method": ["b"]}', '{"step": 1, "method": {"loss": {"a": NaN}}}',
+    ["[]", "[" * 100_000, "{}", '{"step": "one"}', '{"step": Infinity}', '{"step": 1, "method": ["b"]}',
+     '{"step": 1, "method": {"loss": {"a": NaN}}}',
      '{"step": 1, "config": [1]}', '{"step": 1, "format": []}'],
 )  # fmt: skip
 def test_a_state_that_is_none_is_refused_whatever_its_sum(run: RunFolder, text: str) -> None:
