@@ -297,7 +297,9 @@ def new_folder(config: TrainConfig) -> Path:
     """`config.out`, or a folder under runs/ that does not exist yet, named after the run."""
     if config.out:
         return Path(config.out)
-    stem = f"{Path(config.model).name}-{config.env.rsplit('/', 1)[-1]}-{config.algorithm}-seed{config.seed}".lower()
+    stem = f"{Path(config.model).name}-{config.env.rsplit('/', 1)[-1]}-{config.algorithm}-seed{config.seed}".lower().replace(
+        ":", "-"
+    )
     for number in range(1, 10_000):
         path = Path("runs") / (stem if number == 1 else f"{stem}-{number}")
         if not path.exists():
