@@ -441,6 +441,212 @@ add("lp_reg k3", "arithmetic.k3", _K3, 0.0996, 6e-5, "addendum 3.6")
 add("lp_reg k3 gradient", "arithmetic.k3", _K3, -0.515, 6e-4, "addendum 3.6", "logp")
 
 
+# By hand, from the formulas: what the pages' numbers do not reach
+
+# A right answer of two tokens has the factor 1/2: g = (.4, -.4) at both, h = 1 and 3. M+ = (1 + 3) / 2 * (.4, -.4).
+_TWO = {
+    "old_logits": real([[_AB, _AB], [_AB, _AB]]),
+    "hidden": real([[[1.0], [3.0]], [[0.5], [0.0]]]),
+    "token_ids": ids([[0, 0], [1, 0]]),
+    "mask": flags([[True, True], [True, False]]),
+    "correct": flags([True, False]),
+}
+add("thr scores, two tokens", "thr.scores", _TWO, [[0.64, 1.92], [0.48, 0.0]], 1e-12, "addendum 1.1, by hand")
+add("thr threshold, one right answer", "thr.threshold", _TWO, 1.28, 1e-12, "addendum 1.1, by hand")
+# Two right answers, tokens a and b: g = (.4, -.4), (-.6, .6), g g' = -.48, h h' = 2, own terms .32 and .72 * 4.
+_PAIR = {
+    **{key: value[:2] for key, value in _THR.items()},
+    "hidden": real([[[1.0]], [[2.0]]]),
+    "token_ids": ids([[0], [1]]),
+    "correct": flags([True, True]),
+}
+add("thr threshold, two right answers", "thr.threshold", _PAIR, -0.96, 1e-12, "addendum 1.1, by hand")
+add(
+    "thr threshold, with the own tokens",
+    "thr.threshold",
+    {**_PAIR, "others_only": False},
+    -0.96 + 0.32,
+    1e-12,
+    "reference page 3.1, by hand",
+)
+# pi = 1/2 at each token; log-ratios .2 and 0, so s = exp(.1) at both tokens. The gradient in the first logit is s / 2 * -A.
+_HALVES = {
+    "logits": real([[[0.0, 0.0], [0.0, 0.0]]]),
+    "token_ids": ids([[0, 0]]),
+    "mask": flags([[True, True]]),
+    "old_logp": real([[math.log(0.5) - 0.2, math.log(0.5)]]),
+    "advantages": real([1.0]),
+}
+_GSPO = {**_HALVES, "clip_low": 0.2, "clip_high": 0.2}
+add("gspo", "gspo.loss_matrix", _GSPO, [[-math.exp(0.1)] * 2], 1e-12, "reference page 4.7, by hand")
+add("gspo, clipped", "gspo.loss_matrix", _HALVES, [[-1.0004] * 2], 1e-12, "reference page 4.7, by hand")
+add(
+    "gspo gradient",
+    "gspo.loss_matrix",
+    _GSPO,
+    [[[-0.5 * math.exp(0.1), 0.5 * math.exp(0.1)]] * 2],
+    1e-12,
+    "reference page 4.7, by hand",
+    "logits",
+)
+# The ratio is 10 at the first token, 2 at the second: the weights are 5 and 2.
+_TEN = {**_HALVES, "old_logp": real([[math.log(0.05), math.log(0.25)]])}
+add(
+    "cispo",
+    "cispo.loss_matrix",
+    _TEN,
+    [[5.0 * math.log(2.0), 2.0 * math.log(2.0)]],
+    1e-12,
+    "reference page 4.8, by hand",
+)
+# Laws (.4 .3 .2 .1), (.3 .3 .3 .1), (.85 .1 .05 0): Hn = .683, ln 2, 0. Strictly above the quantile 0: the first two.
+_PEAKS = {
+    "logits": real(
+        [
+            [[math.log(p) for p in law] for law in ([0.4, 0.3, 0.2, 0.1], [0.3, 0.3, 0.3, 0.1])]
+            + [[math.log(p) for p in (0.85, 0.1, 0.04, 0.01)]]
+        ]
+    ),
+    "mask": flags([[True, True, True]]),
+}
+_HN = -(4 * math.log(4 / 7) + 3 * math.log(3 / 7)) / 7
+add(
+    "siren E over two peaks",
+    "siren.peak_entropy",
+    {**_PEAKS, "quantile": 0.0},
+    (_HN + math.log(2)) / 2,
+    1e-11,
+    "reference page 3.4, by hand",
+)
+add("siren E over the highest", "siren.peak_entropy", _PEAKS, math.log(2), 1e-11, "reference page 3.4, by hand")
+add(
+    "siren E with a row without peaks",
+    "siren.peak_entropy",
+    {
+        "logits": _PEAKS["logits"].repeat(2, 1, 1),
+        "mask": flags([[True, True, True], [False, False, True]]),
+    },
+    math.log(2) / 2,
+    1e-11,
+    "addendum 1.4, by hand",
+)
+add("siren penalty", "siren.regulariser", {"peak_entropy": real(0.7), "anchor": 0.5}, 0.0002, 1e-12,
+    "reference page 3.4, by hand")  # fmt: skip
+# A = (1, 1, -1), l = (-1, -3, -2): means 1/3 and -2, so cov = (2/3, -2/3, 0).
+_COV = {"advantages": real([1.0, 1.0, -1.0]), "logp": real([[-1.0], [-3.0], [-2.0]]), "mask": flags([[True]] * 3)}
+add("covariance", "covariance.covariances", _COV, [[2 / 3], [-2 / 3], [0.0]], 1e-12, "reference page 4.3, by hand")
+add("kl_cov selection", "kl_cov.select", _COV, [[True], [False], [False]], 0.0, "reference page 4.3, by hand")
+add(
+    "kl_cov loss",
+    "kl_cov.loss_matrix",
+    {**_TEN, "selected": flags([[True, False]]), "coefficient": 0.5},
+    [[-10.0 + 0.5 * math.log(10.0), -2.0]],
+    1e-12,
+    "reference page 4.3, by hand",
+)
+add(
+    "clip_cov candidates",
+    "clip_cov.candidates",
+    {**_COV, "old_logp": real([[-1.0], [-3.0], [-2.0]]), "low": 0.5},
+    [[0, 0]],
+    0.0,
+    "reference page 4.3, by hand",
+)
+add(
+    "clip_cov candidates, clipped ones are out",
+    "clip_cov.candidates",
+    {**_COV, "old_logp": real([[-2.0], [-3.0], [-2.0]]), "low": 0.5},
+    [],
+    0.0,
+    "reference page 4.3, by hand",
+)
+# Both ratios clip at 1.2 with A = 1; with A = -1 nothing clips from above.
+add("grpo clipped above", "grpo.loss_matrix", _TEN, [[-1.2, -1.2]], 1e-12, "reference page 1, by hand")
+add("dapo clipped above", "dapo.loss_matrix", _TEN, [[-1.28, -1.28]], 1e-12, "reference page 4.1, by hand")
+_WRONG = {**_TEN, "advantages": real([-1.0])}
+add("grpo, wrong answer", "grpo.loss_matrix", _WRONG, [[10.0, 2.0]], 1e-12, "reference page 1, by hand")
+add(
+    "grpo, dual clip",
+    "grpo.loss_matrix",
+    {**_WRONG, "dual_clip": 3.0},
+    [[3.0, 2.0]],
+    1e-12,
+    "reference page 1, by hand",
+)
+add(
+    "aspo, wrong answer",
+    "aspo.loss_matrix",
+    _WRONG,
+    [[3.0 * math.log(0.5), 2.0]],
+    1e-12,
+    "reference page 3.5, by hand",
+)
+# Probability-proportional smoothing (reconstructed): pi = (.6, .4) = old, K = 2, alpha = 1, sampled token 0:
+# the target is (.6, .4) itself, so nothing moves; uniform smoothing pulls to (.5, .5).
+for _smoothing, _push in (("probability", 0.0), ("uniform", 0.1)):
+    add(
+        f"simko {_smoothing} smoothing",
+        "simko.loss_matrix",
+        {
+            **single_token(_AB, 0),
+            "old_logp": real([[_AB[0]]]),
+            "advantages": real([1.0]),
+            "correct": flags([True]),
+            "gate": flags([[True]]),
+            "alpha": 1.0,
+            "top_k": 2,
+            "smoothing": _smoothing,
+        },
+        [[[_push, -_push]]],
+        1e-12,
+        "reference page 2.7, by hand",
+        "logits",
+    )
+# UCAS: two answers of one token with KL levels 0 and 1 have z = -+ .7071 (over a std with + 1e-6).
+add(
+    "ucas advantages",
+    "ucas.advantages",
+    {
+        "rewards": real([1.0, 0.0]),
+        "groups": ids([0, 0]),
+        "certainty": real([[0.0], [1.0]]),
+        "raw_logit": real([[4.0], [2.0]]),
+        "mask": flags([[True], [True]]),
+    },
+    [
+        [math.sqrt(0.5) * math.exp(0.25 * math.sqrt(0.5)) - 0.05],
+        [-math.sqrt(0.5) * math.exp(0.35 * math.sqrt(0.5))],
+    ],
+    5e-6,
+    "reference page 3.3, by hand",
+)
+add(
+    "ucas certainty",
+    "ucas.certainty",
+    {"logits": real([[_AB]]), "mask": flags([[True]])},
+    [[0.5 * math.log(0.5 / 0.6) + 0.5 * math.log(0.5 / 0.4)]],
+    1e-12,
+    "reference page 3.3, by hand",
+)
+add(
+    "lp_reg loss",
+    "lp_reg.loss_matrix",
+    {**_WRONG, "proxy": real([[0.0, 0.0]]), "selected": flags([[True, False]])},
+    [[10.0 + 2.0 - math.log(2.0) - 1.0, 2.0]],
+    1e-12,
+    "addendum 3.6, by hand",
+)
+# Two rewards: (1, 0) and (0, 3) are +-1/sqrt(2) each in its group, whatever their scales.
+add(
+    "several rewards",
+    "several_rewards.advantages",
+    {"rewards": real([[1.0, 0.0], [0.0, 3.0]]), "groups": ids([0, 0]), "weights": [1.0, 0.5]},
+    [0.5 * math.sqrt(0.5), -0.5 * math.sqrt(0.5)],
+    2e-6,
+    "the issue, by hand",
+)
+
+
 # Methods outside of the list: addendum, section 3
 
 add(
