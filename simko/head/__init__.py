@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,8 +20,7 @@ from simko.head.fold import Tier, fold_of
 from simko.head.slow import slow_statistics
 from simko.head.sweep import OneSweep, Tile, logits_of, tile_for
 
-Extra = Literal["entropy_grad", "certainty", "raw_logit", "nucleus_entropy", "proxy"]
-__all__ = ["Extra", "LmHead", "Tier", "Tile", "TokenStatistics", "tile_for", "token_statistics"]
+__all__ = ["LmHead", "Tier", "Tile", "TokenStatistics", "tile_for", "token_statistics"]
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,6 @@ class TokenStatistics(NamedTuple):
     topk_ids: Int[Tensor, "N K"]
     entropy: Float[Tensor, "N"]
     is_top1: Bool[Tensor, "N"]
-    certainty: Float[Tensor, "N"] | None = None
-    raw_logit: Float[Tensor, "N"] | None = None
-    nucleus_entropy: Float[Tensor, "N"] | None = None
-    proxy_logp: Float[Tensor, "N"] | None = None
 
 
 def token_statistics(
@@ -68,9 +63,6 @@ def token_statistics(
     scale: float = 1.0,
     tier: Tier = "auto",
     tile: Tile | None = None,
-    extra: frozenset[Extra] = frozenset(),
-    nucleus_mass: float = 0.8,
-    min_p: float = 0.02,
 ) -> TokenStatistics:
     """Compute the statistics of `softmax(head(hidden) / temperature)`, untruncated, with a gradient to `hidden`.
 
