@@ -1,5 +1,8 @@
 """The loss head: log p of the sampled id, and dL/dh, for N response tokens. Ours gives K candidates, entropy and top-1, too.
 
+Each extra is timed beside it. "nucleus_entropy" and "proxy" take a second sweep for the rows that their candidates do not settle:
+all rows of these flat distributions. With `sure`, that share of the rows has a distribution like most of a trained model's.
+
 On a CPU: float32, N = 1024, D = 896, V = 151,936, K = 3. On CUDA: bfloat16, N = 8192, D = 2048. The weight is frozen in every
 case, as with LoRA. The floor is only the two products with the vocabulary that every exact method needs.
 """
@@ -7,7 +10,7 @@ case, as with LoRA. The floor is only the two products with the vocabulary that 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 from benchmarks.common import Case, Options, Result, compare, machine
 
@@ -29,17 +32,23 @@ def _inputs(n: int, d: int, v: int, device: str, dtype: str) -> tuple[Any, Any, 
     return hidden, weight, torch.randint(v, (n,), generator=rng).to(device)
 
 
-def ours(n: int, d: int, v: int, k: int, device: str, dtype: str, tier: Any = "auto") -> Callable[[], None]:
-    """Compute `simko.head.token_statistics`."""
+def ours(
+    n: int, d: int, v: int, k: int, device: str, dtype: str, tier: Any = "auto", extra: Any = (), sure: float = 0.0
+) -> Callable[[], None]:
+    """Compute `simko.head.token_statistics`, perhaps with extras, and the gradient of what has one."""
     import torch
 
     from simko.head import token_statistics
 
     hidden, weight, ids = _inputs(n, d, v, device, dtype)
+    certain = int(sure * n)
+    target = weight[ids[:certain]]
+    hidden.data[:certain] = 40 * target / target.square().sum(-1, keepdim=True)  # its logit is 40
 
     def once() -> None:
-        out = token_statistics(hidden, weight, ids, k, tier=tier)
-        torch.autograd.grad(out.logp.mean() + out.topk_logp.mean(), hidden)
+        out = token_statistics(hidden, weight, ids, k, tier=tier, extra=frozenset(extra))
+        columns = (out.logp, out.topk_logp, out.entropy, out.nucleus_entropy)
+        torch.autograd.grad([c.mean() for c in columns if c is not None and c.requires_grad], hidden)
 
     return once
 
@@ -130,10 +139,17 @@ def floor(n: int, d: int, v: int, k: int, device: str, dtype: str, product: str)
 
 def run(options: Options) -> Result:
     """Time ours in every tier that runs here, each peer, and the floor."""
+    from simko.head import Extra
+
     cuda = bool(machine(options)["gpu"])
     size: dict[str, Any] = {**(_CUDA if cuda else _CPU), **(_QUICK if options.quick else {})}
     cases = [
         Case("simko", f"{_HERE}:ours", size, "ours"),
+        *(Case(f"simko, {name}", f"{_HERE}:ours", {**size, "extra": [name]}, "other") for name in get_args(Extra)),
+        *(
+            Case(f"simko, {name}, 90 % sure", f"{_HERE}:ours", {**size, "extra": [name], "sure": 0.9}, "other")
+            for name in ("nucleus_entropy", "proxy")
+        ),
         *([Case("simko, tier torch", f"{_HERE}:ours", {**size, "tier": "torch"}, "other")] if cuda else []),
         Case("two GEMMs", f"{_HERE}:floor", {**size, "product": "mm"}, "other"),
         Case("two GEMMs, simko.head.linear", f"{_HERE}:floor", {**size, "product": "linear"}, "other"),

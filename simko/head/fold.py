@@ -44,7 +44,16 @@ def fold_of(tier: Tier, device: torch.device) -> Fold:
     return fold
 
 
-def fold(z: Tensor, p: Tensor, running: Running, factor: float, top: Tensor, columns: Tensor, rescale: Tensor) -> None:
+def fold(
+    z: Tensor,
+    p: Tensor,
+    running: Running,
+    factor: float,
+    top: Tensor,
+    columns: Tensor,
+    rescale: Tensor,
+    moment: Tensor | None = None,
+) -> None:
     """Fold with plain torch. The contract is in `simko.head.sweep.Fold`."""
     if factor != 1.0:
         z.mul_(factor)
@@ -62,6 +71,8 @@ def fold(z: Tensor, p: Tensor, running: Running, factor: float, top: Tensor, col
     running.top.copy_(new)
     if e is not p:
         p.copy_(e)
+    if moment is not None:
+        moment.copy_(z.mul_(e))
 
 
 def _lane_maxima(z: Tensor) -> Tensor | None:

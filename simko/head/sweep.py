@@ -9,7 +9,15 @@ and after the last tile `log p_j = z_j - m - log S`, `H = log S - T / S`, `Wbar 
 
     dL/dh = factor * ( sum_j g_j W[id_j]  -  (sum_j g_j) Wbar ),     j over the sampled id and the K candidates
 
-It is exact, since `d log p_j / dz = e_j - p`. Forward and backward together take two products with W. All sums over the
+It is exact, since `d log p_j / dz = e_j - p`. Forward and backward together take two products with W.
+
+For a gradient of the entropy, a third product sums `U = E_p[(z - m) W]` beside Wbar. The old sum moves with m as T does, so U is
+updated before Wbar, whose old value it reads:
+
+    U <- r (U + (m - m') Wbar) + (p (z - m')) W_tile;   after the last tile  U <- U / S
+    dH/dh = -factor * (U - (T / S) Wbar),     since dH/dz_v = -p_v (z_v - E_p[z]), and m cancels
+
+All sums over the
 vocabulary are float32 (float64 for float64). If a tile's product were rounded to bf16 before it is added, training would be
 biased, although the error of a single step looks the same.
 """
@@ -46,8 +54,20 @@ class Running(NamedTuple):
 
 # fold(z, p, running, factor, top, columns, rescale) reads raw logits z (c, n), which it may overwrite. It updates `running`, and
 # writes e^(factor z - m') to p (c, n), the k largest scaled logits to `top` (c, k), their columns in the tile to `columns`
-# (c, k), and e^(m - m') to `rescale` (c,).
-Fold = Callable[[Tensor, Tensor, Running, float, Tensor, Tensor, Tensor], None]
+# (c, k), and e^(m - m') to `rescale` (c,). With `moment` (c, n), p times (factor z - m') goes there.
+Fold = Callable[[Tensor, Tensor, Running, float, Tensor, Tensor, Tensor, Tensor | None], None]
+
+
+class Columns(NamedTuple):
+    """What the sweep gives for each of N rows. z are the tempered logits; `z_sum` is 0 unless it was asked for."""
+
+    logp: Tensor
+    topk_logp: Tensor
+    topk_ids: Tensor
+    entropy: Tensor
+    sampled: Tensor  # z of the sampled id
+    lse: Tensor  # log sum e^z
+    z_sum: Tensor
 
 
 def tile_for(rows: int, vocabulary: int, device: torch.device) -> Tile:
@@ -63,7 +83,7 @@ def tile_for(rows: int, vocabulary: int, device: torch.device) -> Tile:
 
 
 class OneSweep(torch.autograd.Function):
-    """Maps `(hidden, weight, bias, ids, k, factor, tile, fold)` to log p (N,), top-K log p (N, K), their ids, entropy (N,)."""
+    """Maps `(hidden, weight, bias, ids, k, factor, tile, fold, entropy_grad, z_sum)` to `Columns`."""
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -76,34 +96,46 @@ class OneSweep(torch.autograd.Function):
         factor: float,
         tile: Tile,
         fold: Fold,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Sweep once. Keep `Wbar (N, D)` and ids for the backward, and nothing with a vocabulary dimension."""
+        entropy_grad: bool,
+        z_sum: bool,
+    ) -> Columns:
+        """Sweep once. Keep `Wbar (N, D)`, ids and perhaps dH/dh for the backward: nothing with a vocabulary dimension."""
         n, d = hidden.shape
         dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
-        logp, entropy = (hidden.new_empty(n, dtype=dtype) for _ in range(2))
+        logp, entropy, sampled, lse, total = (hidden.new_empty(n, dtype=dtype) for _ in range(5))
         topk_logp, topk_ids = hidden.new_empty(n, k, dtype=dtype), ids.new_empty(n, k)
+        out = Columns(logp, topk_logp, topk_ids, entropy, sampled, lse, total)
         wbar = hidden.new_zeros(n if ctx.needs_input_grad[0] else 0, d, dtype=dtype)
+        spread = torch.zeros_like(wbar) if entropy_grad else wbar[:0]  # U, at last dH/dh / factor
         size = min(tile.rows, n) * min(tile.width, weight.shape[0])
-        p_space = hidden.new_empty(size, dtype=_operand(hidden, weight, dtype))
+        operand = _operand(hidden, weight, dtype)
+        spaces = [hidden.new_empty(size, dtype=operand) for _ in range(2 if len(spread) else 1)]
         for start in range(0, n, tile.rows):
             part = slice(start, min(start + tile.rows, n))
-            columns = _rows(hidden[part], weight, bias, ids[part], k, factor, tile.width, fold, wbar[part], p_space)
-            logp[part], topk_logp[part], topk_ids[part], entropy[part] = columns
-        ctx.save_for_backward(weight, ids, topk_ids, wbar)
+            rows = _rows(
+                hidden[part], weight, bias, ids[part], k, factor, tile.width, fold, wbar[part], spread[part], spaces, z_sum
+            )  # fmt: skip
+            for column, values in zip(out, rows, strict=True):
+                column[part] = values
+        ctx.save_for_backward(weight, ids, out.topk_ids, wbar, spread)
         ctx.factor, ctx.hidden_dtype = factor, hidden.dtype
-        ctx.mark_non_differentiable(topk_ids, entropy)
-        return logp, topk_logp, topk_ids, entropy
+        constant = (out.topk_ids, out.sampled, out.lse, out.z_sum)
+        ctx.mark_non_differentiable(*constant, *(() if entropy_grad else (out.entropy,)))
+        return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Gather the rows of W that the gradient needs."""
-        weight, ids, topk_ids, wbar = ctx.saved_tensors
+        weight, ids, topk_ids, wbar, spread = ctx.saved_tensors
         g = torch.cat([gradients[0][:, None], gradients[1]], dim=1)
         grad = wbar * -g.sum(-1, keepdim=True)
         for j, column in enumerate((ids, *topk_ids.unbind(1))):
             grad.addcmul_(weight[column].to(wbar.dtype), g[:, j, None])
+        if len(spread):
+            g = torch.cat([g, gradients[3][:, None]], dim=1)
+            grad.addcmul_(spread, g[:, -1:])
         grad.masked_fill_((g == 0).all(-1, keepdim=True), 0.0)  # last: a masked row may hold 0 * nan
-        return grad.mul_(ctx.factor).to(ctx.hidden_dtype), *[None] * 7
+        return grad.mul_(ctx.factor).to(ctx.hidden_dtype), *[None] * 9
 
 
 def _rows(
@@ -116,41 +148,54 @@ def _rows(
     width: int,
     fold: Fold,
     wbar: Tensor,
-    p_space: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Sweep all tiles for c rows; fill `wbar` (c, D) unless it is empty (no gradient is wanted)."""
+    spread: Tensor,
+    spaces: list[Tensor],
+    z_sum: bool,
+) -> Columns:
+    """Sweep all tiles for c rows; fill `wbar` and `spread` (c, D) unless they are empty (no such gradient is wanted)."""
     c, vocabulary = len(hidden), weight.shape[0]
     running = Running(*(wbar.new_full((c,), value) for value in (LOWEST, 0.0, 0.0)))
     starts = range(0, vocabulary, width)
     # Allocate what outlives a tile before the loop: in the hole of a freed tile it would make the heap grow by a tile.
-    sampled, rescale = wbar.new_empty(c), wbar.new_empty(c)
+    sampled, rescale, total = wbar.new_empty(c), wbar.new_empty(c), wbar.new_zeros(c)
     tops, columns = wbar.new_full((c, len(starts) * k), -torch.inf), ids.new_zeros(c, len(starts) * k)
     for index, start in enumerate(starts):
         block = weight[start : start + width]
         n = len(block)
-        z, p = logits_of(hidden, block), p_space[: c * n].view(c, n)
-        if bias is not None:
-            z += bias[start : start + width].to(z.dtype)
+        z = raw_logits(hidden, block, None if bias is None else bias[start : start + width])
+        p, *moment = (space[: c * n].view(c, n) for space in spaces)
         local = ids - start
         inside = (local >= 0) & (local < n)
         sampled.copy_(torch.where(inside, z.gather(1, local.clamp(0, n - 1)[:, None])[:, 0] * factor, sampled))
         places = slice(index * k, index * k + min(k, n))
-        # after the gather of the sampled logits, since the fold may overwrite z; before the product, which reads p
-        fold(z, p, running, factor, tops[:, places], columns[:, places], rescale)
+        if z_sum:
+            total.add_(z.sum(-1), alpha=factor)
+        # after the gather of the sampled logits, since the fold may overwrite z; before the products, which read p
+        fold(z, p, running, factor, tops[:, places], columns[:, places], rescale, *moment)
         columns[:, places] += start
+        if len(spread):
+            # before Wbar, whose old value moves U; r log r is 0 for r = 0, as in the first tile
+            spread.mul_(rescale[:, None]).addcmul_(wbar, torch.xlogy(rescale, rescale)[:, None])
+            add_product_into(spread, moment[0], block)
         if len(wbar):
-            _add_product_into(wbar, p, block, rescale if start else None)
+            add_product_into(wbar, p, block, rescale if start else None)
         del z
     top, order = tops.topk(k, dim=1)
     log_mass = running.mass.log()
+    mean = running.shifted / running.mass  # E_p[z] - m
     if len(wbar):
         wbar /= running.mass[:, None]
+    if len(spread):
+        spread.div_(-running.mass[:, None]).addcmul_(wbar, mean[:, None])
     # log p <= 0 and H >= 0 hold exactly: rounding must not turn a certain token into a positive log-prob
-    return (
+    return Columns(
         (sampled - running.top - log_mass).clamp_(max=0),
         (top - running.top[:, None] - log_mass[:, None]).clamp_(max=0),
         columns.gather(1, order),
-        (log_mass - running.shifted / running.mass).clamp_(min=0),
+        (log_mass - mean).clamp_(min=0),
+        sampled,
+        running.top + log_mass,
+        total,
     )
 
 
@@ -168,7 +213,13 @@ def logits_of(hidden: Tensor, weight: Tensor) -> Tensor:
     return linear(hidden.to(dtype), weight.to(dtype))
 
 
-def _add_product_into(out: Tensor, p: Tensor, block: Tensor, rescale: Tensor | None) -> None:
+def raw_logits(hidden: Tensor, block: Tensor, bias: Tensor | None) -> Tensor:
+    """Return `logits_of` plus the bias of these vocabulary entries."""
+    z = logits_of(hidden, block)
+    return z if bias is None else z.add_(bias.to(z.dtype))
+
+
+def add_product_into(out: Tensor, p: Tensor, block: Tensor, rescale: Tensor | None = None) -> None:
     """Set `out = rescale * out + p @ block`, never rounded below the dtype of `out`."""
     if rescale is not None:
         out *= rescale[:, None]

@@ -14,11 +14,15 @@ _FAR = tl.constexpr(FAR)
 
 
 @triton.jit
-def _fold_rows(z_ptr, p_ptr, lanes_ptr, top_ptr, mass_ptr, shifted_ptr, rescale_ptr, n, factor, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+def _fold_rows(  # type: ignore[no-untyped-def]
+    z_ptr, p_ptr, moment_ptr, lanes_ptr, top_ptr, mass_ptr, shifted_ptr, rescale_ptr, n, factor,
+    BLOCK: tl.constexpr, MOMENT: tl.constexpr,
+):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     lane = tl.arange(0, BLOCK)
     z_ptr += row * n
     p_ptr += row * n
+    moment_ptr += row * n
     sum_type = top_ptr.dtype.element_ty
     best = tl.full([BLOCK], -float("inf"), sum_type)
     for start in range(0, n, BLOCK):
@@ -40,6 +44,8 @@ def _fold_rows(z_ptr, p_ptr, lanes_ptr, top_ptr, mass_ptr, shifted_ptr, rescale_
         mass += e
         shifted += e * z
         tl.store(p_ptr + start + lane, e.to(p_ptr.dtype.element_ty), mask=inside)
+        if MOMENT:
+            tl.store(moment_ptr + start + lane, (e * z).to(moment_ptr.dtype.element_ty), mask=inside)
 
     shift = old - new
     shift = tl.where(shift < _FAR, _FAR, shift)
@@ -52,7 +58,14 @@ def _fold_rows(z_ptr, p_ptr, lanes_ptr, top_ptr, mass_ptr, shifted_ptr, rescale_
 
 
 def triton_fold(
-    z: Tensor, p: Tensor, running: Running, factor: float, top: Tensor, columns: Tensor, rescale: Tensor
+    z: Tensor,
+    p: Tensor,
+    running: Running,
+    factor: float,
+    top: Tensor,
+    columns: Tensor,
+    rescale: Tensor,
+    moment: Tensor | None = None,
 ) -> None:
     """Fold with one Triton program for each row. The contract is in `simko.head.sweep.Fold`."""
     if z.dtype == torch.float64:  # a scalar reaches a kernel as float32
@@ -61,7 +74,10 @@ def triton_fold(
     c, n = z.shape
     lanes = z.new_empty(c, _BLOCK)
     with torch.cuda.device_of(z):  # Triton launches on the current device, whatever its tensors lie on
-        _fold_rows[(c,)](z, p, lanes, *running, rescale, n, factor, BLOCK=_BLOCK)
+        _fold_rows[(c,)](
+            z, p, p if moment is None else moment, lanes, *running, rescale, n, factor,
+            BLOCK=_BLOCK, MOMENT=moment is not None,
+        )  # fmt: skip
     largest, where = top_of(z, lanes[:, :n], top.shape[1])
     top.copy_(largest * factor)
     columns.copy_(where)

@@ -1,4 +1,4 @@
-"""Every tier passes the suite of `test_head.py`; which tier runs where; on a GPU, half precision against float64."""
+"""Every tier passes `test_head.py` and `test_extras.py`; which tier runs where; on a GPU, half precision against float64."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ import torch
 
 from simko.head import Tile, fold, tile_for, token_statistics
 
-SUITE = Path(__file__).with_name("test_head.py")
+SUITE = [Path(__file__).with_name(name) for name in ("test_head.py", "test_extras.py")]
+TESTS = Path(__file__).parent.parent
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs Triton: pip install triton")
 
 
 def suite(tier: str, *arguments: str, **environ: str) -> str:
     """Run the suite with that tier; return its output, or fail with it."""
-    command = [sys.executable, "-m", "pytest", str(SUITE), "-q", "-p", "no:cacheprovider", *arguments]
-    environ = {**os.environ, "SIMKO_TEST_HEAD_TIER": tier, "PYTHONPATH": str(SUITE.parent.parent), **environ}
-    run = subprocess.run(command, env=environ, capture_output=True, text=True, cwd=SUITE.parent.parent)
+    command = [sys.executable, "-m", "pytest", *map(str, SUITE), "-q", "-p", "no:cacheprovider", *arguments]
+    environ = {**os.environ, "SIMKO_TEST_HEAD_TIER": tier, "PYTHONPATH": str(TESTS), **environ}
+    run = subprocess.run(command, env=environ, capture_output=True, text=True, cwd=TESTS)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-1000:]
     return run.stdout
 

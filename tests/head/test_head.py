@@ -102,7 +102,7 @@ def test_candidates_of_a_ragged_tile_whose_logits_are_all_negative() -> None:
 def test_entropy_has_no_gradient_rather_than_a_wrong_one(cap: float | None) -> None:
     hidden, weight, ids = problem(3, 4, 20)
     out = token_statistics(hidden.requires_grad_(), weight, ids, soft_cap=cap)
-    assert [t.requires_grad for t in out] == [True, True, False, False, False]
+    assert [t.requires_grad for t in out[:5]] == [True, True, False, False, False]
 
 
 def test_gradcheck() -> None:
@@ -160,7 +160,7 @@ def test_extreme_logits_stay_finite_and_log_p_is_never_positive() -> None:
         assert (out.logp <= 0).all()
         assert (out.topk_logp <= 0).all()
         assert (out.entropy >= 0).all()
-        assert all(torch.isfinite(t.float()).all() for t in out)
+        assert all(torch.isfinite(t.float()).all() for t in out[:5])
         assert torch.isfinite(gradient(out, h)).all()
 
 
@@ -187,7 +187,7 @@ def test_a_row_that_is_not_finite_reaches_no_other_and_gets_no_gradient_where_ma
     keep = torch.arange(6) != 2
     assert torch.isnan(out.logp[2])
     assert ((out.topk_ids >= 0) & (out.topk_ids < 1300)).all()
-    for mine, theirs in zip(out, clean, strict=True):
+    for mine, theirs in zip(out[:5], clean[:5], strict=True):
         torch.testing.assert_close(mine[keep], theirs[keep], rtol=0, atol=0)
     grad = torch.autograd.grad(
         out.logp.masked_fill(~keep, 0).sum() + out.topk_logp.masked_fill(~keep[:, None], 0).sum(), h
