@@ -44,7 +44,7 @@ def diagnostics(raw: TokenStatistics, completions: Sequence[Completion]) -> dict
     gap = (raw.logp.detach().float().cpu() - torch.from_numpy(sampler)).abs()
     ranks = raw.topk_logp.detach().sum(0)
     return {
-        "entropy": float(raw.entropy.sum()),
+        "entropy": float(raw.entropy.detach().sum()),
         "top1_fraction": float(raw.is_top1.sum()),
         "logp_sampled": float(raw.logp.detach().sum()),
         "sampler_gap": float(gap.sum()),

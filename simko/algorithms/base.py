@@ -173,6 +173,11 @@ class LossPart(Part):
         """Whether rows with advantage 0 have a loss, too."""
         return "reference" in self.needs_new
 
+    @property
+    def whole_step(self) -> bool:
+        """Whether `prepare` reads rows with advantage 0, too; without a loss of their own they cost no gradient."""
+        return False
+
     def prepare(self, step: StepStats, advantage: Float[Tensor, "B T"], state: State) -> Prepared:
         """All that couples rows: constants for the loss, over the whole optimizer step, and what to log."""
         return Prepared()

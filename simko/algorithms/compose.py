@@ -62,8 +62,8 @@ class Algorithm:
 
     @property
     def every_row(self) -> bool:
-        """Whether rows with advantage 0 need a forward, too."""
-        return self.advantage.every_row or self.loss_part.every_row
+        """Whether the batch of a step holds rows with advantage 0, too."""
+        return self.advantage.every_row or self.loss_part.every_row or self.loss_part.whole_step
 
     @property
     def min_valid(self) -> int:
@@ -85,8 +85,9 @@ class Algorithm:
         prepared = self.loss_part.prepare(step, advantage, state.get("loss", {}))
         if tokens is not None and prepared.advantage is None:
             prepared = replace(prepared, advantage=tokens)
-        if prepared.advantage is not None and prepared.keep is None and not self.loss_part.every_row:
-            prepared = replace(prepared, keep=((prepared.advantage != 0) & step.mask).any(-1))
+        if self.every_row and not self.loss_part.every_row:
+            final = advantage if prepared.advantage is None else prepared.advantage
+            prepared = replace(prepared, keep=((final != 0) & step.mask).any(-1))
         return prepared
 
     def loss(self, stats: TokenStats) -> Loss:

@@ -9,7 +9,6 @@ Source: PRIME-RL/Entropy-Mechanism-of-RL 8850579; ratios and the coefficient as 
 7B models (the YAML of verl differs). Departures:
 - cov is of the whole step, not of a micro-batch, and under the old policy, once for all updates of a rollout batch. At that point
   no token is clipped yet, so Clip-Cov excludes none for it.
-- Answers without an advantage are not among the tokens.
 - |l - l_old| has no gradient at l = l_old: with one update a rollout batch, KL-Cov is REINFORCE.
 """
 
@@ -41,6 +40,10 @@ class KLCov(LossPart):
 
     kl_cov_ratio: float = setting(0.002, "share of the step's tokens that are held back", minimum=0.0, maximum=1.0)
     kl_cov_coefficient: float = setting(1.0, "weight of |log pi - log pi_old| on them", minimum=0.0)
+
+    @property
+    def whole_step(self) -> bool:  # noqa: D102
+        return True
 
     @property
     def needs_old(self) -> frozenset[Stat]:  # noqa: D102
@@ -75,6 +78,10 @@ class ClipCov(ClippedLoss):
     clip_cov_ratio: float = setting(0.0002, "share of the step's tokens that have no loss", minimum=0.0, maximum=1.0)
     clip_cov_low: float = setting(1.0, "covariance above which a token may be drawn")
     clip_cov_high: float = setting(5.0, "covariance below which a token may be drawn")
+
+    @property
+    def whole_step(self) -> bool:  # noqa: D102
+        return True
 
     @property
     def needs_old(self) -> frozenset[Stat]:  # noqa: D102

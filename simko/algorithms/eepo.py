@@ -53,7 +53,7 @@ class SampleThenForget(Sampling):
         return {"entropies": [*state.get("entropies", []), metrics["entropy"]][-self.eepo_window :]}
 
     def sample(self, context: RolloutContext, tasks: Sequence[Task], state: State) -> list[Group]:  # noqa: D102
-        first = context.sample(tasks, half := max(context.group_size // 2, 1))
+        first = context.sample(tasks, half := context.group_size - context.group_size // 2)
         recent = state.get("entropies", [])
         forget = len(recent) >= self.eepo_window and sum(recent) / len(recent) < self.eepo_entropy
         context.metrics["eepo_forgot"] = float(forget)

@@ -9,7 +9,7 @@
 - The entropy advantage reads the current policy's entropy, without a gradient, inside each update. kappa > 1 keeps the sign of A;
   for A < 0 it softens the penalty. alpha is .1 for PPO in the paper. Clip-higher, as there.
 - The quantile of the 80/20 rule is TRL's: over all tokens of the step, `>=`, and dropped tokens stay in the denominator. It is
-  taken under the old policy, once for all updates of a rollout batch, and over answers with an advantage.
+  taken under the old policy, once for all updates of a rollout batch.
 """
 
 from __future__ import annotations
@@ -74,6 +74,10 @@ class HighEntropyTokens(ClippedLoss):
     name: ClassVar[str] = "high_entropy_tokens"
 
     top_entropy: float = setting(0.2, "share of the step's tokens that are trained", above=0.0, maximum=1.0)
+
+    @property
+    def whole_step(self) -> bool:  # noqa: D102
+        return True
 
     @property
     def needs_old(self) -> frozenset[Stat]:  # noqa: D102

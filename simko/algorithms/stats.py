@@ -49,7 +49,7 @@ class StepStats:
     nucleus_entropy: Float[Tensor, "B T"] | None = None
     proxy_logp: Float[Tensor, "B T"] | None = None  # log-prob after unlikely tokens are removed; -1e4 for a removed one
     ref_logp: Float[Tensor, "B T"] | None = None  # of the base model
-    hidden: Sequence[Float[Tensor, "t D"]] | None = None  # a row's states that predict its sampled tokens
+    hidden: Sequence[Tensor] | None = None  # (t, D) of each row: the states that predict its sampled tokens
     head: Any = None  # the policy's `simko.head.LmHead`, with `hidden`
 
     @property

@@ -71,7 +71,9 @@ class _SecondSweep(torch.autograd.Function):
         (n, d), vocabulary = hidden.shape, weight.shape[0]
         entropy, grad = torch.empty_like(lse), lse.new_zeros(n if ctx.needs_input_grad[0] else 0, d)
         pool = min(POOL, vocabulary)
-        size = max(1, tile.rows * tile.width // max(vocabulary, 8 * pool))  # a candidate takes about 8 times a logit's memory
+        size = max(
+            1, tile.rows * tile.width // max(vocabulary, 8 * pool)
+        )  # a candidate takes about 8 times a logit's memory
         space = lse.new_empty(min(size, n), vocabulary)
         for start in range(0, n, size):
             part = slice(start, min(start + size, n))
