@@ -23,8 +23,10 @@ import torch
 from torch import Tensor
 
 from simko.head.sweep import FAR, Columns, Tile, add_product_into, raw_logits
+from simko.sizes import CPU_TILE_ELEMENTS
 
 POOL = 10_000
+_LEAST_ELEMENTS = CPU_TILE_ELEMENTS
 REMOVED = -1.0e4
 
 
@@ -71,9 +73,8 @@ class _SecondSweep(torch.autograd.Function):
         (n, d), vocabulary = hidden.shape, weight.shape[0]
         entropy, grad = torch.empty_like(lse), lse.new_zeros(n if ctx.needs_input_grad[0] else 0, d)
         pool = min(POOL, vocabulary)
-        size = max(
-            1, tile.rows * tile.width // max(vocabulary, 8 * pool)
-        )  # a candidate takes about 8 times a logit's memory
+        # the tile is small where the rows are few; a candidate takes about 8 times the memory of a logit
+        size = max(1, max(tile.rows * tile.width, _LEAST_ELEMENTS) // max(vocabulary, 8 * pool))
         space = lse.new_empty(min(size, n), vocabulary)
         for start in range(0, n, size):
             part = slice(start, min(start + size, n))

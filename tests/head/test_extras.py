@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
@@ -13,12 +14,20 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from simko import head
-from simko.head import Extra, Tile, TokenStatistics
+from simko.head import Extra, Tile, TokenStatistics, nucleus
 
 TIER = os.environ.get("SIMKO_TEST_HEAD_TIER", "torch")
 ALL = frozenset(get_args(Extra))
 FIELDS = ("entropy", "certainty", "raw_logit", "nucleus_entropy", "proxy_logp")
 HEADS = ("plain", "bias", "scale", "cap", "negative", "weight", "trained_bias")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_second_sweeps() -> Iterator[None]:
+    """A second sweep takes as few rows at a time as the tile says, so that it takes several turns here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nucleus, "_LEAST_ELEMENTS", 1)
+        yield
 
 
 def token_statistics(*arguments: Any, **options: Any) -> TokenStatistics:

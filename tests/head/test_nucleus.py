@@ -121,7 +121,8 @@ def test_the_nucleus_has_at_most_the_pool(cap: float | None, monkeypatch: pytest
         torch.testing.assert_close(out, torch.full((3,), math.log(7)))
 
 
-def test_a_second_sweep_holds_a_tile_of_logits_and_the_backward_none() -> None:
+def test_a_second_sweep_holds_a_tile_of_logits_and_the_backward_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nucleus, "_LEAST_ELEMENTS", 1)
     rng = torch.Generator().manual_seed(0)
     hidden, weight = torch.randn(64, 4, generator=rng, requires_grad=True), torch.randn(5000, 4, generator=rng)
     ids = torch.randint(5000, (64,), generator=rng)
