@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from simko import algorithms
+from simko.group_view import GroupView
+
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = {
     "01_ten_line_env": ("--steps", "1", "--prompts", "4", "--out", "run"),
@@ -56,7 +59,14 @@ def test_the_environment_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
 
 
 def test_the_own_method_is_what_it_says() -> None:
-    """Leave-one-out by hand, and no advantage where all rewards are equal."""
-    method = runpy.run_path(str(ROOT / "examples" / "04_own_method.py"))["LeaveOneOut"]()
-    assert method.advantages([1.0, 0.0, 0.0], []) == [1.0, -0.5, -0.5]
-    assert method.advantages([1.0] * 3, []) == [0.0] * 3
+    """Leave-one-out by hand, and no advantage where all rewards are equal. Every command knows it by its file."""
+    advantage = runpy.run_path(str(ROOT / "examples" / "04_own_method.py"))["LeaveOneOut"]()
+
+    def group(*rewards: float) -> list[float]:
+        return list(
+            advantage.group(GroupView(rewards, [False] * len(rewards), [-1.0] * len(rewards), [1] * len(rewards)))
+        )
+
+    assert group(1.0, 0.0, 0.0) == pytest.approx([1.0, -0.5, -0.5])
+    assert group(0.7, 0.7) == pytest.approx([0.0, 0.0])
+    assert "leave_one_out" in algorithms.names()

@@ -53,7 +53,9 @@ def part(cls: P) -> P:
         ValueError: it has no name, or another class has its place.
     """
     before = PARTS.setdefault((cls.kind, cls.name), cls)
-    if not cls.name or (before.__module__, before.__qualname__) != (cls.__module__, cls.__qualname__):
+    scripts = ("__main__", "<run_path>")  # a file that is run, and imported too, defines its classes twice
+    same_module = before.__module__ == cls.__module__ or {before.__module__, cls.__module__} & {*scripts}
+    if not cls.name or before.__qualname__ != cls.__qualname__ or not same_module:
         raise ValueError(
             f"{cls.__qualname__}: the {cls.kind} '{cls.name}' is {before.__module__}.{before.__qualname__}"
         )

@@ -200,7 +200,7 @@ def test_extra_settings_switches() -> None:
         (["train", "--steps", "-1"], "steps is -1; it must be >= 0"),
         (["train", "--alpha", "7"], "alpha is 7; it must be <= 1"),
         (["train", "--alpha", "nan"], "alpha is nan"),
-        (["train", "--algorithm", "gpro"], "did you mean 'grpo'"),
+        (["train", "--algorithm", "simk"], "did you mean 'simko'"),
         (["train", "--quantization", "nf5"], "did you mean 'nf4'"),
         (["train", "stray"], "unexpected 'stray'"),
         (["train", "--steps"], "--steps"),
