@@ -30,7 +30,8 @@ class Task:
 
     `id` is unique within its source and is enough for the source to make the task again (`TaskSource.get`).
     `problem` is the bare text, without a prompt template. The verifier compares with `gold`: text, or JSON text where an
-    answer has parts. It never reaches a prompt, an observation or an `info` before the end.
+    answer has parts. It never reaches a prompt, an observation or an `info` before the end. `system` is the system message
+    before the problem; None: the chat template says what stands there.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Task:
     gold: str
     level: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    system: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
