@@ -30,8 +30,7 @@ class Task:
 
     `id` is unique within its source and is enough for the source to make the task again (`TaskSource.get`).
     `problem` is the bare text, without a prompt template. The verifier compares with `gold`: text, or JSON text where an
-    answer has parts. It never reaches a prompt, an observation or an `info` before the end. `system` is the system message
-    before the problem; None: the chat template says what stands there.
+    answer has parts. It never reaches a prompt, an observation or an `info` before the end. `system`: a system message.
     """
 
     id: str

@@ -59,7 +59,7 @@ _VERB = re.compile(
 )
 _CONCLUDES = re.compile(r"(?i)(?:so|therefore|thus|hence|then|because|since)[, ]\s*\S")
 _SPEAKS = re.compile(r"(?:He|She|We|I|You|Let|he|she|we|you|let)\s+[a-z]")
-_FOR_ALL = re.compile(r"(?i)\b(?:where|such that|all|every|any|each|if|when|with|arbitrary|except)\b")
+_FOR_ALL = re.compile(r"(?i)\b(?:where|such that|if|when|arbitrary|except|for (?:all|every|any|each))\b")
 _STATED = re.compile(r"(?i)\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|hundred|half)\b")
 _EMPTY_ARGUMENT = re.compile(r"\\(?:[dtc]?frac\s*(?:\{[^{}]*\}\s*)?|sqrt\s*(?:\[[^\]]*\]\s*)?|f?boxed\s*)\{\s*\}")
 _UNFINISHED = re.compile(r".+(?:[=^_]|\\frac|\\sqrt)\s*", re.DOTALL)

@@ -11,8 +11,8 @@ import simko.envs
 from simko.envs.data.readable import main_answer, no_value
 from simko.errors import UserError
 
-MISSING = r"""nan|NaN|$nan$|[nan]|(nan, 4)|\text{nan}|\boxed{nan}|None|null|[None]|N/A|n/a|NA|#N/A|<NA>|NaT|TODO|tbd|unknown|Omitted
-see solution|See the solution.|see above|same as above|proof|Proof omitted.|no answer|not given|Error: timeout"""
+MISSING = r"""nan|NaN|$nan$|[nan]|(nan, 4)|\text{nan}|\boxed{nan}|None|null|[None]|N/A|n/a|NA|#N/A|<NA>|NaT|TODO|tbd|unknown
+Omitted|see solution|See the solution.|see above|same as above|proof|Proof omitted.|no answer|not given|Error: timeout"""
 INFINITE = "inf|-inf|Infinity"
 EMPTY = r"-|--|—|−|[]|()|.|/|\frac{1}{}|\sqrt{}"
 ASKS = "4?|x=?|?=4"
@@ -20,9 +20,10 @@ CUT = r"x =|x=|4)|(4|\frac{1}{2|y^|a_"
 CONTAINER = """["4"]|['6']|["4", "5"]|{"answer": 12}|{'a': 1}|[{"answer": "4"}]|[4]|[ -2.5 ]|(4,)|array([4])|np.float64(4.0)
 Decimal('4')|tensor(4)|4 dtype=int64"""
 MARKUP = "<p>4</p>|4<br>|4<br/>|x<sup>2</sup>|<b>4</b>|4&nbsp;|x &lt; 3|![](a.png)|<image>|https://a.b/c"
-SENTENCE = r"""So she has 2.|She needs 4 eggs.|Ann has 4 pens left.|It costs 5 dollars|Therefore, x = 4.|Therefore $x = 4$.|x equals 4
-4 because 2+2=4|So she has $\frac{1}{2}$ left.|He sold four|The total is 4|There are 12 ways|Answer: 4|The answer is 4|Solution: 4
-about 4|approximately 3.5|4 (see Figure 2)"""
+SENTENCE = r"""So she has 2.|She needs 4 eggs.|Ann has 4 pens left.|It costs 5 dollars|Therefore, x = 4.|Therefore $x = 4$.
+x equals 4|She has 4 in all.|They get 4 each.|She is left with 4.
+4 because 2+2=4|So she has $\frac{1}{2}$ left.|He sold four|The total is 4|There are 12 ways
+Answer: 4|The answer is 4|Solution: 4|about 4|approximately 3.5|4 (see Figure 2)"""
 SOLUTION = "#### 2|####2|x #### 4|<answer>4</answer>|= 4"
 
 
