@@ -43,8 +43,10 @@ class PromptFormat:
         self.tokenizer = tokenizer
         self.instruction = instruction
         self._turn: tuple[str, str] | None = None  # what stands around a reply; None: line breaks
-        chat = template == "chat" and bool(getattr(tokenizer, "chat_template", None))
-        if chat:
+        self._chat = template == "chat" and bool(getattr(tokenizer, "chat_template", None))
+        self._prompt: tuple[str, ...]
+        self._system_prompt: tuple[str, ...] | None = None  # what stands around a system message and a problem
+        if self._chat:
             self._prompt, self._turn = _chat_frames(tokenizer)
         elif template in ("chat", "plain"):
             self._prompt = ("", "\n")
@@ -74,19 +76,24 @@ class PromptFormat:
             self._end_of_turn = first[0] if first and first[0] in self._special_ids else None
         ends = {tokenizer.eos_token_id, self._end_of_turn, *stop_ids}
         self.stop_ids: frozenset[int] = frozenset(i for i in ends if i is not None)
-        self._bos = [] if chat else _bos(tokenizer)
+        self._bos = [] if self._chat else _bos(tokenizer)
 
-    def prompt_text(self, problem: str) -> str:
+    def prompt_text(self, problem: str, system: str | None = None) -> str:
         """The prompt as text, for people to read."""
-        before, after = self._prompt
-        return before + problem + self.instruction + after
+        frame, texts = self._parts(problem, system)
+        return frame[0] + "".join(text + after for text, after in zip(texts, frame[1:], strict=True))
 
-    def prompt_ids(self, problem: str) -> list[int]:
+    def prompt_ids(self, problem: str, system: str | None = None) -> list[int]:
         """The prompt as ids. They begin with BOS if the tokenizer adds one.
 
-        Raises `UserError` if the tokenizer turns part of the problem into a special token and cutting does not help.
+        `system` is a system message of the task. A chat template puts it where it belongs. In any other template it stands
+        before the problem, with an empty line between them. None leaves it to the chat template what stands there.
+
+        Raises `UserError` if the chat template has no place for a system message, and if the tokenizer turns part of a
+        text into a special token and cutting does not help.
         """
-        ids = self._framed(self._prompt, problem + self.instruction)
+        frame, texts = self._parts(problem, system)
+        ids = self._framed(frame, *texts)
         return ids if ids[: len(self._bos)] == self._bos else self._bos + ids
 
     def reply_ids(self, text: str, closed: bool = True) -> list[int]:
@@ -100,22 +107,40 @@ class PromptFormat:
         ids = self._framed(self._turn, text)
         return ids[1:] if closed and ids[:1] == [self._end_of_turn] else ids
 
+    def _parts(self, problem: str, system: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The frame of a prompt, and the texts that stand in it."""
+        asked = problem + self.instruction
+        if system is None:
+            return self._prompt, (asked,)
+        if not self._chat:
+            return self._prompt, (f"{system}\n\n{asked}" if system else asked,)
+        if self._system_prompt is None:
+            self._system_prompt = _system_frame(self.tokenizer)
+        return self._system_prompt, (system, asked)
+
     def _encode(self, text: str) -> list[int]:
         return list(self.tokenizer.encode(text, add_special_tokens=False)) if text else []
 
     def _count_special(self, ids: list[int]) -> int:
         return sum(i in self._special_ids for i in ids)
 
-    def _framed(self, frame: tuple[str, str], text: str) -> list[int]:
-        """The ids of `text` inside `frame`. Special tokens come from the frame alone."""
-        before, after = map(self._encode, frame)
-        allowed = self._count_special(before) + self._count_special(after)
-        ids = self._encode(frame[0] + text + frame[1])  # merges over the seams as the chat template would
-        if self._count_special(ids) == allowed:
+    def _framed(self, frame: tuple[str, ...], *texts: str) -> list[int]:
+        """The ids of the texts between the parts of `frame`. Special tokens come from the frame alone."""
+        parts = [self._encode(part) for part in frame]
+        whole = frame[0] + "".join(text + part for text, part in zip(texts, frame[1:], strict=True))
+        ids = self._encode(whole)  # merges over the seams as the chat template would
+        if self._count_special(ids) == sum(map(self._count_special, parts)):
             return ids
+        ids = parts[0]
+        for text, part in zip(texts, parts[1:], strict=True):
+            ids = ids + self._without_special(text) + part
+        return ids
+
+    def _without_special(self, text: str) -> list[int]:
+        """The ids of a text, with each special string in it cut after its first character."""
         inner: list[int] = []
         start = 0
-        while match := self._special_text.search(text, start):  # cut each special string after its first character
+        while match := self._special_text.search(text, start):
             inner += self._encode(text[start : match.start() + 1])
             start = match.start() + 1
         inner += self._encode(text[start:])
@@ -125,7 +150,7 @@ class PromptFormat:
                 f"problem '{text[:60]}': the tokenizer turns its text into the special tokens {sorted(names)}; "
                 "remove the problem or these strings"
             )
-        return before + inner + after
+        return inner
 
 
 def _chat_frames(tokenizer: Any) -> tuple[tuple[str, str], tuple[str, str] | None]:
@@ -144,8 +169,20 @@ def _chat_frames(tokenizer: Any) -> tuple[tuple[str, str], tuple[str, str] | Non
     return (before, after), ((turn, end) if mark and reply_mark else None)
 
 
-def _render(tokenizer: Any, texts: list[str]) -> str:
-    messages = [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(texts)]
+def _system_frame(tokenizer: Any) -> tuple[str, ...]:
+    """The texts that the chat template puts before a system message, between it and the user's, and after that."""
+    user, system, _ = _MARKS
+    whole = _render(tokenizer, [user], system)
+    before, mark, rest = whole.partition(system)
+    between, user_mark, after = rest.partition(user)
+    if not mark or not user_mark or system in rest or user in after:
+        raise UserError("the tokenizer's chat template has no place for a system message; use template='plain'")
+    return before, between, after
+
+
+def _render(tokenizer: Any, texts: list[str], system: str | None = None) -> str:
+    messages = [] if system is None else [{"role": "system", "content": system}]
+    messages += [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(texts)]
     try:
         return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
     except Exception as error:  # a template is a program of the model's author: jinja raises what it likes

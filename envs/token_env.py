@@ -108,7 +108,7 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
 
     def prompt_ids(self, task: Task) -> list[int]:
         """The prompt of `task` as token ids."""
-        return self.format.prompt_ids(task.problem)
+        return self.format.prompt_ids(task.problem, task.system)
 
     def begin(self, task: Task) -> Episode:
         """A fresh answer to `task`. Raises `UserError` if the prompt is empty or longer than `max_prompt_tokens`."""
@@ -160,7 +160,7 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
 
     def describe(self, task: Task) -> dict[str, Any]:
         """The `info` at the start of an episode."""
-        return {"task": task.id, "text": self.format.prompt_text(task.problem)}
+        return {"task": task.id, "text": self.format.prompt_text(task.problem, task.system)}
 
     def render(self) -> str | None:  # type: ignore[override]
         """With `render_mode="ansi"`, the prompt and the text so far, replies included."""
@@ -194,7 +194,7 @@ def fill(row: NDArray[np.int64], episode: Episode) -> int:
 def transcript(episode: Episode, format: PromptFormat) -> str:
     """The prompt and the text so far, for people to read."""
     answer = format.tokenizer.decode(episode.ids, skip_special_tokens=True)
-    return format.prompt_text(episode.task.problem) + answer
+    return format.prompt_text(episode.task.problem, episode.task.system) + answer
 
 
 def check_options(options: dict[str, Any] | None, names: tuple[str, ...]) -> None:

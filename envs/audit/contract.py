@@ -163,7 +163,23 @@ def _gold_correct(subject: Subject) -> str | None:
         _require(outcome == "correct", f"the gold answer of task '{task.id}', stepped through, grades {outcome}")
         _require(reward == verdict.reward, f"step gives reward {reward} where grade gives {verdict.reward}")
         _require(info.get("gold") == task.gold, "info has no gold answer at the end")
-    return None if env.stop_ids else "the tokenizer has no EOS: graded as text alone"
+    notes = _several_golds(subject)
+    if not env.stop_ids:
+        notes.append("the tokenizer has no EOS: graded as text alone")
+    return "; ".join(notes) or None
+
+
+def _several_golds(subject: Subject) -> list[str]:
+    """Problems with several gold answers, a line for each split that has some."""
+    notes = []
+    for split in ("train", "eval"):
+        try:
+            told = probe.several_golds(subject.make(split=split))
+        except UserError:
+            continue  # there is no such split
+        if told and told not in notes:
+            notes.append(told)
+    return notes
 
 
 def _other_gold(subject: Subject) -> str | None:

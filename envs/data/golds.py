@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from simko.envs.data.loading import Row, last_boxed
+from simko.envs.data.readable import main_answer, unpack
 from simko.envs.data.rows import Pair, boxed, text_of
 from simko.types import Task
 
@@ -52,23 +53,6 @@ def pack(answer: str, accepted: list[str] | None = None, tolerance: str | None =
     if tolerance:
         more["tolerance"] = tolerance
     return json.dumps({"answer": answer, **more}, ensure_ascii=False) if more else answer
-
-
-def unpack(gold: str) -> dict[str, Any]:
-    """The parts of a gold answer: `answer`, and if it has them `accepted` (texts) and `tolerance` (a number as text)."""
-    if gold.startswith("{"):
-        try:
-            parts = json.loads(gold)
-        except (ValueError, RecursionError):
-            return {"answer": gold}
-        if isinstance(parts, dict) and isinstance(parts.get("answer"), str):
-            return parts
-    return {"answer": gold}
-
-
-def main_answer(gold: str) -> str:
-    """The answer inside a gold answer of `pack`."""
-    return str(unpack(gold)["answer"])
 
 
 def minerva(answer: str, row: Row) -> str:

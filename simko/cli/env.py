@@ -71,6 +71,8 @@ def show(
     prompt = env.describe(chosen)["text"]
     if as_json:
         about = {"id": id, "task": chosen.id, "level": chosen.level, "problem": chosen.problem, "prompt": prompt}
+        if chosen.system is not None:
+            about["system"] = chosen.system
         tokens = {"prompt_tokens": len(env.prompt_ids(chosen)), "max_new_tokens": env.max_new_tokens}
         print_json(about | {"gold": chosen.gold, "verifier": env.verifier_name} | tokens)
         return

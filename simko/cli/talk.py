@@ -77,6 +77,7 @@ def _row(group: Group, completion: Completion) -> dict[str, Any]:
     return {
         "task": task.id,
         "problem": task.problem,
+        **({} if task.system is None else {"system": task.system}),
         "gold": task.gold,
         "text": completion.text,
         "finish": completion.finish,

@@ -186,7 +186,8 @@ def _longest_prompt(
     try:
         source = load_object(registered["source"])(split="train", level=settings.level, data=data)
         rng = np.random.default_rng(0)
-        texts = [source.draw(rng).problem + str(registered.get("instruction") or "") for _ in range(_SAMPLED)]
+        drawn = [source.draw(rng) for _ in range(_SAMPLED)]
+        texts = [f"{task.system or ''}{task.problem}{registered.get('instruction') or ''}" for task in drawn]
     except Exception:  # data that is not here yet, or an author's source that wants more: the bound is the answer
         return None
     tokenizer = None if model is None or model.folder is None else model.folder / "tokenizer.json"

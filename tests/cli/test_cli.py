@@ -337,6 +337,15 @@ def test_env_show(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(rf"^gold +{re.escape(about['gold'])}$", again.out, re.MULTILINE)
 
 
+def test_env_show_has_the_system_message(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "1 + 1?"}]
+    Path("rows.jsonl").write_text(json.dumps({"prompt": chat, "answer": "2"}) + "\n")
+    about = Ran(capsys, "env", "show", "simko/AIME25-v0", "--data", "rows.jsonl", "--json").json
+    assert (about["problem"], about["system"]) == ("1 + 1?", "Be brief.")
+    assert about["prompt"].startswith("Be brief.\n\n1 + 1?")
+    assert "system" not in Ran(capsys, "env", "show", "simko/Arithmetic-v0", "--json").json
+
+
 def test_env_show_of_what_has_no_training_split(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     """Without --split the evaluation problems are shown where there are no others."""
     row = {"problem": "1 + 1?", "solution": "\\boxed{2}", "answer": "2", "subject": "a", "level": 1, "unique_id": "t/1"}

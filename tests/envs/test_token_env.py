@@ -4,6 +4,7 @@ import json
 import pickle
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import fake_envs
@@ -15,6 +16,7 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
+import simko.envs
 from simko.envs import ByteTokenizer, TokenEnv, TokenVectorEnv
 from simko.envs.token_env import load_object, make_env
 from simko.errors import UserError
@@ -241,3 +243,37 @@ def test_one_trajectory_on_three_paths(tokens: list[int], budget: int, stop: lis
 
 def test_byte_tokenizer_is_the_default() -> None:
     assert isinstance(sums().tokenizer, ByteTokenizer)
+
+
+NO_SYSTEM = "{% for m in messages if m['role'] != 'system' %}{{ m['content'] }}{% endfor %}"
+
+
+def test_a_system_message_reaches_the_prompt_or_its_row_is_refused(tmp_path: Path) -> None:
+    rows = [{"problem": "1 + 1?", "answer": "2"}, {"problem": "2 + 2?", "answer": "4", "system": "Be brief."}]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tokenizer = fake_envs.chat_tokenizer()
+    env = simko.envs.make("simko/JSONL-v0", data=path, split="all", tokenizer=tokenizer)
+    for task in env.source.tasks(None, 0):
+        shown = tokenizer.decode(env.prompt_ids(task))
+        assert ("<|im_start|>system\nBe brief.<|im_end|>" in shown) == (task.system is not None)
+        observation, info = env.reset(options={"task": task.id})
+        assert (
+            observation["tokens"][: observation["length"]].tolist()
+            == env.begin(task).prompt_ids
+            == env.prompt_ids(task)
+        )
+        assert info["text"] in shown
+    settings = {"data": path, "split": "all", "tokenizer": fake_envs.chat_tokenizer(NO_SYSTEM)}
+    with pytest.raises(UserError, match=r"a\.jsonl:2: .*system"):
+        simko.envs.make("simko/JSONL-v0", **settings)
+    good = simko.envs.make("simko/JSONL-v0", **settings, source_options={"keep_good_rows": True}).source
+    assert (good.size, len(good.bad_rows)) == (1, 1)  # type: ignore[attr-defined]
+
+
+def test_a_long_system_message_counts(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"problem": "1 + 1?", "answer": "2", "system": "word " * 100}) + "\n")
+    assert simko.envs.make("simko/JSONL-v0", data=path, split="all", max_prompt_tokens=700).source.size == 1
+    with pytest.raises(UserError, match=r"makes a prompt of \d+ tokens"):
+        simko.envs.make("simko/JSONL-v0", data=path, split="all", max_prompt_tokens=400)

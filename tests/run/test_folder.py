@@ -536,3 +536,14 @@ def test_yaml_that_is_a_trap_is_one_line(tmp_path: Path, text: str) -> None:
         read_yaml(tmp_path / "c.yaml")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400 + len(str(tmp_path))
+
+
+def test_a_system_message_is_recorded_with_its_problem(run: RunFolder) -> None:
+    first, second, *_ = random_groups(0)
+    asked = replace(first, task=replace(first.task, system="Be brief."))
+    with run.opened(run.config, 0):
+        run.records.add(1, [asked, second], {})
+    rows = run.records.rollouts(1)
+    assert [row.get("system") for row in rows] == ["Be brief."] * 4 + [None] * 4
+    assert ["system" in row for row in rows] == [True] * 4 + [False] * 4
+    assert run.records.training_problems() == {problem_key("0"), problem_key("1")}
