@@ -222,3 +222,37 @@ def test_pickle() -> None:
     e.extend(b"2;")
     copy.extend(b"2;")
     assert state(copy) == state(e)
+
+
+def thinking(stop: tuple[str, ...] = (), reply: Callable[..., str | None] | None = None, last: bool = False) -> Episode:
+    return Episode(TASK, [1], FORMAT, 99, stop, reply, last, "<think>\n")
+
+
+def test_an_answer_in_an_opened_thought_begins_with_what_opened_it() -> None:
+    e = thinking()
+    assert e.text == ""
+    e.extend([*b"4", EOS])
+    assert e.text == "<think>\n4"
+    e = thinking()
+    e.extend(b"<think> so</think>4")  # the model opens it again: it is one thought
+    assert e.text == "<think> so</think>4"
+
+
+def test_a_thought_goes_on_over_a_reply_between_line_breaks() -> None:
+    texts = {}
+    for last in (False, True):
+        e = thinking(("</calc>",), says("2", None), last)
+        e.extend(b"<calc>1+1</calc>")
+        e.extend([*b"so </think>2", EOS])
+        texts[last] = e.text
+    assert texts == {False: "<think>\n<calc>1+1</calc>\nso </think>2", True: "<think>\nso </think>2"}
+
+
+def test_a_new_turn_of_a_chat_opens_a_thought_of_its_own() -> None:
+    format = PromptFormat(fake_envs.chat_tokenizer(fake_envs.CHAT + "{{ '<think>\\n' }}"))
+    end = min(format.stop_ids)
+    for first, joined in (("5", "<think>\n5\n</think>\n"), ("5</think>5", "<think>\n5</think>5\n")):
+        e = Episode(TASK, [1], format, 99, (), says("no", None), thought=format.thought("x"))
+        for turn in (first, "6</think>7"):
+            e.extend([*format.tokenizer.encode(turn, add_special_tokens=False), end])
+        assert e.text == joined + "<think>\n6</think>7"
