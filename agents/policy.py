@@ -261,7 +261,9 @@ class LoraPolicy:
         episodes = [env.begin(Task(id="solve", problem=text, gold="")) for _ in range(n)]
         sampling = Sampling(temperature, top_p, top_k, env.max_new_tokens, tuple(env.stop), tuple(sorted(env.stop_ids)))
         seeds = [(seed << 32) + i for i in range(n)]
-        [answers] = self.engine.generate([episodes[0].prompt_ids], n, sampling, seeds, [episodes[0].budget_left])
+        prompt = episodes[0].prompt_ids
+        left = env.max_new_tokens if self.context is None else max(1, self.context - len(prompt))
+        [answers] = self.engine.generate([prompt], n, sampling, seeds, [left])
         for episode, answer in zip(episodes, answers, strict=True):
             episode.extend(answer.ids.tolist())
         return Counter(episode.text for episode in episodes).most_common()

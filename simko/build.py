@@ -66,12 +66,12 @@ def make_env(settings: TrainEnvironment, policy: LoraPolicy, split: str, date: s
         "stop_ids": sorted(policy.eos_ids - {policy.tokenizer.eos_token_id}) or None,
     }
     overrides = {name: value for name, value in options.items() if value is not None}
-    if (
-        gymnasium.spec(resolve(settings.env, {})[0]).entry_point == ENTRY_POINT
-    ):  # an author's own entry point takes what it takes
-        overrides |= {"context": policy.context, "date": date}
+    context = getattr(policy, "context", None)  # None: the policy does not say
+    spec = gymnasium.spec(resolve(settings.env, {})[0])
+    if spec.entry_point == ENTRY_POINT:  # an author's own entry point may not take these
+        overrides |= {"context": context, "date": date}
     env = make_registered(
         settings.env, tokenizer=policy.tokenizer, split=split, template=settings.template, **overrides
     )
-    env.context = env.context or policy.context
+    env.context = env.context or context
     return env
