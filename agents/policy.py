@@ -20,6 +20,7 @@ from simko.agents import adapter as adapters
 from simko.agents import fingerprint as fingerprints
 from simko.agents.acting import Actor
 from simko.agents.engine.local import LocalEngine, vocabulary_of
+from simko.agents.engine.requests import context_of
 from simko.agents.engine.stops import cut
 from simko.agents.kernels import packed
 from simko.agents.loading import check_vocabulary, find_model, load_model, load_tokenizer, pick_dtype
@@ -163,6 +164,11 @@ class LoraPolicy:
         return self._states.packs
 
     @property
+    def context(self) -> int | None:
+        """Tokens that the model takes, prompt and answer together; None if it does not say."""
+        return context_of(self._causal_lm.config.get_text_config())
+
+    @property
     def gradient_checkpointing(self) -> bool:
         """Whether the backward pass recomputes each layer's activations. Set it at any time."""
         return self._states.checkpointing
@@ -246,7 +252,7 @@ class LoraPolicy:
             try:
                 more = sorted(self.eos_ids - {self.tokenizer.eos_token_id})
                 options: dict[str, Any] = {"stop_ids": more} if more else {}
-                env = gymnasium.make(env, tokenizer=self.tokenizer, **options)
+                env = gymnasium.make(env, tokenizer=self.tokenizer, context=self.context, **options)
             except gymnasium.error.Error as error:
                 raise UserError(f"solve: there is no environment '{env}' ({error}); see `simko env list`") from error
         env = env.unwrapped
@@ -255,7 +261,9 @@ class LoraPolicy:
         episodes = [env.begin(Task(id="solve", problem=text, gold="")) for _ in range(n)]
         sampling = Sampling(temperature, top_p, top_k, env.max_new_tokens, tuple(env.stop), tuple(sorted(env.stop_ids)))
         seeds = [(seed << 32) + i for i in range(n)]
-        [answers] = self.engine.generate([episodes[0].prompt_ids], n, sampling, seeds)
+        prompt = episodes[0].prompt_ids
+        left = env.max_new_tokens if self.context is None else max(1, self.context - len(prompt))
+        [answers] = self.engine.generate([prompt], n, sampling, seeds, [left])
         for episode, answer in zip(episodes, answers, strict=True):
             episode.extend(answer.ids.tolist())
         return Counter(episode.text for episode in episodes).most_common()

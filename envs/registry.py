@@ -181,6 +181,8 @@ BUNDLED = (
         max_new_tokens=2048,
     ),
 )
+ENTRY_POINT = "simko.envs.token_env:make_env"
+"""What makes the environments that are registered here."""
 _specs: dict[str, EnvInfo] = {}
 
 
@@ -196,7 +198,7 @@ def register(info: EnvInfo) -> None:
     gymnasium.registry.pop(info.id, None)  # Gymnasium warns if an id is replaced
     gymnasium.register(
         info.id,
-        entry_point="simko.envs.token_env:make_env",
+        entry_point=ENTRY_POINT,
         vector_entry_point="simko.envs.vector_env:make_vector_env",
         kwargs={"env": info.settings()},
     )

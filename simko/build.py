@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import gymnasium
 import torch
 
 from simko.agents import LoraPolicy
@@ -11,6 +13,7 @@ from simko.agents.engine.by_name import make_engine
 from simko.config import PolicySettings, TrainEnvironment
 from simko.envs import TokenEnv
 from simko.envs import make as make_registered
+from simko.envs.registry import ENTRY_POINT, resolve
 from simko.errors import UserError
 
 
@@ -47,9 +50,12 @@ def make_policy(
     return policy
 
 
-def make_env(settings: TrainEnvironment, policy: LoraPolicy, split: str) -> TokenEnv:
-    """The environment with the policy's tokenizer and EOS ids, on the problems of a split (`train` or `eval`)."""
-    options = {
+def make_env(settings: TrainEnvironment, policy: LoraPolicy, split: str, date: str | None = None) -> TokenEnv:
+    """The environment with the policy's tokenizer, EOS ids and context, on the problems of a split (`train` or `eval`).
+
+    `date` is what a chat template reads from the clock (`RunFolder.prompt_date`).
+    """
+    options: dict[str, Any] = {
         "data": settings.data,
         "level": settings.level,
         "attempts": settings.attempts if settings.attempts > 1 else None,
@@ -60,6 +66,12 @@ def make_env(settings: TrainEnvironment, policy: LoraPolicy, split: str) -> Toke
         "stop_ids": sorted(policy.eos_ids - {policy.tokenizer.eos_token_id}) or None,
     }
     overrides = {name: value for name, value in options.items() if value is not None}
-    return make_registered(
+    context = getattr(policy, "context", None)  # None: the policy does not say
+    spec = gymnasium.spec(resolve(settings.env, {})[0])
+    if spec.entry_point == ENTRY_POINT:  # an author's own entry point may not take these
+        overrides |= {"context": context, "date": date}
+    env = make_registered(
         settings.env, tokenizer=policy.tokenizer, split=split, template=settings.template, **overrides
     )
+    env.context = env.context or context
+    return env

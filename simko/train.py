@@ -52,7 +52,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
             config, checkpoint / "adapter" if checkpoint else config.adapter and check_adapter(config.adapter)
         )
         journal = VerdictJournal(run.verdicts_path.absolute(), faults := Faults())
-        env = WatchedEnv(make_env(config, policy, "train"), config.env, journal.grading)
+        env = WatchedEnv(make_env(config, policy, "train", run.prompt_date()), config.env, journal.grading)
         warm_up(env, config.verifier_workers)
         method = algorithms.get(config.algorithm, **config.method)
         parameters = [parameter for _, parameter in policy.trainable_parameters()]
@@ -83,7 +83,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
                     with rescue.step(step):
                         journal.end()
                         optimizer.param_groups[0]["lr"] = learning_rate(config.learning_rate, config.warmup_steps, step)
-                        metrics = describe(groups) | faults.take(groups)
+                        metrics = describe(groups) | faults.take(groups, env.max_new_tokens)
                         metrics |= update(policy, method, optimizer, groups, config, env.max_new_tokens, budget)
                         method.on_step_end(metrics)
                         metrics |= {"seconds_rollout": sampled - began, "seconds_update": time.monotonic() - sampled}

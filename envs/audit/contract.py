@@ -27,6 +27,7 @@ from simko.envs import registry
 from simko.envs.audit import probe
 from simko.envs.audit.probe import Step, Subject
 from simko.envs.split import normalise
+from simko.envs.verifiers.answer.visible import closing_of
 from simko.errors import UserError
 
 
@@ -155,7 +156,11 @@ def _gold_correct(subject: Subject) -> str | None:
         _require(verdict.correct, f"the gold answer of task '{task.id}' grades {verdict.outcome}: {answer[:80]!r}")
         if not env.stop_ids:
             continue
-        tokens = [*env.tokenizer.encode(answer, add_special_tokens=False), min(env.stop_ids)]
+        thought = env.begin(task).thought
+        spoken = (
+            closing_of(thought) + answer if thought else answer
+        )  # the answer comes after a thought that the prompt opens
+        tokens = [*env.tokenizer.encode(spoken, add_special_tokens=False), min(env.stop_ids)]
         _require(len(tokens) <= env.max_new_tokens, f"the gold answer of '{task.id}' does not fit max_new_tokens")
         env.reset(options={"task": task.id})
         *_, (_, reward, _, _, info) = probe.steps(env, tokens * env.max_new_tokens)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simko.envs.data.readable import main_answer, no_value
+from simko.envs.prompts import PromptFormat
 from simko.envs.verifiers.reading.brackets import deepest
 from simko.errors import TooFewTasksError, UserError, nearest
 from simko.types import Task
@@ -124,45 +125,59 @@ class RowSource:
                 raise UserError(f"{self.name}: no row has an answer that '{verifier}' verifies; take another verifier")
             self._set(good)
 
-    def check_prompts(self, tokens: Callable[[Task], int], limit: int) -> None:
-        """Refuse a task whose prompt has more than `limit` tokens, with its place; with `keep_good` leave it out.
+    def check_prompts(
+        self,
+        tokens: Callable[[Task], int],
+        limit: int,
+        format: PromptFormat | None = None,
+        context: int | None = None,
+        budget: int = 1,
+    ) -> None:
+        """Refuse a task whose prompt cannot be made or is too long, with its place; with `keep_good` leave it out.
 
-        `tokens` counts the tokens of a task's prompt. A token is at least a byte, so short problems need no count. A row
-        whose system message has no place in the template is refused as well.
+        `tokens` counts the tokens of a task's prompt, which may be `limit` and must leave one of the model's `context` for an
+        answer. Where it leaves less than `budget`, a note says so. A token is at least a byte, so short problems need no count.
         """
-
-        @lru_cache(maxsize=64)
-        def beside(system: str | None) -> int | str:
-            try:
-                return tokens(Task("", " ", "", system=system)) + 8
-            except UserError as error:
-                if system is None:
-                    raise
-                return str(error)
-
-        good = []
+        most = limit if context is None else min(limit, context - 1)
+        roomy = most if context is None else min(most, context - budget)
+        around, spread = tokens(Task("", " ", "")) + 8, 1 if format is None else format.tokens_a_byte
+        good, tight = [], []
         for task in self._tasks:
-            around = beside(task.system)
-            if isinstance(around, str):
-                self._sieve.refuse(
-                    f"{self._places[task.id]}: the system message {(task.system or '')[:40]!r}: {around}"
-                )
+            system = task.system or ""
+            try:
+                if format is not None:
+                    format.check(task.problem, task.system)
+                count = (
+                    4 * spread * len(task.problem + system) + around
+                )  # an upper bound: a character has at most four bytes
+                if count > roomy:
+                    count = spread * len((task.problem + system).encode()) + around
+                if count > roomy:
+                    count = tokens(task)
+            except UserError as error:
+                self._sieve.refuse(f"{self._places[task.id]}: {error}")
                 continue
-            count = 4 * len(task.problem) + around  # an upper bound: a character has at most four bytes
-            if count > limit:
-                count = len(task.problem.encode()) + around
-            if count > limit and (count := tokens(task)) > limit:
+            if count > most:
+                why = f"max_prompt_tokens is {limit}; shorten it, or raise --max-prompt-tokens"
+                if most < limit:
+                    why = f"the model takes {context}, prompt and answer together; shorten it, or take another --model"
                 self._sieve.refuse(
                     f"{self._places[task.id]}: field 'problem' makes a prompt of {count} tokens ({task.problem[:40]!r}...), "
-                    f"and max_prompt_tokens is {limit}; shorten it, or raise --max-prompt-tokens"
+                    f"and {why}"
                 )
-            else:
-                good.append(task)
+                continue
+            good.append(task)
+            if count > roomy and context is not None:
+                tight.append((self._places[task.id], context - count))
+        if tight:
+            place, left = tight[0]
+            self.notes.append(
+                f"{len(tight)} prompts leave less than max_new_tokens {budget} of the model's {context} tokens, and their "
+                f"answers are cut off there; the first: {place} leaves {left}"
+            )
         if len(good) < len(self._tasks):
             if not good:
-                if all(isinstance(beside(task.system), str) for task in self._tasks):
-                    raise UserError(f"{self.name}: no row has a prompt: {beside(self._tasks[0].system)}")
-                raise UserError(f"{self.name}: no prompt has {limit} tokens or less; raise --max-prompt-tokens")
+                raise UserError(f"{self.name}: no prompt has {most} tokens or less; raise --max-prompt-tokens")
             self._set(good)
 
     def draw(self, rng: np.random.Generator) -> Task:

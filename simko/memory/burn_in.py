@@ -235,7 +235,8 @@ def _as_loaded(config: TrainConfig, policy: Any, env: Any) -> tuple[Shape, Job]:
     described = policy.model.get_base_model().config.to_dict()
     kind = "cuda" if policy.device.type == "cuda" else "cpu"
     work = lookup.job(config, kind, lookup.facts(config.model))  # type: ignore[arg-type]
-    return Shape.from_config(config.model, described), replace(work, max_new_tokens=env.max_new_tokens)
+    shape, new = Shape.from_config(config.model, described), env.max_new_tokens
+    return shape, replace(work, max_new_tokens=new if shape.context is None else max(1, min(new, shape.context - 1)))
 
 
 def _weights(settings: MemorySettings, plan: Plan, device: torch.device) -> str:

@@ -86,6 +86,7 @@ def job(config: TrainConfig, device: Literal["cpu", "cuda"], model: Facts | None
         new = with_attempts(new, config.attempts)
     longest = config.max_prompt_tokens or registered.get("max_prompt_tokens") or 512
     if model is not None and model.shape.context:
+        new = max(1, min(new, model.shape.context - 1))  # an answer has at most what its prompt leaves
         longest = max(1, min(longest, model.shape.context - new))
     drawn = _longest_prompt(registered, config, options.get("data"), model)
     return Job(

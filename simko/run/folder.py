@@ -22,6 +22,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,20 @@ class RunFolder:
         except (OSError, ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
+
+    def prompt_date(self) -> str | None:
+        """The date in the prompts of a run whose chat template reads the clock; None if the run is new.
+
+        Runs of an older version took the day on which they were last started.
+        """
+        manifest = self.manifest()
+        try:
+            if "prompt_date" in manifest:
+                return datetime.fromisoformat(manifest["prompt_date"]).isoformat()
+            started = datetime.fromisoformat(manifest["started"]).astimezone()
+            return started.replace(tzinfo=None).isoformat()
+        except (KeyError, ValueError, TypeError):  # whoever can write the folder can write this
+            return None
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:
         """Merge `content` into manifest.json."""

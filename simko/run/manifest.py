@@ -35,7 +35,7 @@ def introduce(
         f"parameters) on {policy.device}, {config.prompts_per_step} prompts x {config.group_size} a step"
         + (f", from step {start}" if start else ""),
     )
-    for line in data_notes(env):
+    for line in [*data_notes(env), *date_notes(env)]:
         say(console, f"data: {line}")
     say(console, f"a prompt: {prompt!r}")
     if not getattr(policy, "packs", False):
@@ -54,7 +54,7 @@ def introduce(
             "env": config.env, "data_sha256": file_hash(config.data), "trained_parameters": trained, "status": "running",
             "reason": None,
             "prompt_example": prompt, "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }  # fmt: skip
+    } | date_entry(env)  # fmt: skip
 
 
 def data_notes(env: Any) -> list[str]:
@@ -63,6 +63,17 @@ def data_notes(env: Any) -> list[str]:
     if bad := getattr(env.source, "bad_rows", ()):
         notes.append(f"{len(bad)} bad rows are left out, the first: {bad[0]}")
     return notes
+
+
+def date_entry(env: Any) -> dict[str, str]:
+    """`prompt_date`, where the chat template reads the clock: a resumed run and its evaluations go on with it."""
+    format: Any = getattr(env, "format", None)
+    return {"prompt_date": format.date} if getattr(format, "reads_clock", False) else {}
+
+
+def date_notes(env: Any) -> list[str]:
+    """A line on the date in the prompts, where the chat template reads the clock."""
+    return [f"the chat template prints a date: it is {date} in every prompt" for date in date_entry(env).values()]
 
 
 def versions() -> dict[str, str]:

@@ -215,3 +215,39 @@ def test_a_template_without_a_place_for_it_is_refused(template: str) -> None:
     assert format.prompt_text("x") == "x"
     with pytest.raises(UserError, match=r"chat template.*template='plain'"):
         format.prompt_ids("x", "Be brief.")
+
+
+@pytest.mark.parametrize(
+    ("template", "thought"),
+    [
+        ("{problem}\n<think>\n", "<think>\n"),
+        ("{problem}\nAssistant: <think>", "<think>"),
+        ("Use <think> </think> tags. {problem}\nAssistant: Let me solve this.\n<think>", "<think>"),
+        ("{problem}[/INST][THINK]", "[THINK]"),
+        ("{problem}\n<think>\n\n</think>\n\n", ""),
+        ("{problem} Write your thoughts in <think> tags.\nAssistant:", ""),
+        ("<think> {problem}", ""),
+        ("qwen3_no_thinking", ""),
+        ("plain", ""),
+    ],
+)
+def test_a_thought_that_the_prompt_opens(template: str, thought: str) -> None:
+    assert PromptFormat(BYTES, template).thought("x") == thought
+
+
+def test_a_thought_that_the_instruction_or_the_chat_template_opens() -> None:
+    assert PromptFormat(BYTES, "plain", "\n<think>").thought("x") == "<think>\n"
+    thinking = PromptFormat(
+        fake_envs.chat_tokenizer(fake_envs.CHAT + "{{ '<think>\\n' }}"), "chat", " Use <think> tags."
+    )
+    assert (thinking.thought("x </think>"), thinking.reply_thought) == ("<think>\n", "<think>\n")
+    assert (PromptFormat(CHAT).reply_thought, PromptFormat(BYTES).reply_thought) == ("", None)
+
+
+def test_special_tokens_of_thinking_are_read_and_others_are_not() -> None:
+    tokenizer = fake_envs.chat_tokenizer(fake_envs.CHAT + "[THINK]")
+    tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]"]})
+    format = PromptFormat(tokenizer)
+    ids = tokenizer.encode("so</s>[/THINK]4<|im_end|>", add_special_tokens=False)
+    assert tokenizer.decode(ids, skip_special_tokens=True) == "so4"
+    assert format.answer_text(ids) == "so[/THINK]4"
