@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simko.envs.data import golds
-from simko.envs.data.loading import Row, last_boxed
+from simko.envs.data.loading import Row
 from simko.envs.data.rows import text_of
+from simko.envs.data.solutions import boxed_answer
 
 Reader = Callable[[Any], str | None]
 PROBLEM = ("problem", "question", "prompt.0.content")  # the last: SimKO's parquet files
@@ -33,9 +34,9 @@ def after_answer(value: Any) -> str | None:
 
 
 def in_box(value: Any) -> str | None:
-    r"""The content of the last `\boxed{}` of a worked solution."""
+    """The answer that a worked solution boxes. Raises `UnclearError` where it cannot be told."""
     text = text_of(value)
-    return text_of(last_boxed(text)) if text else None
+    return boxed_answer(text) if text else None
 
 
 def joined(value: Any) -> str | None:

@@ -20,6 +20,7 @@ from simko.envs.data import golds, overlaps
 from simko.envs.data.benchmark_table import TABLE, Benchmark, Reader
 from simko.envs.data.loading import Row, dig, load_rows, present
 from simko.envs.data.rows import Pair, RowSource, Sieve, boxed, text_of
+from simko.envs.data.solutions import UnclearError
 from simko.errors import UserError
 from simko.types import Task
 
@@ -234,7 +235,10 @@ def to_task(about: Benchmark, split: str, row: Row, number: int, where: str) -> 
         value = dig(row, column)
         if column == "reward_model.ground_truth" and isinstance(value, Mapping):
             column, value = f"{column}.target", value.get("target")
-        text = readers.get(column, text_of)(value)
+        try:
+            text = readers.get(column, text_of)(value)
+        except UnclearError as error:
+            raise UserError(f"{where}:{number}: column '{column}' {error}") from error
         if text is None:
             raise UserError(f"{where}:{number}: column '{column}' is {repr(value)[:60]}; it must be text, not blank")
         return text
