@@ -9,14 +9,13 @@ from simko.envs.data import overlaps
 from simko.envs.data.loading import last_boxed
 from simko.envs.data.rows import boxed, text_of
 from simko.envs.verifiers.answer.boxes import last_answer
+from simko.envs.verifiers.reading.text import words
 
-AS_BOXED = frozenset(
-    (
-        "5befb7aebbe4 9d42712a159a 85c299e6578a 54701ea3710c 96115cfdce97 fba7d56db533 98061780e4f8 9ccdb2295217 "
-        "07b445210e96 1a949673565f 098dc64805d1 efff6ca1780e 9c5f283a09eb 0e2034c2f639 f9d9f9bb7112 c151f5d13a9b "
-        "6ce8c7c97fcc 4823feaac759 7dedea5feb8c 70248eca7b1d 9402ef6bf93c 0e61f547552b 646c0f5ad565 15302d06253b "
-        "42782db8f90d 35a04a81ab5b"
-    ).split()
+AS_BOXED = words(
+    "5befb7aebbe4 9d42712a159a 85c299e6578a 54701ea3710c 96115cfdce97 fba7d56db533 98061780e4f8 9ccdb2295217 "
+    "07b445210e96 1a949673565f 098dc64805d1 efff6ca1780e 9c5f283a09eb 0e2034c2f639 f9d9f9bb7112 c151f5d13a9b "
+    "6ce8c7c97fcc 4823feaac759 7dedea5feb8c 70248eca7b1d 9402ef6bf93c 0e61f547552b 646c0f5ad565 15302d06253b "
+    "42782db8f90d 35a04a81ab5b"
 )
 """Digests of solutions of MATH whose answer is what the last box holds, though more stands beside it.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from simko.envs.verifiers.answer.beside.whole import whole_value
+from simko.envs.verifiers.answer.beside import whole_value
 from simko.envs.verifiers.answer.statements import inner_answer
 from simko.envs.verifiers.reading.brackets import closing
 
@@ -105,7 +105,9 @@ def last_answer(text: str) -> Boxes:
 
     Empty where no box counts. A conflict: one of them is cut off, or bound to something that cannot be read with it.
     """
-    boxes = [box for box in find_boxes(text) if box.content is None or (_counts(text, box) and not _is_denied(text, box))]
+    boxes = [
+        box for box in find_boxes(text) if box.content is None or (_counts(text, box) and not _is_denied(text, box))
+    ]
     if not boxes:
         return Boxes()
     first = len(boxes) - 1

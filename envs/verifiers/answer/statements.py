@@ -15,7 +15,7 @@ import json
 import re
 from typing import Any
 
-from simko.envs.verifiers.answer.beside.whole import whole_value
+from simko.envs.verifiers.answer.beside import whole_value
 
 MAX_STATEMENTS = 80
 MAX_LINE = 1_000  # characters, here and below

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from simko.envs.verifiers.answer.beside.left import SCALE_SIGNS, SCALES
+from simko.envs.verifiers.answer.beside_left import SCALE_SIGNS, SCALES
 from simko.envs.verifiers.reading.numbers import parse_number
 
 REACH = 240  # characters that are looked at
@@ -35,9 +35,11 @@ _NEAR = re.compile(  # behind a value, and blanks or dollar signs, in prose
     r"|(?i:(?:squared|cubed|factorial|and\s(?:a|one)\s(?:half|third|quarter)|raised\sto|to\sthe\s(?:power|\w{3,8}\spower)"
     rf"|(?:divided|multiplied|increased|decreased|reduced)\sby)\b|(?:plus|minus|over|choose|mod)\s{_OPERAND})"
 )
-_ON_THE_NEXT_LINE = re.compile(rf"\\{_COMMANDS}|[*·∙×÷/^_+±√π]\s?\S|[-−]\s?[\w\\({{]")
+_ON_THE_NEXT_LINE = re.compile(rf"\\{_COMMANDS}|[*·∙×÷/^_+±√π]\s?\S|[-−]\s?[\w\\({{]|\([-+]?\w{{1,3}}\s?[-+*/^]")
 _NEIGHBOUR = re.compile(r"[^$=<>\n]{1,60}?(?:\$|\\\))(?!['’-]|\s[a-z]+-)")  # a formula that states no relation
-_POWER_OF_TEN = re.compile(r"[-\s*]{0,3}(?:\\(?:text|mathrm)\s?\{\s?)?(thousand|million|billion|trillion|lakh|crore)s?", re.IGNORECASE)
+_POWER_OF_TEN = re.compile(
+    r"[-\s*]{0,3}(?:\\(?:text|mathrm)\s?\{\s?)?(thousand|million|billion|trillion|lakh|crore)s?", re.IGNORECASE
+)
 _PERCENT = re.compile(r"(?:[\s$~]|\\[,;: ]){0,3}\\?%(?P<more>\$?\sof\s\$?\d|\d)?")
 _UNIT = (
     r"(?:\\(?:text|mathrm|textrm|mathsf|mbox|rm|operatorname)\s?\{|\{\s?[\s~]?(?=[A-Za-z\s]))(?P<unit>[^{}]{0,60})"  # \text{ cm}

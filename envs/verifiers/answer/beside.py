@@ -1,15 +1,22 @@
-r"""The whole value of a stated one: with the sign left of it and the factors right of it, or None where it cannot be told."""
+r"""What stands beside a stated value and makes another one of it: signs, factors, functions, powers, indices, words that scale.
+
+`-\boxed{42}` says -42, `$\boxed{42}\pi$` says 42 pi, and `\boxed{42} million` says 42 million: where only a sign stands left
+and only factors right, the value is read with them. Anything else that binds (`3 - \boxed{42}`, `\frac{\boxed{42}}{2}`,
+`\boxed{42}$ or $43$`) leaves no value. Spacing (blanks, `\,`, `{}`, `\left`), dollar signs and brackets between the two
+change nothing. In a formula all binds that is not known to be harmless; in prose, only what is known to bind: the dash of
+`Answer - \boxed{42}`, the mark of a list and the end of a sentence do not.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
-from simko.envs.verifiers.answer.beside.left import bound_left
-from simko.envs.verifiers.answer.beside.right import bound_right, closes
+from simko.envs.verifiers.answer.beside_left import Formula, bound_left
+from simko.envs.verifiers.answer.beside_right import bound_right, closes
 
 REACH_OF_FORMULA = 2_000  # characters to the left in which the formula may have begun
 
+_ENDS = re.compile(r"[\s.$*]*(?:\\[\])])?[\s.$*]*\Z")  # nothing follows but the end of a formula
 _DELIMITER = re.compile(
     r"\\\$|\$\$?|\\[\[\]()]|\\(?P<verb>begin|end)\s?\{(?!center|document|itemize|enumerate|description|proof|solution|theorem"
     r"|answer|quot|tab|flush|figure|verbatim|comment|abstract)[a-zA-Z]{1,20}\*?\}"
@@ -18,16 +25,9 @@ _NUMBER_OR_TERM = re.compile(
     r"(?:\d[\d.,]*|\\[dt]?frac\s?(?:\{[^{}]*\}|\d)\s?(?:\{[^{}]*\}|\d)|\\sqrt\s?(?:\{[^{}]*\}|\d)|\\pi|[A-Za-z](?![A-Za-z])"
     r"|\d/\d|\s){1,6}\\?%?"
 )
-_NO_TERM = re.compile(r"[=,;<>]|\\(?:text|pm|mp|le|ge|in|cup|begin|infty|mathrm)(?![A-Za-z])|(?<![\\A-Za-z])[A-Za-z]{3}")
-
-
-@dataclass(frozen=True, slots=True)
-class Formula:
-    """The formula that is open at a place: where its delimiter and its inside begin, and whether it is displayed."""
-
-    start: int
-    inside: int
-    displayed: bool
+_NO_TERM = re.compile(
+    r"[=,;<>]|\\(?:text|pm|mp|le|ge|in|cup|begin|infty|mathrm)(?![A-Za-z])|(?<![\\A-Za-z])[A-Za-z]{3}"
+)
 
 
 def whole_value(text: str, start: int, end: int, content: str, right: bool = True) -> str | None:
@@ -36,11 +36,11 @@ def whole_value(text: str, start: int, end: int, content: str, right: bool = Tru
     Without `right`, what stands to the right of it is passed over.
     """
     formula = formula_at(text, start)
-    left = bound_left(text, start, formula and (formula.start, formula.inside, formula.displayed))
+    left = bound_left(text, start, formula)
     if left is None:
         return None
     value: str | None = content
-    if right:
+    if right and not _ENDS.match(text, end):
         value = bound_right(text, end, content, in_formula=formula is not None, alone=not left.brackets)
     if value is None or not left.sign:
         return value

@@ -18,14 +18,16 @@ _SPACES = words(
 )
 _WIDE = words("\\quad \\qquad \\hfill")  # a factor does not stand beyond it, a sign may
 _EMPTY = words("\\phantom \\hphantom \\vphantom \\hspace \\color")  # with their argument
-_DRESS = words(
-    "\\text \\textbf \\textit \\mathbf \\mathrm \\boldsymbol \\bm \\underline \\color \\textcolor \\colorbox \\fcolorbox \\large "
-    "\\Large \\huge \\Huge \\LARGE \\boxed \\fbox \\framebox \\ensuremath \\mbox \\hbox \\emph \\mathit \\mathsf \\mathtt \\textrm "
-    "\\normalsize \\small \\center \\multicolumn \\Rightarrow \\implies \\rightarrow \\Longrightarrow \\to \\therefore \\mathop"
-)
 _WORDS = words("\\text \\textbf \\textit \\textrm \\mbox \\hbox \\mathrm \\operatorname \\emph \\mathbf \\mathit")
-_NO_VALUE = words("\\begin \\end \\tag \\label \\pmod \\pod \\ref \\eqref \\vspace \\textcolor \\multicolumn \\item \\boxed \\fbox \\framebox "
-    "\\renewcommand \\setlength")
+_DRESS = _WORDS - {"\\operatorname"} | words(
+    "\\mathsf \\mathtt \\boldsymbol \\bm \\mathop \\underline \\color \\textcolor \\colorbox \\fcolorbox \\large \\Large \\huge "
+    "\\Huge \\LARGE \\normalsize \\small \\boxed \\fbox \\framebox \\ensuremath \\center \\multicolumn \\Rightarrow \\implies "
+    "\\rightarrow \\Longrightarrow \\to \\therefore"
+)
+_NO_VALUE = words(
+    "\\begin \\end \\tag \\label \\pmod \\pod \\ref \\eqref \\vspace \\textcolor "
+    "\\multicolumn \\item \\boxed \\fbox \\framebox \\renewcommand \\setlength"
+)
 _MINUS = words("- − –")
 _RELATION = words(
     "= ≈ ≡ → ⇒ ∴ : , ; \\\\ \\approx \\equiv \\to \\rightarrow \\Rightarrow \\longrightarrow \\Longrightarrow \\implies \\iff "
@@ -33,15 +35,17 @@ _RELATION = words(
 )
 _OPERATORS = words(
     "+ * / ^ _ × · ∙ ⋅ ÷ √ ± ∓ < > \\times \\cdot \\div \\pm \\mp \\ast \\sqrt \\neg \\lt \\gt \\bmod \\mod \\frac \\dfrac "
-    "\\tfrac \\log \\ln \\lg \\exp \\sin \\cos \\tan \\cot \\sec \\csc \\arcsin \\arccos \\arctan \\sinh \\cosh \\tanh \\max \\min "
-    "\\lim \\det \\gcd \\lcm \\Re \\Im \\arg \\sum \\prod \\int \\binom \\minus \\plus \\setminus \\not"
+    "\\tfrac \\log \\ln \\lg \\exp \\sin \\cos \\tan \\cot \\sec \\csc \\arcsin \\arccos \\arctan \\sinh \\cosh \\tanh "
+    "\\max \\min \\lim \\det \\gcd \\lcm \\Re \\Im \\arg \\sum \\prod \\int \\binom \\minus \\plus \\setminus \\not"
 )
 _FACTORS = words(
-    "π ∞ ² ³ \\pi \\alpha \\beta \\gamma \\delta \\epsilon \\varepsilon \\zeta \\eta \\theta \\kappa \\lambda \\mu \\nu \\xi \\rho "
-    "\\sigma \\tau \\phi \\varphi \\chi \\psi \\omega \\Gamma \\Delta \\Theta \\Lambda \\Sigma \\Phi \\Psi \\Omega \\infty \\hbar "
-    "\\ell \\imath ) ] | \\} \\rfloor \\rceil ! '"
+    "π ∞ ² ³ \\pi \\alpha \\beta \\gamma \\delta \\epsilon \\varepsilon \\zeta \\eta \\theta \\kappa \\lambda \\mu \\nu "
+    "\\xi \\rho \\sigma \\tau \\phi \\varphi \\chi \\psi \\omega \\Gamma \\Delta \\Theta \\Lambda \\Sigma \\Phi \\Psi "
+    "\\Omega \\infty \\hbar \\ell \\imath ) ] | \\} \\rfloor \\rceil ! '"
 )
-_FUNCTIONS = "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|abs|floor|ceil|gcd|lcm|max|min"
+_FUNCTIONS = (
+    "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|abs|floor|ceil|gcd|lcm|max|min"
+)
 SCALES = (
     r"hundreds?|thousands?|millions?|billions?|trillions?|quadrillions?|dozens?|lakhs?|lacs?|crores?|thousandths?|hundredths?"
     r"|millionths?|tenths?|bn|mn|mln"
@@ -58,7 +62,8 @@ _LIST_MARK = re.compile(  # 1. \boxed{42}; - \boxed{42}; (a) - \boxed{42}
     r"[\s>|]*(?:[-−–*+•]\s+)?(?:\(?(?:\d{1,2}|[A-Za-z])[.)]\s+(?:[-–]\s+)?)?[*_`]{0,3}|[\s>|]*(?:\d{1,2}\s+|[1-9]\d?[.)])"
 )
 _LABELLED = re.compile(
-    r"\b(?:step|case|part|problem|question|exercise|method|example|option|equation|answer)\s?\(?(?:\d{1,3}|[A-Za-z])\)?$", re.IGNORECASE
+    r"\b(?:step|case|part|problem|question|exercise|method|example|option|equation|answer)\s?\(?(?:\d{1,3}|[A-Za-z])\)?$",
+    re.IGNORECASE,
 )
 _STATES = re.compile(  # So we get - \boxed{42} has a sign; Answer - \boxed{42} has a dash
     r"[=≈≡→⇒]$|(?<![A-Za-z])(?:is|are|be|was|get|gets|got|have|has|find|obtain|equals?|equal\sto|gives?|giving|yields?|becomes?|of|as"
@@ -72,6 +77,14 @@ _NEIGHBOUR = re.compile(  # a formula that is nothing but a factor: $\pi$ \boxed
 )
 
 
+class Formula(NamedTuple):
+    """The formula that is open at a place: where its delimiter and its inside begin, and whether it is displayed."""
+
+    start: int
+    inside: int
+    displayed: bool
+
+
 class Left(NamedTuple):
     """`sign`: a minus sign stands there. `brackets`: those that have opened between it and the value."""
 
@@ -82,21 +95,18 @@ class Left(NamedTuple):
 _FREE = Left()
 
 
-def bound_left(text: str, start: int, formula: tuple[int, int, bool] | None) -> Left | None:
-    """What binds the value at `start` from the left; None if it is more than a sign.
-
-    `formula` is the one that it stands in: where its delimiter and its inside begin, and whether it is displayed.
-    """
+def bound_left(text: str, start: int, formula: Formula | None) -> Left | None:
+    """What binds the value at `start`, in `formula` or in prose, from the left; None if it is more than a sign."""
     if _is_argument(text[max(0, start - REACH) : start].rpartition("\n\n")[2]):
         return None
     if formula is None:
         return _in_prose(text, start)
-    delimiter, inside, displayed = formula
-    near = max(inside, start - NEAR)
-    found = _in_formula(_PIECE.findall(text, near, start), near == inside)
+    near = max(formula.inside, start - NEAR)
+    if text[near:start].rstrip().endswith("="):
+        return _FREE
+    found = _in_formula(_PIECE.findall(text, near, start), near == formula.inside)
     if isinstance(found, int):  # the formula begins with the value, but for that many brackets
-        found = _in_prose(text, delimiter, displayed)
-        return found and (_FREE if not found.sign else found)
+        return _in_prose(text, formula.start, formula.displayed)
     return found
 
 
@@ -150,6 +160,8 @@ def _by_piece(pieces: list[str], at: int, brackets: int, wide: bool, spaced: boo
         return _FREE
     if piece in _OPERATORS:
         return _FREE if piece in "<>" and not before else None
+    if piece in _FACTORS and (piece[1:].isalpha() or piece == "π"):
+        return None
     if wide or piece in _RELATION:
         if piece == ":" and not spaced and before[-1:].isdigit():  # the ratio 3:\boxed{42}
             return None
