@@ -1,8 +1,8 @@
 r"""Boxes: what each `\boxed{...}` of a response holds, and what outside of it changes its value.
 
 A box to fill in (`\boxed{}`, `\boxed{your answer}`) and a box with a question mark behind it do not count. Boxes with nothing
-but a comma, "and" or "or" between them are one list: `\boxed{1}, \boxed{2}` says `1, 2`. A box is **bound** where the formula
-around it makes another value of it: `-\boxed{42}`, `\boxed{42}_5`, `\boxed{42}^2`, `\frac{\boxed{42}}{2}`, `\boxed{42} = 43`.
+but a comma, "and" or "or" between them are one list: `\boxed{1}, \boxed{2}` says `1, 2`. What stands beside
+a box is read with it, or spoils it (`beside`).
 """
 
 from __future__ import annotations
