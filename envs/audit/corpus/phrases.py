@@ -215,7 +215,7 @@ NOT_STATED = (
     'Answer 1: RIGHT\nAnswer 2: WRONG', "Answer A: RIGHT",
     r"$y = 1 - \boxed{RIGHT}$", r"$y = 1 -\,\boxed{RIGHT}$", r"$2\cdot\boxed{RIGHT}$", r"$\sqrt{\boxed{RIGHT}}$",
     r"$\frac{\boxed{RIGHT}}{2}$", r"$\log\,\boxed{RIGHT}$", r"$\pi$ $\boxed{RIGHT}$", r"$\boxed{RIGHT}\,\pi$",
-    r"\boxed{RIGHT}\pi", r"$\boxed{RIGHT}$ $\pi$", r"$\boxed{RIGHT}$/7", r"\boxed{RIGHT} - 3", r"\boxed{RIGHT}万", r"$\boxed{RIGHT}$ dozen",
-    r"\boxed{RIGHT} squared", "<answer>RIGHT</answer> - 3", "<answer>RIGHT</answer>/7",
+    r"\boxed{RIGHT}\pi", r"$\boxed{RIGHT}$ $\pi$", r"$\boxed{RIGHT}$/7", r"\boxed{RIGHT} - 3", r"\boxed{RIGHT}万",
+    r"$\boxed{RIGHT}$ dozen", r"\boxed{RIGHT} squared", "<answer>RIGHT</answer> - 3", "<answer>RIGHT</answer>/7",
 )  # fmt: skip
 """None of them does."""

@@ -19,7 +19,7 @@ REACH_OF_FORMULA = 2_000  # characters to the left in which the formula may have
 _ENDS = re.compile(r"[\s.$*]*(?:\\[\])])?[\s.$*]*\Z")  # nothing follows but the end of a formula
 _DELIMITER = re.compile(
     r"\\\$|\$\$?|\\[\[\]()]|\\(?P<verb>begin|end)\s?\{(?!center|document|itemize|enumerate|description|proof|solution|theorem"
-    r"|answer|quot|tab|flush|figure|verbatim|comment|abstract)[a-zA-Z]{1,20}\*?\}"
+    r"|answer|quot|tab|flush|figure|verbatim|comment|abstract)[a-zA-Z]{1,20}\*?\}(?:\{[lcr|]{1,20}\})?"
 )
 _NUMBER_OR_TERM = re.compile(
     r"(?:\d[\d.,]*|\\[dt]?frac\s?(?:\{[^{}]*\}|\d)\s?(?:\{[^{}]*\}|\d)|\\sqrt\s?(?:\{[^{}]*\}|\d)|\\pi|[A-Za-z](?![A-Za-z])"

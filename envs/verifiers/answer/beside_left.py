@@ -17,12 +17,12 @@ _SPACES = words(
     "\\Big \\bigg \\Bigg \\bigl \\Bigl \\biggl \\Biggl \\large \\Large \\huge \\Huge \\bf \\boldmath &"
 )
 _WIDE = words("\\quad \\qquad \\hfill")  # a factor does not stand beyond it, a sign may
-_EMPTY = words("\\phantom \\hphantom \\vphantom \\hspace \\color")  # with their argument
+_EMPTY = words("\\phantom \\hphantom \\vphantom \\hspace \\color \\textcolor \\colorbox")  # with their argument
 _WORDS = words("\\text \\textbf \\textit \\textrm \\mbox \\hbox \\mathrm \\operatorname \\emph \\mathbf \\mathit")
 _DRESS = _WORDS - {"\\operatorname"} | words(
     "\\mathsf \\mathtt \\boldsymbol \\bm \\mathop \\underline \\color \\textcolor \\colorbox \\fcolorbox \\large \\Large \\huge "
-    "\\Huge \\LARGE \\normalsize \\small \\boxed \\fbox \\framebox \\ensuremath \\center \\multicolumn \\Rightarrow \\implies "
-    "\\rightarrow \\Longrightarrow \\to \\therefore"
+    "\\Huge \\LARGE \\normalsize \\small \\boxed \\fbox \\framebox \\ensuremath \\center \\centerline \\multicolumn \\Rightarrow "
+    "\\implies \\rightarrow \\Longrightarrow \\to \\therefore"
 )
 _NO_VALUE = words(
     "\\begin \\end \\tag \\label \\pmod \\pod \\ref \\eqref \\vspace \\textcolor "
@@ -70,6 +70,8 @@ _STATES = re.compile(  # So we get - \boxed{42} has a sign; Answer - \boxed{42} 
     r"|by|thus|so|hence|therefore|exactly|simply|just|only|that|to)$",
     re.IGNORECASE,
 )
+_BLANKS = re.compile(r"(?:[ \t~]|\\[,;:! ]){1,20}$")
+_SIGN_ABOVE = re.compile(r"=[ \t]?[-−][ \t]?\n[ \t]*$")
 _EMPHASIS = re.compile(r"(?<![\w)$}*_`])(?<![\d)$]\s)[*_`]{1,3}$")
 _NEIGHBOUR = re.compile(  # a formula that is nothing but a factor: $\pi$ \boxed{42}
     r"\s*[-−+±]?\s?(?:\d[\d.,]*|(?:\d[\d.,]*\s?)?(?:\\(?:pi|sqrt|[cdt]?frac|log|ln|sin|cos|tan|exp|alpha|beta|theta|binom)(?![A-Za-z])"
@@ -168,6 +170,8 @@ def _by_piece(pieces: list[str], at: int, brackets: int, wide: bool, spaced: boo
         return None if piece == "," and brackets == 0 and _in_tuple(before) else _FREE
     if piece == "." and not spaced and before[-1:].isdigit():  # 0.\boxed{42}
         return None
+    if piece == ")" and re.search(r"\(\s?[A-Z]$", before):  # option (D)
+        return _FREE
     if piece in _FACTORS or piece.isdigit():
         return None
     if piece.isascii() and piece.isalpha():
@@ -236,9 +240,9 @@ def _in_prose(text: str, at: int, displayed: bool = False) -> Left | None:
     line = text[low:at]
     begins = low == 0 or "\n" in line
     line = line.rpartition("\n")[2]
-    bare = line.rstrip(" \t~")
+    bare = _BLANKS.sub("", line)
     if not bare:
-        return _FREE
+        return Left(_SIGN_ABOVE.search(text[low:at]) is not None)
     if bare.endswith("$") or bare.endswith("\\)"):
         return _behind_formula(bare, displayed)
     if displayed or (begins and _LIST_MARK.fullmatch(line)):
@@ -246,7 +250,7 @@ def _in_prose(text: str, at: int, displayed: bool = False) -> Left | None:
     emphasis = _EMPHASIS.search(line)
     if emphasis:
         line = line[: emphasis.start()]
-        bare = line.rstrip(" \t~")
+        bare = _BLANKS.sub("", line)
         if not bare or (begins and _LIST_MARK.fullmatch(line)):
             return _FREE
     spaced = bare != line
@@ -266,7 +270,7 @@ def _in_prose(text: str, at: int, displayed: bool = False) -> Left | None:
 def _binds(bare: str, last: str, spaced: bool) -> bool:
     """Whether the last character of a line of prose binds."""
     operand = re.search(r"(?:[\d)$}]|(?<![A-Za-z])[b-zB-HJ-Z])\s?.$", bare) is not None
-    if last in "π√×·∙⋅÷±∓²³":
+    if last in "π√×·∙⋅÷±∓²³½⅓¼¾⅔":
         return True
     if last in "+*/":
         return operand or not spaced
@@ -275,12 +279,16 @@ def _binds(bare: str, last: str, spaced: bool) -> bool:
     if last in "<>":
         return re.search(r"\S\s.$", bare) is not None
     if last == "(":
-        return re.search(r"(?<![A-Za-z\\])[A-Za-z\d]\($|[-−]\($", bare) is not None
+        return re.search(r"(?<![A-Za-z\\])[A-Za-z\d]\($|[-−√]\($", bare) is not None
     if last == ".":
         return not spaced and re.search(r"(?<!\d)\d\.$", bare) is not None
     if spaced:
         return False
-    return last.isdigit() or re.search(r"(?<![A-Za-z\\])[a-z]$", bare) is not None
+    return (
+        last.isdigit()
+        or re.search(r"\([-+]\d{1,6}\)$", bare) is not None
+        or re.search(r"(?<![A-Za-z\\])[a-z]$", bare) is not None
+    )
 
 
 def _dash(before: str, dash: str, spaced: bool) -> Left | None:

@@ -25,13 +25,14 @@ _GAP = re.compile(
     r"|[)}\]](?=[\s^$*/\\_²]|\\)){0,12}(?:(?P<opens>\$|\\\()[ \t]{0,2})?"
 )
 _TIED = re.compile(  # right behind a value in prose: \boxed{4}2, \boxed{42}^2, \boxed{42}/7, \boxed{42}'s half
-    r"[\d+/^×·÷²³¹⁰-⁹₀-₉⁻]|[*_!](?=[\w\\{(])|!(?=[/^*])|[.,]\d|['’]s\b|[-−–](?=\d|[\\$(]\s?[\w\\(])|\\,\d{3}"
+    r"[\d+/^×·÷½⅓¼¾⅔²³¹⁰-⁹₀-₉⁻]|[*_!](?=[\w\\{(])|!(?=[/^*])|[.,]\d|['’]s\b|[-−–](?=\d|[\\$(]\s?[\w\\(])|\\,\d{3}"
     r"|\(\s?[-+]?[\w\\]{1,8}\s?[-+*/^]\s?[\w\\{}^]{1,8}\s?\)|[eE][-+]?\d|[A-Za-z](?![A-Za-z])"
 )
 _NEAR = re.compile(  # behind a value, and blanks or dollar signs, in prose
     rf"\\{_COMMANDS}|\\(?:mathrm|operatorname|text)\s?\{{\s?(?:[iek]|pi|π)\s?\}}|[*·∙×÷/]\s?{_OPERAND}|[+−±-]\s?{_OPERAND}"
-    r"|[π√²±×÷≠^]|_(?=[\d{])|[iknxyz](?![A-Za-z'’-]|\.\S|\s[a-z])|000(?!\d)|x\s10|=\s?(?P<side>-?\d[\d.,]*)"
-    rf"|{_FUNCTIONS}|(?P<scale>-?\s?\*{{0,2}}(?i:(?:\\(?:text|mathrm)\s?\{{\s?)?(?:{SCALES})(?![A-Za-z])|k(?![A-Za-z'’-])|(?:\\text\s?\{{\s?)?(?:{SCALE_SIGNS})))"
+    r"|[π√²±×÷≠^]|_(?=[\d{])|[iknxyz](?![A-Za-z'’-]|\.\S|\s[a-z])|000(?!\d)|x\s10|\d{1,2}/\d"
+    r"|=\s?(?P<side>-?\d[\d.,]*)(?=\s*(?:[$;)\n]|$))"
+    rf"|{_FUNCTIONS}|(?P<scale>-?\s?[*(\[]{{0,2}}(?i:(?:\\(?:text|mathrm)\s?\{{\s?)?(?:{SCALES})(?![A-Za-z])|k(?![A-Za-z'’-])|(?:\\text\s?\{{\s?)?(?:{SCALE_SIGNS})))"
     r"|(?i:(?:squared|cubed|factorial|and\s(?:a|one)\s(?:half|third|quarter)|raised\sto|to\sthe\s(?:power|\w{3,8}\spower)"
     rf"|(?:divided|multiplied|increased|decreased|reduced)\sby)\b|(?:plus|minus|over|choose|mod)\s{_OPERAND})"
 )
@@ -40,7 +41,7 @@ _NEIGHBOUR = re.compile(r"[^$=<>\n]{1,60}?(?:\$|\\\))(?!['’-]|\s[a-z]+-)")  # 
 _POWER_OF_TEN = re.compile(
     r"[-\s*]{0,3}(?:\\(?:text|mathrm)\s?\{\s?)?(thousand|million|billion|trillion|lakh|crore)s?", re.IGNORECASE
 )
-_PERCENT = re.compile(r"(?:[\s$~]|\\[,;: ]){0,3}\\?%(?P<more>\$?\sof\s\$?\d|\d)?")
+_PERCENT = re.compile(r"(?:[\s$~]|\\[,;: ]){0,3}\\?%(?P<more>\$?\sof\s\$?\d|\s?\d)?")
 _UNIT = (
     r"(?:\\(?:text|mathrm|textrm|mathsf|mbox|rm|operatorname)\s?\{|\{\s?[\s~]?(?=[A-Za-z\s]))(?P<unit>[^{}]{0,60})"  # \text{ cm}
     r"|\\(?:AA|mu|Omega|degree)(?![A-Za-z])|\\frac\s?\{\s?\\(?:text|mathrm)"
@@ -65,7 +66,7 @@ _OTHER_VALUE = re.compile(
     rf"^\s*(?:or|and)\b|\bnot\b|\b(?i:{SCALES})\b|{SCALE_SIGNS}|^\s?(?:[eik]|pi|π)\s?$|\b(?:squared|cubed)\b|^\s?\d"
 )
 _OR_ANOTHER = re.compile(  # $\boxed{42}$ or $43$; \boxed{42}, or possibly 43; \boxed{42} (or 43)
-    r"(?:[\s$)\]}\\*,;(~]|\\text\s?\{){0,8}(?:or|maybe|perhaps|possibly)\b,?[\s}]"
+    r"(?:[\s$)\]}\\*,;(~—–]|\\text\s?\{){0,8}(?:or|maybe|perhaps|possibly)\b,?[\s}]"
     r"(?:(?:possibly|maybe|perhaps|else|also|even|alternatively|equivalently|just),?\s){0,2}[\s$*}(]{0,4}(?P<other>[-−]?\s?[\d\\(][^\s$;)*]{0,40})"
 )
 
@@ -113,7 +114,7 @@ def _behind_formula(text: str, end: int, at: int, content: str, delimiter: str) 
     if delimiter in ("$$", "\\]") and re.match(r"[ \t]*(?:\$|\\[\[(]|[-+*]\s)", text[at : at + 20]):
         return content  # displayed formulas stand on lines of their own
     tied = _TIED.match(text, at)
-    if tied and not tied[0][0].isalpha():
+    if tied and (tied[0][0] in "MB" or not tied[0][0].isalpha()):
         return None
     return _nearby(text, at, content)
 
@@ -137,7 +138,7 @@ def _nearby(text: str, at: int, content: str) -> str | None:
 
 def _same_number(side: str, content: str) -> bool:
     """Whether a text and the content are not two numbers that differ."""
-    other, value = parse_number(side.strip(" .,")), parse_number(content)
+    other, value = parse_number(side.strip(" .,?!")), parse_number(content)
     return other is None or value is None or other.value == value.value
 
 

@@ -136,6 +136,32 @@ def test_what_binds_nothing(text: str) -> None:
     assert read(text) == "7"
 
 
+def test_more_of_both() -> None:
+    bound = [
+        "½ \\boxed{7}",
+        "\\boxed{7} 1/2",
+        "(-1)\\boxed{7}",
+        "√(\\boxed{7})",
+        "\\boxed{7} % 5",
+        "\\boxed{7} [dozen]",
+    ]
+    assert [text for text in bound if read(text) is not None] == []
+    signs = [
+        "$x=-\\textcolor{blue}{\\boxed{7}}$",
+        "x = -\n\\boxed{7}",
+        "negative\\ \\boxed{7}",
+        "$-{\\color{red}\\boxed{7}}$",
+    ]
+    assert [text for text in signs if read(text) != "-7"] == []
+    free = [
+        "$(D)\\ \\boxed{7}$",
+        "\\begin{array}{c}\\boxed{7}\\end{array}",
+        "\\boxed{7} $= 3 + 4$",
+        "\\centerline{\\boxed{7}}",
+    ]
+    assert [text for text in free if read(text) != "7"] == []
+
+
 def test_the_sign_is_that_of_the_whole_value() -> None:
     for gold, content, right in [
         ("-\\frac{1}{2}", "\\dfrac12", True), ("5", "-5", True), ("-5", "-5", False), ("-5", "5", True), ("5", "5", False),
