@@ -58,6 +58,7 @@ _FACTOR_WORD = re.compile(
     rf"\sof|{SCALES})$|(?:{SCALE_SIGNS})$|(?<![A-Za-z\\])(?:{_FUNCTIONS})\s?\(?$|[\d$)}}]\s(?:minus|plus)$|%\sof$",
     re.IGNORECASE,
 )
+_PLAIN_WORDS = words("is are get give gives the a that have obtain therefore thus so hence be and answer value")
 _LIST_MARK = re.compile(  # 1. \boxed{42}; - \boxed{42}; (a) - \boxed{42}
     r"[\s>|]*(?:[-−–*+•]\s+)?(?:\(?(?:\d{1,2}|[A-Za-z])[.)]\s+(?:[-–]\s+)?)?[*_`]{0,3}|[\s>|]*(?:\d{1,2}\s+|[1-9]\d?[.)])"
 )
@@ -112,8 +113,15 @@ def bound_left(text: str, start: int, formula: Formula | None) -> Left | None:
     return found
 
 
+def _without_blanks(line: str) -> str:
+    bare = line.rstrip(" \t~")
+    return _BLANKS.sub("", line) if "\\" in bare[-2:] else bare
+
+
 def _is_argument(before: str) -> bool:
     """Whether the value is an argument: of a root, a fraction, an exponent."""
+    if "{" not in before:
+        return False
     for brace in unclosed(before, escapes=True):
         outside = before[:brace].rstrip()
         command = _COMMAND.search(outside)
@@ -240,21 +248,23 @@ def _in_prose(text: str, at: int, displayed: bool = False) -> Left | None:
     line = text[low:at]
     begins = low == 0 or "\n" in line
     line = line.rpartition("\n")[2]
-    bare = _BLANKS.sub("", line)
+    bare = _without_blanks(line)
     if not bare:
         return Left(_SIGN_ABOVE.search(text[low:at]) is not None)
     if bare.endswith("$") or bare.endswith("\\)"):
         return _behind_formula(bare, displayed)
     if displayed or (begins and _LIST_MARK.fullmatch(line)):
         return _FREE
-    emphasis = _EMPHASIS.search(line)
+    emphasis = _EMPHASIS.search(line) if line[-1] in "*_`" else None
     if emphasis:
         line = line[: emphasis.start()]
-        bare = _BLANKS.sub("", line)
+        bare = _without_blanks(line)
         if not bare or (begins and _LIST_MARK.fullmatch(line)):
             return _FREE
     spaced = bare != line
     last = bare[-1]
+    if spaced and (last in ":,;.!?)" or bare.rpartition(" ")[2] in _PLAIN_WORDS):  # most sentences
+        return _FREE
     if last in "-−–":
         return _dash(bare[:-1], last, spaced)
     if _FACTOR_WORD.search(bare[-40:]):
