@@ -8,8 +8,9 @@ from typing import Any
 
 from simko.envs.data import golds
 from simko.envs.data.chat import CHAT_COLUMNS
-from simko.envs.data.loading import Row, last_boxed
+from simko.envs.data.loading import Row
 from simko.envs.data.rows import text_of
+from simko.envs.data.solutions import boxed_answer
 from simko.envs.verifiers.numeric import stated
 
 Reader = Callable[[Any], str | None]
@@ -49,9 +50,9 @@ def after_answer(value: Any) -> str | None:
 
 
 def in_box(value: Any) -> str | None:
-    r"""The content of the last `\boxed{}` of a worked solution."""
+    """The answer that a worked solution boxes. Raises `UnclearError` where it cannot be told."""
     text = text_of(value)
-    return text_of(last_boxed(text)) if text else None
+    return boxed_answer(text) if text else None
 
 
 def joined(value: Any) -> str | None:

@@ -21,6 +21,7 @@ from simko.envs.data.benchmark_table import TABLE, Benchmark
 from simko.envs.data.chat import asked
 from simko.envs.data.loading import Row, dig, load_rows, present
 from simko.envs.data.rows import Pair, RowSource, Sieve, boxed, text_of
+from simko.envs.data.solutions import UnclearError
 from simko.errors import UserError
 from simko.types import Task
 
@@ -238,6 +239,8 @@ def to_task(about: Benchmark, split: str, row: Row, number: int, where: str) -> 
         place = f"{where}:{number}: column '{column}'"
         try:
             result = read(column, value)
+        except UnclearError as error:
+            raise UserError(f"{place} {error}") from error
         except ValueError as error:
             raise UserError(f"{place} is {repr(value)[:60]}: {error}") from error
         if result is None:

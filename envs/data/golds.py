@@ -17,6 +17,7 @@ from typing import Any
 from simko.envs.data.loading import Row, last_boxed
 from simko.envs.data.readable import main_answer, unpack
 from simko.envs.data.rows import Pair, boxed, text_of
+from simko.envs.data.solutions import UnclearError, boxed_answer
 from simko.types import Task
 
 QUOTED = "Final answer: The final answer is "  # Minerva's problems print it before an earlier answer
@@ -98,7 +99,7 @@ def pairs(task: Task) -> Iterator[Pair]:
             yield Pair(task, solution, True, "worked solution")
         elif "# Answer" in solution:
             yield Pair(task, boxed(solution.rsplit("# Answer", 1)[-1].strip()), True, "worked solution")
-        elif final := last_boxed(solution):
+        elif final := _final(solution, answer):
             yield Pair(task, boxed(final), True, "worked solution")
             why = "the solution boxes several results, or binds one to something outside its box"
             yield Pair(task, solution, True, "whole solution", why)
@@ -119,6 +120,14 @@ def pairs(task: Task) -> Iterator[Pair]:
         yield Pair(task, f"The answer is ${int(answer)}.0$.", True, "as a decimal")
         if "accepted" not in unpack(task.gold):
             yield Pair(task, boxed(str(int(answer) + 1)), False, "next number")
+
+
+def _final(solution: str, answer: str) -> str | None:
+    """What a worked solution boxes: the gold answer, where that is more than the last box."""
+    try:
+        return answer if boxed_answer(solution) == answer else last_boxed(solution)
+    except UnclearError:
+        return last_boxed(solution)
 
 
 def _several(task: Task, answer: str, multiple: bool) -> Iterator[Pair]:
