@@ -23,7 +23,7 @@ from simko.agents.kernels import FrozenLinear
 from simko.agents.quantize import lora_layers
 from simko.agents.quiet import quiet
 from simko.console import note_once
-from simko.errors import UserError
+from simko.errors import UserError, nearest
 from simko.files import write
 
 ALL_LINEAR = "all-linear"
@@ -65,8 +65,9 @@ def check_layers(model: nn.Module) -> None:
         # merging into a tied embedding would change the output layer, too
         untied = ", whose lm_head must have a weight of its own" if isinstance(base, nn.Embedding) else ""
         raise UserError(
-            f"{name} is a {type(base).__name__}: only linear layers can be adapted; leave it out of target_modules; an adapter that has it "
-            f"can be merged with PEFT (merge_and_unload, save_pretrained) into its base{untied}: give that as the model"
+            f"{name} is a {type(base).__name__}: only linear layers can be adapted; leave it out of target_modules; an adapter "
+            f"that has it can be merged with PEFT (merge_and_unload, save_pretrained) into its base{untied}: give that as the "
+            "model"
         )
 
 
@@ -85,14 +86,32 @@ def lora_config(name: str, rank: int, alpha: int | None, target_modules: str | I
     )
 
 
-def default_targets(model: Any) -> str | list[str]:
-    """Name the layers that `all-linear` adapts: every linear layer but the output, the experts and the routers."""
+def targets(model: Any, names: str | Iterable[str]) -> str | set[str]:
+    """Return what a fresh adapter of `model` is put on: the names themselves, or what `all-linear` stands for.
+
+    Raises:
+        UserError: no layer has one of the names.
+    """
+    if isinstance(names, str):
+        return _all_linear(model) if names == ALL_LINEAR else names
+    layers = [name for name, _ in model.named_modules()]
+    for name in names:
+        if not any(layer == name or layer.endswith(f".{name}") for layer in layers):
+            linear = {name.rpartition(".")[2] for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
+            raise UserError(
+                f"target_modules: no layer is called '{name}'{nearest(name, linear)}; linear ones are {', '.join(sorted(linear))}"
+            )
+    return set(names)
+
+
+def _all_linear(model: Any) -> str | set[str]:
+    """Name every linear layer but the output, the experts and the routers."""
     others = mixture_layers(model)
     linear = {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
     if not others & linear.keys():
         return ALL_LINEAR  # PEFT finds the same layers
     output = model.get_output_embeddings()
-    return sorted(name for name, layer in linear.items() if layer is not output and name not in others)
+    return {name for name, layer in linear.items() if layer is not output and name not in others}
 
 
 def mixture_layers(model: nn.Module) -> set[str]:

@@ -139,8 +139,8 @@ class LoraPolicy:
         tokenizer = load_tokenizer(source)
         frozen = load_model(source, quantization, where, pick_dtype(dtype, where))
         check_vocabulary(name, tokenizer, frozen.get_input_embeddings().weight.shape[0])
-        if adapter is None and config.target_modules == adapters.ALL_LINEAR:
-            config.target_modules = adapters.default_targets(frozen)
+        if adapter is None:
+            config.target_modules = adapters.targets(frozen, config.target_modules)
         adapted = adapters.add_adapter(frozen, config, seed)
         if adapter is None and isinstance(frozen.get_output_embeddings(), LoraLayer):
             raise UserError("target_modules names the output layer, which the loss reads frozen; leave it out")
