@@ -97,9 +97,14 @@ def targets(model: Any, names: str | Iterable[str]) -> str | set[str]:
     layers = [name for name, _ in model.named_modules()]
     for name in names:
         if not any(layer == name or layer.endswith(f".{name}") for layer in layers):
-            linear = {name.rpartition(".")[2] for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
+            output = model.get_output_embeddings()
+            linear = {
+                layer.rpartition(".")[2]
+                for layer, module in model.named_modules()
+                if isinstance(module, nn.Linear) and module is not output
+            }
             raise UserError(
-                f"target_modules: no layer is called '{name}'{nearest(name, linear)}; linear ones are {', '.join(sorted(linear))}"
+                f"target_modules: no layer is called '{name}'; linear ones are {', '.join(sorted(linear))}{nearest(name, linear)}"
             )
     return set(names)
 
