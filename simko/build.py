@@ -23,8 +23,14 @@ def make_policy(
     """The quantised model with the adapter in a folder, or with a fresh one. `dtype` is that of the computation.
 
     Raises:
-        UserError: the model or the adapter cannot be loaded, or engine vllm has no `tis_clip`.
+        UserError: the model or the adapter cannot be loaded, layers are named beside an adapter, or engine vllm has no
+            `tis_clip`.
     """
+    if settings.adapter is not None and settings.target_modules is not None:
+        raise UserError(
+            f"config: target_modules is {settings.target_modules}, and adapter {settings.adapter} has layers of its own; "
+            "leave one out"
+        )
     if settings.threads:
         torch.set_num_threads(settings.threads)
     policy = LoraPolicy.from_pretrained(
@@ -36,6 +42,7 @@ def make_policy(
         device=settings.device,
         dtype=dtype,
         seed=settings.seed,
+        target_modules=_layers(settings.target_modules),
         gradient_checkpointing=bool(settings.gradient_checkpointing),
         decode_weights=settings.decode_weights,
     )
@@ -48,6 +55,11 @@ def make_policy(
             )
         policy.engine = make_engine(settings.engine, policy)
     return policy
+
+
+def _layers(target_modules: str | None) -> str | list[str]:
+    names = [name.strip() for name in (target_modules or "all-linear").split(",")]
+    return "all-linear" if names == ["all-linear"] else [name for name in names if name]
 
 
 def make_env(settings: TrainEnvironment, policy: LoraPolicy, split: str, date: str | None = None) -> TokenEnv:

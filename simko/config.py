@@ -91,6 +91,9 @@ class ModelSettings(CommonSettings):
     adapter: str | None = setting(None, "PEFT folder to continue from")
     lora_rank: int = setting(16, "rank of the adapter", minimum=1)
     lora_alpha: int | None = setting(None, "scale of the adapter times rank; twice the rank where empty", minimum=1)
+    target_modules: str | None = setting(
+        None, "layers to adapt, as q_proj,v_proj; every linear layer but the output where empty", names=True, later=True
+    )
     device: str = setting("auto", "auto, cpu, cuda, cuda:0, ...", decides=False)
     threads: int = setting(0, "CPU threads of torch; 0 leaves torch's own choice", minimum=0, decides=False)
 
@@ -240,15 +243,17 @@ def names(settings: type, *decides: Decides) -> list[str]:
 
 
 def as_dict(config: Any) -> dict[str, Any]:
-    """The settings of a config in the order of a file."""
+    """The settings of a config in the order of a file. One that came later is left out where it is empty."""
     values = {entry.name: getattr(config, entry.name) for entry in entries(type(config))}
+    later = [entry.name for entry in fields(config) if entry.metadata["later"]]
+    values = {name: value for name, value in values.items() if name not in later or value is not None}
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
 
 
 def deciding(config: TrainConfig) -> dict[str, Any]:
     """The settings that decide the updates of a run."""
     every = as_dict(config)
-    return {name: every[name] for name in names(TrainConfig, True, "run")}
+    return {name: every[name] for name in names(TrainConfig, True, "run") if name in every}
 
 
 class _Plain(yaml.SafeLoader):

@@ -165,11 +165,23 @@ def activation_bytes(shape: Shape, rank: int, item: int, keys: float = 1.0) -> f
     """Bytes that one layer keeps for the backward, a token: with LoRA on every linear layer, the base frozen.
 
     `keys` is `key_share`. In half precision the float32 adapter keeps a float32 copy of each layer's input, and norms keep
-    theirs. Held against what autograd saves in tests/memory/test_forecast.py.
+    theirs. Of a mixture it is the mean of its layers. Held against what autograd saves in tests/memory/test_forecast.py.
     """
-    d, q, kv, i = shape.hidden, shape.query_width, shape.kv_width, shape.intermediate
-    ranks, scales = rank * len(shape.linears), 2 + shape.heads
+    if not shape.experts:
+        return _block_bytes(shape, len(shape.linears), shape.intermediate, rank, item, keys)
+    dense = shape.dense_layers / shape.layers
+    plain = _block_bytes(shape, len(shape.linears), shape.intermediate, rank, item, keys) if dense else 0.0
+    mixed = _block_bytes(shape, len(shape.blocks[-1][1]), shape.shared_width, rank, item, keys)
+    # frozen experts keep gate, up and their product for each token and expert, and the output that the router weighs
+    mixed += item * shape.active * (3 * shape.expert_width + shape.hidden)
+    return dense * plain + (1 - dense) * mixed
+
+
+def _block_bytes(shape: Shape, linears: int, i: int, rank: int, item: int, keys: float) -> float:
+    d, q, kv = shape.hidden, shape.query_width, shape.kv_width
+    ranks, scales = rank * linears, 2 + shape.heads
     norms = (q + kv if shape.qk_norm else 0) * 4
+    norms += 4 * 2 * q if shape.attention else 0  # latent attention: parts with and without positions, put together
     inner = 4 if shape.gated else 2
     attention = 2 * q + 2 * keys * q  # query, output; keys and values repeated for each head
     if item == 4:
@@ -201,7 +213,7 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
     )
     backward = Item(
         "backward of a layer",
-        micro * ((per_layer if recompute else 0) + shape.intermediate * (2 * item + (4 if item == 2 else 0))) + scratch,
+        micro * ((per_layer if recompute else 0) + shape.inner_width * (2 * item + (4 if item == 2 else 0))) + scratch,
         "update",
         "MLP gradients" + (", layer recomputed" if recompute else ""),
     )
@@ -214,6 +226,12 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
             shape.quantised_bytes(job.quantization, item),
             "both",
             f"{parameters_text(shape.linear_parameters)} linear",
+        ),
+        Item(
+            "experts",
+            item * shape.expert_parameters,
+            "both",
+            f"{parameters_text(shape.expert_parameters)}, neither quantised nor adapted",
         ),
         Item(
             "embedding, head, norms",
@@ -243,7 +261,7 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
         ),
         Item(
             "prefill",
-            prefill * (3 * shape.intermediate + 4 * shape.hidden) * item + prefill * shape.intermediate * casts,
+            prefill * (3 * shape.inner_width + 4 * shape.hidden) * item + prefill * shape.inner_width * casts,
             "rollout",
             f"{prefill:,} tokens a forward",
         ),
