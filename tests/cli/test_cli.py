@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from simko.cli import run
 from simko.cli.flags import extra_settings, flag
-from simko.config import EvalConfig, TrainConfig
+from simko.config import EvalConfig, TrainConfig, as_dict
 from simko.console import clean
 from simko.errors import UserError
 from simko.settings import train_config
@@ -66,7 +66,7 @@ def finished(folder: Path) -> Path:
     """A run folder as `simko train` leaves it, without checkpoints."""
     (folder / "run" / "checkpoints").mkdir(parents=True)
     config = train_config({"steps": 5, "seed": 3, "alpha": 0.2})
-    (folder / "run" / "config.yaml").write_text(yaml.safe_dump(asdict(config)))
+    (folder / "run" / "config.yaml").write_text(yaml.safe_dump(as_dict(config)))
     return folder / "run"
 
 
@@ -128,7 +128,7 @@ def test_dry_run_resolves_and_reads_back(capsys: pytest.CaptureFixture[str], fol
     arguments = ["train", "--dry-run", "--alpha", "0.3", "--top-k=5", "--steps", "7", "--gradient-checkpointing"]
     ran = Ran(capsys, *arguments)
     resolved = yaml.safe_load(ran.out)
-    assert resolved == asdict(train_config({"alpha": 0.3, "top_k": 5, "steps": 7, "gradient_checkpointing": True}))
+    assert resolved == as_dict(train_config({"alpha": 0.3, "top_k": 5, "steps": 7, "gradient_checkpointing": True}))
     assert Ran(capsys, *arguments, "--json").json == resolved
     Path("run.yaml").write_text(ran.out)
     assert yaml.safe_load(Ran(capsys, "train", "--dry-run", "--config", "run.yaml").out) == resolved
@@ -291,7 +291,7 @@ def test_resume_keeps_the_run_and_takes_more_steps(capsys: pytest.CaptureFixture
     resolved = Ran(
         capsys, "train", "--resume", str(finished), "--steps", "9", "--eval-samples", "8", "--dry-run", "--json", *same
     ).json
-    assert resolved == {**asdict(train_config({"seed": 3, "alpha": 0.2})), "steps": 9, "eval_samples": 8}
+    assert resolved == {**as_dict(train_config({"seed": 3, "alpha": 0.2})), "steps": 9, "eval_samples": 8}
 
 
 @pytest.mark.parametrize(
