@@ -199,7 +199,7 @@ def disk() -> Finding:
 
 def data() -> Finding:
     """Where benchmarks are read from."""
-    folder = os.environ.get("SIMKO_DATA")
+    folder = os.path.expanduser(os.environ.get("SIMKO_DATA", ""))
     if not folder:
         return Finding("ok", "SIMKO_DATA is not set: benchmarks come from --data or the Hub")
     if not Path(folder).is_dir():
