@@ -17,7 +17,7 @@ Differences between the released code (CLR-Lab/SimKO at 306f4ff) and the paper, 
  1. old top-K of other ids: the code compares new candidates with the old policy's rank-k log-probs. They cancel: not used.
  2. penalty hard-coded at 1.1 in the code: a setting (paper: 1.1 mathematics, 1.05 logic).
  3. penalty on the advantage (code) or on the ratio before clipping (paper): `top1_penalty_on`. The default is the code's,
-    which produced the results. Both have the same gradient while nothing is clipped: always, with one update a batch.
+    which produced the results. Both have one gradient while nothing is clipped; a factor < 1 - clip_low on the ratio is.
  4. positive branch where score == 1 exactly (code): here where the verifier says correct, whatever the reward's size.
  5. negative branch by the sum of a row's advantages (code): here by each token's A < 0.
  6. gate, candidates and top-1 of the current policy at every update: as paper and code.
@@ -79,12 +79,14 @@ class SimKO(GRPO):
         return self.top_k
 
     def inert(self, updates_per_batch: int) -> tuple[str, ...]:  # noqa: D102
-        names = super().inert(updates_per_batch)
-        if updates_per_batch == 1:
-            names += ("top1_penalty_on",)
-        if self.entropy_quantile == 1.0 or (self.alpha == 0.0 and self.top1_penalty == 1.0):
-            names += ("alpha", "top_k", "entropy_quantile", "top1_penalty")
-        return names
+        is_on, names = self.entropy_quantile < 1.0, super().inert(updates_per_batch)
+        shares, punishes = is_on and self.alpha > 0.0, is_on and self.top1_penalty != 1.0
+        clips = punishes and self.top1_penalty < 1 - self.clip_low  # on the ratio, the factor itself is clipped away
+        if clips and self.top1_penalty_on == "ratio":
+            names = tuple(name for name in names if name != "clip_low")
+        names += () if shares else ("top_k",)
+        names += () if clips or (punishes and updates_per_batch > 1) else ("top1_penalty_on",)
+        return names + (() if shares or punishes else ("alpha", "entropy_quantile", "top1_penalty", "entropy_floor"))
 
     def loss(self, stats: TokenStats) -> Loss:  # noqa: D102
         gate = high_entropy(stats.entropy, stats.mask, self.entropy_quantile, self.entropy_floor)
