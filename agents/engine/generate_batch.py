@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from hashlib import blake2b
 from typing import Any
 
@@ -45,6 +46,11 @@ class ContinuousEngine:
     ) -> None:
         self._weights, self._head, self._tokenizer, self._batching = weights, head, tokenizer, batching
         self.eos_ids = frozenset(eos_ids)
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Inside, several calls of `generate` decode with one copy of the weights, until the weights change."""
+        hold: Callable[[], AbstractContextManager[None]] = getattr(self._weights, "hold", nullcontext)
+        return hold()
 
     def generate(
         self,

@@ -79,13 +79,13 @@ class SimKO(GRPO):
         return self.top_k
 
     def inert(self, updates_per_batch: int) -> tuple[str, ...]:  # noqa: D102
-        is_on, names = self.entropy_quantile < 1.0, super().inert(updates_per_batch)
-        shares, punishes = is_on and self.alpha > 0.0, is_on and self.top1_penalty != 1.0
+        shares, punishes = (self.entropy_quantile < 1 and on for on in (self.alpha > 0, self.top1_penalty != 1))
         clips = punishes and self.top1_penalty < 1 - self.clip_low  # on the ratio, the factor itself is clipped away
-        if clips and self.top1_penalty_on == "ratio":
-            names = tuple(name for name in names if name != "clip_low")
-        names += () if shares else ("top_k",)
-        names += () if clips or (punishes and updates_per_batch > 1) else ("top1_penalty_on",)
+        hidden = {"clip_low"} if clips and self.top1_penalty_on == "ratio" else set()
+        names = tuple(name for name in super().inert(updates_per_batch) if name not in hidden)
+        names += (() if shares else ("top_k",)) + (
+            () if clips or (punishes and updates_per_batch > 1) else ("top1_penalty_on",)
+        )
         return names + (() if shares or punishes else ("alpha", "entropy_quantile", "top1_penalty", "entropy_floor"))
 
     def loss(self, stats: TokenStats) -> Loss:  # noqa: D102

@@ -40,7 +40,7 @@ from simko.run.places import absolute
 from simko.settings import check_end, settled
 from simko.sizes import CPU_CACHE_BYTES
 from simko.types import Batch, Completion, Sampling, Verdict
-from simko.update import accumulate_gradients
+from simko.update import accumulate_gradients, token_logprobs
 
 _DECODED = 4  # tokens that the burn-in decodes with the longest rows
 
@@ -202,9 +202,10 @@ def try_update(
     full = max(settings.micro_batch_tokens, work.capacity)
     budget = TokenBudget(full)
     try:
+        ref = token_logprobs(policy, batch, temperature, budget, base=True) if work.reference else None
         accumulate_gradients(
             policy, copy.deepcopy(method), batch, temperature=temperature,
-            micro_batch_tokens=budget, max_new_tokens=work.max_new_tokens,
+            micro_batch_tokens=budget, max_new_tokens=work.max_new_tokens, ref_logp=ref,
         )  # fmt: skip
     finally:
         for parameter, gradient in zip(parameters, before, strict=True):
