@@ -63,12 +63,6 @@ def settled(config: TrainConfig, chosen: Collection[str] | None = None) -> Train
             f"config: updates_per_batch is {config.updates_per_batch}, but a step has {config.prompts_per_step} prompts, and "
             "each update takes at least one; lower updates_per_batch or raise prompts_per_step"
         )
-    if config.engine != "local" and config.cache_bytes is not None and "cache_bytes" in chosen:
-        raise UserError(
-            f"config: cache_bytes is of engine local, and engine is {config.engine}; leave one of the two out"
-        )
-    if config.engine == "vllm" and config.decode_weights != "auto" and "decode_weights" in chosen:
-        raise UserError("config: engine vllm decodes with weights of its own; leave decode_weights out")
     check_end(config)
     return config
 

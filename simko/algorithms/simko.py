@@ -81,7 +81,7 @@ class SimKO(GRPO):
     def inert(self, updates_per_batch: int) -> tuple[str, ...]:  # noqa: D102
         shares, punishes = (self.entropy_quantile < 1 and on for on in (self.alpha > 0, self.top1_penalty != 1))
         clips = punishes and self.top1_penalty < 1 - self.clip_low  # on the ratio, the factor itself is clipped away
-        hidden = {"clip_low"} if clips and self.top1_penalty_on == "ratio" else set()
+        hidden = {"clip_low"} if punishes and self.top1_penalty < 1 and self.top1_penalty_on == "ratio" else set()
         names = tuple(name for name in super().inert(updates_per_batch) if name not in hidden)
         names += (() if shares else ("top_k",)) + (
             () if clips or (punishes and updates_per_batch > 1) else ("top1_penalty_on",)

@@ -285,5 +285,6 @@ def _settings(settings: MemorySettings) -> Settings:
 
 def _filled(config: TrainConfig, settings: Settings, decode_weights: Any) -> TrainConfig:
     values = asdict(settings) | {"decode_weights": decode_weights}
-    empty = [name for name in values if getattr(config, name) in (None, "auto", "measured")]
+    unused = {"local": (), "generate_batch": ("cache_bytes",), "vllm": ("cache_bytes", "decode_weights")}[config.engine]
+    empty = [name for name in values if getattr(config, name) in (None, "auto", "measured") and name not in unused]
     return replace(config, **{name: values[name] for name in empty})

@@ -26,6 +26,10 @@ def idle_settings(config: TrainConfig, method: Algorithm, start: int = 0) -> lis
         lines.append(f"{_flags(unused)}: no effect, since --eval-problems is 0")
     if start and "preflight_prompts" in chosen:
         lines.append("--preflight-prompts: no effect, since the run has begun")
+    if config.engine != "local" and config.cache_bytes is not None:
+        lines.append("--cache-bytes: no effect, since it is of --engine local")
+    if config.engine == "vllm" and config.decode_weights != "auto":
+        lines.append("--decode-weights: no effect, since --engine vllm has weights of its own")
     if config.warmup_steps > config.steps > 0:
         lines.append(
             f"--warmup-steps {config.warmup_steps} is more than --steps {config.steps}: the learning rate ends at "

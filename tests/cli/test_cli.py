@@ -16,6 +16,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from timing import HANGS
 
 from simko.cli import run
 from simko.cli.flags import extra_settings, flag
@@ -268,7 +269,7 @@ def test_control_c_exits_130(folder: Path) -> None:
     while player.stdout.read(2) != "> ":
         pass
     player.send_signal(signal.SIGINT)
-    _, err = player.communicate(timeout=30)
+    _, err = player.communicate(timeout=HANGS)
     assert (player.returncode, err.strip()) == (130, "simko: interrupted")
 
 

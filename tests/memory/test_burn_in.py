@@ -54,7 +54,7 @@ def test_what_is_left_empty_is_planned_and_the_rest_kept() -> None:
     assert (after.micro_batch_tokens, after.gradient_checkpointing, after.decode_weights) == (333, False, "merged")
     assert after.cache_bytes == 2 * 2**30
     assert burn_in.planned(after) is after
-    with pytest.raises(UserError, match="does not fit: .* leave out --micro-batch-tokens"):
+    with pytest.raises(UserError, match=r"does not fit: .* leave out --micro-batch-tokens"):
         burn_in.planned(replace(after, memory="620MB"))
 
 
