@@ -83,9 +83,8 @@ class SimKO(GRPO):
         clips = punishes and self.top1_penalty < 1 - self.clip_low  # on the ratio, the factor itself is clipped away
         hidden = {"clip_low"} if punishes and self.top1_penalty < 1 and self.top1_penalty_on == "ratio" else set()
         names = tuple(name for name in super().inert(updates_per_batch) if name not in hidden)
-        names += (() if shares else ("top_k",)) + (
-            () if clips or (punishes and updates_per_batch > 1) else ("top1_penalty_on",)
-        )
+        where = () if clips or (punishes and updates_per_batch > 1) else ("top1_penalty_on",)
+        names += where if shares else (*where, "top_k")
         return names + (() if shares or punishes else ("alpha", "entropy_quantile", "top1_penalty", "entropy_floor"))
 
     def loss(self, stats: TokenStats) -> Loss:  # noqa: D102

@@ -98,7 +98,7 @@ class RunFolder:
         Raises:
             UserError: the folder cannot be written, another process holds it, or it should be new and is not.
         """
-        existed = self.path.exists()
+        made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         try:
             with self._locked():
                 if new:
@@ -113,9 +113,9 @@ class RunFolder:
                         self._discard()
                     raise
         except UserError:
-            if new and not existed:
+            for folder in made if new else ():
                 with suppress(OSError):
-                    self.path.rmdir()  # fails unless it is empty; after the lock, whose file is in it
+                    folder.rmdir()  # fails unless it is empty; after the lock, whose file is in it
             raise
 
     @contextmanager
