@@ -26,8 +26,7 @@ Differences between the released code (CLR-Lab/SimKO at 306f4ff) and the paper, 
  8. clipping after mixing: a clipped token loses both gradients, as paper and code.
  9. token mean of each micro-batch (code), 1/G sum 1/len (paper): token mean of the whole step, as `grpo` here; the paper's
     is `aggregation="sequence_mean"`.
-10. the code's defaults (tau 1, K 1) switch the method off silently: here the defaults are the paper's, and `inert` names
-    the settings that have no effect.
+10. the code's defaults (tau 1, K 1) switch the method off silently: ours are the paper's; `inert` names what is idle.
 11. the code's scripts leave an entropy bonus of 0.001 on in the Qwen GRPO baseline: here neither method has a bonus.
 12. K copies of the logits (code): gathered from one sweep (`simko.head`).
 13. correctness broadcast along the wrong axis where B == T (code): shaped (B, 1).
