@@ -21,6 +21,7 @@ from simko.agents import adapter as adapters
 from simko.agents import fingerprint as fingerprints
 from simko.agents.acting import Actor
 from simko.agents.adapter_config import base_of, read_config
+from simko.agents.engine.held import HeldModel
 from simko.agents.engine.local import LocalEngine, vocabulary_of
 from simko.agents.engine.requests import context_of
 from simko.agents.engine.stops import cut
@@ -61,6 +62,7 @@ class LoraPolicy:
         tokenizer: the tokenizer of transformers. If it had no pad token, that is the EOS token.
         model: the `peft.PeftModel`.
         engine: the `simko.types.Engine` that decodes with the current adapter.
+        decoding_model: returns the model that engines in this process decode with; inside its `hold()`, built once.
         eos_ids: every id that ends an answer: the tokenizer's EOS and those of the model's generation config.
         decode_weights: which weights `engine` decodes with (see `from_pretrained`). Set it at any time.
         device, dtype: device and dtype of the model's computation.
@@ -91,7 +93,8 @@ class LoraPolicy:
         make_trainable(self._causal_lm)
         self._states = HiddenStates(self._causal_lm, gradient_checkpointing)
         self.eos_ids = _eos_ids(self._causal_lm, tokenizer)
-        self.engine: Any = LocalEngine(self._decoding_model, self.lm_head, self.eos_ids, tokenizer)
+        self.decoding_model = HeldModel(self._decoding_model, lambda: (self._weights_version(), self.decode_weights))
+        self.engine: Any = LocalEngine(self.decoding_model, self.lm_head, self.eos_ids, tokenizer)
         self.engine.check()
         self._actor = Actor(seed, vocabulary_of(tokenizer))
 
@@ -125,7 +128,7 @@ class LoraPolicy:
                 experts, attention and shared layers.
             gradient_checkpointing: recompute each layer in the backward pass, instead of storing its activations.
             decode_weights: decode with the `live` quantised layers and adapter, or with a transient `merged` float copy,
-                rebuilt for each call. auto merges on CPU, where that is faster, if memory allows.
+                rebuilt for each rollout. auto merges on CPU, where that is faster, if memory allows.
 
         Raises:
             UserError: the model, adapter or device cannot be used. The line says why, and what to do.

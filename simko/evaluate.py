@@ -21,6 +21,7 @@ from simko.envs import verifiers
 from simko.envs.watched import watched
 from simko.errors import TooFewTasksError, UserError
 from simko.files import write_atomically
+from simko.grading import holding
 from simko.report.counts import Counts, curve_of, summarise
 from simko.report.plot import draw_curves
 from simko.report.table import evaluation_table, held_out, model_name, sampling, trained_name
@@ -111,10 +112,11 @@ def sample_counts(
     same random stream however the work is cut, so `chunk` changes memory and not the result.
     """
     counts = Counts()
-    for part, first, size in chunks(tasks, n, chunk or _chunk_size(env.max_new_tokens, policy.device)):
-        counts.add(rollout(policy.engine, env, part, size, decoding, seed=seed, first_sample=first))
-        if progress:
-            progress(counts)
+    with holding(policy.engine):
+        for part, first, size in chunks(tasks, n, chunk or _chunk_size(env.max_new_tokens, policy.device)):
+            counts.add(rollout(policy.engine, env, part, size, decoding, seed=seed, first_sample=first))
+            if progress:
+                progress(counts)
     return counts
 
 

@@ -45,7 +45,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
     """
     console = console or Console()
     run = resume or RunFolder(new_folder(config), config).refuse_used()
-    config = burn_in.planned(config, console)
+    config = burn_in.planned(config, new=resume is None)
     with no_random_state_moved(), StopSignals() as stop, run.opened(config, new=resume is None), Rescue(run) as rescue:
         checkpoint = run.latest_checkpoint() if resume else None
         policy = make_policy(

@@ -10,6 +10,7 @@ Its interface forces these departures from the contract:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from hashlib import blake2b
 from typing import Any
 
@@ -44,6 +45,11 @@ class ContinuousEngine:
     ) -> None:
         self._weights, self._head, self._tokenizer, self._batching = weights, head, tokenizer, batching
         self.eos_ids = frozenset(eos_ids)
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Inside, several calls of `generate` decode with one copy of the weights, until the weights change."""
+        hold: Callable[[], AbstractContextManager[None]] = getattr(self._weights, "hold", nullcontext)
+        return hold()
 
     def generate(
         self,

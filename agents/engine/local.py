@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,8 @@ class LocalEngine:
     """A `simko.types.Engine` on a causal LM of transformers in this process.
 
     Args:
-        weights: returns the model to decode with. It is called once for each `generate`, and may build a transient copy.
+        weights: returns the model to decode with. Each `generate` calls it once, and it may build a transient copy. If it has
+            a `hold` of its own (`simko.agents.engine.held`), that of the engine is it.
         head: returns the model's output layer.
         eos_ids: ids that end a sequence if `Sampling.stop_ids` is empty.
         tokenizer: needed for stop strings. Ids beyond its vocabulary are never drawn.
@@ -82,6 +84,11 @@ class LocalEngine:
         self.sync_every = sync_every
         self.cuda_graphs = cuda_graphs
         self.stats = DecodeStats()
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Inside, several calls of `generate` decode with one copy of the weights, until the weights change."""
+        hold: Callable[[], AbstractContextManager[None]] = getattr(self._weights, "hold", nullcontext)
+        return hold()
 
     @torch.no_grad()
     def generate(

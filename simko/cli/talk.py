@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from simko.cli.flags import config_flags
-from simko.cli.modules import reach
+from simko.cli.modules import reach_of
 from simko.cli.output import ask, indent, print_json
 from simko.config import EvalConfig, TrainConfig
 from simko.console import clean, note
@@ -90,6 +90,7 @@ def _row(group: Group, completion: Completion) -> dict[str, Any]:
 @config_flags(
     EvalConfig,
     only=(
+        "model",
         "quantization",
         "adapter",
         "best",
@@ -163,7 +164,7 @@ def find(config: EvalConfig, any_model: bool = False) -> Target:
     from simko.run.target import resolve
 
     is_run = RunFolder.is_run(config.target)
-    reach(config.env or (RunFolder.open(config.target).config.env if is_run else None))
+    reach_of(config.env, config.target)
     if any_model and not is_run:
         config = replace(config, env=TrainConfig().env)
     try:

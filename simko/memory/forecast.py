@@ -27,7 +27,11 @@ USABLE = {"cpu": 0.90, "cuda": 0.97}
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be trained where. Tokens are of one sequence; `longest_prompt` and `max_new_tokens` are upper bounds."""
+    """What is to be trained where. Tokens are of one sequence; `longest_prompt` and `max_new_tokens` are upper bounds.
+
+    With `reference` (a KL term) the base model's log-probs of all answers are computed before the first update, and with several
+    `updates` the old policy's. Neither forward keeps activations.
+    """
 
     device: Literal["cpu", "cuda"]
     quantization: str
@@ -39,6 +43,7 @@ class Job:
     eval_rows: int = 0
     reference: bool = False
     keep_checkpoints: int = 2
+    updates: int = 1
 
     @property
     def rows(self) -> int:
@@ -272,6 +277,12 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
             micro * token_bytes,
             "update",
             f"{micro:,} tokens, " + ("recomputed" if recompute else "all layers kept"),
+        ),
+        Item(
+            "log-probs kept",
+            (job.reference + (job.updates > 1)) * job.rows * job.max_new_tokens * 4,
+            "update",
+            " and ".join(["of the base model"] * job.reference + ["of the old policy"] * (job.updates > 1)),
         ),
         Item("attention masks", micro * job.capacity * item, "update", "of packed rows"),
         max(head, backward, key=lambda entry: entry.bytes),

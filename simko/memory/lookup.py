@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import psutil
 
+from simko import algorithms
 from simko.config import TrainConfig, TrainEnvironment
 from simko.errors import UserError
 from simko.gguf_header import GgufHeader
@@ -98,6 +99,8 @@ def job(config: TrainConfig, device: Literal["cpu", "cuda"], model: Facts | None
         longest_prompt=longest if drawn is None else min(longest, drawn),
         max_new_tokens=new,
         eval_rows=config.eval_problems * config.eval_samples,
+        reference="reference" in algorithms.get(config.algorithm, **config.method).needs,
+        updates=config.updates_per_batch,
         keep_checkpoints=config.keep_checkpoints,
     )
 
