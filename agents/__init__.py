@@ -2,7 +2,8 @@
 
 policy, acting                      the policy; one token at a time, for an environment
 loading, gguf, quantize, kernels    a model's weights in: found, read, made safe to train on
-adapter, fingerprint, merging       LoRA adapters, which base they belong to, both merged into a plain model
+adapter, adapter_config             LoRA adapters: made, read from elsewhere, saved
+fingerprint, merging                which base they belong to; both merged into a plain model
 states, packed                      the forward of training, of padded and of packed rows
 engine/                             decoding
 tiny/                               the weights and the tokenizer of the built-in policy

@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from simko.console import note_once
 from simko.errors import UserError
 from simko.files import digest, write
 
@@ -73,6 +74,29 @@ def check(folder: str | os.PathLike[str], name: str, fingerprint: str | None) ->
             f"adapter '{folder}' was not trained on the weights of '{name}' but {other}; give the model that it was trained "
             f"on, or delete {path} to load it all the same"
         )
+
+
+def note_other_name(folder: str | os.PathLike[str], base: str | None, name: str, fingerprint: str | None) -> None:
+    """Say once that an adapter's configuration names another base than `name`, where no fingerprint was compared.
+
+    An adapter that fits by shape may still belong to another model: a path of another machine tells nothing. If the base that
+    it names is here, in a folder or in the cache, its weights are compared, and nothing is said if they are the same.
+    """
+    if base == name or (fingerprint is not None and (Path(folder) / BASE_FILE).is_file()):
+        return
+    try:
+        theirs = None if base is None else of_model(os.path.expanduser(base))
+    except (OSError, ValueError, KeyError, TypeError):  # no name of the Hub; or a damaged model that nobody asked for
+        theirs = None
+    if theirs is not None and theirs == fingerprint:
+        return
+    if base is None:
+        what = "does not say which model it was trained on"
+    elif theirs is None or fingerprint is None:
+        what = f"was trained on '{base}', which is not here to compare"
+    else:
+        what = f"was trained on '{base}', whose weights are others or are stored in another dtype"
+    note_once(f"adapter '{folder}' {what}; its shapes fit '{name}', on which it is loaded")
 
 
 def _weight_files(location: str) -> list[Path]:

@@ -18,6 +18,8 @@ from simko.device import keep_apart
 from simko.errors import UserError
 from simko.types import Quantization
 
+_PLAIN = ["lm_head", "router", "gate.wg"]  # never quantised: the output, and routers that are linear layers by class
+
 
 @dataclass(frozen=True)
 class Source:
@@ -172,13 +174,13 @@ def _quantization_config(quantization: Quantization, device: torch.device, dtype
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=dtype,
-            llm_int8_skip_modules=["lm_head"],
+            llm_int8_skip_modules=_PLAIN,
         )
     if quantization == "int8":
         # the CPU's 8-bit kernels have no outlier columns; those of CUDA follow LLM.int8()
         threshold = 6.0 if device.type == "cuda" else 0.0
         return transformers.BitsAndBytesConfig(
-            load_in_8bit=True, llm_int8_threshold=threshold, llm_int8_skip_modules=["lm_head"]
+            load_in_8bit=True, llm_int8_threshold=threshold, llm_int8_skip_modules=_PLAIN
         )
     raise UserError(f"quantization is '{quantization}'; use 'nf4', 'int8' or 'none'")
 

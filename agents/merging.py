@@ -54,11 +54,18 @@ def write_merged(model: Any, tokenizer: Any, folder: str | os.PathLike[str], eos
     with export_folder(folder) as scratch, quiet(), torch.no_grad():
         plain = plain_copy(model, torch.device("cpu"))
         _restore_conv1d(plain)
+        if plain.config.tie_word_embeddings and not _is_tied(plain):
+            plain.config.tie_word_embeddings = False  # an adapter of the output layer has parted them
         _mend_generation_config(plain.generation_config, sorted(eos_ids))
         size = sum(p.numel() * p.itemsize for p in plain.parameters())
         check_space(scratch.parent, size, f"'{folder}'", "choose another disk")
         plain.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
+
+
+def _is_tied(model: Any) -> bool:
+    output = model.get_output_embeddings()
+    return output is None or output.weight is model.get_input_embeddings().weight
 
 
 def _mend_generation_config(config: Any, eos_ids: list[int]) -> None:

@@ -14,17 +14,28 @@ import psutil
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from simko.agents import adapter as adapters
 from simko.agents import fingerprint as fingerprints
 from simko.agents.acting import Actor
+from simko.agents.adapter_config import base_of, read_config
+from simko.agents.engine.held import HeldModel
 from simko.agents.engine.local import LocalEngine, vocabulary_of
+from simko.agents.engine.requests import context_of
 from simko.agents.engine.stops import cut
 from simko.agents.kernels import packed
 from simko.agents.loading import check_vocabulary, find_model, load_model, load_tokenizer, pick_dtype
 from simko.agents.merging import write_merged
-from simko.agents.quantize import assert_trainable, lora_layers, make_trainable, plain_copy, plain_weight
+from simko.agents.quantize import (
+    assert_trainable,
+    lora_layers,
+    make_trainable,
+    merged_weight,
+    plain_copy,
+    plain_weight,
+)
 from simko.agents.states import HiddenStates
 from simko.device import pick_device
 from simko.errors import UserError
@@ -51,6 +62,7 @@ class LoraPolicy:
         tokenizer: the tokenizer of transformers. If it had no pad token, that is the EOS token.
         model: the `peft.PeftModel`.
         engine: the `simko.types.Engine` that decodes with the current adapter.
+        decoding_model: returns the model that engines in this process decode with; inside its `hold()`, built once.
         eos_ids: every id that ends an answer: the tokenizer's EOS and those of the model's generation config.
         decode_weights: which weights `engine` decodes with (see `from_pretrained`). Set it at any time.
         device, dtype: device and dtype of the model's computation.
@@ -76,11 +88,13 @@ class LoraPolicy:
         self.device: torch.device = self._causal_lm.device
         self.dtype: torch.dtype = self._causal_lm.dtype
         self.decode_weights = decode_weights
-        _check_layers(self._causal_lm)
+        self._merged_output: tuple[int, Tensor] | None = None
+        adapters.check_layers(self._causal_lm)
         make_trainable(self._causal_lm)
         self._states = HiddenStates(self._causal_lm, gradient_checkpointing)
         self.eos_ids = _eos_ids(self._causal_lm, tokenizer)
-        self.engine: Any = LocalEngine(self._decoding_model, self.lm_head, self.eos_ids, tokenizer)
+        self.decoding_model = HeldModel(self._decoding_model, lambda: (self._weights_version(), self.decode_weights))
+        self.engine: Any = LocalEngine(self.decoding_model, self.lm_head, self.eos_ids, tokenizer)
         self.engine.check()
         self._actor = Actor(seed, vocabulary_of(tokenizer))
 
@@ -110,10 +124,11 @@ class LoraPolicy:
             device: auto, cpu, cuda, cuda:0, ...
             dtype: dtype of the computation. auto is float32 on CPU, and bfloat16 (else float16) on CUDA.
             seed: seed of the adapter's first weights and of `act`. The global random state is neither read nor moved.
-            target_modules: names of the adapted layers. `all-linear` is every linear layer but the output.
+            target_modules: names of the adapted layers. `all-linear` is every linear layer but the output; of a mixture of
+                experts, attention and shared layers.
             gradient_checkpointing: recompute each layer in the backward pass, instead of storing its activations.
             decode_weights: decode with the `live` quantised layers and adapter, or with a transient `merged` float copy,
-                rebuilt for each call. auto merges on CPU, where that is faster, if memory allows.
+                rebuilt for each rollout. auto merges on CPU, where that is faster, if memory allows.
 
         Raises:
             UserError: the model, adapter or device cannot be used. The line says why, and what to do.
@@ -124,18 +139,20 @@ class LoraPolicy:
         if adapter is None:
             config = adapters.lora_config(name, lora_rank, lora_alpha, target_modules)
         else:
-            config = adapters.read_config(adapter, name)
+            config = read_config(adapter, name)
         tokenizer = load_tokenizer(source)
         frozen = load_model(source, quantization, where, pick_dtype(dtype, where))
         check_vocabulary(name, tokenizer, frozen.get_input_embeddings().weight.shape[0])
-        try:
-            adapted = adapters.add_adapter(frozen, config, seed)
-        except (ValueError, TypeError) as error:
-            raise UserError(f"model '{name}': the adapter cannot be made: {str(error).splitlines()[0]}") from error
+        if adapter is None:
+            config.target_modules = adapters.targets(frozen, config.target_modules)
+        adapted = adapters.add_adapter(frozen, config, seed)
+        if adapter is None and isinstance(frozen.get_output_embeddings(), LoraLayer):
+            raise UserError("target_modules names the output layer, which the loss reads frozen; leave it out")
         fingerprint = fingerprints.of_model(source.location)
         if adapter is not None:
             fingerprints.check(adapter, name, fingerprint)
             adapters.load_weights(adapted, adapter)
+            fingerprints.note_other_name(adapter, base_of(adapter), name, fingerprint)
         return cls(
             adapted,
             tokenizer,
@@ -163,6 +180,11 @@ class LoraPolicy:
         return self._states.packs
 
     @property
+    def context(self) -> int | None:
+        """Tokens that the model takes, prompt and answer together; None if it does not say."""
+        return context_of(self._causal_lm.config.get_text_config())
+
+    @property
     def gradient_checkpointing(self) -> bool:
         """Whether the backward pass recomputes each layer's activations. Set it at any time."""
         return self._states.checkpointing
@@ -177,7 +199,7 @@ class LoraPolicy:
         config = self._causal_lm.config.get_text_config()
         scale = getattr(config, "logit_scale", None) or 1.0 / (getattr(config, "logits_scaling", None) or 1.0)
         return LmHead(
-            weight=plain_weight(layer),
+            weight=self._output_weight(layer),
             bias=None if layer.bias is None else layer.bias.data,
             soft_cap=getattr(config, "final_logit_softcapping", None),
             scale=float(scale),
@@ -185,7 +207,7 @@ class LoraPolicy:
 
     def trainable_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """Return (name, parameter) of the adapter, sorted by name. The names are those of a PEFT file."""
-        return adapters.parameters(self.model)
+        return [(name, p) for name, p in adapters.parameters(self.model) if p.requires_grad]
 
     @contextlib.contextmanager
     def base(self) -> Iterator[None]:
@@ -246,7 +268,7 @@ class LoraPolicy:
             try:
                 more = sorted(self.eos_ids - {self.tokenizer.eos_token_id})
                 options: dict[str, Any] = {"stop_ids": more} if more else {}
-                env = gymnasium.make(env, tokenizer=self.tokenizer, **options)
+                env = gymnasium.make(env, tokenizer=self.tokenizer, context=self.context, **options)
             except gymnasium.error.Error as error:
                 raise UserError(f"solve: there is no environment '{env}' ({error}); see `simko env list`") from error
         env = env.unwrapped
@@ -255,7 +277,9 @@ class LoraPolicy:
         episodes = [env.begin(Task(id="solve", problem=text, gold="")) for _ in range(n)]
         sampling = Sampling(temperature, top_p, top_k, env.max_new_tokens, tuple(env.stop), tuple(sorted(env.stop_ids)))
         seeds = [(seed << 32) + i for i in range(n)]
-        [answers] = self.engine.generate([episodes[0].prompt_ids], n, sampling, seeds)
+        prompt = episodes[0].prompt_ids
+        left = env.max_new_tokens if self.context is None else max(1, self.context - len(prompt))
+        [answers] = self.engine.generate([prompt], n, sampling, seeds, [left])
         for episode, answer in zip(episodes, answers, strict=True):
             episode.extend(answer.ids.tolist())
         return Counter(episode.text for episode in episodes).most_common()
@@ -292,15 +316,16 @@ class LoraPolicy:
             UserError: the adapter is missing or damaged, or belongs to another model, rank or set of layers.
         """
         mine = self.model.peft_config["default"]
-        theirs = adapters.read_config(folder, self.name)
+        theirs = read_config(folder, self.name)
         fingerprints.check(folder, self.name, self.fingerprint)
-        for key in ("r", "lora_alpha", "use_rslora"):
+        for key in ("r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern"):
             if getattr(mine, key) != getattr(theirs, key):
                 raise UserError(
                     f"adapter '{folder}': {key} is {getattr(theirs, key)}, this policy's is {getattr(mine, key)}; "
                     "load it with LoraPolicy.from_pretrained(..., adapter=folder)"
                 )
         adapters.load_weights(self.model, folder)
+        fingerprints.note_other_name(folder, base_of(folder), self.name, self.fingerprint)
 
     def merge(self, folder: str | os.PathLike[str], eos_ids: Iterable[int] = ()) -> None:
         """Write base and adapter as one plain transformers folder in `dtype`, with the tokenizer. The policy does not change.
@@ -325,16 +350,20 @@ class LoraPolicy:
             merge = 2 * weights * self.dtype.itemsize < psutil.virtual_memory().available
         return plain_copy(self._causal_lm, finish=packed) if merge else self._causal_lm
 
+    def _output_weight(self, layer: Any) -> Tensor:
+        """Return the weight (V, D) of the output layer, with an adapter that was trained on it elsewhere, and is frozen here."""
+        weight = plain_weight(layer)
+        if not isinstance(layer, LoraLayer) or layer.disable_adapters:
+            return weight
+        version = sum(p._version for _, p in adapters.parameters(layer))
+        if self._merged_output is None or self._merged_output[0] != version:
+            self._merged_output = version, merged_weight(layer, self.dtype)
+        return self._merged_output[1]
+
     def _weights_version(self) -> tuple[int, bool]:
         """Return a value that changes if an optimizer moves the adapter, or `base()` switches it off."""
         off = any(layer.disable_adapters for _, layer in lora_layers(self._causal_lm))
         return sum(p._version for _, p in self.trainable_parameters()), off
-
-
-def _check_layers(model: Any) -> None:
-    for name, layer in lora_layers(model):
-        if not isinstance(layer.get_base_layer(), nn.Linear):
-            raise UserError(f"{name} is a {type(layer.get_base_layer()).__name__}: only linear layers can be adapted")
 
 
 def _eos_ids(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -112,12 +112,7 @@ def plain_copy(
     for layer in model.modules():
         if isinstance(layer, LoraLayer | Linear4bit | Linear8bitLt) and id(layer) not in memo:
             base: Any = layer.get_base_layer() if isinstance(layer, LoraLayer) else layer
-            weight = plain_weight(base)
-            if isinstance(layer, LoraLayer) and not layer.disable_adapters:
-                exact = torch.promote_types(model.dtype, torch.float32)  # rounded once, at the end
-                for adapter in layer.active_adapters:
-                    weight = weight.to(exact) + layer.get_delta_weight(adapter).to(exact)
-            weight = weight.to(model.dtype)
+            weight = merged_weight(layer, model.dtype)
             plain = nn.Linear(weight.shape[1], weight.shape[0], bias=base.bias is not None, device="meta").eval()
             plain.weight = nn.Parameter(weight.to(device or weight.device), requires_grad=False)
             if base.bias is not None:
@@ -128,6 +123,18 @@ def plain_copy(
         plain_model.__dict__.pop(name, None)
     plain_model.config.__dict__.pop("quantization_config", None)
     return plain_model
+
+
+@torch.no_grad()
+def merged_weight(layer: Any, dtype: torch.dtype) -> Tensor:
+    """Return the weight `(out, in)` of a linear layer in `dtype`, dequantised, with its active adapters."""
+    adapted = isinstance(layer, LoraLayer)
+    weight = plain_weight(layer.get_base_layer() if adapted else layer)
+    if adapted and not layer.disable_adapters:
+        exact = torch.promote_types(dtype, torch.float32)  # rounded once, at the end
+        for adapter in layer.active_adapters:
+            weight = weight.to(exact) + layer.get_delta_weight(adapter).to(exact)
+    return weight.to(dtype)
 
 
 def _moved(tensor: Tensor, device: torch.device | None) -> Tensor:

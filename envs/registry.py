@@ -181,6 +181,8 @@ BUNDLED = (
         max_new_tokens=2048,
     ),
 )
+ENTRY_POINT = "simko.envs.token_env:make_env"
+"""What makes the environments that are registered here."""
 _specs: dict[str, EnvInfo] = {}
 
 
@@ -196,7 +198,7 @@ def register(info: EnvInfo) -> None:
     gymnasium.registry.pop(info.id, None)  # Gymnasium warns if an id is replaced
     gymnasium.register(
         info.id,
-        entry_point="simko.envs.token_env:make_env",
+        entry_point=ENTRY_POINT,
         vector_entry_point="simko.envs.vector_env:make_vector_env",
         kwargs={"env": info.settings()},
     )
@@ -231,10 +233,15 @@ def make(id: str, **settings: Any) -> TokenEnv:
 def resolve(id: str, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Import the module of `id`, and return the Gymnasium id and the settings that go with it.
 
-    Raises `UserError` if the module cannot be imported or the id is not registered.
+    Raises `UserError` if the module cannot be imported, the id is not registered, or `jsonl:PATH` comes with other data.
     """
     if id.startswith("jsonl:"):
-        return "simko/JSONL-v0", {**settings, "data": id.removeprefix("jsonl:")}
+        path = id.removeprefix("jsonl:")
+        if settings.get("data") not in (None, path):
+            raise UserError(
+                f"environment '{id}' names its data, and data is '{settings['data']}'; leave one of the two out"
+            )
+        return "simko/JSONL-v0", {**settings, "data": path}
     module, _, name = id.rpartition(":")
     if module:
         try:

@@ -43,7 +43,10 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         template, instruction, stop_ids: see `PromptFormat`.
         max_prompt_tokens: 512 by default.
         max_new_tokens: tokens of the answer, replies included; 256 by default.
-        stop: strings that end the policy's turn.
+        context: tokens that the model takes, prompt and answer together. An answer has at most what the prompt leaves of
+            them. None sets no limit.
+        date: what a chat template reads from the clock; see `PromptFormat`.
+        stop: strings that end the policy's turn. The one that was sampled is part of the text that is graded.
         reply: `reply(task, turns)` lets the environment answer back (`simko.envs.turns`).
         attempts: above 1, the policy may try again after a wrong answer, and the last answer counts.
         source_options: more keywords for `source`, such as `keep_good_rows` of sources that read files.
@@ -64,6 +67,8 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         instruction: str | None = None,
         max_prompt_tokens: int | None = None,
         max_new_tokens: int | None = None,
+        context: int | None = None,
+        date: str | None = None,
         stop: tuple[str, ...] | list[str] | None = None,
         stop_ids: Iterable[int] | None = None,
         reply: str | Reply | None = None,
@@ -75,6 +80,7 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         self.render_mode = _checked_render_mode(render_mode)
         self.max_prompt_tokens = _positive("max_prompt_tokens", max_prompt_tokens, 512)
         self.max_new_tokens = _positive("max_new_tokens", max_new_tokens, 256)
+        self.context = None if context is None else _positive("context", context, context)
         self.stop = _checked_stop(stop)
         self.source: TaskSource = _make_source(source, source_options, split=self.split, level=level, data=data)
 
@@ -92,12 +98,13 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         self.last_turn_only = bool(getattr(self.reply, "last_turn_only", False))
 
         self.tokenizer = load_tokenizer(tokenizer)
-        self.format = PromptFormat(self.tokenizer, template or "chat", instruction or "", stop_ids or ())
+        self.format = PromptFormat(self.tokenizer, template or "chat", instruction or "", stop_ids or (), date)
         self.stop_ids: frozenset[int] = self.format.stop_ids
-        if check_prompts := getattr(self.source, "check_prompts", None):
-            check_prompts(lambda task: len(self.prompt_ids(task)), self.max_prompt_tokens)
+        self._check_prompts()
 
         self.max_length = self.max_prompt_tokens + self.max_new_tokens
+        if self.context is not None:
+            self.max_length = min(self.max_length, self.context)
         vocabulary = len(self.tokenizer)
         self.action_space = Discrete(vocabulary)
         tokens = Box(0, vocabulary - 1, (self.max_length,), np.int64)
@@ -108,17 +115,27 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
 
     def prompt_ids(self, task: Task) -> list[int]:
         """The prompt of `task` as token ids."""
-        return self.format.prompt_ids(task.problem)
+        return self.format.prompt_ids(task.problem, task.system)
 
     def begin(self, task: Task) -> Episode:
-        """A fresh answer to `task`. Raises `UserError` if the prompt is empty or longer than `max_prompt_tokens`."""
+        """A fresh answer to `task`, of `max_new_tokens` or what the prompt leaves of the model's context.
+
+        Raises `UserError` if the prompt is empty or longer than `max_prompt_tokens`, or fills the context.
+        """
         ids = self.prompt_ids(task)
         if not 0 < len(ids) <= self.max_prompt_tokens:
             raise UserError(
                 f"the prompt of task '{task.id}' has {len(ids)} tokens, not 1 to {self.max_prompt_tokens}; "
                 "raise max_prompt_tokens or leave the task out"
             )
-        return Episode(task, ids, self.format, self.max_new_tokens, self.stop, self.reply, self.last_turn_only)
+        budget = self.max_new_tokens if self.context is None else min(self.max_new_tokens, self.context - len(ids))
+        if budget < 1:
+            raise UserError(
+                f"the prompt of task '{task.id}' has {len(ids)} tokens, and the model takes {self.context}, prompt and answer "
+                "together; leave the task out, or take a model with a longer context"
+            )
+        thought = self.format.thought(task.problem, task.system)
+        return Episode(task, ids, self.format, budget, self.stop, self.reply, self.last_turn_only, thought)
 
     def grade(self, text: str, task: Task) -> Verdict:
         """The verdict on an answer's text (`Episode.text`). A text that the budget cut is graded all the same."""
@@ -160,7 +177,7 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
 
     def describe(self, task: Task) -> dict[str, Any]:
         """The `info` at the start of an episode."""
-        return {"task": task.id, "text": self.format.prompt_text(task.problem)}
+        return {"task": task.id, "text": self.format.prompt_text(task.problem, task.system)}
 
     def render(self) -> str | None:  # type: ignore[override]
         """With `render_mode="ansi"`, the prompt and the text so far, replies included."""
@@ -169,6 +186,18 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         if self.episode is None:
             raise ResetNeeded("call reset() before render()")
         return transcript(self.episode, self.format)
+
+    def _check_prompts(self) -> None:
+        """Let a source of rows look at the prompt of each row: what cannot be asked is found now, not during a run."""
+        check_prompts = getattr(self.source, "check_prompts", None)
+        if not check_prompts:
+            return
+        more: dict[str, Any] = {}
+        if (
+            "context" in inspect.signature(check_prompts).parameters
+        ):  # an author's own source may take two arguments only
+            more = {"format": self.format, "context": self.context, "budget": self.max_new_tokens}
+        check_prompts(lambda task: len(self.prompt_ids(task)), self.max_prompt_tokens, **more)
 
     def _try_again(self) -> TryAgain:
         if self.reply is not None:
@@ -194,7 +223,7 @@ def fill(row: NDArray[np.int64], episode: Episode) -> int:
 def transcript(episode: Episode, format: PromptFormat) -> str:
     """The prompt and the text so far, for people to read."""
     answer = format.tokenizer.decode(episode.ids, skip_special_tokens=True)
-    return format.prompt_text(episode.task.problem) + answer
+    return format.prompt_text(episode.task.problem, episode.task.system) + answer
 
 
 def check_options(options: dict[str, Any] | None, names: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
@@ -67,7 +68,7 @@ def load_tokenizer(tokenizer: str | Path | TokenizerLike | None) -> TokenizerLik
         from transformers import AutoTokenizer  # imports torch, so only when a name is given
 
         try:
-            return cast(TokenizerLike, AutoTokenizer.from_pretrained(str(tokenizer)))
+            return cast(TokenizerLike, AutoTokenizer.from_pretrained(os.path.expanduser(tokenizer)))
         except Exception as error:  # transformers raises OSError, ValueError, ImportError and more for a bad name
             reason = " ".join(str(error).split())[:200]
             raise UserError(

@@ -2,7 +2,7 @@
 
 A reply is any `reply(task, turns) -> str | None` (`simko.envs.episode.Reply`). The replies made here also have
 attributes, and an author's own reply may have them too:
-  - `stop`: strings that end the policy's turn;
+  - `stop`: strings that end the policy's turn; the turn's text ends with the one that did;
   - `turns`: how many turns there may be at most;
   - `last_turn_only`: the verifier sees the policy's last turn, not all of them.
 The environment's own text carries no loss.
@@ -79,10 +79,13 @@ class ToolReply:
             return f"Error: {name} failed ({type(error).__name__})"
 
     def _call(self, turn: str) -> tuple[str, str] | None:
-        """The tool and its input: the text from the last opening tag to the end of the turn (the closing tag is cut)."""
-        places = [(turn.rfind(f"<{name}>"), name) for name in self.tools]
-        at, name = max(places)
-        return (name, turn[at + len(name) + 2 :].strip()) if at >= 0 else None
+        """The tool and its input: the text from the last opening tag to a closing tag, or to the end of the turn."""
+        at, name = max((turn.rfind(f"<{name}>"), name) for name in self.tools)
+        if at < 0:
+            return None
+        text = turn[at + len(name) + 2 :]
+        ends = [end for tag in self.stop if (end := text.find(tag)) >= 0]
+        return name, text[: min(ends, default=len(text))].strip()
 
 
 @dataclass(frozen=True)

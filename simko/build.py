@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import gymnasium
 import torch
 
 from simko.agents import LoraPolicy
@@ -11,6 +13,7 @@ from simko.agents.engine.by_name import make_engine
 from simko.config import PolicySettings, TrainEnvironment
 from simko.envs import TokenEnv
 from simko.envs import make as make_registered
+from simko.envs.registry import ENTRY_POINT, resolve
 from simko.errors import UserError
 
 
@@ -20,8 +23,14 @@ def make_policy(
     """The quantised model with the adapter in a folder, or with a fresh one. `dtype` is that of the computation.
 
     Raises:
-        UserError: the model or the adapter cannot be loaded, or engine vllm has no `tis_clip`.
+        UserError: the model or the adapter cannot be loaded, layers are named beside an adapter, or engine vllm has no
+            `tis_clip`.
     """
+    if settings.adapter is not None and settings.target_modules is not None:
+        raise UserError(
+            f"config: target_modules is {settings.target_modules}, and adapter {settings.adapter} has layers of its own; "
+            "leave one out"
+        )
     if settings.threads:
         torch.set_num_threads(settings.threads)
     policy = LoraPolicy.from_pretrained(
@@ -33,6 +42,7 @@ def make_policy(
         device=settings.device,
         dtype=dtype,
         seed=settings.seed,
+        target_modules=_layers(settings.target_modules),
         gradient_checkpointing=bool(settings.gradient_checkpointing),
         decode_weights=settings.decode_weights,
     )
@@ -47,9 +57,17 @@ def make_policy(
     return policy
 
 
-def make_env(settings: TrainEnvironment, policy: LoraPolicy, split: str) -> TokenEnv:
-    """The environment with the policy's tokenizer and EOS ids, on the problems of a split (`train` or `eval`)."""
-    options = {
+def _layers(target_modules: str | None) -> str | list[str]:
+    names = [name.strip() for name in (target_modules or "all-linear").split(",")]
+    return "all-linear" if names == ["all-linear"] else [name for name in names if name]
+
+
+def make_env(settings: TrainEnvironment, policy: LoraPolicy, split: str, date: str | None = None) -> TokenEnv:
+    """The environment with the policy's tokenizer, EOS ids and context, on the problems of a split (`train` or `eval`).
+
+    `date` is what a chat template reads from the clock (`RunFolder.prompt_date`).
+    """
+    options: dict[str, Any] = {
         "data": settings.data,
         "level": settings.level,
         "attempts": settings.attempts if settings.attempts > 1 else None,
@@ -60,6 +78,12 @@ def make_env(settings: TrainEnvironment, policy: LoraPolicy, split: str) -> Toke
         "stop_ids": sorted(policy.eos_ids - {policy.tokenizer.eos_token_id}) or None,
     }
     overrides = {name: value for name, value in options.items() if value is not None}
-    return make_registered(
+    context = getattr(policy, "context", None)  # None: the policy does not say
+    spec = gymnasium.spec(resolve(settings.env, {})[0])
+    if spec.entry_point == ENTRY_POINT:  # an author's own entry point may not take these
+        overrides |= {"context": context, "date": date}
+    env = make_registered(
         settings.env, tokenizer=policy.tokenizer, split=split, template=settings.template, **overrides
     )
+    env.context = env.context or context
+    return env

@@ -30,6 +30,21 @@ __all__ = ["EvalConfig", "TrainConfig", "as_dict", "deciding", "names", "read_ya
 
 Logger = Literal["tensorboard", "wandb", "trackio", "none"]
 
+# Tuned on the tiny policy's own problems by `python -m studies.tune_tiny`; the tables are in docs/tuning.md.
+TINY_PRESET: dict[str, Any] = {
+    "prompts_per_step": 32,
+    "group_size": 16,
+    "lora_rank": 32,
+    "learning_rate": 5e-4,
+    "steps": 150,
+    "threads": 1,
+    "eval_problems": 128,
+    "eval_samples": 256,
+    "eval_temperature": 1.0,
+    "eval_top_p": 1.0,
+}
+TINY_LOSS_PRESET: dict[str, dict[str, Any]] = {"simko": {"alpha": 0.2, "top1_penalty": 1.2}}
+
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentSettings:
@@ -39,7 +54,7 @@ class EnvironmentSettings:
     """
 
     env: str | None = setting(None, "environment id, or module:id")
-    data: str | None = setting(None, "data file or folder of the environment, where it reads one")
+    data: str | None = setting(None, "data file or folder of the environment, where it reads one", path=True)
     keep_good_rows: bool | None = setting(
         None, "leave bad rows of the data out and count them; they are refused otherwise", decides="run"
     )
@@ -86,11 +101,14 @@ class CommonSettings:
 class ModelSettings(CommonSettings):
     """The frozen weights, the adapter, and where they compute."""
 
-    model: str = setting("tiny", "Hub id, local folder, or 'tiny' (built in)", after="env")
+    model: str = setting("tiny", "Hub id, local folder, or 'tiny' (built in)", path=True, after="env")
     quantization: Quantization = setting("nf4", "of the frozen weights")
-    adapter: str | None = setting(None, "PEFT folder to continue from")
+    adapter: str | None = setting(None, "PEFT folder to continue from; rank and alpha are its own", path=True)
     lora_rank: int = setting(16, "rank of the adapter", minimum=1)
     lora_alpha: int | None = setting(None, "scale of the adapter times rank; twice the rank where empty", minimum=1)
+    target_modules: str | None = setting(
+        None, "layers to adapt, as q_proj,v_proj; every linear layer but the output where empty", names=True, later=True
+    )
     device: str = setting("auto", "auto, cpu, cuda, cuda:0, ...", decides=False)
     threads: int = setting(0, "CPU threads of torch; 0 leaves torch's own choice", minimum=0, decides=False)
 
@@ -158,7 +176,7 @@ class RunSettings:
         decides=False,
         after="algorithm",
     )
-    out: str = setting("", "run folder; a new one under runs/ where empty", decides=False, after="seed")
+    out: str = setting("", "run folder; a new one under runs/ where empty", path=True, decides=False, after="seed")
     verifier_workers: int = setting(
         1, "verifier processes at work at once; does not change a verdict", minimum=1, decides=False, after="verifier"
     )
@@ -214,11 +232,14 @@ class EvalConfig(EnvironmentSettings, SamplingSettings):
         UserError: a value of another type or out of bounds, or no target.
     """
 
-    target: str = setting("", "run folder, Hub id, local model folder, or 'tiny'")
+    target: str = setting("", "run folder, Hub id, local model folder, or 'tiny'", path=True)
     base: bool = setting(True, "evaluate the base model on the same problems too, where there is an adapter")
-    out: str | None = setting(None, "folder for the result; RUN/eval or eval/ where empty", decides=False)
+    out: str | None = setting(None, "folder for the result; RUN/eval or eval/ where empty", path=True, decides=False)
+    model: str | None = setting(
+        None, "of a run: where its model is now, if the folder has moved; the weights must be the same", path=True
+    )
     quantization: Quantization | None = setting(None, "of the weights; the run's own, else nf4, where empty")
-    adapter: str | None = setting(None, "PEFT folder to put on a model")
+    adapter: str | None = setting(None, "PEFT folder to put on a model", path=True)
     best: bool = setting(
         False, "of a run: the checkpoint with the best training solve rate, instead of the newest", decides=False
     )
@@ -240,19 +261,24 @@ def names(settings: type, *decides: Decides) -> list[str]:
 
 
 def as_dict(config: Any) -> dict[str, Any]:
-    """The settings of a config in the order of a file."""
+    """The settings of a config in the order of a file. One that came later is left out where it is empty."""
     values = {entry.name: getattr(config, entry.name) for entry in entries(type(config))}
+    later = [entry.name for entry in fields(config) if entry.metadata["later"]]
+    values = {name: value for name, value in values.items() if name not in later or value is not None}
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
 
 
 def deciding(config: TrainConfig) -> dict[str, Any]:
     """The settings that decide the updates of a run."""
     every = as_dict(config)
-    return {name: every[name] for name in names(TrainConfig, True, "run")}
+    return {name: every[name] for name in names(TrainConfig, True, "run") if name in every}
 
 
 class _Plain(yaml.SafeLoader):
-    """YAML without aliases: with them, a few lines can make an endless value."""
+    """YAML without aliases and without a key that stands twice: of two values, YAML would take the last in silence.
+
+    With aliases, a few lines can make an endless value.
+    """
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """The next node; raises `YAMLError` for an alias."""
@@ -262,11 +288,36 @@ class _Plain(yaml.SafeLoader):
             )
         return super().compose_node(parent, index)
 
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        """The next mapping, at any depth; raises `YAMLError` at the second of two equal keys."""
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key in _keys(node):
+            name = (key.tag, str(key.value))
+            if name in lines:
+                raise yaml.composer.ComposerError(
+                    None, None, f"'{key.value}' stands on line {lines[name]}, too; keep one of the two", key.start_mark
+                )
+            lines[name] = key.start_mark.line + 1
+        return node
+
+
+def _keys(node: yaml.MappingNode) -> list[yaml.ScalarNode]:
+    """The plain keys of a mapping, with those of mappings that `<<` merges into it, in the order of the file."""
+    keys: list[yaml.ScalarNode] = []
+    for key, value in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            keys.append(key)
+        if key.tag == "tag:yaml.org,2002:merge":
+            merged = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            keys += [inner for part in merged if isinstance(part, yaml.MappingNode) for inner in _keys(part)]
+    return keys
+
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """The flat mapping in a YAML file; raises `UserError` with file and line if there is no such mapping."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).expanduser().read_text(encoding="utf-8")
         content = _Plain(text).get_single_data()
     except OSError as error:
         raise UserError(f"config {path}: {error.strerror}") from error

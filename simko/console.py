@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ def say(console: Console | None, line: str, style: str = "") -> None:
 def note(text: str) -> None:
     """A remark on stderr, in one line. Stdout stays what was asked for."""
     print(f"simko: {one_line(text)}", file=sys.stderr, flush=True)
+
+
+@cache
+def note_once(text: str) -> None:
+    """A remark that a process makes once, however often it comes by."""
+    note(text)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: bool = False) -> str:

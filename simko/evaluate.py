@@ -21,12 +21,13 @@ from simko.envs import verifiers
 from simko.envs.watched import watched
 from simko.errors import TooFewTasksError, UserError
 from simko.files import write_atomically
+from simko.grading import holding
 from simko.report.counts import Counts, curve_of, summarise
 from simko.report.plot import draw_curves
 from simko.report.table import evaluation_table, held_out, model_name, sampling, trained_name
 from simko.rollout import rollout
 from simko.run.folder import RunFolder
-from simko.run.manifest import data_notes, file_hash, machine, versions
+from simko.run.manifest import data_notes, date_entry, date_notes, file_hash, machine, versions
 from simko.run.records import problem_key
 from simko.run.target import Target, resolve, sampling_settings
 from simko.run.tracker import duration
@@ -50,7 +51,8 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
     target = resolve(config, in_memory=policy is not None)
     decoding = sampling_settings(config, target.settings)
     policy = policy or make_policy(target.settings, target.adapter)
-    env = watched(env or make_env(target.settings, policy, "eval"), target.settings.env)
+    date = None if target.run is None else target.run.prompt_date()
+    env = watched(env or make_env(target.settings, policy, "eval", date), target.settings.env)
     verifiers.warm_up(str(getattr(env, "verifier_name", "")))
     tasks = choose_tasks(env, config.problems, config.seed)
     single = env.source.size == 1  # the toy MDP: one problem has nothing to hold out, and the title says so
@@ -58,7 +60,8 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
     folder = _writable_folder(config)
     result = _describe(config, target, env, tasks, overlap)
     result |= {"temperature": decoding.temperature, "top_p": decoding.top_p}
-    for note in data_notes(env):
+    result |= date_entry(env)
+    for note in [*data_notes(env), *date_notes(env), *_context_notes(env, tasks)]:
         say(console, f"data: {note}")
     if config.problems and len(tasks) < config.problems:
         say(console, f"data: {config.problems} problems were asked for, and the split has {len(tasks)}")
@@ -109,10 +112,11 @@ def sample_counts(
     same random stream however the work is cut, so `chunk` changes memory and not the result.
     """
     counts = Counts()
-    for part, first, size in chunks(tasks, n, chunk or _chunk_size(env.max_new_tokens, policy.device)):
-        counts.add(rollout(policy.engine, env, part, size, decoding, seed=seed, first_sample=first))
-        if progress:
-            progress(counts)
+    with holding(policy.engine):
+        for part, first, size in chunks(tasks, n, chunk or _chunk_size(env.max_new_tokens, policy.device)):
+            counts.add(rollout(policy.engine, env, part, size, decoding, seed=seed, first_sample=first))
+            if progress:
+                progress(counts)
     return counts
 
 
@@ -144,6 +148,19 @@ def choose_tasks(env: Any, problems: int | None, seed: int) -> list[Task]:
     for task in tasks:
         env.begin(task)  # a prompt that is too long is better found now than after an hour
     return tasks
+
+
+def _context_notes(env: Any, tasks: Sequence[Task]) -> list[str]:
+    """A line on generated prompts that leave less than the budget of the model's context. Rows have a line of their own."""
+    if env.source.size is not None:
+        return []
+    tight = [task for task in tasks if env.begin(task).budget_left < env.max_new_tokens]
+    if not tight:
+        return []
+    return [
+        f"{len(tight)} of {len(tasks)} prompts leave less than {env.max_new_tokens} of the model's tokens, and their answers "
+        f"are cut off there; the first: task '{tight[0].id}'"
+    ]
 
 
 def count_overlap(run: RunFolder | None, tasks: Sequence[Task], allow: bool) -> int:

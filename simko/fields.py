@@ -7,6 +7,7 @@ method (`simko.algorithms`). Its pydantic model is made of the same fields, so n
 from __future__ import annotations
 
 import operator
+import os
 import re
 import types
 import typing
@@ -36,6 +37,9 @@ def setting(
     maximum: float | None = None,
     above: float | None = None,
     size: bool = False,
+    names: bool = False,
+    later: bool = False,
+    path: bool = False,
     decides: Decides = True,
     after: str | None = None,
 ) -> Any:
@@ -48,12 +52,24 @@ def setting(
         maximum: largest value allowed.
         above: bound that the value must exceed.
         size: it is a size in bytes, as text like `8GB`; see `parse_bytes`.
+        names: it is names with commas between; a list of names is taken, too.
+        later: it is younger than the first run folders, and None there: files leave it out where it is None.
+        path: it may name a file or a folder; a leading `~` is the home folder.
         decides: whether another value gives other numbers. If False, a resumed run may change it. "run" decides a run, but not
             the numbers of an evaluation.
         after: the setting that it follows in a file and in `--help`; by default the order is that of the classes.
     """
     bounds = {"minimum": minimum, "maximum": maximum, "above": above}
-    metadata = {"help": help, **bounds, "size": size, "decides": decides, "after": after}
+    metadata = {
+        "help": help,
+        **bounds,
+        "size": size,
+        "names": names,
+        "later": later,
+        "path": path,
+        "decides": decides,
+        "after": after,
+    }
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -105,7 +121,13 @@ def model_of(settings: type) -> type[BaseModel]:
         about = entry.metadata
         bounds = {new: about[old] for old, new in _PYDANTIC_NAMES.items() if about.get(old) is not None}
         flag = "--" + entry.name.replace("_", "-")
-        before = partial(_plain, kind_of(hints[entry.name]), flag if about.get("size") else None)
+        before = partial(
+            _plain,
+            kind_of(hints[entry.name]),
+            flag if about.get("size") else None,
+            bool(about.get("names")),
+            bool(about.get("path")),
+        )
         default: dict[str, Any] = {"default": entry.default} if entry.default is not MISSING else {}
         if entry.default_factory is not MISSING:
             default = {"default_factory": entry.default_factory}
@@ -148,13 +170,15 @@ def parse_bytes(text: str, where: str = "--memory") -> float:
     return float(match[1]) * size
 
 
-def _plain(kind: Any, size_flag: str | None, value: Any) -> Any:
+def _plain(kind: Any, size_flag: str | None, names: bool, is_path: bool, value: Any) -> Any:
     """`value` as pydantic shall read it; raises `ValueError` for what pydantic would accept and we do not.
 
     Pydantic takes true for 1, 1 for true and bytes for text. `size_flag` is the flag of a size, else None.
     """
     if value is None:
         return None
+    if names and isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
+        value = ",".join(value)
     if kind is bool:
         if str(value).lower() not in ("true", "false"):
             raise ValueError
@@ -168,6 +192,8 @@ def _plain(kind: Any, size_flag: str | None, value: Any) -> Any:
         parse_bytes(str(value), size_flag)
     if kind is str and not isinstance(value, (str, Path)):
         raise ValueError
+    if is_path:
+        return os.path.expanduser(value)
     return str(value) if kind is str else value
 
 

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as finished
+from contextlib import AbstractContextManager, nullcontext
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Protocol
@@ -117,6 +118,12 @@ class Grading:
                 future.set_result(verdict)
             del self._under_way[me]
             self._done += 1
+
+
+def holding(engine: Engine) -> AbstractContextManager[None]:
+    """A context in which an engine that can decodes all turns with one copy of the weights; another engine is as before."""
+    hold: Callable[[], AbstractContextManager[None]] = getattr(engine, "hold", nullcontext)
+    return hold()
 
 
 def decode(

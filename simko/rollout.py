@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from simko.grading import Environment, Grade, Grading, decode
+from simko.grading import Environment, Grade, Grading, decode, holding
 from simko.schedule import stream_seed
 from simko.types import Completion, Engine, Generation, Group, Sampling, Task
 
@@ -65,7 +65,7 @@ def rollout(
     stop_ids = tuple(sorted(env.stop_ids))
     sampling = replace(sampling, max_new_tokens=env.max_new_tokens, stop=env.stop, stop_ids=stop_ids)
     turn, copies = 0, n  # in the first turn the answers to a task share their prompt
-    with Grading(grade or env.grade) as grading:
+    with holding(engine), Grading(grade or env.grade) as grading:
         while live := [answer for answer in answers if not answer.episode.done]:
             decode(
                 engine,

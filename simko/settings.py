@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import importlib.util
+import json
+import sys
+from collections.abc import Collection, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from simko import algorithms
-from simko.config import EvalConfig, TrainConfig, names
+from simko.config import TINY_LOSS_PRESET, TINY_PRESET, EvalConfig, TrainConfig, names
 from simko.errors import UserError, nearest
 from simko.fields import schema_of
 
-# Tuned on the tiny policy's own problems by `python -m studies.tune_tiny`; the tables are in docs/tuning.md.
-TINY_PRESET: dict[str, Any] = {
-    "prompts_per_step": 32,
-    "group_size": 16,
-    "lora_rank": 32,
-    "learning_rate": 5e-4,
-    "steps": 150,
-    "threads": 1,
-    "eval_problems": 128,
-    "eval_samples": 256,
-    "eval_temperature": 1.0,
-    "eval_top_p": 1.0,
-}
-TINY_LOSS_PRESET: dict[str, dict[str, Any]] = {"simko": {"alpha": 0.2, "top1_penalty": 1.2}}
+# Settings that an adapter brings along: their keys in adapter_config.json, and PEFT's defaults.
+_OF_ADAPTER = {"lora_rank": ("r", 8), "lora_alpha": ("lora_alpha", 8)}
 
 
 def train_config(overrides: Mapping[str, Any]) -> TrainConfig:
@@ -52,7 +44,59 @@ def train_config(overrides: Mapping[str, Any]) -> TrainConfig:
         method = {**TINY_LOSS_PRESET.get(method.get("loss") or algorithms.own_parts(name)["loss"], {}), **method}
     config = TrainConfig(**{**preset, **settings, "method": method})
     parts: dict[str, Any] = {kind: method[kind] for kind in algorithms.KINDS if method.get(kind)}
-    return replace(config, method={**parts, **algorithms.of(config).settings})
+    return settled(replace(config, method={**parts, **algorithms.of(config).settings}), set(settings))
+
+
+def settled(config: TrainConfig, chosen: Collection[str] | None = None) -> TrainConfig:
+    """The config of a new run as it is trained: an adapter brings its own rank and scale.
+
+    `chosen` names the settings that somebody gave; None stands for those with another value than their default.
+
+    Raises:
+        UserError: a setting would be overridden by another, or have no effect.
+    """
+    if chosen is None:
+        chosen = {entry.name for entry in fields(config) if getattr(config, entry.name) != entry.default}
+    config = _of_adapter(config, chosen)
+    if config.updates_per_batch > config.prompts_per_step:
+        raise UserError(
+            f"config: updates_per_batch is {config.updates_per_batch}, but a step has {config.prompts_per_step} prompts, and "
+            "each update takes at least one; lower updates_per_batch or raise prompts_per_step"
+        )
+    check_end(config)
+    return config
+
+
+def check_end(config: TrainConfig) -> None:
+    """Raise `UserError` for what would fail only when a run has begun, or is over: its logger, and its evaluation."""
+    package = config.logger
+    if package in ("wandb", "trackio") and package not in sys.modules and importlib.util.find_spec(package) is None:
+        raise UserError(f"logger {package}: not installed; pip install 'simko[{package}]', or --logger none")
+    if config.eval_problems and config.eval_temperature == 0 and config.eval_samples > 1:
+        raise UserError(
+            f"config: eval_temperature 0 gives the same answer {config.eval_samples} times; set eval_samples to 1, or raise "
+            "eval_temperature"
+        )
+
+
+def _of_adapter(config: TrainConfig, chosen: Collection[str]) -> TrainConfig:
+    """`config` with rank and scale of the adapter that it continues from. An adapter that cannot be read is left to loading."""
+    if config.adapter is None:
+        return config
+    path = Path(config.adapter) / "adapter_config.json"
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        shape = {name: stored.get(key) or default for name, (key, default) in _OF_ADAPTER.items()}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return config
+    for name, value in shape.items():
+        if name in chosen and getattr(config, name) not in (None, value):
+            raise UserError(
+                f"config: {name} is {getattr(config, name)}, but that of the adapter {config.adapter} is {value}; leave {name} "
+                "out, or leave the adapter out"
+            )
+    whole: dict[str, Any] = {name: value for name, value in shape.items() if isinstance(value, int) and value > 0}
+    return replace(config, **whole)
 
 
 def schema(stage: Literal["train", "eval"] = "train") -> dict[str, Any]:

@@ -46,14 +46,14 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
     """
     console = console or Console()
     run = resume or RunFolder(new_folder(config), config).refuse_used()
-    config = burn_in.planned(config, console)
+    config = burn_in.planned(config, new=resume is None)
     with no_random_state_moved(), StopSignals() as stop, run.opened(config, new=resume is None), Rescue(run) as rescue:
         checkpoint = run.latest_checkpoint() if resume else None
         policy = make_policy(
             config, checkpoint / "adapter" if checkpoint else config.adapter and check_adapter(config.adapter)
         )
         journal = VerdictJournal(run.verdicts_path.absolute(), faults := Faults())
-        env = WatchedEnv(make_env(config, policy, "train"), config.env, journal.grading)
+        env = WatchedEnv(make_env(config, policy, "train", run.prompt_date()), config.env, journal.grading)
         warm_up(env, config.verifier_workers)
         method = algorithms.of(config)
         parameters = [parameter for _, parameter in policy.trainable_parameters()]
@@ -84,7 +84,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
                     with rescue.step(step):
                         journal.end()
                         optimizer.param_groups[0]["lr"] = learning_rate(config.learning_rate, config.warmup_steps, step)
-                        metrics = describe(groups) | faults.take(groups) | dict(sampled.metrics)
+                        metrics = describe(groups) | faults.take(groups, env.max_new_tokens) | dict(sampled.metrics)
                         metrics |= update(
                             policy, method, optimizer, sampled, config, env.max_new_tokens, budget, step, state
                         )

@@ -30,7 +30,7 @@ class Task:
 
     `id` is unique within its source and is enough for the source to make the task again (`TaskSource.get`).
     `problem` is the bare text, without a prompt template. The verifier compares with `gold`: text, or JSON text where an
-    answer has parts. It never reaches a prompt, an observation or an `info` before the end.
+    answer has parts. It never reaches a prompt, an observation or an `info` before the end. `system`: a system message.
     """
 
     id: str
@@ -38,6 +38,7 @@ class Task:
     gold: str
     level: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    system: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,13 +40,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs SIMKO_TEST_MODEL=<folder of a real model>"))
 
 
+_INHERITED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGALRM", "SIGCHLD", "SIGPROF", "SIGTSTP", "SIGCONT")
+
+
 @pytest.fixture
 def default_signals() -> Iterator[None]:
-    """Signals as in a terminal: a child of a job under `nohup` or in the background inherits that they are ignored."""
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
+    """Signals as in a terminal: a child of a job under `nohup` or in the background inherits that they are ignored or blocked.
+
+    A fixture of a wider scope is set up before this one: it must not start a process that is to be signalled.
+    """
+    numbers = [getattr(signal, name) for name in _INHERITED if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
     for number in numbers:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers) if hasattr(signal, "pthread_sigmask") else None
     yield
+    if blocked is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -262,6 +263,33 @@ def test_what_is_inert_says_so() -> None:
     assert algorithms.get("grpo").inert(2) == ()
     assert "alpha" in algorithms.get("simko", entropy_quantile=1.0).inert(2)
     assert "alpha" not in algorithms.get("simko").inert(1)
+
+
+@pytest.mark.parametrize("penalty", [1.1, 1.0, 0.9, 0.8, 0.5, 0.0])
+@pytest.mark.parametrize("on", ["advantage", "ratio"])
+@pytest.mark.parametrize("more", [{}, {"alpha": 0.0}, {"entropy_quantile": 1.0}, {"alpha": 0.0, "clip_low": 0.6}])
+def test_what_is_inert_changes_no_gradient_and_the_rest_does(penalty: float, on: str, more: dict[str, float]) -> None:
+    """In a first update after a rollout, over many tokens: other values of the inert settings, and of the place of the factor."""
+    case = random_case(3, b=16, t=24)
+    case["old_logits"] = case["logits"]
+
+    def gradient(**settings: Any) -> Tensor:
+        settings = {"top1_penalty": penalty, "top1_penalty_on": on, "alpha": 0.3, **more, **settings}
+        method = algorithms.get("simko", **settings)
+        logits = case["logits"].clone().requires_grad_()
+        total(method, case, logits, method.top_k).backward()
+        assert logits.grad is not None
+        return logits.grad
+
+    inert = algorithms.get("simko", top1_penalty=penalty, top1_penalty_on=on, **more).inert(1)
+    other = {"clip_low": 0.35, "clip_high": 0.35, "top_k": 2, "entropy_floor": 0.3}
+    other |= {"top1_penalty_on": "ratio" if on == "advantage" else "advantage"}
+    plain = gradient()
+    for name, value in other.items():
+        if name in inert:
+            torch.testing.assert_close(gradient(**{name: value}), plain, rtol=1e-9, atol=1e-12)
+    moves = not torch.allclose(gradient(top1_penalty_on=other["top1_penalty_on"]), plain, rtol=1e-9, atol=1e-12)
+    assert moves == ("top1_penalty_on" not in inert) or penalty == 0.0  # a factor of 0 leaves nothing either way
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 by_name          an engine for each value of the setting `engine`
 local            the default: a transformers model in this process; `slots`, `cache`, `graphs` and `sampler` serve it
+held             the model that an engine decodes with, built once for all turns of a rollout
 slots            the model's side: prompts go into slots, live slots move on by one token
 cache, graphs    keys and values of the slots; decode steps as CUDA graphs
 sampler          from logits to a token

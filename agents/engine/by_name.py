@@ -17,7 +17,7 @@ def make_engine(name: EngineName, policy: Any) -> Engine:
     if name == "generate_batch":
         from simko.agents.engine.generate_batch import ContinuousEngine
 
-        return ContinuousEngine(policy._decoding_model, policy.lm_head, policy.eos_ids, policy.tokenizer)
+        return ContinuousEngine(policy.decoding_model, policy.lm_head, policy.eos_ids, policy.tokenizer)
     if name == "vllm":
         from simko.agents.engine.vllm import VllmEngine
 

@@ -9,9 +9,8 @@ Its interface forces these departures from the contract:
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from hashlib import blake2b
 from typing import Any
 
@@ -19,6 +18,7 @@ import torch
 
 from simko.agents.engine.requests import Answers, Request, requests
 from simko.agents.engine.stops import StopStrings
+from simko.agents.quiet import quiet
 from simko.errors import UserError
 from simko.head import LmHead
 from simko.types import Finish, Generation, Sampling
@@ -45,6 +45,11 @@ class ContinuousEngine:
     ) -> None:
         self._weights, self._head, self._tokenizer, self._batching = weights, head, tokenizer, batching
         self.eos_ids = frozenset(eos_ids)
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Inside, several calls of `generate` decode with one copy of the weights, until the weights change."""
+        hold: Callable[[], AbstractContextManager[None]] = getattr(self._weights, "hold", nullcontext)
+        return hold()
 
     def generate(
         self,
@@ -82,8 +87,9 @@ class ContinuousEngine:
         )
         stops, waiting = StopStrings(self._tokenizer, sampling.stop), {str(r.row): r for r in answers.waiting}
         devices = [model.device] if model.device.type == "cuda" else []
-        # it draws from the global random state, hence the fork; under inference_mode it returns nothing, hence no_grad
-        with _quiet(), torch.random.fork_rng(devices), torch.no_grad():
+        # it draws from the global random state, hence the fork, one thread at a time;
+        # under inference_mode it returns nothing, hence no_grad
+        with quiet(), torch.random.fork_rng(devices), torch.no_grad():
             manager = model.init_continuous_batching(
                 generation_config=config, continuous_batching_config=self._config(model, answers.waiting)
             )
@@ -123,15 +129,3 @@ def _cut(ids: list[int], ends: frozenset[int], stops: StopStrings) -> tuple[list
         if ids[count - 1] in ends or stops.ended(ids[:count]):
             return ids[:count], "stop"
     return ids, "length"
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence transformers' log, which tells a user nothing here."""
-    logger = logging.getLogger("transformers")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

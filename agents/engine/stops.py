@@ -37,6 +37,9 @@ class StopStrings:
 
 
 def cut(text: str, stop: Sequence[str]) -> str:
-    """Return `text` up to the first stop string."""
-    places = [place for place in (text.find(s) for s in stop) if place >= 0]
-    return text[: min(places)] if places else text
+    """Return `text` up to the first stop string and with it: it was sampled, too."""
+    places = [(place, -len(s)) for s in stop if (place := text.find(s)) >= 0]
+    if not places:
+        return text
+    place, length = min(places)
+    return text[: place - length]

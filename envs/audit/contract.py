@@ -27,6 +27,7 @@ from simko.envs import registry
 from simko.envs.audit import probe
 from simko.envs.audit.probe import Step, Subject
 from simko.envs.split import normalise
+from simko.envs.verifiers.answer.visible import closing_of
 from simko.errors import UserError
 
 
@@ -155,7 +156,11 @@ def _gold_correct(subject: Subject) -> str | None:
         _require(verdict.correct, f"the gold answer of task '{task.id}' grades {verdict.outcome}: {answer[:80]!r}")
         if not env.stop_ids:
             continue
-        tokens = [*env.tokenizer.encode(answer, add_special_tokens=False), min(env.stop_ids)]
+        thought = env.begin(task).thought
+        spoken = (
+            closing_of(thought) + answer if thought else answer
+        )  # the answer comes after a thought that the prompt opens
+        tokens = [*env.tokenizer.encode(spoken, add_special_tokens=False), min(env.stop_ids)]
         _require(len(tokens) <= env.max_new_tokens, f"the gold answer of '{task.id}' does not fit max_new_tokens")
         env.reset(options={"task": task.id})
         *_, (_, reward, _, _, info) = probe.steps(env, tokens * env.max_new_tokens)
@@ -163,7 +168,23 @@ def _gold_correct(subject: Subject) -> str | None:
         _require(outcome == "correct", f"the gold answer of task '{task.id}', stepped through, grades {outcome}")
         _require(reward == verdict.reward, f"step gives reward {reward} where grade gives {verdict.reward}")
         _require(info.get("gold") == task.gold, "info has no gold answer at the end")
-    return None if env.stop_ids else "the tokenizer has no EOS: graded as text alone"
+    notes = _several_golds(subject)
+    if not env.stop_ids:
+        notes.append("the tokenizer has no EOS: graded as text alone")
+    return "; ".join(notes) or None
+
+
+def _several_golds(subject: Subject) -> list[str]:
+    """Problems with several gold answers, a line for each split that has some."""
+    notes = []
+    for split in ("train", "eval"):
+        try:
+            told = probe.several_golds(subject.make(split=split))
+        except UserError:
+            continue  # there is no such split
+        if told and told not in notes:
+            notes.append(told)
+    return notes
 
 
 def _other_gold(subject: Subject) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from simko.envs import registry
+from simko.envs.data import rows
 from simko.envs.episode import Episode
 from simko.envs.token_env import TokenEnv
 from simko.errors import UserError
@@ -66,6 +67,21 @@ def answer(env: TokenEnv, task: Task) -> str:
     """A response that must grade correct: the source's `answer(task)` if it has one, else the gold answer."""
     make = getattr(env.source, "answer", None)
     return str(make(task)) if make else task.gold
+
+
+def several_golds(env: TokenEnv) -> str | None:
+    """How many problems of a data set have gold answers that differ, and the first of them; None if there is none.
+
+    A problem of several turns may well have: the number that is guessed is no part of it.
+    """
+    if env.source.size is None or not env.single_turn:
+        return None
+    return rows.several_golds(
+        env.source.name,
+        env.source.tasks(None, seed=0),
+        env.verifier_name,
+        lambda task, other: env.grade(answer(env, other), task).correct,
+    )
 
 
 def is_listed(answer: str, task: Task) -> bool:

@@ -100,6 +100,8 @@ def _audit_split(id: str, split: str, data: str | None, checks: bool) -> Audit:
     entry.published = getattr(source, "published", None)
     entry.left_out = tuple(getattr(source, "left_out", ()))
     entry.notes = tuple(getattr(source, "notes", ()))
+    if (told := probe.several_golds(env)) and told not in entry.notes:
+        entry.notes = (*entry.notes, told)
     entry.gold = _count(entry, _golds(env, tasks))
     entry.other_gold = _count(entry, _other_golds(env, tasks))
     _pairs(entry, env)

@@ -17,8 +17,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from simko.envs.data.chat import CHAT_COLUMNS, Asked, asked
 from simko.envs.data.loading import DATA_VARIABLE, ENDINGS, Row, read_hub, read_table
-from simko.envs.data.rows import Pair, RowSource, Sieve, boxed, text_of
+from simko.envs.data.rows import Pair, RowSource, Sieve, boxed, text_of, utf8
 from simko.errors import UserError, nearest
 from simko.types import Task
 
@@ -98,21 +99,27 @@ class BBH(RowSource):
 
 def to_task(row: Row, name: str | None, number: int, place: str) -> Task:
     """One row as a task. `name` is the name of its file or config. Raises `UserError` with the row and the column."""
-    texts = []
-    for columns in (("problem", "input"), ("answer", "target")):
+    values: list[Asked] = []
+    for columns in (("problem", "input", *CHAT_COLUMNS), ("answer", "target")):
         column = next((c for c in columns if c in row), None)
         if column is None:
             has = ", ".join(map(str, row))[:200]
             raise UserError(f"{place}: no column '{columns[1]}' (it has: {has}); is this a task of {HUB}?")
-        text = text_of(row[column])
-        if text is None:
-            raise UserError(f"{place}: column '{column}' is {repr(row[column])[:60]}; it must be text, not blank")
-        texts.append(text)
+        shown = f"{place}: column '{column}' is {repr(row[column])[:60]}"
+        try:
+            value = asked(row[column], row) if not values else Asked(text_of(row[column]) or "")
+        except ValueError as error:
+            raise UserError(f"{shown}: {error}") from error
+        if value is None or not value.problem:
+            raise UserError(f"{shown}; it must be text, not blank")
+        values.append(value)
+    (problem, system), (answer, _) = values
     subject = text_of(row.get("subject")) or name or ""
     if subject not in TASKS:
         mend = nearest(subject, TASKS) or "; name the file after its task, or give the column 'subject'"
         raise UserError(f"{place}: '{subject}' is not one of the 27 tasks{mend}")
-    return Task(text_of(row.get("id")) or f"bbh-{subject}-{number - 1}", texts[0], texts[1].strip(), subject)
+    id = text_of(row.get("id")) or f"bbh-{subject}-{number - 1}"
+    return Task(id, problem, answer.strip(), subject, system=system)
 
 
 def _rows(level: str | None, data: str | Path | None, sieve: Sieve) -> Iterator[tuple[str, str | None, int, Row]]:
@@ -159,7 +166,7 @@ def _examples(file: Path) -> list[tuple[int, Row]] | None:
     if file.suffix != ".json":
         return None
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(utf8(file.read_bytes(), file))
     except (OSError, ValueError, RecursionError):
         return None  # `read_table` says what is wrong with it
     rows = content.get("examples") if isinstance(content, dict) else None

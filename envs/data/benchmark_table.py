@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simko.envs.data import golds
-from simko.envs.data.loading import Row, last_boxed
+from simko.envs.data.chat import CHAT_COLUMNS
+from simko.envs.data.loading import Row
 from simko.envs.data.rows import text_of
+from simko.envs.data.solutions import boxed_answer
+from simko.envs.verifiers.numeric import stated
 
 Reader = Callable[[Any], str | None]
-PROBLEM = ("problem", "question", "prompt.0.content")  # the last: SimKO's parquet files
+PROBLEM = ("problem", "question", *CHAT_COLUMNS)  # SimKO's parquet files have a chat in `prompt`
+_HASHES = "end it with '#### ' and the number, or take simko/JSONL-v0 for answers of other kinds"
 SUBJECTS = "algebra counting_and_probability geometry intermediate_algebra number_theory prealgebra precalculus"  # MATH's configs
 
 
@@ -21,9 +25,22 @@ def plain(value: Any) -> str | None:
 
 
 def after_hashes(value: Any) -> str | None:
-    """The text after the last `####` of a GSM8K answer, without commas. A text without `####` is taken whole."""
+    """The number after the last `####` of a GSM8K answer, without commas. A text that is one number is taken whole.
+
+    Raises `ValueError` for any other text.
+    """
     text = text_of(value)
-    return text.rsplit("####", 1)[-1].strip().replace(",", "") or None if text else None
+    if text is None:
+        return None
+    _, hashes, answer = text.rpartition("####")
+    answer = answer.strip().replace(",", "")
+    if answer and stated(answer) is None:
+        raise ValueError(
+            f"no number stands behind its '####'; {_HASHES}"
+            if hashes
+            else f"it has no '####' and is no number; {_HASHES}"
+        )
+    return answer or None
 
 
 def after_answer(value: Any) -> str | None:
@@ -33,9 +50,9 @@ def after_answer(value: Any) -> str | None:
 
 
 def in_box(value: Any) -> str | None:
-    r"""The content of the last `\boxed{}` of a worked solution."""
+    """The answer that a worked solution boxes. Raises `UnclearError` where it cannot be told."""
     text = text_of(value)
-    return text_of(last_boxed(text)) if text else None
+    return boxed_answer(text) if text else None
 
 
 def joined(value: Any) -> str | None:

@@ -11,15 +11,17 @@ file, line and field; `keep_good_rows` leaves it out and counts it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from simko.envs.data import golds, overlaps
-from simko.envs.data.benchmark_table import TABLE, Benchmark, Reader
+from simko.envs.data.benchmark_table import TABLE, Benchmark
+from simko.envs.data.chat import asked
 from simko.envs.data.loading import Row, dig, load_rows, present
 from simko.envs.data.rows import Pair, RowSource, Sieve, boxed, text_of
+from simko.envs.data.solutions import UnclearError
 from simko.errors import UserError
 from simko.types import Task
 
@@ -53,7 +55,7 @@ class BenchmarkSource(RowSource):
             try:
                 task = to_task(about, split, row, number, where)
             except UserError as error:
-                bad = about.known_bad.get(overlaps.digest(text_of(_value(row, about.problem)) or ""))
+                bad = about.known_bad.get(overlaps.digest(_problem(row, about.problem)))
                 if bad:
                     skipped.append(bad)
                 else:
@@ -226,7 +228,7 @@ def stems(about: Benchmark, split: str) -> list[str]:
 def to_task(about: Benchmark, split: str, row: Row, number: int, where: str) -> Task:
     """One row as a task. Raises `UserError` that names the row and the column."""
 
-    def pick(columns: tuple[str, ...], readers: Mapping[str, Reader]) -> str:
+    def pick(columns: tuple[str, ...], read: Callable[[str, Any], Any]) -> Any:
         column = present(row, columns)
         if column is None:
             has = ", ".join(map(str, row))
@@ -234,15 +236,21 @@ def to_task(about: Benchmark, split: str, row: Row, number: int, where: str) -> 
         value = dig(row, column)
         if column == "reward_model.ground_truth" and isinstance(value, Mapping):
             column, value = f"{column}.target", value.get("target")
-        text = readers.get(column, text_of)(value)
-        if text is None:
-            raise UserError(f"{where}:{number}: column '{column}' is {repr(value)[:60]}; it must be text, not blank")
-        return text
+        place = f"{where}:{number}: column '{column}'"
+        try:
+            result = read(column, value)
+        except UnclearError as error:
+            raise UserError(f"{place} {error}") from error
+        except ValueError as error:
+            raise UserError(f"{place} is {repr(value)[:60]}: {error}") from error
+        if result is None:
+            raise UserError(f"{place} is {repr(value)[:60]}; it must be text, not blank")
+        return result
 
-    problem = pick(about.problem, {})
+    problem, system = pick(about.problem, lambda _, value: asked(value, row))
     if context := text_of(row.get("context")):
         problem = f"{context}\n{problem}"
-    answer = pick(tuple(about.answer), about.answer)
+    answer = pick(tuple(about.answer), lambda column, value: about.answer.get(column, text_of)(value))
     id = next((text for column in ("id", "unique_id") if (text := text_of(row.get(column)))), None)
     level = (text_of(row.get("level")) or "").removeprefix("Level ")
     extra = _extra(row)
@@ -250,7 +258,7 @@ def to_task(about: Benchmark, split: str, row: Row, number: int, where: str) -> 
         extra["math_test" if about.name == "simko-gsm8k-l1" else "in_simko_mixture"] = True
     if about.name == "math" and split == "eval" and overlaps.digest(problem) in overlaps.IN_MATH_TRAIN:
         extra["in_math_train"] = True
-    task = Task(id or f"{about.name}-{split}-{number}", problem, about.gold(answer, row), level, extra)
+    task = Task(id or f"{about.name}-{split}-{number}", problem, about.gold(answer, row), level, extra, system)
     return replace(task, extra={**task.extra, "answer": answer}) if task.gold != answer else task
 
 
@@ -276,6 +284,11 @@ def _extra(row: Row) -> dict[str, Any]:
     return extra
 
 
-def _value(row: Row, paths: tuple[str, ...]) -> Any:
+def _problem(row: Row, paths: tuple[str, ...]) -> str:
+    """The problem of a row that may be bad in every way; empty if it has none."""
     path = present(row, paths)
-    return None if path is None else dig(row, path)
+    try:
+        question = None if path is None else asked(dig(row, path), row)
+    except ValueError:
+        return ""
+    return question.problem if question else ""

@@ -15,7 +15,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from simko.envs.data.loading import Row, last_boxed
+from simko.envs.data.readable import main_answer, unpack
 from simko.envs.data.rows import Pair, boxed, text_of
+from simko.envs.data.solutions import UnclearError, boxed_answer
 from simko.types import Task
 
 QUOTED = "Final answer: The final answer is "  # Minerva's problems print it before an earlier answer
@@ -52,23 +54,6 @@ def pack(answer: str, accepted: list[str] | None = None, tolerance: str | None =
     if tolerance:
         more["tolerance"] = tolerance
     return json.dumps({"answer": answer, **more}, ensure_ascii=False) if more else answer
-
-
-def unpack(gold: str) -> dict[str, Any]:
-    """The parts of a gold answer: `answer`, and if it has them `accepted` (texts) and `tolerance` (a number as text)."""
-    if gold.startswith("{"):
-        try:
-            parts = json.loads(gold)
-        except (ValueError, RecursionError):
-            return {"answer": gold}
-        if isinstance(parts, dict) and isinstance(parts.get("answer"), str):
-            return parts
-    return {"answer": gold}
-
-
-def main_answer(gold: str) -> str:
-    """The answer inside a gold answer of `pack`."""
-    return str(unpack(gold)["answer"])
 
 
 def minerva(answer: str, row: Row) -> str:
@@ -114,7 +99,7 @@ def pairs(task: Task) -> Iterator[Pair]:
             yield Pair(task, solution, True, "worked solution")
         elif "# Answer" in solution:
             yield Pair(task, boxed(solution.rsplit("# Answer", 1)[-1].strip()), True, "worked solution")
-        elif final := last_boxed(solution):
+        elif final := _final(solution, answer):
             yield Pair(task, boxed(final), True, "worked solution")
             why = "the solution boxes several results, or binds one to something outside its box"
             yield Pair(task, solution, True, "whole solution", why)
@@ -135,6 +120,14 @@ def pairs(task: Task) -> Iterator[Pair]:
         yield Pair(task, f"The answer is ${int(answer)}.0$.", True, "as a decimal")
         if "accepted" not in unpack(task.gold):
             yield Pair(task, boxed(str(int(answer) + 1)), False, "next number")
+
+
+def _final(solution: str, answer: str) -> str | None:
+    """What a worked solution boxes: the gold answer, where that is more than the last box."""
+    try:
+        return answer if boxed_answer(solution) == answer else last_boxed(solution)
+    except UnclearError:
+        return last_boxed(solution)
 
 
 def _several(task: Task, answer: str, multiple: bool) -> Iterator[Pair]:

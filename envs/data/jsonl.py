@@ -1,10 +1,12 @@
-"""Problems of your own: JSON lines of `{"problem": ..., "answer": ...}`. `id` and `level` are optional.
+"""Problems of your own: JSON lines of `{"problem": ..., "answer": ...}`. `id`, `level` and `system` are optional.
+
+The problem may be a chat (`simko.envs.data.chat`), also in the columns `prompt`, `messages` or `conversations`. The answer
+may be where verl has it, in `reward_model.ground_truth`. `system` is a system message.
 
 `data` is a file or a folder:
-  - The rows of a file (`.jsonl` or `.jsonl.gz`) are split by the content of the problem: one in five is for evaluation.
-    `split="all"` takes every row.
-  - A folder has `train.jsonl` and `eval.jsonl` (either may end in `.gz`). They are the splits and may not share a
-    problem.
+  - The rows of a file (`.jsonl`, `.jsonl.gz`, `.json`, `.parquet`) are split by the content of the problem: one in five
+    is for evaluation. `split="all"` takes every row.
+  - A folder has `train.jsonl` and `eval.jsonl`, or with other endings. They are the splits and may not share a problem.
 
 A bad row is refused with file, line and field: it has no problem or answer, an id that occurred before, broken JSON or a
 broken encoding. An environment also refuses an answer that its verifier does not verify against itself. With
@@ -13,15 +15,20 @@ broken encoding. An environment also refuses an answer that its verifier does no
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from simko.envs.data.rows import RowSource, Sieve, read_jsonl, text_of
+from simko.envs.data.chat import CHAT_COLUMNS, asked
+from simko.envs.data.loading import ENDINGS, dig, present, read_table
+from simko.envs.data.rows import RowSource, Sieve, text_of
 from simko.envs.split import is_eval, normalise
 from simko.errors import UserError, nearest
 from simko.types import Task
 
 FIELDS = ("problem", "answer", "id", "level", "extra")
+ANSWER_FIELDS = ("answer", "reward_model.ground_truth")
+"""The second is verl's."""
 SPLITS = ("train", "eval", "all")
 MAX_ANSWER = 100_000  # characters: a longer text is the wrong column, not a gold answer
 
@@ -70,7 +77,7 @@ def read_tasks(path: Path, sieve: Sieve | None = None) -> list[Placed]:
     sieve = sieve or Sieve()
     tasks: list[Placed] = []
     lines: dict[str, str] = {}
-    for number, row in read_jsonl(path, sieve):
+    for number, row in read_table(path, sieve):
         place = f"{path}:{number}"
         try:
             task = _task(row, path, number)
@@ -90,19 +97,26 @@ def read_tasks(path: Path, sieve: Sieve | None = None) -> list[Placed]:
 
 
 def _task(row: dict[str, Any], path: Path, number: int) -> Task:
-    texts = {}
-    for field in ("problem", "answer"):
-        if field not in row:
+    def pick(fields: tuple[str, ...], read: Callable[[Any], Any]) -> Any:
+        field = present(row, fields)
+        if field is None:
+            name = fields[0]
             hint = (
-                nearest(field, [k for k in row if k not in FIELDS])
-                or f" (it has: {', '.join(map(str, row)) or 'none'})"
+                nearest(name, [k for k in row if k not in FIELDS]) or f" (it has: {', '.join(map(str, row)) or 'none'})"
             )
-            raise UserError(f"{path}:{number}: no field '{field}'{hint}; each row needs problem and answer")
-        text = text_of(row[field])
-        if text is None:
-            shown = repr(row[field])[:60]
-            raise UserError(f"{path}:{number}: field '{field}' is {shown}; it must be text (or a number) and not blank")
-        texts[field] = text
+            raise UserError(f"{path}:{number}: no field '{name}'{hint}; each row needs problem and answer")
+        value = dig(row, field)
+        place = f"{path}:{number}: field '{field}' is {repr(value)[:60]}"
+        try:
+            result = read(value)
+        except ValueError as error:
+            raise UserError(f"{place}: {error}") from error
+        if result is None:
+            raise UserError(f"{place}; it must be text (or a number) and not blank")
+        return result
+
+    problem, system = pick(("problem", *CHAT_COLUMNS), lambda value: asked(value, row))
+    answer = pick(ANSWER_FIELDS, text_of)
     labels = {}
     for field, default in (("id", f"{path.name.split('.')[0]}/{number}"), ("level", "")):
         text = default if row.get(field) in (None, "") else text_of(row[field])
@@ -112,21 +126,23 @@ def _task(row: dict[str, Any], path: Path, number: int) -> Task:
     extra = row.get("extra")
     if extra is not None and not isinstance(extra, dict):
         raise UserError(f"{path}:{number}: field 'extra' is {repr(extra)[:60]}; it must be an object")
-    if len(texts["answer"]) > MAX_ANSWER:
+    if len(answer) > MAX_ANSWER:
         raise UserError(
-            f"{path}:{number}: field 'answer' is {texts['answer'][:40]!r}... of {len(texts['answer'])} characters; "
+            f"{path}:{number}: field 'answer' is {answer[:40]!r}... of {len(answer)} characters; "
             f"no answer has more than {MAX_ANSWER}"
         )
-    return Task(labels["id"], texts["problem"], texts["answer"], labels["level"], extra or {})
+    return Task(labels["id"], problem, answer, labels["level"], extra or {}, system)
 
 
 def _from_folder(folder: Path, split: str, sieve: Sieve) -> list[Placed]:
     parts: dict[str, list[Placed]] = {}
     for part in ("train", "eval"):
-        files = [f for f in (folder / f"{part}.jsonl", folder / f"{part}.jsonl.gz") if f.is_file()]
+        files = [f for ending in ENDINGS if (f := folder / f"{part}{ending}").is_file()]
         if len(files) != 1:
-            what = "has none" if not files else "has both"
-            raise UserError(f"{folder}: needs {part}.jsonl or {part}.jsonl.gz, and {what}; or give a single file")
+            what = "has none" if not files else f"has {', '.join(f.name for f in files)}"
+            raise UserError(
+                f"{folder}: needs {part}.jsonl (or {', '.join(ENDINGS)}), and {what}; or give a single file"
+            )
         parts[part] = read_tasks(files[0], sieve)
     held_out = {normalise(task.problem): task.id for task, _ in parts["eval"]}
     for task, _ in parts["train"]:

@@ -9,12 +9,34 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from simko.envs.data.rows import Sieve, read_jsonl
+import numpy as np
+
+from simko.envs.data.rows import Sieve, read_jsonl, shortest, utf8
 from simko.envs.verifiers.reading.brackets import closing
 from simko.errors import UserError
 
 DATA_VARIABLE = "SIMKO_DATA"
 ENDINGS = (".jsonl.gz", ".jsonl", ".json", ".parquet")
+_OTHER_TABLES = frozenset(
+    [
+        ".csv",
+        ".tsv",
+        ".xls",
+        ".xlsx",
+        ".ods",
+        ".arrow",
+        ".feather",
+        ".orc",
+        ".avro",
+        ".zip",
+        ".pkl",
+        ".pickle",
+        ".npy",
+        ".npz",
+        ".xml",
+        ".yaml",
+    ]
+)
 
 Row = dict[str, Any]
 
@@ -79,12 +101,17 @@ def _split_files(root: Path, config: str, part: str) -> list[Path]:
 
 
 def read_table(path: Path, sieve: Sieve | None = None) -> Iterable[tuple[int, Row]]:
-    """Numbered rows of a `.jsonl`, `.jsonl.gz`, `.json` (a list of objects) or `.parquet` file."""
+    """Numbered rows of a `.jsonl`, `.jsonl.gz`, `.json` (a list of objects) or `.parquet` file.
+
+    Raises `UserError` for a file that cannot be read, and for a table of another kind, such as `.csv`.
+    """
     if path.suffix == ".parquet":
         return enumerate(_read_parquet(path), 1)
+    if path.suffix.lower() in _OTHER_TABLES:
+        raise UserError(f"{path}: {path.suffix} files are not read; save the table as .jsonl or .parquet")
     if path.suffix == ".json":
         try:
-            rows = json.loads(path.read_text(encoding="utf-8"))
+            rows = json.loads(utf8(path.read_bytes(), path))
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(
                 f"{path}: cannot be read as JSON ({str(error)[:80]}); give it whole, or as .jsonl"
@@ -101,9 +128,34 @@ def _read_parquet(path: Path) -> list[Row]:
     except ImportError as error:
         raise UserError(f"{path}: reading parquet needs pyarrow; pip install 'simko[hub]'") from error
     try:
-        return parquet.read_table(path).to_pylist()
-    except (OSError, ValueError) as error:  # pyarrow's own errors derive from these
+        table = parquet.read_table(path)
+        return [in_own_width(row, table.schema) for row in table.to_pylist()]
+    except (OSError, ValueError, ArithmeticError) as error:  # pyarrow's own errors derive from these
         raise UserError(f"{path}: cannot be read as parquet ({str(error)[:80]}); fetch it again") from error
+
+
+def in_own_width(row: Row, schema: Any) -> Row:
+    """A row of an Arrow table with the fewest digits for each float: float32 0.1 as 0.1, not as 0.10000000149011612."""
+    return {field.name: _shortened(row[field.name], field.type) for field in schema if field.name in row}
+
+
+def _shortened(value: Any, kind: Any) -> Any:
+    """`value` of the Arrow type `kind`, however deep its floats are."""
+    import pyarrow.types as types  # type: ignore[import-untyped]
+
+    if value is None:
+        return None
+    if types.is_float16(kind) or types.is_float32(kind):
+        return shortest(np.float16(value) if types.is_float16(kind) else np.float32(value))
+    if types.is_dictionary(kind):
+        return _shortened(value, kind.value_type)
+    if types.is_struct(kind):
+        return {field.name: _shortened(value[field.name], field.type) for field in kind}
+    if types.is_map(kind):
+        return [(key, _shortened(item, kind.item_type)) for key, item in value]
+    if isinstance(value, list) and hasattr(kind, "value_type"):
+        return [_shortened(item, kind.value_type) for item in value]
+    return value
 
 
 def read_hub(name: str, hub: str, configs: tuple[str, ...], part: str, looked: list[str]) -> Iterable[Row]:
@@ -122,10 +174,16 @@ def read_hub(name: str, hub: str, configs: tuple[str, ...], part: str, looked: l
             f"{name}: no data at hand{before}; give {mends}, or pip install 'simko[hub]' to fetch {hub}"
         ) from error
     try:
-        return list(chain(*(datasets.load_dataset(hub, config, split=part) for config in configs or (None,))))
+        parts = [datasets.load_dataset(hub, config, split=part) for config in configs or (None,)]
+        return list(chain(*map(_hub_rows, parts)))
     except Exception as error:  # the Hub fails in many ways, and the mend is the same for all
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise UserError(f"{name}: {hub} cannot be fetched from the Hub ({reason}){before}; give {mends}") from error
+
+
+def _hub_rows(rows: Any) -> Iterable[Row]:
+    schema = getattr(getattr(rows, "features", None), "arrow_schema", None)
+    return rows if schema is None else (in_own_width(row, schema) for row in rows)
 
 
 _ABSENT = object()

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from simko.envs.data.readable import main_answer, no_value
+from simko.envs.prompts import PromptFormat
 from simko.envs.verifiers.reading.brackets import deepest
 from simko.errors import TooFewTasksError, UserError, nearest
 from simko.types import Task
 
+_OTHER_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)  # that of UTF-32 LE begins as UTF-16 LE
 MAX_LINE = 10_000_000  # bytes: a file with a longer line is the wrong file
 ANSWERS = ("math", "math_row", "numeric", "exact", "choice")
 """Verifiers with which a gold answer must verify against itself. (The gold of a puzzle is not a response.)"""
+MATHS = ("math", "math_row")
+"""Verifiers whose gold answers must read as a value. `numeric` and `choice` verify nothing else against itself."""
 
 
 class Pair(NamedTuple):
@@ -92,47 +99,85 @@ class RowSource:
         return self.bad_rows
 
     def check_golds(self, verifier: str, grade: Callable[[str, str], Any]) -> None:
-        """Grade every gold answer against itself, if `verifier` is one of `ANSWERS`.
+        """Grade every gold answer against itself, if `verifier` is one of `ANSWERS`; of `MATHS` each must read as a value.
 
         Raises `UserError` with the place of the first one that is not correct; with `keep_good` leaves such rows out.
+        Problems that have several gold answers are counted in `notes`.
         """
-        if verifier.split(":")[0] not in ANSWERS:
-            return
+        if verifier.split(":")[0] in ANSWERS:
+            self._refuse_golds(verifier, grade)
+        told = several_golds(
+            self.name, self._tasks, verifier, lambda task, other: grade(self.answer(other), task.gold).correct
+        )
+        if told and told not in self.notes:
+            self.notes.append(told)
+
+    def _refuse_golds(self, verifier: str, grade: Callable[[str, str], Any]) -> None:
         good = []
         for task in self._tasks:
-            if verifies_itself(self.answer(task), task.gold, verifier, grade):
+            reason = why_no_gold(self.answer(task), task.gold, verifier, grade)
+            if reason is None:
                 good.append(task)
-                continue
-            self._sieve.refuse(
-                f"{self._places[task.id]}: field 'answer' is {task.gold[:60]!r}, which '{verifier}' does not verify "
-                "against itself; correct it, or take another verifier"
-            )
+            else:
+                self._sieve.refuse(f"{self._places[task.id]}: field 'answer' is {task.gold[:60]!r}, which {reason}")
         if len(good) < len(self._tasks):
             if not good:
                 raise UserError(f"{self.name}: no row has an answer that '{verifier}' verifies; take another verifier")
             self._set(good)
 
-    def check_prompts(self, tokens: Callable[[Task], int], limit: int) -> None:
-        """Refuse a task whose prompt has more than `limit` tokens, with its place; with `keep_good` leave it out.
+    def check_prompts(
+        self,
+        tokens: Callable[[Task], int],
+        limit: int,
+        format: PromptFormat | None = None,
+        context: int | None = None,
+        budget: int = 1,
+    ) -> None:
+        """Refuse a task whose prompt cannot be made or is too long, with its place; with `keep_good` leave it out.
 
-        `tokens` counts the tokens of a task's prompt. A token is at least a byte, so short problems need no count.
+        `tokens` counts the tokens of a task's prompt, which may be `limit` and must leave one of the model's `context` for an
+        answer. Where it leaves less than `budget`, a note says so. A token is at least a byte, so short problems need no count.
         """
-        around = tokens(Task("", " ", "")) + 8
-        good = []
+        most = limit if context is None else min(limit, context - 1)
+        roomy = most if context is None else min(most, context - budget)
+        around, spread = tokens(Task("", " ", "")) + 8, 1 if format is None else format.tokens_a_byte
+        good, tight = [], []
         for task in self._tasks:
-            count = 4 * len(task.problem) + around  # an upper bound: a character has at most four bytes
-            if count > limit:
-                count = len(task.problem.encode()) + around
-            if count > limit and (count := tokens(task)) > limit:
+            system = task.system or ""
+            try:
+                if format is not None:
+                    format.check(task.problem, task.system)
+                count = (
+                    4 * spread * len(task.problem + system) + around
+                )  # an upper bound: a character has at most four bytes
+                if count > roomy:
+                    count = spread * len((task.problem + system).encode()) + around
+                if count > roomy:
+                    count = tokens(task)
+            except UserError as error:
+                self._sieve.refuse(f"{self._places[task.id]}: {error}")
+                continue
+            if count > most:
+                why = f"max_prompt_tokens is {limit}; shorten it, or raise --max-prompt-tokens"
+                if most < limit:
+                    why = f"the model takes {context}, prompt and answer together; shorten it, or take another --model"
                 self._sieve.refuse(
                     f"{self._places[task.id]}: field 'problem' makes a prompt of {count} tokens ({task.problem[:40]!r}...), "
-                    f"and max_prompt_tokens is {limit}; shorten it, or raise --max-prompt-tokens"
+                    f"and {why}"
                 )
-            else:
-                good.append(task)
+                continue
+            good.append(task)
+            if count > roomy and context is not None:
+                tight.append((self._places[task.id], context - count))
+        if tight:
+            place, left = tight[0]
+            self.notes.append(
+                f"{len(tight)} prompts leave less than max_new_tokens {budget} of the model's {context} tokens, and their "
+                f"answers are cut off there; the first: {place} leaves {left}"
+            )
         if len(good) < len(self._tasks):
             if not good:
-                raise UserError(f"{self.name}: no prompt has {limit} tokens or less; raise --max-prompt-tokens")
+                raise UserError(f"{self.name}: no prompt has {most} tokens or less; raise --max-prompt-tokens")
             self._set(good)
 
     def draw(self, rng: np.random.Generator) -> Task:
@@ -172,11 +217,59 @@ def boxed(answer: str) -> str:
 
 
 @lru_cache(maxsize=1 << 16)
-def verifies_itself(answer: str, gold: str, verifier: str, grade: Callable[[str, str], Any]) -> bool:
-    """Whether the gold answer, written as the response `answer`, is correct. Whole numbers are; they are not graded."""
+def why_no_gold(answer: str, gold: str, verifier: str, grade: Callable[[str, str], Any]) -> str | None:
+    """Why no response can be correct with this gold answer, and the mend; None if it is well. `answer` is it as a response.
+
+    Whole numbers are well; they are not graded.
+    """
     if gold.isascii() and gold.isdigit() and len(gold) < 100 and verifier != "choice":
-        return True
-    return bool(grade(answer, gold).correct)
+        return None
+    if not grade(answer, gold).correct:
+        return f"'{verifier}' does not verify against itself; correct it, or take another verifier"
+    base = verifier.split(":")[0]
+    return no_value(main_answer(gold) if base == "math_row" else gold) if base in MATHS else None
+
+
+def several_golds(name: str, tasks: Sequence[Task], verifier: str, solves: Callable[[Task, Task], bool]) -> str | None:
+    """How many problems have gold answers that differ, and the first of them; None if there is none.
+
+    `solves(task, other)` tells whether the gold answer of `other` is correct on `task`. It is asked for verifiers of
+    `ANSWERS`, which may read two texts as one answer. Problems with different system messages are different.
+    """
+    by_value = verifier.split(":")[0] in ANSWERS
+
+    def same(task: Task, other: Task) -> bool:
+        return task.gold.split() == other.gold.split() or (by_value and solves(task, other))
+
+    by_problem: dict[tuple[str, str | None], list[Task]] = {}
+    for task in tasks:
+        by_problem.setdefault((" ".join(task.problem.split()), task.system), []).append(task)
+    rows, pairs = 0, []
+    for first, *others in by_problem.values():
+        if other := next((other for other in others if not same(first, other)), None):
+            rows += 1 + len(others)
+            pairs.append((first, other))
+    if not pairs:
+        return None
+    (a, b), one = pairs[0], len(pairs) == 1
+    shown = f"'{a.id}' ({a.gold[:40]!r}) and '{b.id}' ({b.gold[:40]!r})"
+    who = "1 problem has" if one else f"{len(pairs)} problems have"
+    return f"{name}: {who} several gold answers ({rows} rows), as {shown}; correct the rows, or leave them out"
+
+
+def utf8(content: bytes, path: Path) -> str:
+    """The text of a file, without its byte order mark.
+
+    Raises `UserError` for UTF-16 and UTF-32, which begin with another mark, and `UnicodeDecodeError` for what is not UTF-8.
+    """
+    if content.startswith(_OTHER_MARKS):
+        raise UserError(f"{path}: it is UTF-16 or UTF-32; save the file as UTF-8")
+    return content.decode("utf-8-sig")
+
+
+def shortest(value: np.integer | np.floating) -> int | float:
+    """A number of numpy as Python's, with the fewest digits that make it in its own width: float32 0.1 is 0.1."""
+    return int(value) if isinstance(value, np.integer) else float(str(value))
 
 
 def read_jsonl(path: Path, sieve: Sieve | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -204,7 +297,7 @@ def read_jsonl(path: Path, sieve: Sieve | None = None) -> Iterator[tuple[int, di
 
 def _parse(line: bytes, path: Path, number: int, sieve: Sieve) -> dict[str, Any] | None:
     try:
-        text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        text = utf8(line, path) if number == 1 else line.decode("utf-8")
         if not text.strip():
             return None
         row = json.loads(text, object_pairs_hook=_once)
@@ -246,7 +339,11 @@ def why_no_json(error: ValueError | RecursionError) -> str:
 
 
 def text_of(value: Any) -> str | None:
-    """A text, or a finite number as text (`27.0` as `27`). None for anything else and for blank text."""
+    """A text, or a finite number as text (`27.0` as `27`, the decimal 1.50 as `1.50`). None for all else and blank text."""
+    if isinstance(value, Decimal):
+        return f"{value:f}" if value.is_finite() else None
+    if isinstance(value, np.integer | np.floating):
+        value = shortest(value)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     if isinstance(value, float):

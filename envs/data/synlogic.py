@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from simko.envs.data.chat import asked
 from simko.envs.data.loading import Row, dig, load_rows, present
 from simko.envs.data.rows import Pair, RowSource, Sieve, text_of
 from simko.envs.split import is_eval
@@ -169,16 +170,19 @@ def to_task(row: Row, part: str, number: int, place: str) -> Task:
         require_checker(key)
     except UserError as error:
         raise UserError(f"{place}: {error}") from error
-    problem = _prompt(row.get("prompt")) if from_hub else text_of(row.get("problem"))
-    if problem is None:
-        raise UserError(
-            f"{place}: no text in '{'prompt' if from_hub else 'problem'}'; it must be the puzzle as it is put"
-        )
+    column = "prompt" if from_hub else "problem"
+    try:
+        question = asked(row.get(column), row)
+    except ValueError as error:
+        raise UserError(f"{place}: no text in '{column}' that is one question: {error}") from error
+    if question is None:
+        raise UserError(f"{place}: no text in '{column}'; it must be the puzzle as it is put")
     extra = {"split_by": "file" if from_hub else "content"}
     if accepted := text_of(dig(row, "extra.accepted_response")):
         extra["accepted_response"] = accepted
     gold = json.dumps({"key": key, "game": _trimmed(key, game)}, ensure_ascii=False)
-    return Task(text_of(row.get("id")) or f"synlogic-{part}-{number}", problem, gold, key, extra)
+    id = text_of(row.get("id")) or f"synlogic-{part}-{number}"
+    return Task(id, question.problem, gold, key, extra, question.system)
 
 
 def stored_answer(key: str, game: Mapping[str, Any]) -> str:
@@ -220,14 +224,6 @@ def _state(value: Any, path: str, place: str) -> dict[str, Any]:
     if not isinstance(game, dict) or not isinstance(game.get("metadata", {}), dict):
         raise UserError(f"{place}: column '{path}' is {str(value)[:40]!r}; it must be a JSON object with metadata")
     return game
-
-
-def _prompt(messages: Any) -> str | None:
-    """The text of all chat messages but the assistant's."""
-    if not isinstance(messages, list):
-        return text_of(messages)
-    texts = [text_of(m.get("content")) for m in messages if isinstance(m, dict) and m.get("role") != "assistant"]
-    return "\n\n".join(text for text in texts if text) or None
 
 
 def _trimmed(key: str, game: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from simko.envs.puzzles.procedural import Draft, ProceduralSource
+from simko.envs.verifiers.answer.visible import without_thinking
 from simko.types import Task, Verdict
 
 SIZES = {1: (3, 99), 2: (3, 999), 3: (5, 999), 4: (7, 999)}  # level: (numbers in the range, largest number)
@@ -72,9 +73,11 @@ _INTEGER = re.compile(r"(?<![\d.,])\d{1,9}(?![\d]|[.,]\d)")
 def read_guess(text: str) -> int | None:
     """The whole number in the last line that is not blank, or None if that line does not have exactly one number.
 
+    Thinking is not read.
+
     The environment also reads the first turn with this. So of a list of guesses only the last line counts.
     """
-    lines = [line for line in text[-MAX_TURN:].splitlines() if line.strip()]
+    lines = [line for line in without_thinking(text)[-MAX_TURN:].splitlines() if line.strip()]
     if not lines:
         return None
     numbers = _INTEGER.findall(lines[-1])

@@ -17,7 +17,7 @@ Differences between the released code (CLR-Lab/SimKO at 306f4ff) and the paper, 
  1. old top-K of other ids: the code compares new candidates with the old policy's rank-k log-probs. They cancel: not used.
  2. penalty hard-coded at 1.1 in the code: a setting (paper: 1.1 mathematics, 1.05 logic).
  3. penalty on the advantage (code) or on the ratio before clipping (paper): `top1_penalty_on`. The default is the code's,
-    which produced the results. Both have the same gradient while nothing is clipped: always, with one update a batch.
+    which produced the results. Both have one gradient while nothing is clipped; a factor < 1 - clip_low on the ratio is.
  4. positive branch where score == 1 exactly (code) or A > 0 (pseudo-code): here where the verifier says correct and A > 0.
     With shaped rewards a right answer can have A < 0. Then sharing would push its candidates down.
  5. negative branch by the sum of a row's advantages (code): here by each token's A < 0.
@@ -27,8 +27,7 @@ Differences between the released code (CLR-Lab/SimKO at 306f4ff) and the paper, 
  8. clipping after mixing: a clipped token loses both gradients, as paper and code.
  9. token mean of each micro-batch (code), 1/G sum 1/len (paper): token mean of the whole step, as `grpo` here; the paper's
     is `aggregation="sequence_mean"`.
-10. the code's defaults (tau 1, K 1) switch the method off silently: here the defaults are the paper's, and `inert` names
-    the settings that have no effect.
+10. the code's defaults (tau 1, K 1) switch the method off silently: ours are the paper's; `inert` names what is idle.
 11. the code's scripts leave an entropy bonus of 0.001 on in the Qwen GRPO baseline: here neither method has a bonus.
 12. K copies of the logits (code): gathered from one sweep (`simko.head`).
 13. correctness broadcast along the wrong axis where B == T (code): shaped (B, 1).
@@ -80,14 +79,13 @@ class SimKOLoss(ClippedLoss):
         return self.top_k
 
     def inert(self, updates_per_batch: int) -> tuple[str, ...]:  # noqa: D102
-        names = super().inert(updates_per_batch)
-        if (
-            updates_per_batch == 1 and self.top1_penalty >= 1 - self.clip_low
-        ):  # a smaller one is clipped at a ratio of 1
-            names += ("top1_penalty_on",)
-        if self.entropy_quantile == 1.0 or (self.alpha == 0.0 and self.top1_penalty == 1.0):
-            names += ("alpha", "top_k", "smoothing", "entropy_quantile", "top1_penalty")
-        return names
+        shares, punishes = (self.entropy_quantile < 1 and on for on in (self.alpha > 0, self.top1_penalty != 1))
+        clips = punishes and self.top1_penalty < 1 - self.clip_low  # on the ratio, the factor itself is clipped away
+        hidden = {"clip_low"} if punishes and self.top1_penalty < 1 and self.top1_penalty_on == "ratio" else set()
+        names = tuple(name for name in super().inert(updates_per_batch) if name not in hidden)
+        where = () if clips or (punishes and updates_per_batch > 1) else ("top1_penalty_on",)
+        names += where if shares else (*where, "top_k", "smoothing")
+        return names + (() if shares or punishes else ("alpha", "entropy_quantile", "top1_penalty", "entropy_floor"))
 
     def prepare(self, step: StepStats, advantage: Float[Tensor, "B T"], state: State) -> Prepared:  # noqa: D102
         return Prepared(constants={"gate": torch.tensor(step.step > self.grpo_steps)} if self.grpo_steps else {})

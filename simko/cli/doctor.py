@@ -74,7 +74,11 @@ def packages() -> Finding:
         wanted = metadata.requires("simko") or []
     except metadata.PackageNotFoundError:
         return Finding("warn", detail, "simko itself is not installed: pip install -e . in the checkout")
-    bounds = [match.groups() for line in wanted if (match := re.fullmatch(r"([\w.-]+)>=([\d.]+)", line))]
+    bounds = [
+        match.groups()
+        for line in wanted
+        if (match := re.fullmatch(r"([\w.-]+)(?:<[\d.]+,)?>=([\d.]+)(?:,<[\d.]+)?", line))
+    ]
     stale = [f"'{name}>={bound}'" for name, bound in bounds if _numbers(_version(name) or "0") < _numbers(bound)]
     return Finding("fail", detail, f"pip install -U {' '.join(stale)}") if stale else Finding("ok", detail)
 
@@ -199,7 +203,7 @@ def disk() -> Finding:
 
 def data() -> Finding:
     """Where benchmarks are read from."""
-    folder = os.environ.get("SIMKO_DATA")
+    folder = os.path.expanduser(os.environ.get("SIMKO_DATA", ""))
     if not folder:
         return Finding("ok", "SIMKO_DATA is not set: benchmarks come from --data or the Hub")
     if not Path(folder).is_dir():

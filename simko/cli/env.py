@@ -71,6 +71,8 @@ def show(
     prompt = env.describe(chosen)["text"]
     if as_json:
         about = {"id": id, "task": chosen.id, "level": chosen.level, "problem": chosen.problem, "prompt": prompt}
+        if chosen.system is not None:
+            about["system"] = chosen.system
         tokens = {"prompt_tokens": len(env.prompt_ids(chosen)), "max_new_tokens": env.max_new_tokens}
         print_json(about | {"gold": chosen.gold, "verifier": env.verifier_name} | tokens)
         return
@@ -142,8 +144,11 @@ def play(
 
 def take_turn(env: TokenEnv, episode: Episode, answer: str) -> str:
     """Give the environment one turn of text, as tokens; returns its reply, which may be empty."""
+    from simko.envs.verifiers.answer.visible import closing_of
+
     before = len(episode.ids)
-    ids = env.tokenizer.encode(answer, add_special_tokens=False)
+    spoken = closing_of(episode.thought) + answer if episode.thought else answer  # a person does not think aloud
+    ids = env.tokenizer.encode(spoken, add_special_tokens=False)
     end = [min(env.stop_ids)] if env.stop_ids else env.tokenizer.encode(env.stop[0], add_special_tokens=False)
     for token in [*ids, *end]:
         if episode.push(token):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from simko.cli.flags import config_flags
+from simko.cli.flags import config_flags, flag
 from simko.cli.output import print_json
 from simko.config import EvalConfig, TrainConfig
 from simko.console import note
@@ -36,7 +37,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog=EPILOG)(export)
 
 
-@config_flags(EvalConfig, only=("best", "quantization", "device", "threads"))
+@config_flags(EvalConfig, only=("best", "model", "quantization", "device", "threads"))
 def export(
     flags: Mapping[str, Any],
     target: str = typer.Argument(metavar="RUN_OR_MODEL", help="run folder; or a model, with --adapter"),
@@ -71,10 +72,11 @@ def export(
     """
     from simko.run.folder import RunFolder
 
+    target = os.path.expanduser(target)
+    merged, adapter = (path and os.path.expanduser(path) for path in (merged, adapter))
+    _refuse_unused(merged, push, dtype, public, flags)
     is_run = RunFolder.is_run(target)
     source = _source(target, None if is_run else adapter, flags)
-    if dtype not in DTYPES:
-        raise UserError(f"export: --dtype is '{dtype}'; use {', '.join(DTYPES)}")
     out_adapter = Path(adapter) if is_run and adapter else None
     if not (merged or out_adapter or push):
         raise UserError("export: nothing to do; give --merged DIR, --push REPO, or for a run --adapter DIR")
@@ -159,6 +161,18 @@ def _source(target: str, adapter: str | None, flags: Mapping[str, Any]) -> Targe
         return resolve(EvalConfig(**{"target": target, "adapter": adapter, "env": env, **flags}))
     except UserError as error:
         raise UserError(f"export: {str(error).removeprefix('eval: ')}") from error
+
+
+def _refuse_unused(merged: str | None, push: str | None, dtype: str, public: bool, flags: Mapping[str, Any]) -> None:
+    """Raise `UserError` for a wrong dtype, and for a flag that is of another kind of export."""
+    if dtype not in DTYPES:
+        raise UserError(f"export: --dtype is '{dtype}'; use {', '.join(DTYPES)}")
+    of_merged = [flag(name) for name in ("quantization", "device", "threads") if name in flags]
+    of_merged += ["--dtype"] if dtype != "auto" else []
+    if of_merged and not merged:
+        raise UserError(f"export: {of_merged[0]} is of merged weights; give --merged DIR, too, or leave it out")
+    if public and not push:
+        raise UserError("export: --public is of a repository of the Hub; give --push REPO, too, or leave it out")
 
 
 def _refuse_used(folder: str | Path | None) -> None:

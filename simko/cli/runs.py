@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from simko.cli.flags import config_flags, extra_settings, flag
-from simko.cli.modules import reach
+from simko.cli.modules import reach, reach_of
 from simko.cli.output import print_json, terminal
 from simko.config import EvalConfig, TrainConfig, as_dict, read_yaml, write_yaml
 from simko.console import clean, note, say
@@ -59,7 +59,7 @@ def train(
     if dry_run:
         print_json(as_dict(resolved)) if as_json else typer.echo(write_yaml(resolved), nl=False)
         return
-    reach(resolved.env)
+    reach(resolved.env, None if run is None else run.manifest().get("env_folder"))
     from simko.run.folder import new_folder
     from simko.train import train as start
 
@@ -112,6 +112,9 @@ def overrides_of(config: str | None, flags: Mapping[str, Any]) -> dict[str, Any]
     method = content.pop("method", None) or {}
     if not isinstance(method, Mapping):
         raise UserError(f"config {config}: method is {method!r}; it must be a mapping of the method's settings")
+    for key in method:
+        if key in content:
+            raise UserError(f"config {config}: {key} stands alone and under method, too; keep one of the two")
     content = {**method, **content}
     before = str(content.get("algorithm", TrainConfig().algorithm))
     after = str(flags.get("algorithm", before))
@@ -139,6 +142,10 @@ def evaluate(
     """
     content = read_yaml(config) if config else {}
     names = [f.name for f in fields(EvalConfig)]
+    if str(content.get("target") or target) != target:
+        raise UserError(
+            f"config {config}: target is {content['target']}, and the command names {target}; leave one out"
+        )
     for key in content:
         if key not in names:
             raise UserError(f"config {config}: unknown key '{key}'{nearest(key, names)}")
@@ -149,9 +156,8 @@ def evaluate(
             _refuse_file(config, str(error), lambda: EvalConfig(**{**content, "target": target}))
         raise
     from simko.evaluate import evaluate as measure
-    from simko.run.folder import RunFolder
 
-    reach(settings.env or (RunFolder.open(target).config.env if RunFolder.is_run(target) else None))
+    reach_of(settings.env, settings.target)
     result = measure(settings, console=terminal(stderr=as_json))
     if as_json:
         print_json(result)

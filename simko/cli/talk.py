@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from simko.cli.flags import config_flags
-from simko.cli.modules import reach
+from simko.cli.modules import reach_of
 from simko.cli.output import ask, indent, print_json
 from simko.config import EvalConfig, TrainConfig
 from simko.console import clean, note
@@ -52,7 +52,7 @@ def sample(
 
     sampling = sampling_settings(config, source.settings)
     policy = make_policy(source.settings, source.adapter)
-    env = make_env(source.settings, policy, split)
+    env = make_env(source.settings, policy, split, source.run.prompt_date() if source.run else None)
     tasks = env.source.tasks(problems, config.seed)
     groups = rollout(policy.engine, env, tasks, n, sampling, seed=config.seed)
     if as_json:
@@ -77,6 +77,7 @@ def _row(group: Group, completion: Completion) -> dict[str, Any]:
     return {
         "task": task.id,
         "problem": task.problem,
+        **({} if task.system is None else {"system": task.system}),
         "gold": task.gold,
         "text": completion.text,
         "finish": completion.finish,
@@ -89,6 +90,7 @@ def _row(group: Group, completion: Completion) -> dict[str, Any]:
 @config_flags(
     EvalConfig,
     only=(
+        "model",
         "quantization",
         "adapter",
         "best",
@@ -113,17 +115,17 @@ def chat(
     """
     config = EvalConfig(**{"target": target, "n": 1, "max_new_tokens": max_new_tokens, **flags})
     source = find(config, any_model=True)
-    from simko.agents.engine.requests import context_of
     from simko.build import make_policy
     from simko.envs import PromptFormat
     from simko.run.target import sampling_settings
 
     policy = make_policy(source.settings, source.adapter)
-    words = PromptFormat(policy.tokenizer, source.settings.template, stop_ids=policy.eos_ids)
+    date = source.run.prompt_date() if source.run else None
+    words = PromptFormat(policy.tokenizer, source.settings.template, stop_ids=policy.eos_ids, date=date)
     budget = config.max_new_tokens or CHAT_TOKENS
     sampling = sampling_settings(config, source.settings)
     sampling = replace(sampling, max_new_tokens=budget, stop_ids=tuple(sorted(words.stop_ids)))
-    room = context_of(policy.model.config.get_text_config())
+    room = policy.context
     ids: list[int] = []
     closed, turn = True, 0
     typer.echo(
@@ -136,10 +138,16 @@ def chat(
         if not message.strip():
             continue
         ids = ids + words.reply_ids(message, closed) if ids else words.prompt_ids(message)
-        if room and len(ids) + budget > room:
+        first = words.prompt_ids(message)
+        if room and len(ids) + budget > room and len(ids) > len(first):
             note(f"the talk fills the model's {room} tokens; starting over")
-            ids = words.prompt_ids(message)
-        ((answer,),) = policy.engine.generate([ids], 1, sampling, [(config.seed << 32) + turn])
+            ids = first
+        if room and len(ids) >= room:
+            note(f"the message fills the model's {room} tokens; write a shorter one")
+            ids = []
+            continue
+        left = budget if room is None else min(budget, room - len(ids))
+        ((answer,),) = policy.engine.generate([ids], 1, sampling, [(config.seed << 32) + turn], [left])
         ids, closed, turn = ids + answer.ids.tolist(), answer.finish == "stop", turn + 1
         text = policy.tokenizer.decode(answer.ids.tolist(), skip_special_tokens=True)
         typer.echo(clean(text.strip()) + ("" if closed else " [...]"))
@@ -156,7 +164,7 @@ def find(config: EvalConfig, any_model: bool = False) -> Target:
     from simko.run.target import resolve
 
     is_run = RunFolder.is_run(config.target)
-    reach(config.env or (RunFolder.open(config.target).config.env if is_run else None))
+    reach_of(config.env, config.target)
     if any_model and not is_run:
         config = replace(config, env=TrainConfig().env)
     try:

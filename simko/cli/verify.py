@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from simko.cli.modules import reach
+from simko.cli.modules import reach, reach_of
 from simko.cli.output import print_json, print_table
 from simko.console import clean
 from simko.errors import UserError
@@ -70,6 +70,7 @@ def audit(
         raise UserError(f"--limit {limit:g}: give seconds above 0")
     if gold is None and (right is not None or wrong != NO_ANSWER):
         raise UserError("--right and --wrong are answers to a gold answer; give --gold, too")
+    data = data and os.path.expanduser(data)
     if data is not None and not Path(data).is_dir():
         raise UserError(f"--data {data}: no such folder")
     samples = None if gold is None else (Sample(gold, gold if right is None else right, wrong),)
@@ -146,7 +147,8 @@ def rescore(
     from simko.run.rescore import rescore as again
 
     folder = RunFolder.open(run)
-    reach(folder.config.env)
+    reach_of(None, run)
+    out = out and os.path.expanduser(out)
     if out is not None and (os.path.isdir(out) or not os.path.isdir(os.path.dirname(os.path.abspath(out)))):
         raise UserError(f"--out {out}: give a file in a folder that exists")
     report = again(folder, verifier)

@@ -35,6 +35,8 @@ from simko.memory.planner import choose
 from simko.memory.shapes import Shape
 from simko.micro_batch import TokenBudget
 from simko.run.folder import RunFolder
+from simko.run.places import absolute
+from simko.settings import check_end, settled
 from simko.sizes import CPU_CACHE_BYTES
 from simko.step_stats import prepare
 from simko.types import Batch, Completion, Sampling, Verdict
@@ -43,27 +45,35 @@ from simko.update import accumulate_gradients
 _DECODED = 4  # tokens that the burn-in decodes with the longest rows
 
 
-def planned(config: TrainConfig, console: Console | None = None) -> TrainConfig:
+def planned(config: TrainConfig, new: bool = False) -> TrainConfig:
     """Fill in every setting that was left to the planner; return `config` itself if none was.
 
+    The config of a `new` run is settled first, and its paths are made absolute. Nothing is printed: what follows may still
+    refuse the model or the data, and one mistake is one line. `burn_in` tells the plan.
+
     Raises:
-        UserError: no such environment; or the run does not fit, and `config.force` is off. The line says what would fit.
+        UserError: no such environment; a setting that another overrides; or the run does not fit, and `config.force` is off.
+            The line says what would fit.
     """
+    if new:
+        config = absolute(settled(config))
+    else:
+        check_end(config)
     plannable = (config.micro_batch_tokens, config.gradient_checkpointing, config.cache_bytes)
-    if None not in plannable and config.decode_weights != "auto":
+    is_whole = None not in plannable and config.decode_weights != "auto"
+    if is_whole and config.memory is None:
         return config
     device = pick_device(config.device)
     memory = memory_of(config, device)
     resolve(config.env, {})  # an unknown environment is one line, and not one more about the plan
     try:
         plan = plan_of(config, device, memory)
-    except UserError as error:  # an unknown kind of model: the run goes on without a plan
-        say(console, f"memory: not planned: {error}")
-        return _filled(config, Settings(MICRO_BATCH_TOKENS, False, "live", CPU_CACHE_BYTES), config.decode_weights)
+    except UserError:  # an unknown kind of model: the run goes on without a plan
+        default = Settings(MICRO_BATCH_TOKENS, False, "live", CPU_CACHE_BYTES)
+        return config if is_whole else _filled(config, default, config.decode_weights)
     if not plan.fits and not config.force:
         raise UserError(f"{verdict(plan)}; fits with {' or '.join(plan.advice)}; or train all the same with --force")
-    say(console, f"memory: {verdict(plan)}")
-    return _filled(config, plan.settings, _weights(config, plan, device))
+    return config if is_whole else _filled(config, plan.settings, _weights(config, plan, device))
 
 
 def plan_of(config: TrainConfig, device: torch.device, memory: float) -> Plan:
@@ -103,15 +113,18 @@ def burn_in(
     """
     try:
         shape, work = _as_loaded(config, policy, env)
-    except UserError:  # `planned` has said so
+    except UserError as error:
+        say(console, f"memory: not planned: {error}")
         return {}
+    memory = memory_of(config, policy.device)
+    plan = Plan(shape, work, _settings(config), forecast(shape, work, _settings(config)), memory)
+    say(console, f"memory: {verdict(plan)}")
     chosen, notes = _measured_weights(config, policy, shape, work, console)
     if run is not None and chosen is not config:
         run.keep(chosen)
     config, settings = chosen, _settings(chosen)
     expected = forecast(shape, work, settings)
     sizes: dict[str, Any] = {"forecast_rollout": int(expected.rollout), "forecast_update": int(expected.update)}
-    memory = memory_of(config, policy.device)
     wanted = config.burn_in
     if wanted is None:
         wanted = policy.device.type == "cuda" or expected.peak > memory / 2
@@ -238,7 +251,8 @@ def _as_loaded(config: TrainConfig, policy: Any, env: Any) -> tuple[Shape, Job]:
     described = policy.model.get_base_model().config.to_dict()
     kind = "cuda" if policy.device.type == "cuda" else "cpu"
     work = lookup.job(config, kind, lookup.facts(config.model))  # type: ignore[arg-type]
-    return Shape.from_config(config.model, described), replace(work, max_new_tokens=env.max_new_tokens)
+    shape, new = Shape.from_config(config.model, described), env.max_new_tokens
+    return shape, replace(work, max_new_tokens=new if shape.context is None else max(1, min(new, shape.context - 1)))
 
 
 def _weights(settings: MemorySettings, plan: Plan, device: torch.device) -> str:
@@ -274,5 +288,6 @@ def _settings(settings: MemorySettings) -> Settings:
 
 def _filled(config: TrainConfig, settings: Settings, decode_weights: Any) -> TrainConfig:
     values = asdict(settings) | {"decode_weights": decode_weights}
-    empty = [name for name in values if getattr(config, name) in (None, "auto", "measured")]
+    unused = {"local": (), "generate_batch": ("cache_bytes",), "vllm": ("cache_bytes", "decode_weights")}[config.engine]
+    empty = [name for name in values if getattr(config, name) in (None, "auto", "measured") and name not in unused]
     return replace(config, **{name: values[name] for name in empty})

@@ -27,7 +27,11 @@ USABLE = {"cpu": 0.90, "cuda": 0.97}
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be trained where. Tokens are of one sequence; `longest_prompt` and `max_new_tokens` are upper bounds."""
+    """What is to be trained where. Tokens are of one sequence; `longest_prompt` and `max_new_tokens` are upper bounds.
+
+    With `reference` (a KL term) the base model's log-probs of all answers are computed before the first update, and with several
+    `updates` the old policy's. Neither forward keeps activations.
+    """
 
     device: Literal["cpu", "cuda"]
     quantization: str
@@ -39,6 +43,7 @@ class Job:
     eval_rows: int = 0
     reference: bool = False
     keep_checkpoints: int = 2
+    updates: int = 1
 
     @property
     def rows(self) -> int:
@@ -165,11 +170,23 @@ def activation_bytes(shape: Shape, rank: int, item: int, keys: float = 1.0) -> f
     """Bytes that one layer keeps for the backward, a token: with LoRA on every linear layer, the base frozen.
 
     `keys` is `key_share`. In half precision the float32 adapter keeps a float32 copy of each layer's input, and norms keep
-    theirs. Held against what autograd saves in tests/memory/test_forecast.py.
+    theirs. Of a mixture it is the mean of its layers. Held against what autograd saves in tests/memory/test_forecast.py.
     """
-    d, q, kv, i = shape.hidden, shape.query_width, shape.kv_width, shape.intermediate
-    ranks, scales = rank * len(shape.linears), 2 + shape.heads
+    if not shape.experts:
+        return _block_bytes(shape, len(shape.linears), shape.intermediate, rank, item, keys)
+    dense = shape.dense_layers / shape.layers
+    plain = _block_bytes(shape, len(shape.linears), shape.intermediate, rank, item, keys) if dense else 0.0
+    mixed = _block_bytes(shape, len(shape.blocks[-1][1]), shape.shared_width, rank, item, keys)
+    # frozen experts keep gate, up and their product for each token and expert, and the output that the router weighs
+    mixed += item * shape.active * (3 * shape.expert_width + shape.hidden)
+    return dense * plain + (1 - dense) * mixed
+
+
+def _block_bytes(shape: Shape, linears: int, i: int, rank: int, item: int, keys: float) -> float:
+    d, q, kv = shape.hidden, shape.query_width, shape.kv_width
+    ranks, scales = rank * linears, 2 + shape.heads
     norms = (q + kv if shape.qk_norm else 0) * 4
+    norms += 4 * 2 * q if shape.attention else 0  # latent attention: parts with and without positions, put together
     inner = 4 if shape.gated else 2
     attention = 2 * q + 2 * keys * q  # query, output; keys and values repeated for each head
     if item == 4:
@@ -201,7 +218,7 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
     )
     backward = Item(
         "backward of a layer",
-        micro * ((per_layer if recompute else 0) + shape.intermediate * (2 * item + (4 if item == 2 else 0))) + scratch,
+        micro * ((per_layer if recompute else 0) + shape.inner_width * (2 * item + (4 if item == 2 else 0))) + scratch,
         "update",
         "MLP gradients" + (", layer recomputed" if recompute else ""),
     )
@@ -214,6 +231,12 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
             shape.quantised_bytes(job.quantization, item),
             "both",
             f"{parameters_text(shape.linear_parameters)} linear",
+        ),
+        Item(
+            "experts",
+            item * shape.expert_parameters,
+            "both",
+            f"{parameters_text(shape.expert_parameters)}, neither quantised nor adapted",
         ),
         Item(
             "embedding, head, norms",
@@ -243,7 +266,7 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
         ),
         Item(
             "prefill",
-            prefill * (3 * shape.intermediate + 4 * shape.hidden) * item + prefill * shape.intermediate * casts,
+            prefill * (3 * shape.inner_width + 4 * shape.hidden) * item + prefill * shape.inner_width * casts,
             "rollout",
             f"{prefill:,} tokens a forward",
         ),
@@ -254,6 +277,12 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
             micro * token_bytes,
             "update",
             f"{micro:,} tokens, " + ("recomputed" if recompute else "all layers kept"),
+        ),
+        Item(
+            "log-probs kept",
+            (job.reference + (job.updates > 1)) * job.rows * job.max_new_tokens * 4,
+            "update",
+            " and ".join(["of the base model"] * job.reference + ["of the old policy"] * (job.updates > 1)),
         ),
         Item("attention masks", micro * job.capacity * item, "update", "of packed rows"),
         max(head, backward, key=lambda entry: entry.bytes),

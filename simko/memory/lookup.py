@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import psutil
 
+from simko import algorithms
 from simko.config import TrainConfig, TrainEnvironment
 from simko.errors import UserError
 from simko.gguf_header import GgufHeader
@@ -86,6 +87,7 @@ def job(config: TrainConfig, device: Literal["cpu", "cuda"], model: Facts | None
         new = with_attempts(new, config.attempts)
     longest = config.max_prompt_tokens or registered.get("max_prompt_tokens") or 512
     if model is not None and model.shape.context:
+        new = max(1, min(new, model.shape.context - 1))  # an answer has at most what its prompt leaves
         longest = max(1, min(longest, model.shape.context - new))
     drawn = _longest_prompt(registered, config, options.get("data"), model)
     return Job(
@@ -97,6 +99,8 @@ def job(config: TrainConfig, device: Literal["cpu", "cuda"], model: Facts | None
         longest_prompt=longest if drawn is None else min(longest, drawn),
         max_new_tokens=new,
         eval_rows=config.eval_problems * config.eval_samples,
+        reference="reference" in algorithms.of(config).needs_new,
+        updates=config.updates_per_batch,
         keep_checkpoints=config.keep_checkpoints,
     )
 
@@ -186,7 +190,8 @@ def _longest_prompt(
     try:
         source = load_object(registered["source"])(split="train", level=settings.level, data=data)
         rng = np.random.default_rng(0)
-        texts = [source.draw(rng).problem + str(registered.get("instruction") or "") for _ in range(_SAMPLED)]
+        drawn = [source.draw(rng) for _ in range(_SAMPLED)]
+        texts = [f"{task.system or ''}{task.problem}{registered.get('instruction') or ''}" for task in drawn]
     except Exception:  # data that is not here yet, or an author's source that wants more: the bound is the answer
         return None
     tokenizer = None if model is None or model.folder is None else model.folder / "tokenizer.json"

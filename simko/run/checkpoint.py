@@ -20,6 +20,7 @@ from simko.algorithms.stats import State
 from simko.config import TrainConfig, deciding
 from simko.errors import UserError
 from simko.files import digest, odd_file, whole_folder, write
+from simko.run.places import may_move
 from simko.types import Policy
 
 FORMAT = 1
@@ -105,7 +106,7 @@ def foreign(checkpoint: Path, config: TrainConfig) -> str | None:
         return f"it belongs to step {step}"
     now = json.loads(json.dumps(deciding(config)))
     for name in sorted(set(saved) & set(now)):
-        if saved[name] != now[name]:
+        if saved[name] != now[name] and not may_move(name, saved[name], now[name]):
             return f"it belongs to another run: its {name} is {saved[name]!s:.80}, config.yaml has {now[name]!s:.80}"
     return None
 

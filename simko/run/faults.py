@@ -18,6 +18,7 @@ _DESCRIPTIONS = {
     "fault_every_verdict": "steps in which the verifier failed on every answer",
     "fault_grade_raised": "answers on which the environment's own grade raised (masked)",
     "fault_grade_rubbish": "answers for which the environment gave no verdict (masked)",
+    "fault_context_cut": "answers cut off where the model's context ended, before max_new_tokens",
     "fault_engine_nonfinite": "steps skipped: logits not finite",
     "updates_skipped": "updates skipped: gradients not finite",
     "nonfinite_rows": "answers with a log-prob that was not finite (masked)",
@@ -39,14 +40,16 @@ class Faults:
         with self._lock:
             self._counts[kind] += 1
 
-    def take(self, groups: Sequence[Group] = ()) -> dict[str, float]:
-        """`fault_*` metrics since the last call, and those that the verdicts of `groups` show; only kinds that occurred."""
+    def take(self, groups: Sequence[Group] = (), max_new_tokens: int = 0) -> dict[str, float]:
+        """`fault_*` metrics since the last call, and those that the answers of `groups` show; only kinds that occurred."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
         for group in groups:
             counts.update(f"verifier_{c.verdict.outcome}" for c in group.completions if not c.verdict.valid)
         if groups and not any(group.valid for group in groups):
             counts["every_verdict"] += 1
+        cut = sum(c.finish == "length" and len(c.ids) < max_new_tokens for group in groups for c in group.completions)
+        counts.update({"context_cut": cut} if cut else {})
         return {f"fault_{kind}": float(count) for kind, count in sorted(counts.items())}
 
 

@@ -22,18 +22,21 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from simko.agents.fingerprint import BASE_FILE
 from simko.algorithms.stats import State
 from simko.config import TrainConfig, read_yaml, write_yaml
 from simko.console import note
 from simko.errors import UserError
 from simko.files import LOCK, SCRATCH, clear_scratch, locked, odd_file, remove, write_atomically
 from simko.run.checkpoint import damage, foreign, restore, save_checkpoint
+from simko.run.places import data_path
 from simko.run.records import Records
 
 _SEAL = "# sha256 of the lines above: "
@@ -73,7 +76,8 @@ class RunFolder:
             raise UserError(
                 f"{path} is not a run folder: it has no config.yaml; train one with `simko train --out {path}`"
             )
-        run = cls(Path(path), _read_config(Path(path) / "config.yaml"))
+        folder = Path(path).expanduser()
+        run = cls(folder, _read_config(folder / "config.yaml"))
         for name in ("manifest.json", "metrics.jsonl", "problems.txt", "rollouts", "verdicts", "eval", "tensorboard"):
             _refuse_odd(run.path / name)
         _refuse_odd(run.checkpoints_path, within=False)
@@ -83,7 +87,8 @@ class RunFolder:
     @staticmethod
     def is_run(path: str | Path) -> bool:
         """Whether `path` is a run folder."""
-        return (Path(path) / "config.yaml").is_file() and (Path(path) / "checkpoints").is_dir()
+        folder = Path(path).expanduser()
+        return (folder / "config.yaml").is_file() and (folder / "checkpoints").is_dir()
 
     @contextmanager
     def opened(self, config: TrainConfig, step: int | None = None, new: bool = False) -> Iterator[None]:
@@ -95,7 +100,7 @@ class RunFolder:
         Raises:
             UserError: the folder cannot be written, another process holds it, or it should be new and is not.
         """
-        existed = self.path.exists()
+        made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         try:
             with self._locked():
                 if new:
@@ -110,9 +115,9 @@ class RunFolder:
                         self._discard()
                     raise
         except UserError:
-            if new and not existed:
+            for folder in made if new else ():
                 with suppress(OSError):
-                    self.path.rmdir()  # fails unless it is empty; after the lock, whose file is in it
+                    folder.rmdir()  # fails unless it is empty; after the lock, whose file is in it
             raise
 
     @contextmanager
@@ -159,10 +164,32 @@ class RunFolder:
             return {}
         return content if isinstance(content, dict) else {}
 
+    def prompt_date(self) -> str | None:
+        """The date in the prompts of a run whose chat template reads the clock; None if the run is new.
+
+        Runs of an older version took the day on which they were last started.
+        """
+        manifest = self.manifest()
+        try:
+            if "prompt_date" in manifest:
+                return datetime.fromisoformat(manifest["prompt_date"]).isoformat()
+            started = datetime.fromisoformat(manifest["started"]).astimezone()
+            return started.replace(tzinfo=None).isoformat()
+        except (KeyError, ValueError, TypeError):  # whoever can write the folder can write this
+            return None
+
     def write_manifest(self, content: Mapping[str, Any]) -> None:
         """Merge `content` into manifest.json."""
         text = json.dumps({**self.manifest(), **content}, indent=2, sort_keys=True, allow_nan=False)
         write_atomically(self.path / "manifest.json", text + "\n")
+
+    def weights_sha256(self) -> str | None:
+        """The fingerprint of the run's base model (`simko.agents.fingerprint`): of the manifest, else of a checkpoint."""
+        stored = self.manifest().get("weights_sha256")
+        for checkpoint in reversed(self.checkpoints()):
+            with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+                stored = stored or json.loads((checkpoint / "adapter" / BASE_FILE).read_bytes())["weights_sha256"]
+        return stored if isinstance(stored, str) else None
 
     def checkpoints(self) -> list[Path]:
         """Checkpoint folders, oldest first."""
@@ -297,9 +324,8 @@ def new_folder(config: TrainConfig) -> Path:
     """`config.out`, or a folder under runs/ that does not exist yet, named after the run."""
     if config.out:
         return Path(config.out)
-    stem = f"{Path(config.model).name}-{config.env.rsplit('/', 1)[-1]}-{config.algorithm}-seed{config.seed}".lower().replace(
-        ":", "-"
-    )
+    stem = f"{Path(config.model).absolute().name}-{config.env.rsplit('/', 1)[-1]}-{config.algorithm}-seed{config.seed}"
+    stem = stem.lower().replace(":", "-")
     for number in range(1, 10_000):
         path = Path("runs") / (stem if number == 1 else f"{stem}-{number}")
         if not path.exists():
@@ -309,7 +335,7 @@ def new_folder(config: TrainConfig) -> Path:
 
 def check_adapter(folder: str | Path) -> Path:
     """The path of a PEFT folder. Raises `UserError` if it is part of a damaged checkpoint."""
-    path = Path(folder)
+    path = Path(folder).expanduser()
     checkpoint = path.resolve().parent
     is_part = path.resolve().name == "adapter" and _is_checkpoint(checkpoint)
     if is_part and (reason := damage(checkpoint)):
@@ -365,6 +391,6 @@ def _refuse_other_data(run: RunFolder, manifest: Mapping[str, Any]) -> None:
     before, now = run.manifest().get("data_sha256"), manifest.get("data_sha256")
     if before and now != before:
         raise UserError(
-            f"--resume {run.path}: {run.config.data} has changed since the run began; put the old file back, "
+            f"--resume {run.path}: {data_path(run.config)} has changed since the run began; put the old file back, "
             "or start another run with --out"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +17,8 @@ from simko.algorithms.compose import Algorithm
 from simko.config import TrainConfig
 from simko.console import say
 from simko.files import digest
+from simko.run.idle import idle_settings
+from simko.run.places import data_path
 from simko.schedule import training_tasks
 
 _RECORDED = ("simko", "torch", "transformers", "peft", "bitsandbytes", "gymnasium", "math-verify", "sympy", "numpy")
@@ -25,7 +28,8 @@ def introduce(
     config: TrainConfig, policy: Any, env: Any, method: Algorithm, start: int, console: Console
 ) -> dict[str, Any]:
     """Say what is about to be trained, and show one rendered prompt. Returns the manifest's first entries."""
-    example = training_tasks(env.source, config.seed, 1, 1)[0]
+    first = training_tasks(env.source, config.seed, 1, config.prompts_per_step)
+    example = first[0]
     prompt = policy.tokenizer.decode(env.prompt_ids(example), skip_special_tokens=False)
     trained = sum(parameter.numel() for _, parameter in policy.trainable_parameters())
     weights = "unquantised" if config.quantization == "none" else config.quantization.upper()
@@ -35,7 +39,7 @@ def introduce(
         f"parameters) on {policy.device}, {config.prompts_per_step} prompts x {config.group_size} a step"
         + (f", from step {start}" if start else ""),
     )
-    for line in data_notes(env):
+    for line in [*data_notes(env), *date_notes(env)]:
         say(console, f"data: {line}")
     say(console, f"a prompt: {prompt!r}")
     if not getattr(policy, "packs", False):
@@ -43,18 +47,21 @@ def introduce(
             console,
             "updates compute padded rows, each with its prompt: this model's attention cannot be computed packed",
         )
-    if inert := method.inert(config.updates_per_batch):
-        say(console, f"without effect at {config.updates_per_batch} update a rollout batch: {', '.join(inert)}")
+    if len(first) < config.prompts_per_step:
+        say(console, f"data: {config.prompts_per_step} prompts a step were asked for, and there are {len(first)}")
+    for line in idle_settings(config, method, start):
+        say(console, f"note: {line}")
     if start >= config.steps > 0:
         say(console, f"all {start} steps are done; --steps N goes on to step N")
     if config.learning_rate <= 1e-6:
         say(console, "warning: a LoRA adapter hardly moves at a learning rate of 1e-6", "yellow")
     return {
             "versions": versions(), "machine": machine(policy.device), "seed": config.seed, "model": config.model,
-            "env": config.env, "data_sha256": file_hash(config.data), "trained_parameters": trained, "status": "running",
+            "weights_sha256": getattr(policy, "fingerprint", None), "env_folder": env_folder(config.env),
+            "env": config.env, "data_sha256": file_hash(data_path(config)), "trained_parameters": trained, "status": "running",
             "reason": None,
             "prompt_example": prompt, "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }  # fmt: skip
+    } | date_entry(env)  # fmt: skip
 
 
 def data_notes(env: Any) -> list[str]:
@@ -63,6 +70,27 @@ def data_notes(env: Any) -> list[str]:
     if bad := getattr(env.source, "bad_rows", ()):
         notes.append(f"{len(bad)} bad rows are left out, the first: {bad[0]}")
     return notes
+
+
+def date_entry(env: Any) -> dict[str, str]:
+    """`prompt_date`, where the chat template reads the clock: a resumed run and its evaluations go on with it."""
+    format: Any = getattr(env, "format", None)
+    return {"prompt_date": format.date} if getattr(format, "reads_clock", False) else {}
+
+
+def date_notes(env: Any) -> list[str]:
+    """A line on the date in the prompts, where the chat template reads the clock."""
+    return [f"the chat template prints a date: it is {date} in every prompt" for date in date_entry(env).values()]
+
+
+def env_folder(env_id: str) -> str | None:
+    """The folder that holds the module of `"module:id"`, of which an error may tell; None for an id of simko's own."""
+    module = sys.modules.get(env_id.rpartition(":")[0].partition(".")[0])
+    file = getattr(module, "__file__", None)
+    if file is None or env_id.startswith("jsonl:"):
+        return None
+    path = Path(file).absolute().parent
+    return str(path.parent if hasattr(module, "__path__") else path)
 
 
 def versions() -> dict[str, str]:

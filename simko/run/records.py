@@ -167,6 +167,7 @@ def _rollout_rows(step: int, groups: Sequence[Group]) -> Iterator[dict[str, Any]
                 "task": task.id,
                 "level": task.level,
                 "problem": task.problem,
+                **({} if task.system is None else {"system": task.system}),
                 "gold": task.gold,
                 "sample": sample,
                 "text": c.text,

@@ -17,6 +17,7 @@ from simko.config import (
 )
 from simko.errors import UserError
 from simko.run.folder import RunFolder, check_adapter
+from simko.run.places import check_places
 from simko.types import Sampling
 
 PAPER_TEMPERATURE, PAPER_TOP_P = 0.6, 0.95  # arXiv 2510.14807, evaluation
@@ -38,13 +39,13 @@ def resolve(config: EvalConfig, in_memory: bool = False) -> Target:
     With `in_memory` a run needs no checkpoint. An adapter inside a run folder brings the run's training prompts with it.
 
     Raises:
-        UserError: no such folder, a run without a checkpoint or with a damaged one, a model without an environment, or
-            `config.best` of something that has no best checkpoint.
+        UserError: no such folder, a run without a checkpoint or with a damaged one, a model or data that are not where they
+            were, a model without an environment, or `config.best` of something that has no best checkpoint.
     """
     if config.best:
         _check_best(config)
     changes = {name: value for name in names(EnvironmentSettings) if (value := getattr(config, name)) is not None}
-    changes |= {} if config.quantization is None else {"quantization": config.quantization}
+    changes |= {name: value for name in ("quantization", "model") if (value := getattr(config, name)) is not None}
     changes |= {"device": config.device, "gradient_checkpointing": False, "decode_weights": "auto", "cache_bytes": None}
     changes |= {"threads": config.threads} if config.threads else {}
     adapter = None if config.adapter is None else check_adapter(config.adapter)
@@ -60,7 +61,10 @@ def resolve(config: EvalConfig, in_memory: bool = False) -> Target:
                 f"eval: run {config.target} has no checkpoint yet; evaluate its model '{run.config.model}' itself, "
                 f"or train on with `simko train --resume {config.target}`"
             )
-        return Target(replace(run.config, **changes), run, adapter, _step(adapter))
+        settings = replace(run.config, **changes)
+        if not in_memory:
+            check_places(settings, f"eval: run {config.target}")
+        return Target(settings, run, adapter, _step(adapter))
     _check_model(config)
     settings = TrainConfig(**{"model": config.target, **changes})
     return Target(settings, _run_around(adapter), adapter, _step(adapter))
@@ -93,6 +97,14 @@ def _check_best(config: EvalConfig) -> None:
 
 def _check_model(config: EvalConfig) -> None:
     path = Path(config.target)
+    if config.model is not None:
+        raise UserError(
+            f"eval: --model is for a run whose model has moved, and {config.target} is a model; leave one out"
+        )
+    if config.training_sampling:
+        raise UserError(
+            f"eval: training_sampling is that of a run, and {config.target} is a model; give --temperature and --top-p"
+        )
     if path.is_dir() and not (path / "config.json").is_file():
         mend = (
             "give the model as target and this folder as --adapter"

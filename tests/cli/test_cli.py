@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from timing import HANGS
 
 from simko.cli import run
 from simko.cli.flags import extra_settings, flag
-from simko.config import EvalConfig, TrainConfig
+from simko.config import EvalConfig, TrainConfig, as_dict
 from simko.console import clean
 from simko.errors import UserError
 from simko.settings import train_config
@@ -66,7 +67,7 @@ def finished(folder: Path) -> Path:
     """A run folder as `simko train` leaves it, without checkpoints."""
     (folder / "run" / "checkpoints").mkdir(parents=True)
     config = train_config({"steps": 5, "seed": 3, "alpha": 0.2})
-    (folder / "run" / "config.yaml").write_text(yaml.safe_dump(asdict(config)))
+    (folder / "run" / "config.yaml").write_text(yaml.safe_dump(as_dict(config)))
     return folder / "run"
 
 
@@ -128,7 +129,7 @@ def test_dry_run_resolves_and_reads_back(capsys: pytest.CaptureFixture[str], fol
     arguments = ["train", "--dry-run", "--alpha", "0.3", "--top-k=5", "--steps", "7", "--gradient-checkpointing"]
     ran = Ran(capsys, *arguments)
     resolved = yaml.safe_load(ran.out)
-    assert resolved == asdict(train_config({"alpha": 0.3, "top_k": 5, "steps": 7, "gradient_checkpointing": True}))
+    assert resolved == as_dict(train_config({"alpha": 0.3, "top_k": 5, "steps": 7, "gradient_checkpointing": True}))
     assert Ran(capsys, *arguments, "--json").json == resolved
     Path("run.yaml").write_text(ran.out)
     assert yaml.safe_load(Ran(capsys, "train", "--dry-run", "--config", "run.yaml").out) == resolved
@@ -220,6 +221,19 @@ def test_extra_settings_switches() -> None:
         (["env", "new", "3x"], "3x"),
         (["env", "new", "class"], "class"),
         (["sample", "./absent"], "absent"),
+        (["train", "--model", "./absent"], "model './absent': no such folder"),
+        (["train", "--env", "jsonl:absent.jsonl", "--out", "run"], "absent.jsonl"),
+        (
+            ["train", "--env", "jsonl:a.jsonl", "--data", "b.jsonl", "--out", "run"],
+            "names its data, and data is 'b.jsonl'",
+        ),
+        (["train", "--adapter", "absent", "--out", "run"], "adapter 'absent'"),
+        (["train", "--updates-per-batch", "8", "--prompts-per-step", "2"], "updates_per_batch is 8"),
+        (["sample", "tiny", "--training-sampling"], "training_sampling is that of a run"),
+        (["sample", "tiny", "--model", "tiny"], "tiny is a model"),
+        (["export", "absent", "--adapter", "x", "--dtype", "float16"], "--dtype is of merged weights"),
+        (["export", "absent", "--adapter", "x", "--quantization", "none"], "--quantization is of merged weights"),
+        (["export", "absent", "--merged", "x", "--public"], "--public is of a repository"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -227,6 +241,38 @@ def test_a_mistake_is_one_line(
 ) -> None:
     assert message in Ran(capsys, *arguments).refusal
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("steps: 3\nseed: 1\nsteps: 4\n", 3),
+        ('steps: 3\n"steps": 3\n', 2),
+        ("seed: 1\nmethod:\n  alpha: 0.1\n  top_k: 2\n  alpha: 0.2\n", 5),
+        ("<<: {steps: 3}\nsteps: 4\n", 2),
+        ("<<: [{steps: 3}, {steps: 4}]\n", 1),
+        ('{"steps": 3,\n "method": {"alpha": 0.1, "alpha": 0.1}}', 2),
+    ],
+)
+@pytest.mark.parametrize("command", [["train", "--dry-run"], ["eval", "tiny"]])
+def test_a_key_that_stands_twice_is_refused_with_its_line(
+    capsys: pytest.CaptureFixture[str], folder: Path, content: str, line: int, command: list[str]
+) -> None:
+    Path("twice.yaml").write_text(content)
+    refusal = Ran(capsys, *command, "--config", "twice.yaml").refusal
+    assert refusal.startswith(f"config twice.yaml, line {line}: ")
+    assert "keep one of the two" in refusal
+
+
+def test_a_setting_that_a_file_or_a_command_gives_twice_is_refused(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    Path("run.yaml").write_text("alpha: 0.3\nmethod: {alpha: 0.1}\n")
+    assert "alpha stands alone and under method, too" in Ran(capsys, "train", "--config", "run.yaml").refusal
+    Path("eval.yaml").write_text("target: runs/other\n")
+    assert "leave one out" in Ran(capsys, "eval", "tiny", "--config", "eval.yaml").refusal
+    Path("merged.yaml").write_text("<<: {steps: 3}\nseed: 2\n")
+    assert Ran(capsys, "train", "--dry-run", "--json", "--config", "merged.yaml").json["steps"] == 3
 
 
 @pytest.mark.parametrize("content", ["steps: [", "- 1\n- 2\n", "stepz: 3\n", "method: 3\n"])
@@ -268,7 +314,7 @@ def test_control_c_exits_130(folder: Path) -> None:
     while player.stdout.read(2) != "> ":
         pass
     player.send_signal(signal.SIGINT)
-    _, err = player.communicate(timeout=30)
+    _, err = player.communicate(timeout=HANGS)
     assert (player.returncode, err.strip()) == (130, "simko: interrupted")
 
 
@@ -291,7 +337,7 @@ def test_resume_keeps_the_run_and_takes_more_steps(capsys: pytest.CaptureFixture
     resolved = Ran(
         capsys, "train", "--resume", str(finished), "--steps", "9", "--eval-samples", "8", "--dry-run", "--json", *same
     ).json
-    assert resolved == {**asdict(train_config({"seed": 3, "alpha": 0.2})), "steps": 9, "eval_samples": 8}
+    assert resolved == {**as_dict(train_config({"seed": 3, "alpha": 0.2})), "steps": 9, "eval_samples": 8}
 
 
 @pytest.mark.parametrize(
@@ -335,6 +381,15 @@ def test_env_show(capsys: pytest.CaptureFixture[str]) -> None:
     again = Ran(capsys, "env", "show", "simko/Arithmetic-v0", "--task", about["task"])
     assert about["problem"] in again.out
     assert re.search(rf"^gold +{re.escape(about['gold'])}$", again.out, re.MULTILINE)
+
+
+def test_env_show_has_the_system_message(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "1 + 1?"}]
+    Path("rows.jsonl").write_text(json.dumps({"prompt": chat, "answer": "2"}) + "\n")
+    about = Ran(capsys, "env", "show", "simko/AIME25-v0", "--data", "rows.jsonl", "--json").json
+    assert (about["problem"], about["system"]) == ("1 + 1?", "Be brief.")
+    assert about["prompt"].startswith("Be brief.\n\n1 + 1?")
+    assert "system" not in Ran(capsys, "env", "show", "simko/Arithmetic-v0", "--json").json
 
 
 def test_env_show_of_what_has_no_training_split(capsys: pytest.CaptureFixture[str], folder: Path) -> None:

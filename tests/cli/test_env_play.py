@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from timing import HANGS
 
 from simko.cli import run
 
@@ -33,7 +34,7 @@ class Player:
         )
         os.close(theirs)
 
-    def hears(self, mark: str = PROMPT, seconds: float = 60.0) -> str:
+    def hears(self, mark: str = PROMPT, seconds: float = HANGS) -> str:
         """What appears until the mark does, or until the program ends."""
         heard, until = b"", time.monotonic() + seconds
         while time.monotonic() < until:
@@ -66,7 +67,7 @@ def players() -> Iterator[list[Player]]:
     yield made
     for player in made:
         os.close(player.terminal)
-        assert player.program.wait(timeout=60) == 0, player.screen
+        assert player.program.wait(timeout=HANGS) == 0, player.screen
 
 
 def gold(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -60,10 +60,10 @@ def test_eos_as_the_last_token_of_the_budget_terminates() -> None:
     assert (e.terminated, e.truncated) == (True, False)
 
 
-def test_stop_string_straddles_tokens_and_is_left_out() -> None:
+def test_stop_string_straddles_tokens_and_is_graded() -> None:
     e = episode(stop=("</a>",))
     assert e.extend(b"x</a>y") == 5
-    assert (e.text, e.terminated) == ("x", True)
+    assert (e.text, e.terminated) == ("x</a>", True)
     assert bytes(e.ids) == b"x</a>"
 
 
@@ -74,7 +74,7 @@ def test_stop_string_inside_a_token() -> None:
 
     e = Episode(TASK, [1], PromptFormat(Pairs()), 9, ("\n",))
     e.push(7)
-    assert (e.text, e.terminated) == ("<7>", True)
+    assert (e.text, e.terminated) == ("<7>\n", True)  # what the token says beyond the stop string is left out
 
 
 def test_stop_string_that_begins_with_a_blank() -> None:
@@ -86,7 +86,7 @@ def test_stop_string_that_begins_with_a_blank() -> None:
 
     e = Episode(TASK, [1], PromptFormat(Stripping()), 99, (" b",))
     assert e.extend(b" aaaaaaaaaa b") == 13
-    assert (e.text, e.terminated) == ("aaaaaaaaaa", True)
+    assert (e.text, e.terminated) == ("aaaaaaaaaa b", True)
 
 
 def test_stop_string_of_several_bytes_ends_with_its_last_byte() -> None:
@@ -94,13 +94,13 @@ def test_stop_string_of_several_bytes_ends_with_its_last_byte() -> None:
     assert e.extend("aé".encode()[:2]) == 2
     assert not e.done
     e.push(0xA9)
-    assert (e.text, e.terminated) == ("a", True)
+    assert (e.text, e.terminated) == ("aé", True)
 
 
-def test_earliest_of_two_stop_strings_cuts() -> None:
+def test_earliest_of_two_stop_strings_ends_the_text() -> None:
     e = episode(stop=("bc", "abc"))
     e.extend(b"xabc")
-    assert e.text == "x"
+    assert e.text == "xabc"
 
 
 def test_reply_is_appended_and_the_policy_goes_on() -> None:
@@ -123,7 +123,7 @@ def test_reply_sees_the_turns_so_far() -> None:
     e = episode(stop=(";",), reply=listen)
     e.extend(b"a;")
     e.extend([*b"b", EOS])
-    assert seen == [(TASK, ("a",)), (TASK, ("a", "b"))]
+    assert seen == [(TASK, ("a;",)), (TASK, ("a;", "b"))]
 
 
 def test_reply_that_does_not_fit_is_cut_by_the_budget() -> None:
@@ -183,7 +183,7 @@ def test_against_a_slow_reference(tokens: list[int], stop: tuple[str, ...], budg
         assert len(e.ids) == len(e.sampled) <= budget
     assert state(e) == reference(tokens, stop, budget, texts)
     assert not (e.terminated and e.truncated)
-    assert not any(s in turn for s in stop for turn in e.turns)
+    assert not any(s in turn[:-1] for s in stop for turn in e.turns)
     assert e.budget_left == budget - len(e.ids)
 
 
@@ -197,7 +197,8 @@ def reference(tokens: list[int], stop: tuple[str, ...], budget: int, texts: list
 
     def shown(t: list[int]) -> str:
         text = bytes(i for i in t if i < 256).decode(errors="replace")
-        return min((text.split(s)[0] for s in stop), key=len, default=text)
+        at = min((text.find(s) for s in stop if s in text), default=-1)
+        return text if at < 0 else text[:at] + max((s for s in stop if text.startswith(s, at)), key=len)
 
     for token in tokens:
         ids, sampled, turn = [*ids, token], [*sampled, True], [*turn, token]
@@ -221,3 +222,37 @@ def test_pickle() -> None:
     e.extend(b"2;")
     copy.extend(b"2;")
     assert state(copy) == state(e)
+
+
+def thinking(stop: tuple[str, ...] = (), reply: Callable[..., str | None] | None = None, last: bool = False) -> Episode:
+    return Episode(TASK, [1], FORMAT, 99, stop, reply, last, "<think>\n")
+
+
+def test_an_answer_in_an_opened_thought_begins_with_what_opened_it() -> None:
+    e = thinking()
+    assert e.text == ""
+    e.extend([*b"4", EOS])
+    assert e.text == "<think>\n4"
+    e = thinking()
+    e.extend(b"<think> so</think>4")  # the model opens it again: it is one thought
+    assert e.text == "<think> so</think>4"
+
+
+def test_a_thought_goes_on_over_a_reply_between_line_breaks() -> None:
+    texts = {}
+    for last in (False, True):
+        e = thinking(("</calc>",), says("2", None), last)
+        e.extend(b"<calc>1+1</calc>")
+        e.extend([*b"so </think>2", EOS])
+        texts[last] = e.text
+    assert texts == {False: "<think>\n<calc>1+1</calc>\nso </think>2", True: "<think>\nso </think>2"}
+
+
+def test_a_new_turn_of_a_chat_opens_a_thought_of_its_own() -> None:
+    format = PromptFormat(fake_envs.chat_tokenizer(fake_envs.CHAT + "{{ '<think>\\n' }}"))
+    end = min(format.stop_ids)
+    for first, joined in (("5", "<think>\n5\n</think>\n"), ("5</think>5", "<think>\n5</think>5\n")):
+        e = Episode(TASK, [1], format, 99, (), says("no", None), thought=format.thought("x"))
+        for turn in (first, "6</think>7"):
+            e.extend([*format.tokenizer.encode(turn, add_special_tokens=False), end])
+        assert e.text == joined + "<think>\n6</think>7"

@@ -171,3 +171,83 @@ def test_a_real_model() -> None:
     text = tokenizer.apply_chat_template(talk, tokenize=False, add_generation_prompt=True)
     assert format.prompt_ids("What is 2 + 2?") == tokenizer.encode(text, add_special_tokens=False)
     assert tokenizer.eos_token_id in format.stop_ids
+
+
+def chat(system: str, problem: str) -> list[int]:
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": problem}]
+    text = CHAT.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return CHAT.encode(text, add_special_tokens=False)
+
+
+def test_a_system_message_is_one_in_the_chat_template() -> None:
+    format = PromptFormat(CHAT, "chat", "!")
+    assert format.prompt_ids("x", "Be brief.") == chat("Be brief.", "x!")
+    assert format.prompt_ids("x", "") == chat("", "x!") != format.prompt_ids("x")
+    assert CHAT.encode(format.prompt_text("x", "Be brief."), add_special_tokens=False) == chat("Be brief.", "x!")
+    assert pickle.loads(pickle.dumps(format)).prompt_ids("x", "y") == format.prompt_ids("x", "y")
+
+
+@given(TEXTS, TEXTS)
+def test_a_system_message_never_becomes_special_tokens(system: str, problem: str) -> None:
+    format = PromptFormat(CHAT, "chat")
+    ids = format.prompt_ids(problem, system)
+    special = [IM_START, IM_END, CHAT.bos_token_id, CHAT.eos_token_id]
+    empty = format.prompt_ids("", "")
+    assert [ids.count(i) for i in special] == [empty.count(i) for i in special]
+    assert CHAT.decode(ids) in (format.prompt_text(problem, system), "<s>" + format.prompt_text(problem, system))
+
+
+def test_in_other_templates_it_stands_before_the_problem() -> None:
+    assert PromptFormat(BYTES, "plain", "!").prompt_text("x", "Be brief.") == "Be brief.\n\nx!\n"
+    assert PromptFormat(BYTES, "Q: {problem}\nA:").prompt_ids("x", "Be brief.") == list(b"Q: Be brief.\n\nx\nA:")
+    assert PromptFormat(BYTES, "plain").prompt_ids("x", "") == PromptFormat(BYTES, "plain").prompt_ids("x")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for m in messages if m['role'] != 'system' %}{{ m['content'] }}{% endfor %}",
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}{{ messages[0]['content'] }}",
+    ],
+)
+def test_a_template_without_a_place_for_it_is_refused(template: str) -> None:
+    format = PromptFormat(fake_envs.chat_tokenizer(template), "chat")
+    assert format.prompt_text("x") == "x"
+    with pytest.raises(UserError, match=r"chat template.*template='plain'"):
+        format.prompt_ids("x", "Be brief.")
+
+
+@pytest.mark.parametrize(
+    ("template", "thought"),
+    [
+        ("{problem}\n<think>\n", "<think>\n"),
+        ("{problem}\nAssistant: <think>", "<think>"),
+        ("Use <think> </think> tags. {problem}\nAssistant: Let me solve this.\n<think>", "<think>"),
+        ("{problem}[/INST][THINK]", "[THINK]"),
+        ("{problem}\n<think>\n\n</think>\n\n", ""),
+        ("{problem} Write your thoughts in <think> tags.\nAssistant:", ""),
+        ("<think> {problem}", ""),
+        ("qwen3_no_thinking", ""),
+        ("plain", ""),
+    ],
+)
+def test_a_thought_that_the_prompt_opens(template: str, thought: str) -> None:
+    assert PromptFormat(BYTES, template).thought("x") == thought
+
+
+def test_a_thought_that_the_instruction_or_the_chat_template_opens() -> None:
+    assert PromptFormat(BYTES, "plain", "\n<think>").thought("x") == "<think>\n"
+    thinking = PromptFormat(
+        fake_envs.chat_tokenizer(fake_envs.CHAT + "{{ '<think>\\n' }}"), "chat", " Use <think> tags."
+    )
+    assert (thinking.thought("x </think>"), thinking.reply_thought) == ("<think>\n", "<think>\n")
+    assert (PromptFormat(CHAT).reply_thought, PromptFormat(BYTES).reply_thought) == ("", None)
+
+
+def test_special_tokens_of_thinking_are_read_and_others_are_not() -> None:
+    tokenizer = fake_envs.chat_tokenizer(fake_envs.CHAT + "[THINK]")
+    tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]"]})
+    format = PromptFormat(tokenizer)
+    ids = tokenizer.encode("so</s>[/THINK]4<|im_end|>", add_special_tokens=False)
+    assert tokenizer.decode(ids, skip_special_tokens=True) == "so4"
+    assert format.answer_text(ids) == "so[/THINK]4"

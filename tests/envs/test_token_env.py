@@ -4,6 +4,7 @@ import json
 import pickle
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import fake_envs
@@ -15,6 +16,7 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
+import simko.envs
 from simko.envs import ByteTokenizer, TokenEnv, TokenVectorEnv
 from simko.envs.token_env import load_object, make_env
 from simko.errors import UserError
@@ -241,3 +243,107 @@ def test_one_trajectory_on_three_paths(tokens: list[int], budget: int, stop: lis
 
 def test_byte_tokenizer_is_the_default() -> None:
     assert isinstance(sums().tokenizer, ByteTokenizer)
+
+
+NO_SYSTEM = "{% for m in messages if m['role'] != 'system' %}{{ m['content'] }}{% endfor %}"
+
+
+def test_a_system_message_reaches_the_prompt_or_its_row_is_refused(tmp_path: Path) -> None:
+    rows = [{"problem": "1 + 1?", "answer": "2"}, {"problem": "2 + 2?", "answer": "4", "system": "Be brief."}]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tokenizer = fake_envs.chat_tokenizer()
+    env = simko.envs.make("simko/JSONL-v0", data=path, split="all", tokenizer=tokenizer)
+    for task in env.source.tasks(None, 0):
+        shown = tokenizer.decode(env.prompt_ids(task))
+        assert ("<|im_start|>system\nBe brief.<|im_end|>" in shown) == (task.system is not None)
+        observation, info = env.reset(options={"task": task.id})
+        assert (
+            observation["tokens"][: observation["length"]].tolist()
+            == env.begin(task).prompt_ids
+            == env.prompt_ids(task)
+        )
+        assert info["text"] in shown
+    settings = {"data": path, "split": "all", "tokenizer": fake_envs.chat_tokenizer(NO_SYSTEM)}
+    with pytest.raises(UserError, match=r"a\.jsonl:2: .*system"):
+        simko.envs.make("simko/JSONL-v0", **settings)
+    good = simko.envs.make("simko/JSONL-v0", **settings, source_options={"keep_good_rows": True}).source
+    assert (good.size, len(good.bad_rows)) == (1, 1)  # type: ignore[attr-defined]
+
+
+def test_a_long_system_message_counts(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"problem": "1 + 1?", "answer": "2", "system": "word " * 100}) + "\n")
+    assert simko.envs.make("simko/JSONL-v0", data=path, split="all", max_prompt_tokens=700).source.size == 1
+    with pytest.raises(UserError, match=r"makes a prompt of \d+ tokens"):
+        simko.envs.make("simko/JSONL-v0", data=path, split="all", max_prompt_tokens=400)
+
+
+def test_a_context_caps_what_an_answer_may_have() -> None:
+    env = sums(context=12)
+    assert env.max_length == 12
+    tasks = [env.source.get(id) for id in ("3", "7")]
+    assert [len(env.prompt_ids(task)) for task in tasks] == [8, 8]
+    for task in tasks:
+        env.reset(options={"task": task.id})
+        steps = [env.step(ord("a"))[2:4] for _ in range(4)]
+        assert steps == [(False, False)] * 3 + [(False, True)]
+        assert env.begin(task).budget_left == 4
+    assert sums(context=14).begin(tasks[0]).budget_left == sums(context=999).begin(tasks[0]).budget_left == 6
+    with pytest.raises(
+        UserError, match="task '3' has 8 tokens, and the model takes 8, prompt and answer together; leave"
+    ):
+        sums(context=8).begin(tasks[0])
+
+
+def test_a_reply_that_fills_the_context_truncates() -> None:
+    env = sums(context=13, reply=fake_envs.again)
+    episode = env.begin(env.source.get("3"))
+    episode.extend([*b"1", EOS])
+    assert (episode.terminated, episode.truncated, len(episode.ids)) == (False, True, 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("It is \\boxed{4}", "no_answer"),
+        ("4", "no_answer"),
+        ("It is \\boxed{3}.</think>It is \\boxed{4}.", "correct"),
+        ("It is \\boxed{4}.</think>It is \\boxed{3}.", "incorrect"),
+        ("<think>three</think>4", "correct"),
+    ],
+)
+@pytest.mark.parametrize("verifier", ["math", "numeric", "exact"])
+def test_a_thought_that_the_template_opens_is_not_graded(text: str, outcome: str, verifier: str) -> None:
+    env = simko.envs.make(
+        "simko/Arithmetic-v0", level=1, verifier=verifier, template="{problem}\n<think>\n", max_new_tokens=99
+    )
+    tokens = [*text.encode(), EOS]
+    task = env.source.get("arithmetic/train/1/5")
+    assert task.gold == "4"
+    env.reset(options={"task": task.id})
+    info = [env.step(token)[4] for token in tokens][-1]
+    episode = env.begin(task)
+    episode.extend(tokens)
+    stored = simko.envs.grade(episode.text, task.gold, verifier)  # as rescore reads a record
+    assert info["verdict"]["outcome"] == env.grade(episode.text, task).outcome == stored.outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("stop", "text", "outcome"),
+    [
+        ("</answer>", "I add. <answer>4</answer>", "correct"),
+        ("</answer>", "<answer> 5 </answer>", "incorrect"),
+        ("\n\n", "The answer is 4.\n\n", "correct"),
+        ("}", "\\boxed{4}", "correct"),
+        ("</think>", "<think>\\boxed{4}</think>", "no_answer"),
+    ],
+)
+def test_the_stop_string_that_was_sampled_is_graded(stop: str, text: str, outcome: str) -> None:
+    env = simko.envs.make("simko/Arithmetic-v0", level=1, verifier="math", stop=[stop], max_new_tokens=99, attempts=2)
+    task = env.source.get("arithmetic/train/1/5")
+    episode = env.begin(task)
+    episode.extend(text.encode())
+    assert episode.turns == [text]
+    assert env.grade(episode.turns[0], task).outcome == outcome
+    assert episode.done == (outcome != "incorrect" and outcome != "no_answer")

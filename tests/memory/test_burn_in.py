@@ -50,12 +50,12 @@ def made(config: TrainConfig) -> tuple[Any, Any, Any, torch.optim.Optimizer]:
 
 def test_what_is_left_empty_is_planned_and_the_rest_kept() -> None:
     before = train_config({"memory": "8GB", "device": "cpu", "micro_batch_tokens": 333})
-    out = io.StringIO()
-    after = burn_in.planned(before, Console(file=out, width=300))
+    after = burn_in.planned(before)
     assert (after.micro_batch_tokens, after.gradient_checkpointing, after.decode_weights) == (333, False, "merged")
     assert after.cache_bytes == 2 * 2**30
-    assert out.getvalue().startswith("memory: fits: ")
     assert burn_in.planned(after) is after
+    with pytest.raises(UserError, match=r"does not fit: .* leave out --micro-batch-tokens"):
+        burn_in.planned(replace(after, memory="620MB"))
 
 
 def test_the_defaults_of_tiny_do_not_depend_on_the_machine() -> None:
@@ -75,11 +75,36 @@ def test_a_run_that_does_not_fit_is_refused_with_what_would() -> None:
 def test_what_cannot_be_planned_is_trained_with_defaults(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "mamba"}))
     out = io.StringIO()
-    after = burn_in.planned(train_config({"model": str(tmp_path), "device": "cpu"}), Console(file=out, width=300))
+    after = burn_in.planned(train_config({"model": str(tmp_path), "device": "cpu"}))
     assert (after.micro_batch_tokens, after.gradient_checkpointing) == (8192, False)
-    assert "not planned" in out.getvalue()
     policy, env, method, optimizer = made(burn_in.planned(config_of(burn_in=True)))
-    assert burn_in.burn_in(replace(after, burn_in=True), policy, env, method, optimizer, Console(quiet=True)) == {}
+    console = Console(file=out, width=300)
+    assert burn_in.burn_in(replace(after, burn_in=True), policy, env, method, optimizer, console) == {}
+    assert "not planned" in out.getvalue()
+
+
+def test_a_kl_term_is_planned_and_tried_with_its_second_forward() -> None:
+    def kept(**settings: Any) -> list[int]:
+        plan = burn_in.plan_of(config_of(**settings), torch.device("cpu"), 8e9)
+        return [item.bytes for item in plan.forecast.items if item.name == "log-probs kept"]
+
+    assert kept() == []
+    assert kept(kl_coefficient=0.1) == [2 * 4 * 16 * 4]  # answers, tokens, float32
+    assert kept(kl_coefficient=0.1, updates_per_batch=2) == [2 * 2 * 4 * 16 * 4]
+    config = burn_in.planned(config_of(burn_in=True, kl_coefficient=0.1))
+    policy, env, method, optimizer = made(config)
+    bases: list[bool] = []
+    real = burn_in.token_logprobs
+
+    def watched(*arguments: Any, base: bool = False) -> Any:
+        bases.append(base)
+        return real(*arguments, base=base)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(burn_in, "token_logprobs", watched)
+        entries = burn_in.burn_in(config, policy, env, method, optimizer, Console(quiet=True))
+    assert bases == [True]
+    assert entries["memory"]["measured_update"]
 
 
 # The burn-in

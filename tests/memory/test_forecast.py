@@ -46,6 +46,7 @@ def folder(tmp_path: Path, family: str, **sizes: Any) -> Path:
     config, model = {
         "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
         "qwen2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM),
+        "qwen3-moe": (transformers.Qwen3MoeConfig, transformers.Qwen3MoeForCausalLM),
     }[family]
     path = tmp_path / f"{family}-{sizes.get('num_hidden_layers', 2)}"
     with quiet(), torch.random.fork_rng(devices=[]):
@@ -95,7 +96,7 @@ def test_shapes_that_cannot_be_planned_are_refused() -> None:
     base = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 100}
     assert Shape.from_config("m", base).intermediate == 256
     for wrong, message in (
-        ({"num_experts": 8}, "mixture"),
+        ({"num_experts": 8}, "num_experts_per_tok"),
         ({"hidden_size": None}, "hidden_size"),
         ({"vocab_size": 0}, "vocab"),
     ):
@@ -147,6 +148,39 @@ def test_activations_are_what_autograd_saves(tmp_path: Path, dtype: str, quantiz
     shape = lookup.facts(str(path)).shape
     item = 4 if dtype == "float32" else 2
     assert forecasting.activation_bytes(shape, 8, item, forecasting.key_share(job)) == pytest.approx(a_layer, rel=0.05)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("experts", [{"num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 96}])
+def test_activations_of_a_mixture(tmp_path: Path, dtype: str, experts: dict[str, int]) -> None:
+    job = replace(CPU, prompts=2, group_size=3, longest_prompt=40, max_new_tokens=60)
+    path = folder(tmp_path, "qwen3-moe", head_dim=32, **experts)
+    policy = LoraPolicy.from_pretrained(path, "none", lora_rank=8, dtype=dtype, device="cpu")
+    held, tokens = saved_bytes(policy, job.prompts, job.group_size, job.longest_prompt, job.max_new_tokens)
+    shape, item = lookup.facts(str(path)).shape, 4 if dtype == "float32" else 2
+    a_layer = forecasting.activation_bytes(shape, 8, item, forecasting.key_share(job))
+    assert a_layer == pytest.approx(held / tokens / 2, rel=0.12)
+    items = {entry.name: entry.bytes for entry in forecast(shape, job, Settings(8192, False, "live", 2**30)).items}
+    assert items["experts"] == 4 * 2 * 6 * 192 * (3 * 96 + 1)
+    plan = choose(shape, job, 8e9)
+    assert plan.fits
+
+
+@pytest.mark.parametrize(
+    ("changes", "dense", "shared"),
+    [
+        ({}, 0, 0), ({"first_k_dense_replace": 1, "n_shared_experts": 2}, 1, 64), ({"mlp_only_layers": [0, 3]}, 2, 0),
+        ({"decoder_sparse_step": 2}, 3, 0), ({"mlp_layer_types": ["dense", *["sparse"] * 5]}, 1, 0),
+        ({"shared_expert_intermediate_size": 50}, 0, 50),
+    ],
+)  # fmt: skip
+def test_which_layers_of_a_mixture_have_experts(changes: dict[str, Any], dense: int, shared: int) -> None:
+    base = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 6, "vocab_size": 100}
+    mixed = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+    shape = Shape.from_config("m", {**base, **mixed, **changes})
+    assert (shape.dense_layers, shape.shared_width, shape.experts, shape.active) == (dense, shared, 8, 2)
+    assert sum(count for count, _ in shape.blocks) == 6
+    assert Shape.from_config("m", {**base, "num_experts": 0}).experts == 0
 
 
 # The engine

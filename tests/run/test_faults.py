@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -141,3 +142,14 @@ def test_whatever_a_grade_raises_in_its_thread_is_a_masked_answer(kind: type[Bas
     env.grade = grade  # type: ignore[method-assign]
     (group,) = rollout(FakePolicy().engine, watched(env, "x"), [TASK], 2)
     assert [c.verdict.outcome for c in group.completions] == ["error", "error"]
+
+
+def test_answers_that_the_context_cut_are_counted() -> None:
+    group = random_groups(0)[0]
+    first, *others = group.completions
+    cut = replace(group, completions=(replace(first, finish="length"), *others))
+    assert Faults().take([cut], len(first.ids) + 1) == {"fault_context_cut": 1.0}
+    assert Faults().take([cut], len(first.ids)) == Faults().take([group], 999) == {}  # at its budget, and by its EOS
+    assert summary([{"fault_context_cut": 2.0}]) == [
+        "2 answers cut off where the model's context ended, before max_new_tokens"
+    ]

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -537,3 +538,27 @@ def test_yaml_that_is_a_trap_is_one_line(tmp_path: Path, text: str) -> None:
         read_yaml(tmp_path / "c.yaml")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400 + len(str(tmp_path))
+
+
+def test_a_system_message_is_recorded_with_its_problem(run: RunFolder) -> None:
+    first, second, *_ = random_groups(0)
+    asked = replace(first, task=replace(first.task, system="Be brief."))
+    with run.opened(run.config, 0):
+        run.records.add(1, [asked, second], {})
+    rows = run.records.rollouts(1)
+    assert [row.get("system") for row in rows] == ["Be brief."] * 4 + [None] * 4
+    assert ["system" in row for row in rows] == [True] * 4 + [False] * 4
+    assert run.records.training_problems() == {problem_key("0"), problem_key("1")}
+
+
+def test_the_date_in_prompts_is_the_runs(run: RunFolder) -> None:
+    with run.opened(run.config, 0):
+        assert run.prompt_date() is None
+        run.write_manifest({"started": "2026-11-23T10:20:30+00:00"})  # an older version: the day it was last started
+        started = datetime(2026, 11, 23, 10, 20, 30, tzinfo=UTC).astimezone().replace(tzinfo=None)
+        assert run.prompt_date() == started.isoformat()
+        run.write_manifest({"prompt_date": "2024-07-26T00:00:00"})
+        assert RunFolder.open(run.path).prompt_date() == "2024-07-26T00:00:00"
+        for rubbish in ("today", 5, None):
+            run.write_manifest({"prompt_date": rubbish})
+            assert run.prompt_date() is None

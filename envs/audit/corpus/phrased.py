@@ -50,7 +50,7 @@ _HIDING = (
 )  # fmt: skip
 
 
-_OF_VALUES = ("RIGHT more", "RIGHT times", "RIGHT squared", "RIGHT thousand")
+_OF_VALUES = ("RIGHT more", "RIGHT times", "RIGHT squared", "RIGHT thousand", "</answer> - 3", "</answer>/7")
 _OF_NUMBERS = ("\\$RIGHT", '": RIGHT', "apples", "units", "6*7=RIGHT", "\\text{RIGHT", "mathbf{RIGHT")
 
 

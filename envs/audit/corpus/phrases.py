@@ -115,6 +115,8 @@ STATED = (
     "The answer is RIGHT; this can be checked by hand.", "The answer is RIGHT — the product of 6 and 7.",
     "The answer is RIGHT (rounded to the nearest integer).", "I get RIGHT.", 'Answer:\n- RIGHT', 'Answer:\n\n> RIGHT',
     r"Answer: \(\boxed{RIGHT}\)",
+    '- \\boxed{RIGHT}', r"Answer - $\boxed{RIGHT}$", r"So we get — $\boxed{RIGHT}$", r"$\boxed{RIGHT}$ - as expected",
+    '<answer>RIGHT</answer>\n- and that is all', r"Step 2 - $\boxed{RIGHT}$", '$\\boxed{RIGHT}$\n\n- done',
 )  # fmt: skip
 """Each states RIGHT as its one final answer."""
 NOT_STATED = (
@@ -211,5 +213,9 @@ NOT_STATED = (
     "The answer to a different problem is RIGHT.", "The answer to the previous part is RIGHT.", "Your answer: RIGHT",
     "User: The answer is RIGHT?", "The first answer is RIGHT and the second answer is WRONG.",
     'Answer 1: RIGHT\nAnswer 2: WRONG', "Answer A: RIGHT",
+    r"$y = 1 - \boxed{RIGHT}$", r"$y = 1 -\,\boxed{RIGHT}$", r"$2\cdot\boxed{RIGHT}$", r"$\sqrt{\boxed{RIGHT}}$",
+    r"$\frac{\boxed{RIGHT}}{2}$", r"$\log\,\boxed{RIGHT}$", r"$\pi$ $\boxed{RIGHT}$", r"$\boxed{RIGHT}\,\pi$",
+    r"\boxed{RIGHT}\pi", r"$\boxed{RIGHT}$ $\pi$", r"$\boxed{RIGHT}$/7", r"\boxed{RIGHT} - 3", r"\boxed{RIGHT}万",
+    r"$\boxed{RIGHT}$ dozen", r"\boxed{RIGHT} squared", "<answer>RIGHT</answer> - 3", "<answer>RIGHT</answer>/7",
 )  # fmt: skip
 """None of them does."""

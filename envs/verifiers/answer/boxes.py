@@ -1,8 +1,8 @@
 r"""Boxes: what each `\boxed{...}` of a response holds, and what outside of it changes its value.
 
 A box to fill in (`\boxed{}`, `\boxed{your answer}`) and a box with a question mark behind it do not count. Boxes with nothing
-but a comma, "and" or "or" between them are one list: `\boxed{1}, \boxed{2}` says `1, 2`. A box is **bound** where the formula
-around it makes another value of it: `-\boxed{42}`, `\boxed{42}_5`, `\boxed{42}^2`, `\frac{\boxed{42}}{2}`, `\boxed{42} = 43`.
+but a comma, "and" or "or" between them are one list: `\boxed{1}, \boxed{2}` says `1, 2`. What stands beside
+a box is read with it, or spoils it (`beside`).
 """
 
 from __future__ import annotations
@@ -10,17 +10,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from simko.envs.verifiers.answer.beside import whole_value
 from simko.envs.verifiers.answer.statements import inner_answer
-from simko.envs.verifiers.reading.brackets import closing, unclosed
-from simko.envs.verifiers.reading.numbers import parse_number
-from simko.envs.verifiers.reading.text import words
+from simko.envs.verifiers.reading.brackets import closing
 
 MAX_BOX = 2_000  # characters in a box
 MAX_BOXES = 500
 MAX_LISTED = 20  # boxes of one list, and lists that differ: more are a conflict, whatever they say
 MAX_SHOWN = 200
-REACH = 240  # characters on either side of a box that are looked at
-REACH_OF_FORMULA = 2_000  # characters to the left in which the formula may have begun
+REACH = 240  # characters to the left in which a box may be negated
 MAX_BETWEEN = 60  # characters between two boxes of a list
 
 BOX = re.compile(
@@ -50,40 +48,6 @@ _DENIED_BEHIND = re.compile(  # $\boxed{42}$ is not the answer
     r"[\s$)\]}\\*]{0,8}(?:is|would be)\s(?:certainly\s)?(?:wrong|incorrect|not\s(?:the\s|our\s)?(?:correct|right|answer))\b"
 )
 _ASKED = re.compile(r"[\s$)\]}\\*]{0,8}\?")  # \boxed{42}?
-_OR_ANOTHER = re.compile(r"[\s$)\]}\\*]{0,8}or\s\$?[-\\(\d]")  # $\boxed{42}$ or $43$
-
-_SPACING = r"(?:[\s~&]|\\[,;:! ]|\\(?:left|right|displaystyle|textstyle)(?![A-Za-z])\.?)"
-_FACTOR = re.compile(  # 2\boxed{42}, x^\boxed{42}, \sin \boxed{42}, x < \boxed{42}
-    r"(?:[\d+*/^_√±×]|(?<=\S\s)[<>]|\\(?:pm|mp|times|cdot|div|sqrt|pi|log|ln|sin|cos|tan|exp|neg|lt|gt)(?![A-Za-z]))"
-    rf"{_SPACING}{{0,6}}\$?{_SPACING}{{0,2}}$"
-)
-_MINUS = re.compile(r"(?<!-)[-−]\$?$")  # -\boxed{42}; a dash in prose has a blank behind it
-_NO_FACTOR = re.compile(  # 1. \boxed{42}; * \boxed{42}; it is 3 \boxed{42}; **\boxed{42}**; = +\boxed{42}
-    r"(?:^|\n)\s*(?:\d{1,2}[.)]?\s*|[*+]\s*|[-−]\s+)\$?\s?$|\d\s+\$?$|\*\*\s?\$?$|[=&]\s?\+\$?$"
-)
-_COMMAND = re.compile(r"\\([A-Za-z]+)\s?(?:\[[^\[\]]{0,20}\]|\{[^{}]{0,80}\})?\s?$")  # \frac{1} before {\boxed{42}}
-_TYPE_SETTING = words(
-    "text textbf textit mathbf mathrm boldsymbol bm underline color textcolor colorbox fcolorbox displaystyle large "
-    "Large huge Huge LARGE boxed fbox framebox ensuremath mbox hbox emph mathit Rightarrow center multicolumn"
-)
-_BOUND_IN_TEXT = re.compile(  # \boxed{4}2, \boxed{42}^2, \boxed{42}/7, \boxed{42}'s half, \boxed{42} \times 10
-    r"[\d+/^]|[*_!](?=[\w\\{(])|[A-Za-z](?![A-Za-z])|\.\d|['’]s\b|\s?(?:\\(?:times|cdot|neq?)(?![A-Za-z])|≠|[_^])"
-)
-_UNIT = (
-    r"(?:\\(?:text|mathrm|textrm|mathsf|mbox|rm|operatorname)\s?\{|\{\s?[\s~]?(?=[A-Za-z\s]))(?P<unit>[^{}]{0,60})"  # \text{ cm}
-    r"|\\(?:AA|mu|Omega|degree)(?![A-Za-z])|\\frac\s?\{\s?\\(?:text|mathrm)"
-    r"|(?<=\s)(?P<symbol>(?:[munckM]?(?:m|s|g|eV|V|Hz|J|N|W|A|L|Pa|mol)|amu|ft|in|lb|mi|hr|min|deg|rad|[a-z]{5,20})"  # nm, m/s
-    r"(?:\s?\^\s?\{?-?\d\}?)?(?:\s?/\s?[a-z]{1,3})?)(?=[\s.,;]{0,3}(?:\$|\\[\])]|$|\n|\\\\))"
-)
-_FREE_IN_FORMULA = re.compile(
-    rf"(?:{_SPACING}|[.,;:}})\]]){{0,12}}(?:"
-    r"$|\$|\n|\\\\|\\[\])]|\\end(?![A-Za-z])"  # the formula ends, or its line
-    rf"|\\?%|°|\^\s?\{{?\s?(?:\\circ|\\prime|°)|[/\[]?{_SPACING}{{0,4}}(?:{_UNIT})|/{_SPACING}{{0,4}}\$"  # a unit
-    r"|\\[a-z]*mod(?![A-Za-z])|\\(?:q?quad|tag|equiv|Rightarrow|Longrightarrow|implies|iff|because|therefore|renewcommand"
-    r"|checkmark|blacksquare|square|hfill)(?![A-Za-z])"
-    r"|(?:\\approx|\\simeq|≈)(?![A-Za-z])|=(?P<side>(?:[^=<>$\\&,;\n]|\\(?!end)[A-Za-z]){0,40}))"  # another side of an equation
-)
-_OTHER_VALUE = re.compile(r"^\s*(?:or|and)\b|\b(?:not|thousand|million|billion|hundred|dozen)s?\b")  # \text{ thousand}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,29 +75,51 @@ def read_boxes(text: str) -> Boxes:
     denied: str | None = None
     previous: Box | None = None  # the last box that counts
     for number, box in enumerate(boxes):
-        shown = text[max(0, box.start - 10) : box.end + 10][:MAX_SHOWN]
         if box.content is None:
             return Boxes(conflict=text[box.start :][:MAX_SHOWN])
-        if _BLANK.fullmatch(box.content) or _ASKED.match(text, box.end):
+        if not _counts(text, box):
             continue
-        if _DENIED.search(_sentence(text, box.start)) or _DENIED_BEHIND.match(text, box.end):
-            denied, listed = shown, []
+        if _is_denied(text, box):
+            denied, listed = _shown(text, box), []
             continue
         follower = boxes[number + 1].start if number + 1 < len(boxes) else None
         joined = follower is not None and _BETWEEN.fullmatch(text, box.end, follower) is not None
-        if _is_bound_left(text, box) or (not joined and _is_bound_right(text, box)):
-            return Boxes(conflict=shown)
+        value = whole_value(text, box.start, box.end, box.content, right=not joined)
+        if value is None:
+            return Boxes(conflict=_shown(text, box))
         if listed and previous is not None and _are_joined(text, previous, box):
             answers.pop(_as_list(listed), None)
         else:
             listed = []
-        listed.append(box.content)
+        listed.append(value)
         previous = box
         answers.pop(_as_list(listed), None)  # the last one stated comes last
         answers[_as_list(listed)] = None
         if max(len(answers), len(listed)) > MAX_LISTED or number >= MAX_BOXES:
             return Boxes(conflict="")
     return Boxes(tuple(answers), None if answers else denied)
+
+
+def last_answer(text: str) -> Boxes:
+    r"""The last box, or all boxes of the list that it ends, as a worked solution states its answer: earlier ones do not count.
+
+    Empty where no box counts. A conflict: one of them is cut off, or bound to something that cannot be read with it.
+    """
+    boxes = [
+        box for box in find_boxes(text) if box.content is None or (_counts(text, box) and not _is_denied(text, box))
+    ]
+    if not boxes:
+        return Boxes()
+    first = len(boxes) - 1
+    while first > 0 and boxes[first - 1].content is not None and _are_joined(text, boxes[first - 1], boxes[first]):
+        first -= 1
+    values: dict[str, None] = {}
+    for box in boxes[first:]:
+        value = box.content and whole_value(text, box.start, box.end, box.content, right=box is boxes[-1])
+        if value is None:
+            return Boxes(conflict=_shown(text, box))
+        values[value] = None
+    return Boxes(tuple(values))
 
 
 def find_boxes(text: str) -> list[Box]:
@@ -162,6 +148,19 @@ def by_name(text: str) -> str:
         if values.setdefault(name[1], value) != value:
             return ""
     return ", ".join(f"{name} = {value}" for name, value in values.items()) if len(values) > 1 else ""
+
+
+def _counts(text: str, box: Box) -> bool:
+    """Whether a box is filled in and no question."""
+    return not _BLANK.fullmatch(box.content or "") and not _ASKED.match(text, box.end)
+
+
+def _is_denied(text: str, box: Box) -> bool:
+    return bool(_DENIED.search(_sentence(text, box.start)) or _DENIED_BEHIND.match(text, box.end))
+
+
+def _shown(text: str, box: Box) -> str:
+    return text[max(0, box.start - 10) : box.end + 10][:MAX_SHOWN]
 
 
 def _content(text: str, at: int) -> tuple[str | None, int]:
@@ -209,40 +208,3 @@ def _name_left(text: str, box: Box) -> re.Match[str] | None:
 def _sentence(text: str, start: int) -> str:
     """The end of the sentence to the left of a box."""
     return re.split(r"[.!?]\s|\n", text[max(0, start - REACH) : start])[-1][-80:]
-
-
-def _is_bound_left(text: str, box: Box) -> bool:
-    """Whether a sign or factor stands left of the box, or it is an argument: of a root, a fraction, an exponent."""
-    before = text[max(0, box.start - REACH) : box.start].rpartition("\n\n")[2]
-    if (_FACTOR.search(before) or _MINUS.search(before)) and not _NO_FACTOR.search(before):
-        return True
-    for brace in unclosed(before, escapes=True):
-        outside = before[:brace].rstrip()
-        command = _COMMAND.search(outside)
-        if outside[-1:] in ("^", "_") or (command is not None and command[1] not in _TYPE_SETTING):
-            return True
-    return False
-
-
-def _is_bound_right(text: str, box: Box) -> bool:
-    """Whether what stands right of the box makes another value of it, or states another one."""
-    if _OR_ANOTHER.match(text, box.end):
-        return True
-    if not _in_formula(text, box.start):
-        return _BOUND_IN_TEXT.match(text, box.end) is not None
-    match = _FREE_IN_FORMULA.match(text[box.end : box.end + REACH])
-    if match is None:
-        return True
-    if unit := match["unit"] or match["symbol"]:
-        return _OTHER_VALUE.search(unit) is not None
-    side, value = parse_number((match["side"] or "").strip(" .")), parse_number(box.content or "")
-    return side is not None and value is not None and side.value != value.value
-
-
-def _in_formula(text: str, start: int) -> bool:
-    """Whether a formula is open at `start`."""
-    paragraph = text[max(0, start - REACH_OF_FORMULA) : start].rpartition("\n\n")[2].replace("\\$", "")
-    if paragraph.count("$") % 2:
-        return True
-    pairs = (("\\[", "\\]"), ("\\(", "\\)"), ("\\begin{", "\\end{"))
-    return any(paragraph.rfind(opening) > paragraph.rfind(closing) for opening, closing in pairs)

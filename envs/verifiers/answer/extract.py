@@ -9,9 +9,9 @@ r"""Which part of a response is its final answer: the one policy that all bundle
 would have found does not count then, for or against.
 
 Several answers count only where they are all the same; two that differ are a **conflict**, which is incorrect: guessing twice
-must not pay. A box that is cut off or bound to something outside it (`-\boxed{42}`, `\boxed{42}_5`), one that is negated with no
-other left, and a value on a final-answer line that differs from a boxed one are conflicts, too. What else a response says
-about its answer is not read: `\boxed{42}. Wait, that is wrong.` states 42.
+must not pay. A box that is cut off or bound to something that cannot be read with it (`3 - \boxed{42}`, see `beside`), one that
+is negated with no other left, and a value on a final-answer line that differs from a boxed one are conflicts, too. What else a
+response says about its answer is not read: `\boxed{42}. Wait, that is wrong.` states 42.
 
 The response is cut to its last `MAX_RESPONSE` characters once its thinking is gone, and no pattern backtracks beyond its line.
 """

@@ -15,6 +15,8 @@ import json
 import re
 from typing import Any
 
+from simko.envs.verifiers.answer.beside import whole_value
+
 MAX_STATEMENTS = 80
 MAX_LINE = 1_000  # characters, here and below
 MAX_JSON = 4_000
@@ -123,7 +125,7 @@ def statements(text: str) -> list[str]:
         return of_json
     answers: list[str] = []
     for tag in _tags(text):
-        answers += _of_lines(tag["answer"]) or [inner_answer(tag["answer"])]
+        answers += _beside(text, tag, _of_lines(tag["answer"]) or [inner_answer(tag["answer"])])
     if answers:
         if _OPEN_TAG.search(text[-500:]):
             answers.append("<answer>")  # a last one that was cut off
@@ -139,6 +141,15 @@ def _tags(text: str) -> list[re.Match[str]]:
         return []
     tags = zip(range(MAX_STATEMENTS), _TAG.finditer(text), strict=False)
     return [tag for _, tag in tags if "<answer>" not in tag["answer"].lower()]
+
+
+def _beside(text: str, tag: re.Match[str], answers: list[str]) -> list[str]:
+    """The answers of a tag; with what stands beside it on its line where that makes other values of them."""
+    value = whole_value(text, tag.start(), tag.end(), answers[-1])
+    if value is not None:
+        return [*answers[:-1], value]
+    before = text[max(0, tag.start() - MAX_VALUE) : tag.start()].rpartition("\n")[2]
+    return [f"{before}{answers[-1]}{text[tag.end() :][:MAX_VALUE].partition(chr(10))[0]}".strip()]
 
 
 def _of_json(text: str) -> list[str] | None:

@@ -33,6 +33,7 @@ _ABOUT = _CLOSING | words(
     "begin start open of the my an a inner internal process content contents step steps seed budget self chain block mode "
     "private hidden model assistant trace section phase longcat fast slow deep token tokens silent stream text pad"
 )
+_ANOTHER = re.compile(r"[<◁]|\[/?[A-Z]|\w:\s*$")
 _CHANNEL = re.compile(
     r"<\|channel\|>\s?(?P<name>[A-Za-z]{1,20})[^<\n]{0,60}(?:<\|constrain\|>[^<\n]{0,20})?(?:<\|message\|>)?"
 )
@@ -65,9 +66,21 @@ _PROGRAMS = words(
 
 def without_thinking(response: str) -> str:
     """The response without its thinking part; the docstring of the module says what that is."""
+    return _without_thinking(response)[0]
+
+
+def is_open(response: str) -> bool:
+    """Whether a thought is open at the end of the response."""
+    if response.startswith("<|channel"):
+        return not without_thinking(response).strip()
+    return _without_thinking(response)[1] > 0
+
+
+def _without_thinking(response: str) -> tuple[str, int]:
+    """The response without its thinking part, and how many thoughts are open at its end."""
     response = _reply(response[-MAX_READ:])
     if not any(mark in response for mark in ("<", "◁", "[", "&lt;")):
-        return response
+        return response, 0
     parts: list[str] = []
     depth = at = 0
     for tag in _TAG.finditer(response):
@@ -83,7 +96,50 @@ def without_thinking(response: str) -> str:
         else:
             depth -= 1
         at = tag.end()
-    return "".join(parts if depth else [*parts, response[at:]])
+    return "".join(parts if depth else [*parts, response[at:]]), depth
+
+
+def opening(prompt_end: str) -> str:
+    """What opens a thought at the end of a prompt and is not closed there, to the end of the prompt; empty where nothing does.
+
+    A tag counts where it begins a line or follows a bracket or a colon, or at the very end. Elsewhere it is mentioned, as in
+    `write your thoughts in <think> tags`. So it is if a line or another tag for the assistant follows it.
+    """
+    starts: list[tuple[int, int]] = []
+    for tag in _TAG.finditer(prompt_end):
+        kind = _kind(tag, prompt_end)
+        if kind == "open":
+            starts.append(tag.span())
+        elif kind == "close" and starts:
+            starts.pop()
+    channels = [channel.span() for channel in _CHANNEL.finditer(prompt_end)]
+    if (
+        channels
+        and "final" not in prompt_end[slice(*channels[-1])]
+        and "<|message|>" in prompt_end[slice(*channels[-1])]
+    ):
+        starts.append(channels[-1])
+    at = prompt_end.rfind("<|channel>")
+    if at >= 0 and "<channel|>" not in prompt_end[at:]:
+        starts.append((at, at + len("<|channel>")))
+    for start, end in starts:
+        before, after = prompt_end[:start].rstrip(" \t"), prompt_end[end:]
+        if not after.strip() or (before[-1:] in {"", *"\n>]:▷"} and not _ANOTHER.search(after)):
+            return prompt_end[start:]
+    return ""
+
+
+def closing_of(opening: str) -> str:
+    """A text that closes the thought of an `opening`."""
+    if opening.startswith("<|channel|>"):
+        return "<|end|><|start|>assistant<|channel|>final<|message|>"
+    return "<channel|>" if opening.startswith("<|channel>") else "</think>"
+
+
+def is_thinking_tag(text: str) -> bool:
+    """Whether a token's text opens or closes a thought."""
+    tag = _TAG.fullmatch(text)
+    return text in ("<|channel>", "<channel|>") or (tag is not None and _kind(tag, text) is not None)
 
 
 def _kind(tag: re.Match[str], response: str) -> str | None:
@@ -108,7 +164,8 @@ def _reply(response: str) -> str:
                 message = response[channel.end() : following if following >= 0 else len(response)]
                 ending = _TURN_END.search(message)
                 parts.append(message[: ending.start()] if ending else message)
-        return "\n".join(parts)
+        if parts or "assistantfinal" not in response:  # a thought opened by the prompt, then no special tokens
+            return "\n".join(parts)
     if "<|channel>" in response:
         response = _without(response, "<|channel>", "<channel|>")
     if "assistantfinal" in response:

@@ -16,7 +16,16 @@ ROW = "\x00"
 FUNCTIONS = "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|pi|theta|alpha|beta|phi"
 COMMAND = re.compile(r"\\([A-Za-z]+)")
 WORD = re.compile(r"[A-Za-z]{3}")
-POWERS_OF_TEN = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+POWERS_OF_TEN = {
+    "thousand": 3,
+    "million": 6,
+    "billion": 9,
+    "trillion": 12,
+    "lakh": 5,
+    "lakhs": 5,
+    "crore": 7,
+    "crores": 7,
+}
 TIME_OF_DAY = r"(?i:(?<=\d)\s*(\\text\s?\{\s?)?([ap])\.?\s?m\.?(?(1)\s?\})$)"
 
 _WRAPPER = re.compile(

@@ -25,12 +25,14 @@ _CHANGES = words(
     "not no or and but to than more less least most plus minus times over by of out hundred hundreds thousand thousands "
     "million millions billion billions trillion trillions dozen dozens score half third thirds quarter quarters fourth "
     "fourths tenth tenths hundredth hundredths thousandth thousandths squared cubed factorial mod modulo modulus base "
+    "lakh lakhs lac lacs crore crores "
     "negative wrong incorrect false above below except approximately about almost nearly remainder if is was are pi root "
     "roots sqrt percentage percent double triple twice divided multiplied power exponent inverse opposite reciprocal "
     "billionths millionths isn't aren't never without too equals greater smaller maybe perhaps between ones tens for when where "
     "while unless until given assuming provided import"
 )
 _SHORT = words("cm mm km ft in kg mg lb hr min sec mi yd ml dm cc am pm mph kph ms nm lbs hrs mins secs oz")
+_SHORT_SCALES = words("k bn mn mln")  # thousand, billion, million; k, m and n may be names elsewhere
 _KNOWN = {
     "cm": "cm centimeter centimetre", "mm": "mm millimeter millimetre", "km": "km kilometer kilometre",
     "m": "m meter metre", "ft": "ft feet foot", "in": "in inch inche", "yd": "yd yard", "mi": "mi mile",
@@ -98,7 +100,7 @@ def _is_unit(words: str, in_text: bool) -> bool:
     names = _WORD.findall(words.lower())
     if re.fullmatch(r"\s*\([A-H]\)\s*", words):  # the letter of an option
         return False
-    if not names or len(names) > 5 or changes_value(words):
+    if not names or len(names) > 5 or changes_value(words) or names[0] in _SHORT_SCALES:
         return not names and not words.strip(" .")
     if ("/" in words or " " in words.strip()) and all(word in _CANONICAL for word in names):
         return True

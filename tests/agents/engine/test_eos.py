@@ -83,3 +83,19 @@ def test_solve_ends_at_any_eos(two_ends: Path) -> None:
 def test_stop_ids_survive_a_spec() -> None:
     env = simko.envs.make("simko/Arithmetic-v0", stop_ids=[65])
     assert env.stop_ids == {65, 256}
+
+
+def test_answers_end_with_the_models_context(model_folder: Folder) -> None:
+    """Generated prompts of several lengths, and a budget that does not fit beside the longest."""
+    policy = load(model_folder(max_position_embeddings=64), "none")
+    policy.engine.eos_ids = frozenset()
+    env = make_env(train_config({"env": "simko/Arithmetic-v0", "level": 1, "max_new_tokens": 40}), policy, "train")
+    assert (policy.context, env.context, env.max_length) == (64, 64, 64)
+    completions = [
+        c for group in rollout(policy.engine, env, env.source.tasks(4, 0), 2, seed=0) for c in group.completions
+    ]
+    cut = [c for c in completions if c.finish == "length"]
+    assert cut
+    assert {len(c.prompt_ids) + len(c.ids) for c in cut} == {64}
+    assert policy.solve("What is 1 + 1?", env, n=2)
+    assert policy.solve("What is 1 + 1?", "simko/Arithmetic-v0", n=2)

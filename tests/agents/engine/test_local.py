@@ -253,7 +253,7 @@ def test_stop_strings_end_a_sequence_with_its_tokens_kept(double: Any) -> None:
     decoded = tokenizer.decode(out.ids.tolist(), skip_special_tokens=True)
     assert out.finish == "stop"
     assert decoded == text[: at + 2]
-    assert cut(decoded, [stop]) == text[:at]
+    assert cut(decoded, [stop]) == text[: at + len(stop)]
     assert out.ids.tolist() == free.ids[: len(out.ids)].tolist()
 
 

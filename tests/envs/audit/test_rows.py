@@ -108,3 +108,35 @@ def test_the_command(tmp_path: Path) -> None:
 
 def test_rng_is_not_needed() -> None:
     assert Paired().draw(np.random.default_rng(0)).id.startswith("p")
+
+
+def test_several_golds_of_one_problem_are_told_by_audit_and_check(tmp_path: Path) -> None:
+    golds = [("5 + 6?", 11), ("5 + 6?", 12), *((f"5 + {n}?", 5 + n) for n in range(7, 40))]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"problem": p, "answer": gold}) + "\n" for p, gold in golds))
+    told = "1 problem has several gold answers (2 rows), as 'a/1' ('11') and 'a/2' ('12')"
+    entries = audit("simko/JSONL-v0", str(path), checks=False)
+    assert [sum(told in note for note in entry.notes) for entry in entries].count(1) == 1
+    for command in (["check", f"jsonl:{path}"], ["audit", "simko/JSONL-v0", "--data", str(path), "--no-checks"]):
+        done = CliRunner().invoke(app, ["env", *command])
+        assert done.exit_code == 0, done.output
+        assert told in " ".join(done.output.split())
+
+
+class Twice(Paired):
+    """A source by hand, without notes on its golds: each problem is there with two of them."""
+
+    def __init__(self, split: str = "train", level: Any = None, data: Any = None) -> None:
+        super().__init__(split)
+        self._set([Task(f"{i}/{gold}", f"{i}?", str(gold)) for i in range(5) for gold in (i, 7)])
+
+    def check_golds(self, verifier: str, grade: Any) -> None:
+        pass
+
+
+def test_sources_by_hand_are_told_too() -> None:
+    simko.envs.registry.register(
+        simko.envs.EnvInfo("audit/Twice-v0", "Twice", "test_rows:Twice", "math", source="test")
+    )
+    (entry,) = audit("audit/Twice-v0", checks=False)
+    assert "5 problems have several gold answers (10 rows)" in entry.notes[-1]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from timing import wait_until
 from typer.testing import CliRunner
 
 from simko.cli import app
@@ -163,11 +163,8 @@ def test_one_that_always_hangs_or_dies_does_not_take_for_ever(
 def test_what_it_leaves_behind_is_killed(planted: Path) -> None:
     assert run("leaves_a_process", n=1).executions > 5
     left = [int(pid) for pid in (planted / "left").read_text().split()]
-    until = time.monotonic() + 60  # of a hang
-    while (alive := [pid for pid in left if _is_alive(pid)]) and time.monotonic() < until:
-        time.sleep(0.05)
     assert left
-    assert not alive
+    assert wait_until(lambda: not any(map(_is_alive, left)))
 
 
 def _is_alive(pid: int) -> bool:

@@ -15,6 +15,7 @@ from simko.envs.data import overlaps
 from simko.envs.data.benchmark_table import TABLE, after_answer, in_box, joined
 from simko.envs.data.benchmarks import MATH, SimKOMixture
 from simko.envs.data.loading import dig, last_boxed, present
+from simko.envs.data.solutions import UnclearError
 from simko.errors import UserError
 
 BOX = "Twice three is $6$, so the answer is $\\boxed{6}$."
@@ -267,6 +268,11 @@ def test_values_out_of_rows() -> None:
     assert last_boxed("\\boxed{1} then \\boxed{\\frac{1}{2}}.") == "\\frac{1}{2}"
     assert last_boxed("$\\boxed 7$") == "7"
     assert last_boxed("\\boxed{1") is None is last_boxed("none")
+    assert in_box("$x=-\\,\\boxed{7}$") == "-7"
+    assert in_box("It is $\\boxed{2}$ or $\\boxed{3}$.") == "2, 3"
+    assert in_box("This yields $\\boxed{x+11}$ or $\\boxed{11+x}$.") == "11+x"
+    with pytest.raises(UnclearError, match="column 'answer'"):
+        in_box("So $11\\cdot\\boxed{2}$")
     assert in_box("\\boxed{}") is None is joined([]) is joined("6") is joined(["1", None])
     assert joined(["1", 2]) == "1, 2"
     assert after_answer("80 square m, # Answer\n\n64") == "64"
@@ -329,3 +335,16 @@ def test_rows_left_out() -> None:
     assert mixed.size == 8388
     assert sum(bool(t.extra.get("math_test")) for t in mixed.tasks(None, 0)) == 351
     assert all(t.gold.strip() for t in mixed.tasks(None, 0))
+
+
+def test_a_solution_whose_answer_cannot_be_told_is_refused_by_row(tmp_path: Path) -> None:
+    rows = [{"problem": f"Find {n}.", "solution": f"So $x=-\\boxed{{{n}}}$."} for n in (6, 7)]
+    bad = {"problem": "Find it.", "solution": "Thus $22 = 11\\cdot\\boxed{2}$."}
+    whole = MATH("train", data=write(tmp_path / "a.jsonl", *rows))
+    assert [task.gold for task in whole.tasks(None, 0)] == ["-6", "-7"]
+    path = write(tmp_path / "b.jsonl", *rows, bad)
+    with pytest.raises(UserError, match=r"b\.jsonl:3: column 'solution' boxes only a part"):
+        MATH("train", data=path)
+    assert MATH("train", data=path, keep_good_rows=True).size == 2
+    mended = write(tmp_path / "c.jsonl", {**bad, "answer": "2"})
+    assert [task.gold for task in MATH("train", data=mended).tasks(None, 0)] == ["2"]

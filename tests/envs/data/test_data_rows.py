@@ -105,3 +105,45 @@ def test_reading_goes_on_behind_a_bad_line(tmp_path: Path) -> None:
 def test_boxed() -> None:
     assert boxed("{1}") == "\\boxed{{1}}"
     assert boxed("}{") == "Answer: }{"
+
+
+def noted(path: Path, rows: list[dict[str, Any]], **settings: Any) -> list[str]:
+    write(path, [json.dumps(row).encode() for row in rows])
+    return simko.envs.make("simko/JSONL-v0", split="all", data=path, **settings).source.notes  # type: ignore[attr-defined]
+
+
+def test_one_problem_with_several_golds_is_told_and_counted(tmp_path: Path) -> None:
+    golds = [
+        ("p", "1"),
+        ("p", "2"),
+        ("q", "0.5"),
+        ("q", "1/2"),
+        (" p ", "1"),
+        ("r", "7"),
+        ("r", "7"),
+        ("s", "3"),
+        ("s", "4"),
+    ]
+    rows = [{"problem": problem, "answer": gold} for problem, gold in golds]
+    (note,) = noted(tmp_path / "a.jsonl", rows)
+    assert note.startswith(
+        "jsonl: 2 problems have several gold answers (5 rows), as 'a/1' ('1') and 'a/2' ('2'); correct"
+    )
+    (note,) = noted(tmp_path / "a.jsonl", rows, verifier="exact")
+    assert "3 problems have several gold answers (7 rows)" in note
+    assert noted(tmp_path / "a.jsonl", rows[2:4] + rows[5:7]) == []  # equal values, and the same row twice
+    (note,) = noted(tmp_path / "a.jsonl", rows[:2])
+    assert "1 problem has several gold answers (2 rows)" in note
+    other = {**rows[1], "system": "Count from zero."}
+    assert noted(tmp_path / "a.jsonl", [rows[0], other]) == []
+
+
+def test_files_of_other_encodings(tmp_path: Path) -> None:
+    text = "\r\n".join(line.decode() for line in LINES) + "\r\n"
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(text.encode("utf-8-sig"))
+    assert JSONL("all", data=path).size == len(GOOD)
+    for encoding in ("utf-16", "utf-32"):
+        path.write_bytes(text.encode(encoding))
+        with pytest.raises(UserError, match=r"a\.jsonl: it is UTF-16 or UTF-32; save the file as UTF-8"):
+            JSONL("all", data=path, keep_good_rows=True)

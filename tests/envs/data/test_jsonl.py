@@ -4,7 +4,9 @@ import gzip
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
+import fake_envs
 import numpy as np
 import pytest
 
@@ -163,3 +165,49 @@ def test_a_prompt_that_is_too_long_is_found_before_anything_is_sampled(tmp_path:
     assert simko.envs.make("simko/JSONL-v0", **options, max_prompt_tokens=1200).source.size == 21
     with pytest.raises(UserError, match="no prompt has 2 tokens or less"):
         simko.envs.make("simko/JSONL-v0", **options, max_prompt_tokens=2)
+
+
+def test_a_prompt_that_fills_the_models_context_is_refused_by_row_and_a_long_one_is_noted(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.jsonl", [{"problem": f"{i}" + "x" * (n - 1), "answer": "1"} for i, n in enumerate((5, 90, 120))]
+    )
+    options: dict[str, Any] = {
+        "data": str(path),
+        "split": "all",
+        "template": "plain",
+        "instruction": "",
+        "max_new_tokens": 30,
+    }
+    env = simko.envs.make("simko/JSONL-v0", **options, context=150)
+    assert (env.source.size, list(env.source.notes)) == (  # type: ignore[attr-defined]
+        3,
+        [
+            "1 prompts leave less than max_new_tokens 30 of the model's 150 tokens, and their answers are cut off there; the "
+            f"first: {path}:3 leaves 29"
+        ],
+    )
+    assert [env.begin(task).budget_left for task in env.source.tasks(None, 0)] == [30, 30, 29]
+    with pytest.raises(
+        UserError, match=r"a\.jsonl:3: .* prompt of 121 tokens .*the model takes 121, prompt and answer together"
+    ):
+        simko.envs.make("simko/JSONL-v0", **options, context=121)
+    kept = simko.envs.make("simko/JSONL-v0", **options, context=121, source_options={"keep_good_rows": True}).source
+    assert (kept.size, len(kept.bad_rows), len(kept.notes)) == (2, 1, 0)  # type: ignore[attr-defined]
+
+
+def test_a_problem_that_the_chat_template_changes_is_refused_by_row(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [{"problem": "1 + 1", "answer": "2"}, {"problem": "a </s> b", "answer": "2"}])
+    template = "{% for m in messages %}{{ m.content | replace('</s>', '') }}{% endfor %}"
+    options: dict[str, Any] = {"data": str(path), "split": "all", "tokenizer": fake_envs.chat_tokenizer(template)}
+    with pytest.raises(UserError, match=r"a\.jsonl:2: .*the chat template changes the user's message"):
+        simko.envs.make("simko/JSONL-v0", **options)
+    assert simko.envs.make("simko/JSONL-v0", **options, source_options={"keep_good_rows": True}).source.size == 1
+
+
+def test_a_template_that_prints_a_problem_twice_is_counted_twice(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [{"problem": "x" * 100, "answer": "2"}])
+    tokenizer = fake_envs.chat_tokenizer("{% for m in messages %}{{ m.content }}{{ m.content }}{% endfor %}")
+    options: dict[str, Any] = {"data": str(path), "split": "all", "tokenizer": tokenizer, "instruction": ""}
+    assert simko.envs.make("simko/JSONL-v0", **options, max_prompt_tokens=200).source.size == 1
+    with pytest.raises(UserError, match="makes a prompt of 200 tokens"):
+        simko.envs.make("simko/JSONL-v0", **options, max_prompt_tokens=199)

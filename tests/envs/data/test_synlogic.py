@@ -159,13 +159,11 @@ def test_what_is_not_there_is_named(tmp_path: Path, settings: dict[str, Any], sa
         SynLogic(**{"split": "eval", "data": write(tmp_path / "a.jsonl", [hub_row()]), **settings})
 
 
-def test_a_system_message_comes_before_the_puzzle(tmp_path: Path) -> None:
+def test_a_system_message_stays_one(tmp_path: Path) -> None:
     messages = [{"role": "system", "content": "Answer in tags."}, {"role": "user", "content": "Make 24."}]
     file = write(tmp_path / "a.jsonl", [hub_row(prompt=messages), hub_row(prompt="Make 24.")])
-    assert [t.problem for t in SynLogic("eval", data=file).tasks(None, 0)] == [
-        "Answer in tags.\n\nMake 24.",
-        "Make 24.",
-    ]
+    tasks = SynLogic("eval", data=file).tasks(None, 0)
+    assert [(t.problem, t.system) for t in tasks] == [("Make 24.", "Answer in tags."), ("Make 24.", None)]
 
 
 @pytest.mark.parametrize(

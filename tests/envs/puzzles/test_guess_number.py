@@ -80,3 +80,9 @@ def test_a_right_first_guess_ends_it_and_there_is_no_third() -> None:
 )
 def test_the_verifier_counts_the_last_line_only(response: str, outcome: str) -> None:
     assert grade(response, "42", "guess_number").outcome == outcome
+
+
+def test_a_guess_in_a_thought_is_none() -> None:
+    assert grade("<think>\n5", "5", "guess_number").outcome == "no_answer"
+    assert grade("<think>\n4</think>5", "5", "guess_number").correct
+    assert reply(Task("t", "from 1 to 9", "5"), ["<think>\n5"]) == reply(Task("t", "from 1 to 9", "5"), [""])

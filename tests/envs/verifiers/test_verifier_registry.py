@@ -122,7 +122,7 @@ def test_ctrl_c_in_a_checker_is_not_swallowed() -> None:
 
 def test_verdicts_carry_the_time_they_took() -> None:
     register_verifier("slow", lambda response, gold: sum(range(200_000)) > 0)
-    assert 1e-4 < grade("r", "g", "slow").seconds < 5
+    assert grade("r", "g", "slow").seconds > 1e-4
 
 
 def test_authors_checkers_run_one_at_a_time_and_may_use_each_other() -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
-LIMIT_SECONDS = 120.0
+LIMIT_SECONDS = 600.0
 TINY = (
     *("train", "--prompts-per-step", "2", "--group-size", "4", "--max-new-tokens", "16", "--level", "1"),
     *("--lora-rank", "2", "--preflight-prompts", "0", "--eval-problems", "0", "--logger", "none"),
@@ -184,7 +184,7 @@ def small_disk(folder: Path, command: Sequence[str]) -> list[str]:
 def can_mount(folder: Path) -> str | None:
     """The reason why no small file system can be made here, or None."""
     try:
-        done = subprocess.run(small_disk(folder, ["true"]), capture_output=True, text=True, timeout=20)
+        done = subprocess.run(small_disk(folder, ["true"]), capture_output=True, text=True, timeout=300)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"no small file system here: {error}"
     return f"no small file system here: {done.stderr.strip()}" if done.returncode else None

@@ -22,7 +22,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-ORPHAN_SECONDS = 5.0  # what a worker may take to notice that its parent is gone
+ORPHAN_SECONDS = 60.0  # of a hang: a worker notices at once that its parent is gone, if the machine lets it
 
 
 def main() -> None:
@@ -73,7 +73,11 @@ def _become(request: dict[str, Any]) -> None:
     """The child: a command line of simko in its own folder, with its own stdin, stdout and stderr."""
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setsid()
-    for name in ("SIGINT", "SIGTERM"):
+    for name in (
+        "SIGINT",
+        "SIGTERM",
+        "SIGHUP",
+    ):  # a job under `nohup` or in the background inherits that they are ignored
         signal.signal(getattr(signal, name), signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
     os.chdir(request["cwd"])
     for fd, path, flags in (

@@ -8,11 +8,10 @@ from simko.envs.verifiers.answer.boxes import MAX_BOX, MAX_BOXES, by_name, find_
 
 BOUND = [
     "$2\\cdot\\boxed{42}$", "$\\frac{\\boxed{42}}{2}$", "$\\frac{1}{\\boxed{42}}$", "$\\sqrt{\\boxed{42}}$",
-    "$x < \\boxed{42}$", "$x^{\\boxed{42}}$", "-\\boxed{42}", "$x = -\\boxed{42}$", "$3\\boxed{42}$",
-    "$\\sin\\boxed{42}$", "$1 + \\boxed{42}$", "$\\boxed{42}\\pi$", "$\\boxed{42}x^3$", "$\\boxed{42} + 1$",
-    "$\\boxed{42} = 43$", "\\boxed{42}_5", "\\boxed{42}^2", "$\\boxed{42}_{10}$", "\\boxed{4}2", "\\boxed{42}/7",
+    "$x < \\boxed{42}$", "$x^{\\boxed{42}}$", "$3\\boxed{42}$", "$\\sin\\boxed{42}$", "$1 + \\boxed{42}$",
+    "$\\boxed{42} + 1$", "$\\boxed{42} = 43$", "\\boxed{42}_5", "\\boxed{42}^2", "\\boxed{4}2", "\\boxed{42}/7",
     "\\boxed{42} \\times 10", "\\boxed{42}'s double", "$\\boxed{42}$ or $43$", "\\boxed{42} or 43",
-    "$\\boxed{42} \\text{ thousand}$", "$\\boxed{42} \\pm 1$", "$(\\boxed{1}, 2)$",
+    "\\boxed{42}, or possibly 43.", "$\\boxed{42} \\pm 1$", "$(\\boxed{1}, 2)$",
 ]  # fmt: skip
 FREE = [
     "\\[x = \\boxed{42}.\\] Note it.", "$\\boxed{42} \\pmod{100}$", "$\\boxed{42} = 40 + 2$",
@@ -20,12 +19,12 @@ FREE = [
     "\\boxed{42}\n\nWait, let me check. Yes.", "**\\boxed{42}**", "1. \\boxed{42}", "- \\boxed{42}",
     "$= +\\boxed{42}$", "It is 3 \\boxed{42}", "$\\boxed{42}\\text{ cm}^2$",
     "$\\boxed{42} \\mathrm{~kg} / \\mathrm{m}$", "$\\boxed{42}^\\circ$", "$\\boxed{42} m$",
-    "$\\boxed{42}$ million tons", "$\\boxed{42} &= 3 \\cdot 14$", "$x \\approx \\boxed{42} \\approx 42.1$",
+    "$\\boxed{42} &= 3 \\cdot 14$", "$x \\approx \\boxed{42} \\approx 42.1$",
     "\\boxed{42}!", "$\\textcolor{red}{\\boxed{42}}$", "no number other than $\\boxed{42}$ can work",
 ]  # fmt: skip
 NOT_READ = [  # what is said about a boxed answer
     "\\boxed{42}. Wait, that is wrong.", "\\boxed{42}\n\nActually, it is 43.", "If it is \\boxed{42}, we are wrong.",
-    "For example, \\boxed{42}", "He says the answer is \\boxed{42}.", "\\boxed{42}, or possibly 43.",
+    "For example, \\boxed{42}", "He says the answer is \\boxed{42}.",
 ]  # fmt: skip
 DENIED = [
     "It is not \\boxed{42}.", "The answer isn't $\\boxed{42}$", "x \\neq \\boxed{42}", "x ≠ \\boxed{42}",

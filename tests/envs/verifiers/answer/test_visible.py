@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from simko.envs.verifiers.answer.visible import visible, without_thinking
+from simko.envs.verifiers.answer.visible import closing_of, is_open, opening, visible, without_thinking
 
 HIDDEN = [
     "<thought>X</thought>", "<reasoning>X</reasoning>", "<scratch_pad>X</scratch_pad>", "<THINK>X</THINK>",
@@ -70,3 +70,44 @@ def test_no_pattern_is_slow(piece: str) -> None:
     begun = time.process_time()
     visible((piece * 100_000)[:100_000], 100_000)
     assert time.process_time() - begun < 0.5
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        *(
+            "<think>",
+            "<think>\n",
+            "<thinking>",
+            "<thought>\n",
+            "<|begin_of_thought|>\n\n",
+            "[THINK]",
+            "◁think▷",
+            "<seed:think>",
+        ),
+        *(
+            "<|START_THINKING|>",
+            "<reasoning>\n",
+            "<|channel|>analysis<|message|>",
+            "<|channel>thought\n",
+            "<think>\nOkay, ",
+        ),
+    ],
+)
+def test_what_opens_a_thought_at_the_end_of_a_prompt(tag: str) -> None:
+    assert opening(f"<|im_end|>\n<|im_start|>assistant\n{tag}") == tag
+    assert is_open(f"{tag}it is 4")
+    assert without_thinking(f"{tag}it is 4").strip() == ""
+    assert without_thinking(f"{tag}it is 3{closing_of(tag)}It is 4").strip() == "It is 4"
+    assert opening(f"{tag}{closing_of(tag)}") == ""
+
+
+@pytest.mark.parametrize(
+    "end", ["<answer>", "<think>\nAssistant:", "<think> ideas\n<answer> it\nAssistant:", "a <think> b"]
+)
+def test_a_tag_that_a_prompt_mentions_opens_nothing(end: str) -> None:
+    assert opening(end) == ""
+
+
+def test_the_final_channel_after_an_opened_one_without_special_tokens() -> None:
+    assert without_thinking("<|channel|>analysis<|message|>it is 3assistantfinal4") == "4"

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from timing import HANGS, wait_until
 
 from simko.envs import grade
 from simko.envs.verifiers.worker import fork_server, pool
@@ -28,7 +29,7 @@ def run(program: str, quiet: bool = True) -> list[str]:
     """The words that a program prints; by default nothing on stderr."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", START + program],
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=HANGS,
     )  # fmt: skip
     assert not (quiet and done.stderr), done.stderr
     return done.stdout.split()
@@ -42,12 +43,9 @@ def state(pid: int) -> str:
         return "Z"
 
 
-def all_end(pids: list[int], seconds: float = 30.0) -> bool:
-    """Whether these processes end by themselves. The limit is that of a hang, not of what is quick."""
-    until = time.monotonic() + seconds
-    while any(state(pid) != "Z" for pid in pids) and time.monotonic() < until:
-        time.sleep(0.02)
-    return all(state(pid) == "Z" for pid in pids)
+def all_end(pids: list[int]) -> bool:
+    """Whether these processes end by themselves."""
+    return wait_until(lambda: all(state(pid) == "Z" for pid in pids))
 
 
 def test_an_interrupted_caller_leaves_nothing_counted() -> None:
@@ -82,8 +80,9 @@ def test_a_stopped_fork_server_is_replaced() -> None:
         server = made._server.pid
         assert server is not None
         os.kill(server, signal.SIGSTOP)
-        os.kill(made.pids[0], signal.SIGKILL)
-        time.sleep(0.1)
+        worker = made.pids[0]
+        os.kill(worker, signal.SIGKILL)
+        assert all_end([worker])
         assert made.compare("x + 1", "1 + x")[0] == "equal"
         assert made._server.pid != server
         assert all_end([server])
@@ -113,7 +112,7 @@ threading.Thread(target=compare, args=("5", {HARD!r}), kwargs={{"limit": 50}}).s
     assert child.stdout is not None
     with child.stdout:
         pid = int(child.stdout.readline())
-    time.sleep(0.3)
+    time.sleep(0.3)  # so that the worker computes; if it does not yet, the test shows less and does not fail
     child.kill()
     child.wait()
     assert all_end([pid])
@@ -125,16 +124,22 @@ def test_workers_end_with_their_parent_though_its_copies_live_on() -> None:
     program = """
 compare("x", "x")
 worker = pool.shared._met()
-if os.fork() == 0:
-    os.close(1); os.close(2); time.sleep(20); os._exit(0)
+if (first := os.fork()) == 0:
+    os.close(1); os.close(2); time.sleep(600); os._exit(0)
 worker.ask({"gold": "x", "answer": "x", "digits": None, "seconds": 1.0}, 1.0)
 pool.shared._give_back(worker, True)
 if (copy := os.fork()) == 0:
-    os.close(1); os.close(2); time.sleep(20); os._exit(0)
-print(worker.pid, pool.shared._server.pid, flush=True)
+    os.close(1); os.close(2); time.sleep(600); os._exit(0)
+print(worker.pid, pool.shared._server.pid, first, copy, flush=True)
 os._exit(0)
 """
-    assert all_end([int(pid) for pid in run(program)], seconds=15)  # the copies end after 20
+    *ours, first, second = map(int, run(program))
+    try:
+        assert all_end(ours)
+        assert state(first) != "Z"
+    finally:
+        for copy in (first, second):
+            os.kill(copy, signal.SIGKILL)
 
 
 def test_a_copy_of_a_busy_process_grades_and_so_does_the_process() -> None:
@@ -176,7 +181,7 @@ def test_no_copy_is_made_while_a_socket_is_handed_over() -> None:
         thread = threading.Thread(target=copy)
         thread.start()
         assert not copied.wait(0.2)
-    assert copied.wait(5)
+    assert copied.wait(HANGS)
     thread.join()
 
 

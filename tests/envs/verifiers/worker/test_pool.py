@@ -10,12 +10,13 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from timing import HANGS, wait_until
 
 from simko.envs import grade
 from simko.envs.audit.verifier import NEEDS_WORKER
@@ -104,21 +105,29 @@ def test_killed_from_outside_is_an_error_at_most_once(workers: Pool) -> None:
     workers.compare("x", "x")
     (pid,) = workers.pids
     os.kill(pid, signal.SIGKILL)
-    time.sleep(0.1)
+    assert wait_until(lambda: not alive(pid))
     assert workers.compare("x + 1", "1 + x")[0] == "equal"  # seen to be dead before it was asked
     assert workers.pids != [pid]
-    os.kill(workers.pids[0], signal.SIGSTOP)  # dies while it is asked
-    threading.Timer(0.2, os.kill, (workers.pids[0], signal.SIGKILL)).start()
-    assert workers.compare("x + 1", "1 + x")[0] == "error"
+    ask = pool.Worker.ask
+
+    def dies_while_it_is_asked(worker: pool.Worker, *question: Any) -> Any:
+        os.kill(worker.pid, signal.SIGSTOP)
+        threading.Timer(0.2, os.kill, (worker.pid, signal.SIGKILL)).start()
+        return ask(worker, *question)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pool.Worker, "ask", dies_while_it_is_asked)
+        assert workers.compare("x + 1", "1 + x", limit=HANGS)[0] == "error"
     assert workers.compare("x + 1", "1 + x")[0] == "equal"
 
 
 def test_a_fork_server_that_was_killed_is_started_again(workers: Pool) -> None:
     workers.compare("x", "x")
     assert workers._server.pid is not None
-    for pid in (workers._server.pid, *workers.pids):
+    pids = (workers._server.pid, *workers.pids)
+    for pid in pids:
         os.kill(pid, signal.SIGKILL)
-    time.sleep(0.1)
+    assert wait_until(lambda: not any(map(alive, pids)))
     assert workers.compare("x + 1", "1 + x")[0] == "equal"
 
 
@@ -143,12 +152,15 @@ def test_from_many_threads_with_any_number_of_workers(workers: Pool, count: int)
 
 def test_a_slow_answer_delays_nobody_else(quick: Pool) -> None:
     quick.compare("x", "x")
-    slow = threading.Thread(target=quick.compare, args=("x", "loop"), kwargs={"limit": 1.5})
+    slow = threading.Thread(target=quick.compare, args=("x", "loop"), kwargs={"limit": HANGS})
     slow.start()
-    time.sleep(0.1)
+    assert wait_until(lambda: [worker for worker in quick._busy if worker.pid])
+    (looping,) = [worker.pid for worker in quick._busy]
+    assert looping is not None
     for i in range(10):
         assert quick.compare(str(i), str(i))[0] == "equal"
     assert slow.is_alive()
+    os.kill(looping, signal.SIGKILL)
     slow.join()
     assert quick.alive == len(quick._idle) <= 2
 
@@ -210,10 +222,7 @@ def test_a_hundred_kills_leave_nothing_behind(quick: Pool) -> None:
     for _ in range(5):
         assert quick.compare("x", "loop", limit=0.01)[0] == "timeout"
     assert quick.compare("x", "x")[0] == "equal"
-    for _ in range(200):  # a dead worker is a child until the fork server has waited for it
-        if len(children()) <= processes:
-            break
-        time.sleep(0.05)
+    wait_until(lambda: len(children()) <= processes)  # a dead worker is a child until the fork server has waited for it
     assert (len(os.listdir("/proc/self/fd")), len(children())) == (files, processes)
     assert quick.starts == starts + 105
     assert len(quick._idle) == quick.alive <= 2
@@ -255,11 +264,7 @@ def test_closed_and_used_again(quick: Pool) -> None:
     (pid,) = quick.pids
     before = len(os.listdir("/proc/self/fd"))
     quick.close()
-    for _ in range(100):
-        if not alive(pid):
-            break
-        time.sleep(0.02)
-    assert not alive(pid)
+    assert wait_until(lambda: not alive(pid))
     assert quick.pids == []
     assert len(os.listdir("/proc/self/fd")) < before
     quick.close()
@@ -278,11 +283,7 @@ def test_ends_with_its_parent(end: str) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     pids = [int(pid) for pid in done.stdout.split()]
     assert len(pids) == 2, done.stderr
-    for _ in range(100):
-        if not any(alive(pid) for pid in pids):
-            break
-        time.sleep(0.05)
-    assert not any(alive(pid) for pid in pids)
+    assert wait_until(lambda: not any(map(alive, pids)))
 
 
 @LINUX
@@ -294,10 +295,8 @@ def test_a_busy_worker_ends_with_its_parent_too() -> None:
         "time.sleep(0.2); os.kill(os.getpid(), 9)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    pid, begun = int(done.stdout), time.monotonic()
-    while alive(pid) and time.monotonic() - begun < 30:
-        time.sleep(0.05)
-    assert not alive(pid)
+    pid = int(done.stdout)
+    assert wait_until(lambda: not alive(pid))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
