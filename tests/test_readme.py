@@ -26,21 +26,15 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 PATH = ("types", "rollout", "advantages", "algorithms/simko", "update", "train")
 """What a newcomer reads, in this order."""
 UPDATE = (
-    *(
-        "types",
-        "schedule",
-        "rollout",
-        "grading",
-        "advantages",
-        "algorithms/base",
-        "algorithms/grpo",
-        "algorithms/simko",
-    ),
-    *("micro_batch", "packing", "update", "metrics", "train"),
+    *("types", "group_view", "schedule", "rollout", "grading", "sampling", "advantages"),
+    *("algorithms/base", "algorithms/stats", "algorithms/compose"),
+    *("algorithms/grpo", "algorithms/gates", "algorithms/simko"),
+    *("micro_batch", "packing", "step_stats", "update", "metrics", "train"),
 )
 """What one must read to defend an update: from a task to the optimizer's step."""
 ELSEWHERE = {
     "algorithms": "the table of names",
+    "algorithms.registry": "how a file adds itself to the table",
     "build": "makes policy and environment from a config",
     "config": "settings",
     "device": "what the machine has",
@@ -88,7 +82,7 @@ def test_the_training_path_reads_in_one_sitting() -> None:
 
 def test_what_defends_an_update_is_counted() -> None:
     count, head = lines(*UPDATE), lines("head")
-    assert count < 1700
+    assert count < 2700
     sentence = f"{len(UPDATE)} files, {count:,} lines"
     assert sentence in " ".join(README.split()), f"the README has to say: {sentence}"
     sentence = f"{len(UPDATE)} files, {count:,} lines: `{'`, `'.join(UPDATE)}`"

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 import psutil
 
-from simko import algorithms
 from simko.config import TrainConfig, TrainEnvironment
 from simko.errors import UserError
 from simko.gguf_header import GgufHeader
@@ -75,6 +74,7 @@ def job(config: TrainConfig, device: Literal["cpu", "cuda"], model: Facts | None
     Raises:
         UserError: no such environment.
     """
+    from simko import algorithms  # here: it loads torch
     from simko.envs.registry import resolve
     from simko.envs.turns import with_attempts
 

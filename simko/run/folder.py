@@ -29,7 +29,6 @@ from typing import Any
 
 import torch
 
-from simko.agents.fingerprint import BASE_FILE
 from simko.algorithms.stats import State
 from simko.config import TrainConfig, read_yaml, write_yaml
 from simko.console import note
@@ -185,6 +184,8 @@ class RunFolder:
 
     def weights_sha256(self) -> str | None:
         """The fingerprint of the run's base model (`simko.agents.fingerprint`): of the manifest, else of a checkpoint."""
+        from simko.agents.fingerprint import BASE_FILE  # here: it loads peft and transformers
+
         stored = self.manifest().get("weights_sha256")
         for checkpoint in reversed(self.checkpoints()):
             with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
