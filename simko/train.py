@@ -84,7 +84,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
                     with rescue.step(step):
                         journal.end()
                         optimizer.param_groups[0]["lr"] = learning_rate(config.learning_rate, config.warmup_steps, step)
-                        metrics = describe(groups) | faults.take(groups) | dict(sampled.metrics)
+                        metrics = describe(groups, method.informative) | faults.take(groups) | dict(sampled.metrics)
                         metrics |= update(
                             policy, method, optimizer, sampled, config, env.max_new_tokens, budget, step, state
                         )

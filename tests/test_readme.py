@@ -50,6 +50,7 @@ ELSEWHERE = {
     "head": "counted apart, and held against plain autograd",
     "memory": "does it fit?",
     "preflight": "before training",
+    "reward_parts": "a mapping that cannot be changed",
     "run": "the folder on disk",
 }
 """What those files import besides each other. No update is computed there, but for the loss head, which is counted apart."""
