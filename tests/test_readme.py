@@ -44,6 +44,7 @@ ELSEWHERE = {
     "build": "makes policy and environment from a config",
     "config": "settings",
     "device": "what the machine has",
+    "difficulty": "before training",
     "envs.watched": "the guard round an author's environment",
     "errors": "one exception",
     "evaluate": "after training",
