@@ -147,7 +147,7 @@ class UpdateSettings(CommonSettings):
     )
     solve_samples: int = setting(8, "answers a problem that measure its solve rate", minimum=1, decides="run")
     solve_rates: str | None = setting(
-        None, "solve_rates.jsonl of another run, so that the rates need not be measured again", decides="run"
+        None, "solve_rates.jsonl of another run, whose rates need not be measured again", decides="run"
     )
     updates_per_batch: int = setting(1, "optimizer steps a rollout batch", minimum=1)
     learning_rate: float = setting(1e-4, "AdamW, constant after warm-up, for LoRA", above=0.0, maximum=1e6)

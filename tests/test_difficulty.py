@@ -23,6 +23,7 @@ from simko.envs.verifiers import register_verifier
 from simko.errors import TooFewTasksError, UserError
 from simko.run.faults import Faults
 from simko.run.folder import RunFolder
+from simko.run.resume import resumed_config
 from simko.schedule import refill_tasks, training_tasks
 from simko.settings import train_config
 from simko.train import train
@@ -303,6 +304,14 @@ def test_a_range_that_is_none_is_one_line(text: str) -> None:
     ):
         TrainConfig(keep_solved=text)
     assert TrainConfig(keep_solved="0:1").keep_solved == "0:1"
+
+
+def test_another_range_or_file_makes_another_run(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path, train_config({"keep_solved": "0.1:0.9", "solve_rates": "a", "out": str(tmp_path)}))
+    for key, value in (("keep_solved", "0.2:0.9"), ("solve_samples", "3"), ("solve_rates", "b")):
+        with pytest.raises(UserError, match=f"--{key.replace('_', '-')} is {value}, the run has .*; leave it out"):
+            resumed_config(run, {key: value})
+    assert resumed_config(run, {"keep_solved": "0.1:0.9"}) == run.config
 
 
 def test_rates_without_a_range_are_refused() -> None:

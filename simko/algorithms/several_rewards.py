@@ -23,7 +23,7 @@ from typing import ClassVar
 
 from simko.advantages import group_normalised
 from simko.algorithms.base import Advantage
-from simko.algorithms.registry import part
+from simko.algorithms.registry import method, part
 from simko.config import setting
 from simko.errors import UserError, nearest
 from simko.group_view import GroupView
@@ -110,3 +110,11 @@ def weights_of(text: str) -> dict[str, float]:
     if weights and not any(weights.values()):
         raise UserError(f"reward_weights is '{text}': every weight is 0; give one part a weight, as in {name}=1")
     return weights
+
+
+method(
+    "gdpo",
+    advantage="several",
+    title="GDPO: each part of a reward normalised by itself (arXiv 2601.05242)",
+    source="arXiv 2601.05242; NVlabs/GDPO",
+)

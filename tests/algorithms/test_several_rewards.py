@@ -37,7 +37,7 @@ NAMES = ("correct", "format", "length")
 
 
 def several(weights: str = "") -> Any:
-    return algorithms.get("grpo", advantage="several", reward_weights=weights)
+    return algorithms.get("gdpo", reward_weights=weights)
 
 
 def view(*parts: dict[str, float], rewards: list[float] | None = None) -> GroupView:
@@ -105,6 +105,12 @@ def test_without_parts_the_reward_is_the_only_part() -> None:
     assert several().advantages(plain) == algorithms.get("grpo").advantages(plain)
     mixed = view({"format": 0.2}, {}, {"format": 0.2}, rewards=[0.2, 1.0, 0.2])
     assert several().advantages(mixed) == pytest.approx(slowly([[0.2, 0], [0, 1], [0.2, 0]], [1, 1]), abs=1e-12)
+
+
+def test_any_loss_takes_it() -> None:
+    alone = algorithms.get("simko", advantage="several", reward_weights="correct=2")
+    rows = view({"correct": 1.0}, {"correct": 0.0})
+    assert alone.advantages(rows) == [2 * value for value in several().advantages(rows)]
 
 
 def test_one_method_sees_a_difference_where_another_sees_none() -> None:
