@@ -113,7 +113,8 @@ def task(
 def verifier(name: str) -> Callable[[F], F]:
     """Register `check(response, gold)` as the verifier `name`, and return the function unchanged.
 
-    `check` may return a bool, a reward as a float, None (no answer found) or a whole `Verdict`.
+    `check` may return a bool, a reward as a float, None (no answer found) or a whole `Verdict`, which may name the parts
+    of its reward: `Verdict("correct", 1.2, parts={"correct": 1.0, "format": 0.2})`.
     """
 
     def register(check: F) -> F:

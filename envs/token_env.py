@@ -147,7 +147,8 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         The verdict's `seconds` are left out, so that the same tokens always give the same `info`.
         """
         verdict = self.grade(episode.text, episode.task)
-        fields = {"outcome": verdict.outcome, "reward": float(verdict.reward), "extracted": verdict.extracted}
+        parts = {"parts": dict(verdict.parts)} if verdict.parts else {}
+        fields = {"outcome": verdict.outcome, "reward": float(verdict.reward), "extracted": verdict.extracted, **parts}
         return float(verdict.reward), {"verdict": fields, "gold": episode.task.gold}
 
     def pick_task(self, rng: np.random.Generator, task_id: str | None = None) -> Task:

@@ -15,6 +15,7 @@ in `TrainConfig.method`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -157,6 +158,15 @@ class UpdateSettings(CommonSettings):
     prompts_per_step: int = setting(16, "distinct problems a step", minimum=1)
     group_size: int = setting(8, "completions a problem (G)", minimum=2)
     temperature: float = setting(1.0, "of the rollouts, and of every log-prob", above=0.0)
+    keep_solved: str | None = setting(
+        None,
+        "LOW:HIGH, as 0.1:0.9: train only on problems that the base model solves at such a rate; all where empty",
+        decides="run",
+    )
+    solve_samples: int = setting(8, "answers a problem that measure its solve rate", minimum=1, decides="run")
+    solve_rates: str | None = setting(
+        None, "solve_rates.jsonl of another run, whose rates need not be measured again", decides="run"
+    )
     updates_per_batch: int = setting(1, "optimizer steps a rollout batch", minimum=1)
     learning_rate: float = setting(1e-4, "AdamW, constant after warm-up, for LoRA", above=0.0, maximum=1e6)
     warmup_steps: int = setting(0, "linear learning-rate warm-up", minimum=0)
@@ -208,6 +218,13 @@ class TrainConfig(RunSettings, UpdateSettings, PolicySettings, TrainEnvironment)
     def __post_init__(self) -> None:
         _check(self)
         object.__setattr__(self, "method", dict(self.method))
+        if self.keep_solved is not None:
+            solved_range(self.keep_solved)
+        elif self.solve_rates is not None:
+            raise UserError(
+                f"config: solve_rates is '{self.solve_rates}', and keep_solved is empty; give --keep-solved LOW:HIGH too, or "
+                "leave it out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +270,20 @@ class EvalConfig(EnvironmentSettings, SamplingSettings):
         _check(self)
         if not self.target:
             raise UserError("eval: target is empty; give a run folder, a model folder, a Hub id, or 'tiny'")
+
+
+def solved_range(text: str) -> tuple[float, float]:
+    """The bounds of `keep_solved`; raises `UserError` unless it is `LOW:HIGH` with 0 <= LOW <= HIGH <= 1."""
+    low, _, high = text.partition(":")
+    try:
+        bounds = float(low), float(high)
+    except ValueError:
+        bounds = math.nan, math.nan
+    if not 0 <= bounds[0] <= bounds[1] <= 1:
+        raise UserError(
+            f"config: keep_solved is '{text}'; it must be LOW:HIGH, two solve rates from 0 to 1, as 0.1:0.9"
+        )
+    return bounds
 
 
 def names(settings: type, *decides: Decides) -> list[str]:

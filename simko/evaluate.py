@@ -113,7 +113,7 @@ def sample_counts(
     """
     counts = Counts()
     with holding(policy.engine):
-        for part, first, size in chunks(tasks, n, chunk or _chunk_size(env.max_new_tokens, policy.device)):
+        for part, first, size in chunks(tasks, n, chunk or chunk_size(env.max_new_tokens, policy.device)):
             counts.add(rollout(policy.engine, env, part, size, decoding, seed=seed, first_sample=first))
             if progress:
                 progress(counts)
@@ -293,7 +293,7 @@ def _writable_folder(config: EvalConfig) -> Path:
     return folder
 
 
-def _chunk_size(max_new_tokens: int, device: Any) -> int:
+def chunk_size(max_new_tokens: int, device: Any) -> int:
     """Answers in one call of the engine: enough to fill it, few enough for an early estimate of the time left.
 
     A function of the configuration alone, never of the clock, so that a repeated evaluation decodes the same batches.

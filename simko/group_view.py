@@ -19,7 +19,7 @@ class GroupView:
     mean_logp: Sequence[float]  # mean log-prob of the sampled tokens, as the sampler recorded it
     lengths: Sequence[int]  # sampled tokens
     max_new_tokens: int = 0  # the token budget; 0 if unknown
-    parts: Sequence[Mapping[str, float]] = ()  # named parts of each reward, where a verifier gives them
+    parts: Sequence[Mapping[str, float]] = ()  # named parts of each reward; none where no verdict has any
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -33,4 +33,5 @@ def view_of(valid: Sequence[Completion], max_new_tokens: int = 0) -> GroupView:
         mean_logp=[float(c.logprobs[c.sampled].mean(dtype=np.float64)) if c.sampled.any() else 0.0 for c in valid],
         lengths=[int(c.sampled.sum()) for c in valid],
         max_new_tokens=max_new_tokens,
+        parts=[c.verdict.parts for c in valid] if any(c.verdict.parts for c in valid) else (),
     )

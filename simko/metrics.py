@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 
 import numpy as np
 import torch
@@ -15,15 +16,22 @@ RANKS = 3  # candidates whose log-probs are logged, whatever the method tracks
 _COUNTS = ("nonfinite_rows", "oom_halvings")
 
 
-def describe(groups: Sequence[Group]) -> dict[str, float]:
-    """Return the metrics of a step's rollouts. Rewards and solve rate are over completions with a verdict."""
+def describe(
+    groups: Sequence[Group], informative: Callable[[Group], bool] = attrgetter("informative")
+) -> dict[str, float]:
+    """Return the metrics of a step's rollouts. Rewards, their parts and solve rate are over completions with a verdict.
+
+    `informative` says whether the method learns from a group. `reward_NAME` is the mean of a part; 0 where an answer lacks it.
+    """
     every = [c for group in groups for c in group.completions]
     valid = [c for group in groups for c in group.valid]
     count, judged = max(len(every), 1), max(len(valid), 1)
+    parts = sorted({name for c in valid for name in c.verdict.parts})
     return {
         "reward": sum(c.verdict.reward for c in valid) / judged,
         "solve_rate": sum(c.verdict.correct for c in valid) / judged,
-        "informative": sum(group.informative for group in groups) / max(len(groups), 1),
+        **{f"reward_{name}": sum(c.verdict.parts.get(name, 0.0) for c in valid) / judged for name in parts},
+        "informative": sum(map(informative, groups)) / max(len(groups), 1),
         "truncated": sum(c.finish == "length" for c in every) / count,
         "no_answer": sum(c.verdict.outcome == "no_answer" for c in every) / count,
         "verifier_failed": float(len(every) - len(valid)),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from rich.console import Console
 
+from simko import algorithms
 from simko.config import TrainConfig
 from simko.console import say
 from simko.errors import UserError
@@ -28,8 +30,8 @@ class Preflight:
     completions: int
 
     @classmethod
-    def of(cls, groups: Sequence[Group]) -> Preflight:
-        """The shares of these groups."""
+    def of(cls, groups: Sequence[Group], informative: Callable[[Group], bool] = attrgetter("informative")) -> Preflight:
+        """The shares of these groups. `informative` says whether the method learns from one."""
         answers = [c for group in groups for c in group.completions]
         n = max(len(answers), 1)
         return cls(
@@ -37,7 +39,7 @@ class Preflight:
             truncated=sum(c.finish == "length" for c in answers) / n,
             no_answer=sum(c.verdict.outcome == "no_answer" for c in answers) / n,
             failed=sum(not c.verdict.valid for c in answers) / n,
-            informative=sum(group.informative for group in groups) / max(len(groups), 1),
+            informative=sum(map(informative, groups)) / max(len(groups), 1),
             completions=len(answers),
         )
 
@@ -80,7 +82,7 @@ def preflight(config: TrainConfig, policy: Policy, env: Any, console: Console) -
     """Sample a few groups, say what they show, and stop where nothing can be learned.
 
     Raises:
-        UserError: no group carries a signal and `config.force` is off.
+        UserError: no group carries a signal and `config.force` is off; or a setting of the method does not fit the verdicts.
     """
     tasks = training_tasks(env.source, config.seed, 1, config.preflight_prompts)
     try:
@@ -89,7 +91,9 @@ def preflight(config: TrainConfig, policy: Policy, env: Any, console: Console) -
         )
     except FloatingPointError as error:
         raise UserError(f"preflight: model {config.model}: {error}; try another --device or --quantization") from error
-    report = Preflight.of(groups)
+    method = algorithms.of(config)
+    method.check(groups)
+    report = Preflight.of(groups, method.informative)
     say(console, report.line())
     for warning in report.warnings():
         say(console, f"warning: {warning}", "yellow")

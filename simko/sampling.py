@@ -46,6 +46,7 @@ class StepContext:
     budget: TokenBudget
     metrics: dict[str, float] = field(default_factory=dict)
     """What a plan wants logged."""
+    method: Algorithm | None = None
     _seen: set[str] = field(default_factory=set)
     _rounds: int = 0
     _base: bool = False
@@ -85,6 +86,10 @@ class StepContext:
         more = refill_tasks(self.env.source, self.settings.seed, self.step, self._rounds, count, self._seen)
         self._seen |= {task.problem for task in more}
         return more
+
+    def informative(self, group: Group) -> bool:
+        """Whether the method's advantage sees a difference between the answers of a group."""
+        return self.method.informative(group) if self.method else group.informative
 
     @contextmanager
     def base(self) -> Iterator[None]:
@@ -139,10 +144,13 @@ def sample_step(
 
     Raises:
         FloatingPointError: the model's logits are not finite.
+        UserError: in step 1, a setting of the method does not fit the verdicts.
     """
-    context = StepContext(policy, env, settings, step, budget)
+    context = StepContext(policy, env, settings, step, budget, method=method)
     tasks = context.tasks()
     groups = method.sample(context, tasks, state)
+    if step == 1:
+        method.check(groups)
     return Sampled(groups, method.auxiliary_batch(context, tasks, state), context.metrics)
 
 

@@ -15,6 +15,7 @@ from simko.algorithms.compose import Algorithm
 from simko.algorithms.stats import State
 from simko.build import make_env, make_policy
 from simko.config import TrainConfig, UpdateSettings, as_dict
+from simko.difficulty import keep_solved
 from simko.envs.watched import WatchedEnv
 from simko.evaluate import evaluate_run
 from simko.memory import burn_in
@@ -60,6 +61,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
         optimizer = torch.optim.AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay)
         start, state = run.restore(checkpoint, policy, optimizer) if checkpoint else (0, method.initial_state())
         manifest = introduce(config, policy, env, method, start, console)
+        env = keep_solved(config, policy, env, run, faults, console)
         if not start and config.steps and config.preflight_prompts:
             preflight(config, policy, env, console)
         manifest |= burn_in.burn_in(config, policy, env, method, optimizer, console, run)
@@ -84,7 +86,8 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
                     with rescue.step(step):
                         journal.end()
                         optimizer.param_groups[0]["lr"] = learning_rate(config.learning_rate, config.warmup_steps, step)
-                        metrics = describe(groups) | faults.take(groups, env.max_new_tokens) | dict(sampled.metrics)
+                        metrics = describe(groups, method.informative) | faults.take(groups, env.max_new_tokens)
+                        metrics |= dict(sampled.metrics)
                         metrics |= update(
                             policy, method, optimizer, sampled, config, env.max_new_tokens, budget, step, state
                         )

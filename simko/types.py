@@ -16,6 +16,8 @@ from typing import Any, Literal, Protocol, get_args, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from simko.reward_parts import NO_PARTS, Parts
+
 Outcome = Literal["correct", "incorrect", "no_answer", "timeout", "error"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 Finish = Literal["stop", "length"]
@@ -43,7 +45,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A verifier's judgement of one response. `seconds` is the time that grading took.
+    """A verifier's judgement of one response. `seconds` is the time that grading took, `parts` what the reward is made of.
 
     `timeout` and `error` mean that the verifier failed, not that the answer is wrong. Such a sample is masked and counted.
     """
@@ -52,6 +54,10 @@ class Verdict:
     reward: float
     extracted: str | None = None
     seconds: float = 0.0
+    parts: Mapping[str, float] = NO_PARTS
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", self.parts if isinstance(self.parts, Parts) else Parts(self.parts))
 
     @property
     def correct(self) -> bool:
@@ -60,8 +66,9 @@ class Verdict:
 
     @property
     def valid(self) -> bool:
-        """Whether the verifier reached a verdict. False too for a reward that is not finite."""
-        return self.outcome not in ("timeout", "error") and math.isfinite(self.reward)
+        """Whether the verifier reached a verdict. False too for a reward, or a part of it, that is not finite."""
+        numbers = (self.reward, *self.parts.values())
+        return self.outcome not in ("timeout", "error") and all(map(math.isfinite, numbers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,9 @@ burn_in: null
 prompts_per_step: 2
 group_size: 4
 temperature: 1.0
+keep_solved: null
+solve_samples: 8
+solve_rates: null
 updates_per_batch: 1
 micro_batch_tokens: 8192
 learning_rate: 0.0005
@@ -87,13 +90,13 @@ eval_problems: 0
 eval_samples: 256
 eval_temperature: 1.0
 eval_top_p: 1.0
-# sha256 of the lines above: 3b104810847efdd1c1b217feffddaee6ef05122b88eb1e77039039343b162117
+# sha256 of the lines above: 8e21238b723c54ac48decfb515be896343fbb379c791638a834aaf06e575c216
 """  # as it lay in the first run folders
 
 DECIDING = """
-    adapter algorithm attempts data engine env group_size keep_good_rows learning_rate level lora_alpha lora_rank
-    max_grad_norm max_new_tokens max_prompt_tokens method model prompts_per_step quantization seed temperature template
-    tis_clip updates_per_batch verifier warmup_steps weight_decay
+    adapter algorithm attempts data engine env group_size keep_good_rows keep_solved learning_rate level lora_alpha lora_rank
+    max_grad_norm max_new_tokens max_prompt_tokens method model prompts_per_step quantization seed solve_rates
+    solve_samples temperature template tis_clip updates_per_batch verifier warmup_steps weight_decay
 """  # as it lay in the first checkpoints' state.json
 
 LATER = ["target_modules"]  # settings that the first run folders do not have: a file has them where they are set
@@ -138,10 +141,13 @@ def test_what_decides_a_run(stored: RunFolder) -> None:
     assert deciding(replace(stored.config, seed=9)) != deciding(stored.config)
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in fields(TrainConfig) if entry.name not in ("method", "out")])
+@pytest.mark.parametrize(
+    "name", [entry.name for entry in fields(TrainConfig) if entry.name not in ("method", "out", "solve_rates")]
+)
 def test_a_resumed_run_may_change_what_decides_nothing(stored: RunFolder, name: str) -> None:
     others = {bool: "true", int: "77", float: "0.77", str: "8GB"}
     kinds = {"quantization": "int8", "engine": "vllm", "decode_weights": "live", "logger": "none", "algorithm": "grpo"}
+    kinds["keep_solved"] = "0.1:0.9"
     value = getattr(stored.config, name)
     other = kinds.get(name) or others.get(type(value)) or ("true" if name == "burn_in" else "8")
     if name in [*DECIDING.split(), *LATER]:

@@ -38,12 +38,14 @@ ELSEWHERE = {
     "build": "makes policy and environment from a config",
     "config": "settings",
     "device": "what the machine has",
+    "difficulty": "before training",
     "envs.watched": "the guard round an author's environment",
     "errors": "one exception",
     "evaluate": "after training",
     "head": "counted apart, and held against plain autograd",
     "memory": "does it fit?",
     "preflight": "before training",
+    "reward_parts": "a mapping that cannot be changed",
     "run": "the folder on disk",
 }
 """What those files import besides each other. No update is computed there, but for the loss head, which is counted apart."""

@@ -132,6 +132,7 @@ def register_verifier(name: str, check: Check) -> None:
 
     `check` may return a bool (reward 1 or 0), None (no answer found), a `Verdict`, or a finite float. A float is the
     reward, and the answer is correct from 1.0 up. If `check` raises or returns anything else, the outcome is `error`.
+    A `Verdict` may name the parts of its reward: finite numbers by name.
 
     Raises `UserError` for a malformed name and for a name that is taken. The same function may be registered again, as
     happens when its module is reloaded.
@@ -154,9 +155,14 @@ def verifier_names() -> list[str]:
 def to_verdict(result: Any) -> Verdict:
     """The return value of a checker as a verdict. Anything that cannot be one becomes `error`."""
     if isinstance(result, Verdict):
-        sound = result.outcome in OUTCOMES and _is_finite(result.reward)
+        parts = result.parts
+        numbers = (result.reward, *parts.values())
+        sound = result.outcome in OUTCOMES and all(map(_is_finite, numbers)) and all(isinstance(n, str) for n in parts)
+        if not sound:
+            return Verdict("error", 0.0)
         extracted = result.extracted if isinstance(result.extracted, str | None) else None
-        return replace(result, reward=float(result.reward), extracted=extracted) if sound else Verdict("error", 0.0)
+        parts = {name: float(value) for name, value in parts.items()}
+        return replace(result, reward=float(result.reward), extracted=extracted, parts=parts)
     if result is None:
         return Verdict("no_answer", 0.0)
     if not _is_finite(result):

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from simko.algorithms.stats import Aggregation, Loss, Prepared, Stat, State, StepStats, TokenStats
 from simko.group_view import GroupView
-from simko.types import Batch, Completion, Group, Policy, Task
+from simko.types import Batch, Completion, Group, Policy, Task, rewards_differ
 
 Kind = Literal["advantage", "loss", "sampling", "auxiliary"]
 Evidence = Literal["verified", "reconstructed"]
@@ -60,6 +60,9 @@ class RolloutContext(Protocol):
 
     def refill(self, count: int) -> list[Task]:
         """At most `count` more tasks, none of which this step has seen."""
+
+    def informative(self, group: Group) -> bool:
+        """Whether the method's advantage sees a difference between the answers of a group."""
 
     def base(self) -> AbstractContextManager[Any]:
         """Inside it the base model samples, from random streams of its own."""
@@ -141,6 +144,13 @@ class Advantage(Part):
     def group(self, view: GroupView) -> list[float]:
         """One advantage for each answer of one group."""
         raise NotImplementedError
+
+    def informative(self, view: GroupView) -> bool:
+        """Whether answers differ in what `group` compares. Refilled steps keep only such groups."""
+        return rewards_differ(view.rewards)
+
+    def check(self, views: Sequence[GroupView]) -> None:
+        """Look at all groups of the first step; raise `UserError` for a setting that does not fit the verdicts."""
 
     def tokens(self, step: StepStats) -> Float[Tensor, "B T"] | None:
         """Advantages by token, from the rows' own in `step.advantage`; None leaves each row's own at all its tokens."""

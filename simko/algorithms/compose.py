@@ -10,7 +10,7 @@ import torch
 
 from simko.algorithms.base import Advantage, Auxiliary, LossPart, Part, RolloutContext, Sampling
 from simko.algorithms.stats import Aggregation, Loss, Prepared, Stat, State, StepStats, TokenStats
-from simko.group_view import GroupView
+from simko.group_view import GroupView, view_of
 from simko.types import Batch, Group, Task
 
 
@@ -77,6 +77,14 @@ class Algorithm:
     def advantages(self, view: GroupView) -> list[float]:
         """One advantage for each answer of a group."""
         return self.advantage.group(view)
+
+    def informative(self, group: Group) -> bool:
+        """Whether the advantage sees a difference between the answers of a group."""
+        return self.advantage.informative(view_of(group.valid))
+
+    def check(self, groups: Sequence[Group]) -> None:
+        """Raise `UserError` for a setting that does not fit the verdicts of the first step."""
+        self.advantage.check([view_of(group.valid) for group in groups])
 
     def prepare(self, step: StepStats, state: State) -> Prepared:
         """All that couples rows: token advantages, then the loss's constants. A row of zeros is not kept."""

@@ -55,7 +55,7 @@ def overlong(length: int, budget: int, buffer: float) -> float:
 @part
 @dataclass(frozen=True)
 class Refill(Sampling):
-    """Only groups whose rewards differ; others are replaced by new problems."""
+    """Only groups whose rewards differ, or their parts where the advantage reads these; others are replaced by new problems."""
 
     name: ClassVar[str] = "refill"
 
@@ -63,14 +63,14 @@ class Refill(Sampling):
 
     def sample(self, context: RolloutContext, tasks: Sequence[Task], state: State) -> list[Group]:  # noqa: D102
         every = context.sample(tasks, context.group_size)
-        kept = [group for group in every if group.informative]
+        kept = [group for group in every if context.informative(group)]
         rounds = 0
         while len(kept) < len(tasks) and rounds < self.refill_rounds:
             if not (more := context.refill(len(tasks) - len(kept))):
                 break
             groups = context.sample(more, context.group_size)
             every += groups
-            kept += [group for group in groups if group.informative]
+            kept += [group for group in groups if context.informative(group)]
             rounds += 1
         valid = [answer for group in every for answer in group.valid]
         context.metrics["refill_rounds"] = float(rounds)

@@ -84,6 +84,7 @@ def _row(group: Group, completion: Completion) -> dict[str, Any]:
         "outcome": verdict.outcome,
         "reward": verdict.reward,
         "extracted": verdict.extracted,
+        **({"parts": dict(verdict.parts)} if verdict.parts else {}),
     }
 
 

@@ -4,6 +4,7 @@ config.yaml      the resolved configuration        metrics.jsonl   one object a 
 manifest.json    versions, machine, data hashes    rollouts/       every completion, one .jsonl.gz a step
 checkpoints/     step-000025/ ..., best            verdicts/       every verdict, as it was reached
 problems.txt     hashes of the training prompts    eval/           pass@K results and plots
+                                                   solve_rates.jsonl  of the base model, with `keep_solved`
 
 Three kinds of file show damage in three ways:
 
@@ -38,6 +39,7 @@ from simko.run.checkpoint import damage, foreign, restore, save_checkpoint
 from simko.run.places import data_path
 from simko.run.records import Records
 
+SOLVE_RATES = "solve_rates.jsonl"
 _SEAL = "# sha256 of the lines above: "
 _LAST_BEFORE_SEALS = "eval_top_p"  # older configs have no seal; one that has their last setting was not cut short
 
@@ -55,12 +57,13 @@ class RunFolder:
         self.path, self.config, self.records = path, config, Records(path)
         self.checkpoints_path, self.eval_path = path / "checkpoints", path / "eval"
         self.verdicts_path, self._config_path = path / "verdicts", path / "config.yaml"
-        self.best_path = self.checkpoints_path / "best"
+        self.best_path, self.solve_rates_path = self.checkpoints_path / "best", path / SOLVE_RATES
 
     def refuse_used(self) -> RunFolder:
         """Return self. Raises `UserError` if the folder is not empty: run folders are never reused.
 
-        Leftovers of a run that died before it wrote config.yaml count as empty.
+        Leftovers of a run that died before it wrote config.yaml count as empty, and so do the solve rates of a run that was
+        refused after it had measured them: they say themselves what they belong to.
         """
         if self.path.exists() and (not self.path.is_dir() or any(not _is_empty(path) for path in self.path.iterdir())):
             raise UserError(
@@ -77,7 +80,8 @@ class RunFolder:
             )
         folder = Path(path).expanduser()
         run = cls(folder, _read_config(folder / "config.yaml"))
-        for name in ("manifest.json", "metrics.jsonl", "problems.txt", "rollouts", "verdicts", "eval", "tensorboard"):
+        names = ("manifest.json", "metrics.jsonl", "problems.txt", "rollouts", "verdicts", "eval", "tensorboard")
+        for name in (*names, SOLVE_RATES):
             _refuse_odd(run.path / name)
         _refuse_odd(run.checkpoints_path, within=False)
         _refuse_odd(run.best_path)
@@ -381,10 +385,10 @@ def _read_config(path: Path) -> TrainConfig:
 
 
 def _is_empty(path: Path) -> bool:
-    """Whether a part of a run folder holds nothing: an empty folder, the lock, or a file that was being written."""
+    """Whether a part of a run folder is no run: an empty folder, the lock, solve rates, or a file that was being written."""
     if path.is_dir() and not path.is_symlink():
         return not any(path.iterdir())
-    return path.name == LOCK or (path.name.startswith(".") and path.name.endswith(SCRATCH))
+    return path.name in (LOCK, SOLVE_RATES) or (path.name.startswith(".") and path.name.endswith(SCRATCH))
 
 
 def _refuse_other_data(run: RunFolder, manifest: Mapping[str, Any]) -> None:

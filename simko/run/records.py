@@ -150,6 +150,9 @@ def _rollout_row(line: bytes) -> dict[str, Any]:
     for name, kind in _ROW.items():
         if not isinstance(row.get(name), kind):
             raise ValueError(f"a line's {name} is {row.get(name)!r:.40}")
+    parts = row.get("parts", {})
+    if not isinstance(parts, dict) or not all(isinstance(value, int | float | None) for value in parts.values()):
+        raise ValueError(f"a line's parts are {parts!r:.40}")
     return row
 
 
@@ -175,6 +178,7 @@ def _rollout_rows(step: int, groups: Sequence[Group]) -> Iterator[dict[str, Any]
                 "outcome": c.verdict.outcome,
                 "reward": c.verdict.reward if math.isfinite(c.verdict.reward) else None,
                 "extracted": c.verdict.extracted,
+                **({"parts": finite(c.verdict.parts)} if c.verdict.parts else {}),
                 "seconds": round(c.verdict.seconds, 6),
                 "ids": c.ids.tolist(),
                 "sampled": None if c.sampled.all() else c.sampled.astype(int).tolist(),

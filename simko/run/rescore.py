@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from simko import algorithms
@@ -14,6 +15,7 @@ from simko.envs.verifiers import get_verifier, warm_up
 from simko.errors import UserError
 from simko.group_view import GroupView
 from simko.run.folder import RunFolder
+from simko.types import Verdict
 
 
 @dataclass(frozen=True)
@@ -71,23 +73,23 @@ def rescore(run: RunFolder, verifier: str | None = None) -> Rescore:
                 if key not in graded:
                     graded[key] = check(*key)
                 verdicts.append(graded[key])
-            before = [(row["outcome"], _number(row["reward"])) for row in rows]
-            after = [(verdict.outcome, verdict.reward) for verdict in verdicts]
+            before = [_stored(row) for row in rows]
+            after = [replace(verdict, extracted=None, seconds=0.0) for verdict in verdicts]
             signs = list(zip(_signs(method, before), _signs(method, after), strict=True))
             report.groups += 1
             report.groups_changed += any(a != b for a, b in signs)
             for row, old, new, sign, verdict in zip(rows, before, after, signs, verdicts, strict=True):
                 report.completions += 1
-                total[0], total[1] = total[0] + old[1], total[1] + new[1]
+                total[0], total[1] = total[0] + old.reward, total[1] + new.reward
                 report.signs_changed += sign[0] != sign[1]
-                report.rewards_changed += old[1] != new[1]
+                report.rewards_changed += (old.reward, old.parts) != (new.reward, new.parts)
                 if old != new:
-                    outcomes[f"{old[0]} -> {new[0]}"] += 1
+                    outcomes[f"{old.outcome} -> {new.outcome}"] += 1
                 if old != new or sign[0] != sign[1]:
                     report.changes.append(
                         Change(
                             step, row["task"], row["sample"], row["gold"], verdict.extracted,
-                            (old[0], new[0]), (old[1], new[1]), sign,
+                            (old.outcome, new.outcome), (old.reward, new.reward), sign,
                         )
                     )  # fmt: skip
     if not report.completions:
@@ -118,18 +120,22 @@ def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield group
 
 
-def _signs(method: Algorithm, verdicts: list[tuple[str, float]]) -> list[int]:
+def _signs(method: Algorithm, verdicts: list[Verdict]) -> list[int]:
     """The sign of each advantage. It is 0 if the verifier failed, and for all of a group that training leaves out."""
-    valid = [i for i, (outcome, _) in enumerate(verdicts) if outcome not in ("timeout", "error")]
+    valid = [i for i, verdict in enumerate(verdicts) if verdict.valid]
     signs = [0] * len(verdicts)
     if len(valid) >= method.min_valid:
-        rewards, correct = [verdicts[i][1] for i in valid], [verdicts[i][0] == "correct" for i in valid]
+        rewards, correct = [verdicts[i].reward for i in valid], [verdicts[i].correct for i in valid]
+        parts = [verdicts[i].parts for i in valid] if any(verdicts[i].parts for i in valid) else ()
         # records hold no log-probs and lengths: methods that read them are judged as if all answers were alike
-        advantages = method.advantages(GroupView(rewards, correct, [0.0] * len(valid), [1] * len(valid)))
+        view = GroupView(rewards, correct, [0.0] * len(valid), [1] * len(valid), parts=parts)
+        advantages = method.advantages(view)
         for i, advantage in zip(valid, advantages, strict=True):
             signs[i] = (advantage > 0) - (advantage < 0)
     return signs
 
 
-def _number(reward: Any) -> float:
-    return float(reward) if isinstance(reward, int | float) else 0.0
+def _stored(row: dict[str, Any]) -> Verdict:
+    """The verdict in a row of rollouts. A reward that was not finite is null there, and 0 here."""
+    parts = {name: math.nan if value is None else value for name, value in row.get("parts", {}).items()}
+    return Verdict(row["outcome"], float(row["reward"] or 0.0), parts=parts)

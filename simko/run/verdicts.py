@@ -1,9 +1,9 @@
 """The verdict journal: every verdict of a run on disk, so that a resumed run gets the same ones.
 
 A verifier may run out of time once and not the second time. So each verdict is appended to `verdicts/<step>.jsonl` before it
-is used, and a step that is run again after a kill reads it from there. A line is a JSON list and its checksum. A line that is
-damaged, or was cut short by a kill, is left out: that answer is graded again. The journal does not hold how long grading took,
-so equal runs have equal journals.
+is used, and a step that is run again after a kill reads it from there. A line is a JSON list and its checksum. Where a reward
+has parts, they stand last in the list. A line that is damaged, or was cut short by a kill, is left out: that answer is graded
+again. The journal does not hold how long grading took, so equal runs have equal journals.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 from simko.envs.verifiers import to_verdict
 from simko.envs.watched import judge
 from simko.files import append, write_atomically
+from simko.reward_parts import NO_PARTS
 from simko.run.faults import Faults
 from simko.types import Task, Verdict
 
@@ -101,7 +102,8 @@ class VerdictJournal:
 
 
 def _line(key: _Key, verdict: Verdict, fault: str | None) -> bytes:
-    text = json.dumps([*key, verdict.outcome, verdict.reward, verdict.extracted, fault], allow_nan=False)
+    content = [*key, verdict.outcome, verdict.reward, verdict.extracted, fault]
+    text = json.dumps([*content, dict(verdict.parts)] if verdict.parts else content, allow_nan=False)
     return f"{text}\t{_mark(text)}\n".encode()
 
 
@@ -111,8 +113,10 @@ def _read(line: bytes) -> tuple[_Key, _Entry] | None:
         text, mark = line.decode().rstrip("\n").split("\t")
         if not line.endswith(b"\n") or mark != _mark(text):
             return None
-        task, answer, outcome, reward, extracted, fault = json.loads(text)
-        verdict = to_verdict(Verdict(outcome, reward, extracted))
+        task, answer, outcome, reward, extracted, fault, *parts = json.loads(text)
+        if len(parts) > 1 or not all(isinstance(named, dict) and named for named in parts):
+            return None
+        verdict = to_verdict(Verdict(outcome, reward, extracted, parts=parts[0] if parts else NO_PARTS))
         sound = isinstance(task, str) and isinstance(answer, str) and isinstance(fault, str | None)
         return ((task, answer), (verdict, fault)) if sound and verdict.outcome == outcome else None
     except (ValueError, TypeError, RecursionError):  # the checksum does not prove who wrote it

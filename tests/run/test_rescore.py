@@ -55,6 +55,31 @@ def test_rewards_and_signs(run: Path) -> None:
     assert report.mean_reward == (0.5, 0.625)
 
 
+def test_parts_of_a_reward_are_compared_and_decide_the_sign(run: Path) -> None:
+    from simko.envs.verifiers import register_verifier
+    from simko.types import Verdict
+
+    config = TrainConfig(env="simko/GSM8K-v0", algorithm="grpo", out=str(run), method={"advantage": "several"})
+    (run / "config.yaml").write_text(write_yaml(config))
+    rows = [row(i, "x" * i, "incorrect") | {"reward": 0.5, "parts": {"short": 0.5 * i}} for i in range(2)]
+    packed = gzip.compress("".join(json.dumps(r) + "\n" for r in rows).encode())
+    (run / "rollouts" / "000001.jsonl.gz").write_bytes(packed)
+
+    def same(response: str, gold: str) -> Verdict:
+        return Verdict("incorrect", 0.5, parts={"short": 0.5 * len(response)})
+
+    def other(response: str, gold: str) -> Verdict:
+        return Verdict("incorrect", 0.5, parts={"short": -0.5 * len(response)})
+
+    register_verifier("parts-same", same)
+    register_verifier("parts-other", other)
+    opened = RunFolder.open(run)
+    assert (rescore(opened, "parts-same").rewards_changed, rescore(opened, "parts-same").changes) == (0, [])
+    report = rescore(opened, "parts-other")
+    assert (report.rewards_changed, report.signs_changed) == (1, 2)
+    assert [change.sign for change in report.changes] == [(-1, 1), (1, -1)]
+
+
 def test_another_verifier(run: Path) -> None:
     report = rescore(RunFolder.open(run), "exact:boxed")
     assert report.outcomes == {"timeout -> incorrect": 1}

@@ -61,6 +61,23 @@ def test_a_step_that_is_run_again_hears_the_same(tmp_path: Path) -> None:
     assert verifier.asked == ["a"]  # another step is another question
 
 
+def test_parts_of_a_reward_come_back(tmp_path: Path) -> None:
+    given = Verdict("incorrect", 0.1 + 0.2, "x", parts={"format": 0.1 + 0.2, "correct": 0.0})
+    journal = VerdictJournal(tmp_path, Faults())
+    for grade in (lambda text, task: given, Verifier()):
+        journal.begin(1)
+        assert journal.grading(grade)("a", TASK).parts == given.parts
+        journal.end()
+    (line,) = (tmp_path / "000001.jsonl").read_text().splitlines()
+    assert line.partition("\t")[0].endswith('null, {"correct": 0.0, "format": 0.30000000000000004}]')
+
+
+def test_a_verdict_without_parts_has_the_line_that_it_always_had(tmp_path: Path) -> None:
+    graded(tmp_path, 1, ["a", "b"], Verifier())
+    lines = (tmp_path / "000001.jsonl").read_text().splitlines()
+    assert [line.partition("\t")[0].count(",") for line in lines] == [5, 5]
+
+
 def test_what_raised_is_counted_again(tmp_path: Path) -> None:
     for _ in range(2):
         faults = Faults()
@@ -133,6 +150,9 @@ def test_outside_a_step_nothing_is_noted(tmp_path: Path) -> None:
     [
         "[" * 100_000, '["t/1", "b", "pwned", 1.0, null, null]', '["t/1", "b", "correct", NaN, null, null]',
         '["t/1", "b", "correct", "x", null, null]',
+        '["t/1", "b", "correct", 1.0, null, null, {}]', '["t/1", "b", "correct", 1.0, null, null, 1]',
+        '["t/1", "b", "correct", 1.0, null, null, {"a": "x"}]', '["t/1", "b", "correct", 1.0, null, null, {"a": 1}, 2]',
+        '["t/1", "b", "correct", 1.0, null, null, {"a": NaN}]',
         '["t/1", "b", "correct", 1.0, null, []]', '[["t/1"], "b", "correct", 1.0, null, null]',
     ],
 )  # fmt: skip

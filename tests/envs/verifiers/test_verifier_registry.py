@@ -18,6 +18,7 @@ from simko.envs.verifiers import BUNDLED, get_verifier, register_verifier, to_ve
 from simko.errors import UserError
 from simko.types import Verdict
 
+PARTS = {"format": 0.25, "correct": np.float64(1.0)}
 GOLDS = {
     "math": "\\frac{1}{2}",
     "math_row": '{"answer": "0.5", "accepted": ["0.25"], "tolerance": "1e-3"}',
@@ -215,3 +216,16 @@ def test_an_author_s_checker_sees_the_answer_of_the_place() -> None:
     assert grade("so \\boxed{cat}", "cat", "sees_it", extract="boxed").correct
     assert grade("so \\boxed{cat}", "cat", "sees_it").outcome == "incorrect"
     assert grade("cat", "cat", "sees_it", extract="boxed").outcome == "no_answer"
+
+
+def test_an_authors_verdict_may_name_the_parts_of_its_reward() -> None:
+    register_verifier("mine", lambda response, gold: Verdict("correct", 1.25, parts=PARTS))
+    verdict = grade("x", "y", "mine")
+    assert dict(verdict.parts) == {"correct": 1.0, "format": 0.25}
+    assert {type(value) for value in verdict.parts.values()} == {float}
+
+
+@pytest.mark.parametrize("parts", [{"a": math.nan}, {"a": math.inf}, {"a": "1"}, {1: 1.0}, {"a": None}, [1.0], "a", 3])
+def test_parts_that_are_no_numbers_by_name_are_an_error(parts: Any) -> None:
+    register_verifier("mine", lambda response, gold: Verdict("correct", 1.0, parts=parts))
+    assert grade("x", "y", "mine").outcome == "error"
