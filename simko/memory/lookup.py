@@ -98,7 +98,16 @@ def job(config: TrainConfig, device: Literal["cpu", "cuda"], model: Facts | None
         max_new_tokens=new,
         eval_rows=config.eval_problems * config.eval_samples,
         keep_checkpoints=config.keep_checkpoints,
+        needs=_needs(config),
     )
+
+
+def _needs(config: TrainConfig) -> frozenset[str]:
+    """Statistics that the method of a config asks for, its auxiliary loss included."""
+    from simko import algorithms
+
+    method = algorithms.of(config)
+    return frozenset().union(method.needs_old, method.needs_new, method.auxiliary.needs_new if method.auxiliary else ())
 
 
 def machine_bytes() -> int:
