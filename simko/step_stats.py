@@ -48,6 +48,7 @@ def prepare(
         reference="reference" in method.needs_new, seed=seed, step=step,
     )  # fmt: skip
     prepared = method.prepare(stats, state or {})
+    stats = replace(stats, hidden=None, head=None)  # as large as the step: they must not outlive the pass
     if of_sampler or not several:  # with one update the current policy is the old one: its ratio is exactly 1
         stats = replace(stats, logp=stats.sampler_logp if of_sampler else None)
     return stats, prepared

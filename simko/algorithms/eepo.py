@@ -8,10 +8,11 @@
     theta' is thrown away; GRPO on O1 and O2, each with the log-probs of the policy that sampled it
 
 Choices, where the notes are silent or contradict themselves:
-- They speak of ascent on U, which would make O1 likelier. To forget, U is minimised: a test says that O1's log-prob falls.
+- They speak of ascent on U, which would make O1 likelier. To forget, U is minimised. O1's mean log-prob falls with it; by less
+  than U, since U weighs a token by pi / (1 - pi). A step too small to matter may even leave it where it was.
 - The gate is by training step. The printed formula could also mean a token.
 - eps is not published: 1e-3 here. It bounds the weight pi / (1 - pi) by 999, and a token above 1 - eps has no gradient.
-- eta 3e-3 was for full weights. For LoRA tune it by `eepo_logp_drop`; the gradient's norm is capped.
+- eta 3e-3 was for full weights. For LoRA it must be tuned. The gradient's norm is capped, and logged as `eepo_grad_norm`.
 pi_old is what the sampler recorded, so the ratio is not exactly 1 even with one update a rollout batch.
 """
 

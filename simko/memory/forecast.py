@@ -44,6 +44,8 @@ class Job:
     reference: bool = False
     keep_checkpoints: int = 2
     updates: int = 1
+    needs: frozenset[str] = frozenset()
+    """Statistics that the training method asks for; see `head_extra_bytes` and `step_hidden_bytes`."""
 
     @property
     def rows(self) -> int:
@@ -195,6 +197,24 @@ def _block_bytes(shape: Shape, linears: int, i: int, rank: int, item: int, keys:
     return 4 * (casts + 2 * d + ranks + scales) + 2 * (attention + (inner - 1) * i) + norms
 
 
+def head_extra_bytes(shape: Shape, job: Job, tokens: int) -> float:
+    """What the loss head holds for `job.needs` beside the statistics that every method gets, for a micro-batch of `tokens`.
+
+    The gradient of the entropy has a sum of its own for each token, and a tile of moments. A nucleus entropy may sweep again
+    for each token: then it keeps those tokens' states and their gradient.
+    """
+    sums = 4 * tokens * shape.hidden
+    moments = 4 * sizes.CPU_TILE_ELEMENTS if job.device == "cpu" else sizes.CUDA_TILE_BYTES // 4
+    grad = sums + moments if "entropy_grad" in job.needs else 0
+    nucleus = sums + 2 * job.item * tokens * shape.hidden if "nucleus_entropy" in job.needs else 0
+    return grad + nucleus
+
+
+def step_hidden_bytes(shape: Shape, job: Job) -> float:
+    """Hidden states of all answers of a step, which a method with "hidden" among its needs reads at once."""
+    return job.rows * job.max_new_tokens * shape.hidden * job.item if "hidden" in job.needs else 0
+
+
 def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
     """Everything that is held at the worst moment of each phase: the longest rows, all slots taken, a full micro-batch."""
     item, rank = job.item, job.lora_rank
@@ -212,7 +232,7 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
     scratch = {"cpu": 4 * 3 * largest, "cuda": 2 * largest}[job.device] if job.quantization != "none" else 0
     head = Item(
         "loss head",
-        HEAD_TILE_BYTES[job.device] + micro * shape.hidden * (2 * item + 16),
+        HEAD_TILE_BYTES[job.device] + micro * shape.hidden * (2 * item + 16) + head_extra_bytes(shape, job, micro),
         "update",
         "tiles of logits, E[W], its gradient",
     )
@@ -283,6 +303,12 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
             (job.reference + (job.updates > 1)) * job.rows * job.max_new_tokens * 4,
             "update",
             " and ".join(["of the base model"] * job.reference + ["of the old policy"] * (job.updates > 1)),
+        ),
+        Item(
+            "hidden states of the step",
+            max(0.0, step_hidden_bytes(shape, job) - micro * token_bytes),
+            "update",
+            "beyond the activations, which their pass does not keep",
         ),
         Item("attention masks", micro * job.capacity * item, "update", "of packed rows"),
         max(head, backward, key=lambda entry: entry.bytes),

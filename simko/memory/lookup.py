@@ -102,7 +102,16 @@ def job(config: TrainConfig, device: Literal["cpu", "cuda"], model: Facts | None
         reference="reference" in algorithms.of(config).needs_new,
         updates=config.updates_per_batch,
         keep_checkpoints=config.keep_checkpoints,
+        needs=_needs(config),
     )
+
+
+def _needs(config: TrainConfig) -> frozenset[str]:
+    """Statistics that the method of a config asks for, its auxiliary loss included."""
+    from simko import algorithms
+
+    method = algorithms.of(config)
+    return frozenset().union(method.needs_old, method.needs_new, method.auxiliary.needs_new if method.auxiliary else ())
 
 
 def machine_bytes() -> int:

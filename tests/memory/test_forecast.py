@@ -306,3 +306,75 @@ def test_prompts_are_as_long_as_those_drawn() -> None:
     assert again.max_new_tokens > 2 * drawn.max_new_tokens
     with pytest.raises(UserError, match="Countdown"):
         lookup.job(replace(tiny, env="simko/Cuntdown-v0"), "cpu")
+
+
+# What a method asks for
+
+
+def held(name: str, shape: Shape, job: Job, settings: Settings, **values: Any) -> dict[str, float]:
+    """Bytes of each item of the update, with the needs of a method."""
+    needs = lookup.job(train_config({"algorithm": name, **values}), job.device).needs
+    return {item.name: item.bytes for item in forecast(shape, replace(job, needs=needs), settings).items}
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_plan_counts_what_a_method_asks_for(device: Any) -> None:
+    shape, job = BUILT_IN["SmolLM2-135M"], replace(CUDA, device=device, prompts=512, quantization="none")
+    settings = Settings(8192, False, "live", 2**30)  # here the head takes more than the backward of a layer
+    plain = held("grpo", shape, job, settings)
+    assert held("simko", shape, job, settings) == plain
+    sums = 4 * 8192 * shape.hidden
+    for name in ("entropy_bonus", "aer", "siren"):
+        more = held(name, shape, job, settings)["loss head"] - plain["loss head"]
+        assert more >= sums
+        assert more < 3 * sums + 2**27
+    settings = replace(settings, gradient_checkpointing=True)
+    step = 512 * 8 * 1024 * shape.hidden * job.item
+    thr = held("thr", shape, job, settings)
+    assert thr["hidden states of the step"] + thr["activations"] == step
+    assert "hidden states of the step" not in held("grpo", shape, job, settings)
+    few = replace(job, prompts=1, group_size=2)
+    assert "hidden states of the step" not in held("thr", shape, few, settings)  # the activations take more
+
+
+def test_the_head_keeps_what_is_forecast_for_the_gradient_of_the_entropy() -> None:
+    """What autograd saves of the loss head, (N, D) for each running sum."""
+    from simko.head import token_statistics
+
+    hidden, weight = torch.randn(37, 16, requires_grad=True), torch.randn(50, 16)
+    ids = torch.randint(50, (37,))
+    owners = {weight.untyped_storage().data_ptr(), ids.untyped_storage().data_ptr()}
+
+    def saved(extra: Any) -> int:
+        kept: dict[int, int] = {}
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in owners and tensor.shape[-1:] == (16,):
+                kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            token_statistics(hidden, weight, ids, extra=frozenset(extra))
+        return sum(kept.values())
+
+    plain, grad = saved(()), saved({"entropy_grad"})
+    assert plain == 4 * 37 * 16
+    assert grad - plain == 4 * 37 * 16
+    assert saved({"nucleus_entropy"}) >= plain
+
+
+def test_hidden_states_do_not_outlive_their_pass() -> None:
+    from fakes import FakePolicy, random_groups
+
+    from simko import algorithms
+    from simko.advantages import make_batch
+    from simko.step_stats import prepare
+
+    method = algorithms.get("thr")
+    batch = make_batch(random_groups(0), method)
+    for several in (False, True):
+        stats, prepared = prepare(FakePolicy(), method, batch, temperature=1.0, micro_batch_tokens=64, several=several)
+        assert prepared.advantage is not None
+        assert stats.hidden is None
+        assert stats.head is None
