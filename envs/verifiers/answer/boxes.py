@@ -67,7 +67,7 @@ _TYPE_SETTING = words(
     "Large huge Huge LARGE boxed fbox framebox ensuremath mbox hbox emph mathit Rightarrow center multicolumn"
 )
 _BOUND_IN_TEXT = re.compile(  # \boxed{4}2, \boxed{42}^2, \boxed{42}/7, \boxed{42}'s half, \boxed{42} \times 10
-    r"[\d+/^]|[*_!](?=[\w\\{(])|[A-Za-z](?![A-Za-z])|\.\d|['’]s\b|\s?(?:\\(?:times|cdot|neq?)(?![A-Za-z])|≠|[_^])"
+    r"[\d+/]|\^(?!\s?\{?\s?\\circ)|[*_!](?=[\w\\{(])|[A-Za-z](?![A-Za-z])|\.\d|['’]s\b|\s?(?:\\(?:times|cdot|neq?)(?![A-Za-z])|≠|_|\^(?!\s?\{?\s?\\circ))"
 )
 _UNIT = (
     r"(?:\\(?:text|mathrm|textrm|mathsf|mbox|rm|operatorname)\s?\{|\{\s?[\s~]?(?=[A-Za-z\s]))(?P<unit>[^{}]{0,60})"  # \text{ cm}

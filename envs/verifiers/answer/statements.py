@@ -1,6 +1,7 @@
 r"""Final-answer statements: where a response says in words what its answer is, and which text that is.
 
-Read are a line `Answer: 42`, `**Final answer** = 42` or `Answer $42$`; `#### 42`; `<answer>42</answer>`; JSON with a key `answer`
+Read are a line `Answer: 42`, `**Final answer** = 42` or `Answer $42$`; `#### 42`, also below the hashes; `<answer>42</answer>`
+and `<solution>42</solution>`; JSON with a key `answer`
 at the end; `So the final answer is 42.`; `42 is the answer.`; and the line below a heading `Final answer`.
 
 "The answer is" counts at the beginning of a sentence (after `So,`, `Therefore` and the like), behind a comma or colon, and behind
@@ -29,7 +30,7 @@ _NOUN = (
     r"(?:answers?|ans|(?<=final )(?:result|solution|value)|(?<=correct )(?:option|choice|solution)|antwort|r[eé]ponse|respuesta"
     r"|risposta|resposta|ответ|答案|答え|解答|정답|답)(?![A-Za-z])"
 )
-_MAY_STATE = re.compile(rf"####|{_NOUN}", re.IGNORECASE)  # a line without it states nothing
+_MAY_STATE = re.compile(rf"(?:\\?#){{4}}|{_NOUN}", re.IGNORECASE)  # a line without it states nothing
 _THE_ANSWER = rf"(?:\b(?:the|our|my|an?|its|die|das|la|le|o|il|el)\s)?(?<![A-Za-z'’]){_ADJECTIVES}{_NOUN}"
 _ABOUT = (
     r"(?:\s(?:to|for|of)\s(?:the|this|our)\s(?:original\s)?(?:problem|question|exercise)|\s?\([^()]{1,40}\)"  # (in dollars)
@@ -82,15 +83,20 @@ _SENTENCE_END = re.compile(
 
 _LABEL = re.compile(r"(?:\(?\d{1,2}[.)、]\s+|\(?[a-z]\)\s+|(?:step|part)\s\(?\w{1,3}\)?\s?[:.)-]\s*)", re.IGNORECASE)
 _JUNK = re.compile(r"[^\w<{\"“”«'‘`(\[$\\#.-]{1,12}|#{1,6}(?=[\s*_A-Za-z])\s*|[-*+•]\s+")
-_HASHES = re.compile(r"\s{0,8}####(?!#)\s?(?P<answer>\S.*)$")
+_HASHES = re.compile(r"[\s>*_`]{0,8}(?:\\?#){4}(?!\\?#)[\s:=*_`]{0,8}(?P<answer>\S?.*)$")
 _STEP = re.compile(r"(?:\d{1,2}[.):]\s+[A-Za-z*]|(?:step|part|case)\b)", re.IGNORECASE)
 _TAG_NAMES = r"(?:answer|final[_ -]?answer|finalanswer|ans|final|final[_ -]?result|result)"
+_OR_SOLUTION = rf"(?:{_TAG_NAMES}|solution)"
+_ATTRIBUTES = r"(?:\s[^<>]{0,80})?"
 _TAG = re.compile(
-    rf"(?:<[|｜]?(?:(?:begin|start)_of_)?{_TAG_NAMES}[|｜]?>|\[{_TAG_NAMES}\]|\\begin\{{answer\}})(?P<answer>[^\x00]{{0,1200}}?)"
-    rf"(?:</{_TAG_NAMES}>|<[|｜](?:/|end_of_){_TAG_NAMES}[|｜]>|\[/{_TAG_NAMES}\]|\\end\{{answer\}})",
+    rf"(?:(?:<|&lt;)[|｜]?\s?(?:(?:begin|start)_of_)?(?:{_TAG_NAMES}|(?P<solution>solution)){_ATTRIBUTES}[|｜]?(?:>|&gt;)"
+    rf"|\[{_OR_SOLUTION}\]|\\begin\{{answer\}})"
+    r"(?P<answer>[^\x00]{0,1200}?)"
+    rf"(?:(?:<|&lt;)\s?/\s?{_OR_SOLUTION}\s?(?:>|&gt;)|<[|｜](?:/|end_of_){_OR_SOLUTION}[|｜]>|\[/{_OR_SOLUTION}\]"
+    r"|\\end\{answer\})",
     re.IGNORECASE,
 )
-_OPEN_TAG = re.compile(rf"<{_TAG_NAMES}>[^<]{{0,400}}$", re.IGNORECASE)
+_OPEN_TAG = re.compile(rf"<{_TAG_NAMES}{_ATTRIBUTES}>[^<]{{0,400}}$", re.IGNORECASE)
 _JSON_KEY = re.compile(r"(?:final|correct)?[_ -]?answer", re.IGNORECASE)
 _HEADING = re.compile(rf"{_THE_ANSWER}(?:\s(?:is|are|equals))?(?:\s(?:therefore|thus))?[\s:：=]{{0,4}}$", re.IGNORECASE)
 _IN_COMMAND = re.compile(  # \textbf{Answer: 42}
@@ -137,8 +143,15 @@ def _tags(text: str) -> list[re.Match[str]]:
     lowered = text.lower()
     if not any(mark in lowered for mark in ("</", "answer", "[/")):
         return []
-    tags = zip(range(MAX_STATEMENTS), _TAG.finditer(text), strict=False)
-    return [tag for _, tag in tags if "<answer>" not in tag["answer"].lower()]
+    tags = []
+    for _, tag in zip(range(MAX_STATEMENTS), _TAG.finditer(text), strict=False):
+        if tag["solution"] and (inner := _TAG.search(text, tag.start() + 1, tag.end())):
+            tag = inner  # a worked solution round the answer
+        content = tag["answer"]
+        is_worked = tag["solution"] and not is_bare(content.strip()) and not _of_lines(content)
+        if "<answer" not in content.lower() and not is_worked:
+            tags.append(tag)
+    return tags
 
 
 def _of_json(text: str) -> list[str] | None:
@@ -180,6 +193,8 @@ def _of_line(line: str, below: list[str]) -> list[str]:
     """The answers that a line states; `below` are the lines below it."""
     if match := _HASHES.match(line):
         answer = match["answer"].strip()
+        if not answer:
+            return _below_hashes(below)
         if not _MAY_STATE.search(answer):
             last = not any(other.strip() and not _HASHES.match(other) for other in below)
             return [inner_answer(first_sentence(answer)[0])] if last or _is_result(answer) else []
@@ -193,6 +208,13 @@ def _of_line(line: str, below: list[str]) -> list[str]:
         if answer is not None:
             answers.append(inner_answer(answer))
     return answers
+
+
+def _below_hashes(lines: list[str]) -> list[str]:
+    """The answer below a line of nothing but `####`: a result that is a value, or the last line."""
+    answer = _below(lines)
+    is_last = sum(bool(line.strip()) for line in lines) == 1
+    return [answer] if answer and _is_result(answer) and (is_last or is_value(answer.strip(_MARKS))) else []
 
 
 def _is_result(text: str) -> bool:
@@ -276,7 +298,7 @@ def without_reason(answer: str) -> str:
     """What follows "the answer is", without a reason behind it and without closing marks."""
     answer = re.sub(r"\s*[\u2600-\u27bf\U0001f300-\U0001faff]+$", "", answer.strip())  # ✅
     answer = re.sub(r"(?<![.\\])[.。]$", "", answer)
-    answer = re.sub(r"^[:*_`\s]+|[*_`\s]+$", "", _REASON.sub("", answer))
+    answer = re.sub(r"^[:=*_`\s]+|[*_`\s]+$", "", _REASON.sub("", answer))
     if (answer[-1:] in (".", "。") and answer[-2:] != "..") or answer[-2:] in ("$!", "*!"):  # 42! may be a factorial
         answer = answer[:-1]
     return answer.strip("*_` \t\n").strip('"').strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simko.envs.verifiers.math import large
 from simko.envs.verifiers.math.readings import read
 from simko.envs.verifiers.math.rules import RULES
 from simko.envs.verifiers.reading import allowlist
@@ -61,7 +62,7 @@ class Comparison:
         gold, answer = in_radians(gold), in_radians(answer)
         ours, theirs = allowlist.admit(gold, relation), allowlist.admit(answer, relation)
         if ours is None or theirs is None:
-            return False
+            return not relation and large.same(gold, answer) is True
         if relation and allowlist.letters(gold) != allowlist.letters(answer):
             return False
         if ours == theirs:

@@ -26,6 +26,14 @@ _WRAPPER = re.compile(
 _TABLE = re.compile(r"\\begin\s?\{(array|matrix|smallmatrix)\}(?:\s?\{[lcr| ]{1,40}\})?")
 _FUNCTION = re.compile(rf"(?<![\\A-Za-z])({FUNCTIONS})(?![A-Za-z])")
 _ATOM = re.compile(r"\d|[A-Za-z]|\\[A-Za-z]+")
+_ABOUT = re.compile(
+    r"(?:approximately|approx(?![a-z])\.?|about|roughly|around|nearly|\\(?:approx(?:eq)?|thickapprox|simeq|doteq)(?![A-Za-z]))"
+)
+_LEADS_TO_ROUNDING = re.compile(r"(?:[\s,(]|\\text\s?\{|\b(?:or|which is|that is|i\.e\.)){1,12}$")
+_DECIMAL_AT_END = re.compile(
+    r"[\s:]{0,3}\}?\s?(-?[\d,]{0,30}\.?\d{1,20}(?:\s?\\?%|\s?(?:\\times|\\cdot|\*)\s?10\s?\^\s?\{?-?\d{1,4}\}?|[eE]-?\d{1,4})?"
+    r"(?:\\ldots)?(?:\s?\\text\s?\{[^{}]{1,40}\}(?:\s?\^\s?\{?\d\}?)?)?)[\s)}.]{0,5}$"
+)
 _UNITS = re.compile(r"(?:[A-Za-z]{1,12}|[\s/.]|\\[,; ]|~|\\cdot|\^\s?(?:\{\s?-?\d\s?\}|\d))+")
 
 
@@ -149,6 +157,17 @@ def time_in_text(match: re.Match[str]) -> str:
     r"""`\text{1:03 PM}` as `1:03 \text{pm}`; any other text as it is."""
     inside = match[1] or match[2]
     return re.sub(TIME_OF_DAY, time_of_day, inside) if re.search(TIME_OF_DAY, inside) else match[0]
+
+
+def rounding(text: str) -> str:
+    r"""`\sqrt{2} (approximately 1.41)` as `\sqrt{2} \approx 1.41`: a decimal in words at the end, behind a value."""
+    words = max(_ABOUT.finditer(text), key=re.Match.start, default=None)
+    decimal = _DECIMAL_AT_END.match(text, words.end()) if words else None
+    if words is None or decimal is None:
+        return text
+    value = _LEADS_TO_ROUNDING.sub("", text[max(0, words.start() - 60) : words.start()])
+    value = text[: max(0, words.start() - 60)] + value
+    return rf"{value} \approx {decimal[1]}" if value.strip() else text
 
 
 def scaled(match: re.Match[str]) -> str:
