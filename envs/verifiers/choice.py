@@ -17,11 +17,14 @@ from simko.types import Verdict
 
 MAX_CHARS = 200
 _TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s?\{([^{}]*)\}")
-_LETTER = re.compile(r"(?:option|choice)?\s?(?:\(([a-z])\)|([a-z])\)|([a-z])(?=[.:]|$))[.:]?(\s?.*)", re.IGNORECASE)
+_LETTER = re.compile(
+    r"(?:(?:option|choice)\s?:?)?\s?(?:\(([a-z])\)|([a-z])\)|([a-z])(?=[.:]|$))[.:]?(\s?.*)", re.IGNORECASE
+)
 _TYPE_SETTING = re.compile(r"\\[,;:! ()\[\]]|\\(?:displaystyle|left|right|[bB]igg?[lr]?|q?quad)(?![A-Za-z])")
 _OTHERWISE = re.compile(
     r"\(?(?:wrong|incorrect|false|not)\b|(?:or|and|nor|unless|except|but|maybe|is|was)\b|isn't|[/,&?？吗]"
 )
+_ANOTHER = re.compile(r"\([a-z]\)|(?<![a-z\\])[a-j][.:)]\s")  # the letter of another option
 _GOOD = r"(?:(?:only|most)\s)?(?:correct|right|true|best|proper|appropriate|final)"
 _STATES = re.compile(  # Option (B) is correct; I choose B; the correct option is (B)
     r"(?:(?:so|thus|hence|therefore|then|finally|clearly)\b,?\s)?(?:"
@@ -41,7 +44,7 @@ def normal(text: str) -> str:
     match = _LETTER.fullmatch(re.sub(r"\(\s?([a-z])\s?\)", r"(\1)", text))
     if match:
         rest = match[4].strip()
-        if not _OTHERWISE.match(rest) and not re.search(r"\([a-z]\)", rest):
+        if not _OTHERWISE.match(rest) and not _ANOTHER.search(rest):
             return match[1] or match[2] or match[3]
     return " ".join(text.split())
 

@@ -66,8 +66,12 @@ _TYPE_SETTING = words(
     "text textbf textit mathbf mathrm boldsymbol bm underline color textcolor colorbox fcolorbox displaystyle large "
     "Large huge Huge LARGE boxed fbox framebox ensuremath mbox hbox emph mathit Rightarrow center multicolumn"
 )
+_POWER = (
+    r"\^(?!\s?\{?\s?(?:\\circ|°)\s?\}?(?!\s?(?:[-+*/^\d]|\\(?:cdot|times|div|pm)(?![A-Za-z]))))"  # not \boxed{42}^\circ
+)
 _BOUND_IN_TEXT = re.compile(  # \boxed{4}2, \boxed{42}^2, \boxed{42}/7, \boxed{42}'s half, \boxed{42} \times 10
-    r"[\d+/]|\^(?!\s?\{?\s?\\circ)|[*_!](?=[\w\\{(])|[A-Za-z](?![A-Za-z])|\.\d|['’]s\b|\s?(?:\\(?:times|cdot|neq?)(?![A-Za-z])|≠|_|\^(?!\s?\{?\s?\\circ))"
+    rf"[\d+/]|{_POWER}|[*_!](?=[\w\\{{(])|[A-Za-z](?![A-Za-z])|\.\d|['’]s\b"
+    rf"|\s?(?:\\(?:times|cdot|neq?)(?![A-Za-z])|≠|_|{_POWER})"
 )
 _UNIT = (
     r"(?:\\(?:text|mathrm|textrm|mathsf|mbox|rm|operatorname)\s?\{|\{\s?[\s~]?(?=[A-Za-z\s]))(?P<unit>[^{}]{0,60})"  # \text{ cm}

@@ -89,13 +89,12 @@ _TAG_NAMES = r"(?:answer|final[_ -]?answer|finalanswer|ans|final|final[_ -]?resu
 _OR_SOLUTION = rf"(?:{_TAG_NAMES}|solution)"
 _ATTRIBUTES = r"(?:\s[^<>]{0,80})?"
 _TAG = re.compile(
-    rf"(?:(?:<|&lt;)[|｜]?\s?(?:(?:begin|start)_of_)?(?:{_TAG_NAMES}|(?P<solution>solution)){_ATTRIBUTES}[|｜]?(?:>|&gt;)"
+    rf"(?P<opens>(?:<|&lt;)[|｜]?\s?(?:(?:begin|start)_of_)?{_OR_SOLUTION}{_ATTRIBUTES}[|｜]?(?:>|&gt;)"
     rf"|\[{_OR_SOLUTION}\]|\\begin\{{answer\}})"
-    r"(?P<answer>[^\x00]{0,1200}?)"
-    rf"(?:(?:<|&lt;)\s?/\s?{_OR_SOLUTION}\s?(?:>|&gt;)|<[|｜](?:/|end_of_){_OR_SOLUTION}[|｜]>|\[/{_OR_SOLUTION}\]"
-    r"|\\end\{answer\})",
+    rf"|(?:<|&lt;)\s?/\s?{_OR_SOLUTION}\s?(?:>|&gt;)|<[|｜](?:/|end_of_){_OR_SOLUTION}[|｜]>|\[/{_OR_SOLUTION}\]|\\end\{{answer\}}",
     re.IGNORECASE,
 )
+MAX_TAGGED = 1_200  # characters between two tags
 _OPEN_TAG = re.compile(rf"<{_TAG_NAMES}{_ATTRIBUTES}>[^<]{{0,400}}$", re.IGNORECASE)
 _JSON_KEY = re.compile(r"(?:final|correct)?[_ -]?answer", re.IGNORECASE)
 _HEADING = re.compile(rf"{_THE_ANSWER}(?:\s(?:is|are|equals))?(?:\s(?:therefore|thus))?[\s:：=]{{0,4}}$", re.IGNORECASE)
@@ -128,30 +127,54 @@ def statements(text: str) -> list[str]:
     if (of_json := _of_json(text)) is not None:
         return of_json
     answers: list[str] = []
-    for tag in _tags(text):
-        answers += _of_lines(tag["answer"]) or [inner_answer(tag["answer"])]
+    tagged = _tagged(text)
+    for start, end in tagged[:MAX_STATEMENTS]:
+        answers += _of_tag(text[start:end])
     if answers:
         if _OPEN_TAG.search(text[-500:]):
             answers.append("<answer>")  # a last one that was cut off
-        text = _TAG.sub(lambda tag: " " * len(tag[0]), text)
+        text = _blanked(text, tagged)
     answers += _of_lines(text)
     plain = [answer for answer in answers if not _NEGATED.match(answer) and not answer.endswith("?")]
     return list(dict.fromkeys(answer for answer in reversed(plain or answers) if answer))[::-1]
 
 
-def _tags(text: str) -> list[re.Match[str]]:
+def _tagged(text: str) -> list[tuple[int, int]]:
+    """Start and end of each pair of tags: a closing one, and the first one before it that opens within reach."""
     lowered = text.lower()
     if not any(mark in lowered for mark in ("</", "answer", "[/")):
         return []
-    tags = []
-    for _, tag in zip(range(MAX_STATEMENTS), _TAG.finditer(text), strict=False):
-        if tag["solution"] and (inner := _TAG.search(text, tag.start() + 1, tag.end())):
-            tag = inner  # a worked solution round the answer
-        content = tag["answer"]
-        is_worked = tag["solution"] and not is_bare(content.strip()) and not _of_lines(content)
-        if "<answer" not in content.lower() and not is_worked:
-            tags.append(tag)
-    return tags
+    spans: list[tuple[int, int]] = []
+    opened: list[re.Match[str]] = []
+    for tag in _TAG.finditer(text):
+        if tag["opens"]:
+            opened.append(tag)
+            continue
+        near = [other for other in opened[-MAX_STATEMENTS:] if tag.start() - other.end() <= MAX_TAGGED]
+        if len(near) > 1 and "solution" in near[0][0].lower():
+            near = near[1:]  # a worked solution round the answer
+        if near:
+            spans.append((near[0].start(), tag.end()))
+        opened = []
+    return spans
+
+
+def _blanked(text: str, spans: list[tuple[int, int]]) -> str:
+    parts, at = [], 0
+    for start, end in spans:
+        parts += [text[at:start], " " * (end - start)]
+        at = end
+    return "".join([*parts, text[at:]])
+
+
+def _of_tag(text: str) -> list[str]:
+    """The answers in a pair of tags; none where it shows another opening tag, or works a solution out without stating it."""
+    opening, *_, closing = _TAG.finditer(text)
+    content = text[opening.end() : closing.start()]
+    is_worked = "solution" in opening[0].lower() and not is_bare(content.strip())
+    if "<answer" in content.lower():
+        return []
+    return _of_lines(content) or ([] if is_worked else [inner_answer(content)])
 
 
 def _of_json(text: str) -> list[str] | None:

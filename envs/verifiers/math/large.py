@@ -28,9 +28,9 @@ from simko.envs.verifiers.reading.formula import Node, parse
 MAX_CHARS = 1_000  # of a formula, and digits of a number in it
 MAX_BITS = 1 << 32  # of a value; also its degree in a letter
 MAX_ARGUMENT = 4_096  # bits
-MAX_FACTORIAL = 10_000
+MAX_FACTORIAL = 5_000
 MAX_COMBINATIONS = 50_000  # bits of a binomial
-MAX_CALLS = 20  # of factorials and binomials in one formula, which cost a millisecond each
+MAX_CALLS = 12  # of factorials and binomials in one formula, which cost half a millisecond each
 MAX_RADICAND = 10**9
 MAX_ROOTS = 4  # of different primes
 PRIMES = 4
@@ -100,6 +100,7 @@ def remainder(text: str, modulus: int) -> int | None:
         return None
 
 
+@lru_cache(maxsize=256)
 def _tree(text: str) -> Node | None:
     text = _REPEATED.sub(r"(\g<digit> \\cdot \\frac{10^{\g<times>}-1}{9})", text)
     tokens = allowlist.tokenize(text, MAX_CHARS, MAX_CHARS)
@@ -114,7 +115,7 @@ def _nodes(tree: Node) -> Iterator[Node]:
         pending += node.parts
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _factorial(n: int) -> int:
     return math.factorial(n)
 
@@ -171,7 +172,7 @@ def _binomial(node: Node) -> int:
     return _combinations(n, k)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _combinations(n: int, k: int) -> int:
     if n < 0 or k < 0 or min(k, max(n - k, 0)) * n.bit_length() > MAX_COMBINATIONS:
         raise _UnknownError

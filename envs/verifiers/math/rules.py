@@ -13,13 +13,12 @@ from typing import Protocol
 
 from simko.envs.verifiers.math import large
 from simko.envs.verifiers.math.intervals import condition, is_plain_pair
-from simko.envs.verifiers.math.readings import Reading, quick_equal
+from simko.envs.verifiers.math.readings import Reading, quick_equal, read
 from simko.envs.verifiers.reading import allowlist
 from simko.envs.verifiers.reading.angles import has_angles, of_angles
 from simko.envs.verifiers.reading.numbers import (
     approximates,
     equal,
-    evaluate,
     has_finite_decimal,
     parse_number,
     with_decimal_comma,
@@ -146,7 +145,7 @@ def value_equals_its_rounding(gold: Reading, answer: Reading, comparer: Comparer
     exact = values_stated(before)
     if is_name(exact[-1]) or (parse_number(exact[-1]) is not None and "." in exact[-1]):
         return None
-    value = _exact_value(exact[-1])
+    value = _exact_value(read(exact[-1]))
     if value is not None and has_finite_decimal(value):
         return None
     return True if comparer.equal(gold.bare, " = ".join(exact)) and _rounds(exact[-1], decimal, comparer) else None
@@ -268,8 +267,11 @@ def inequalities(gold: Reading, answer: Reading, comparer: Comparer) -> bool | N
 
 
 def exact_values(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
-    """Sums and products of numbers, computed."""
-    return None if gold.value is None or answer.value is None else gold.value == answer.value
+    """Sums and products of numbers, computed; powers and factorials where they are equal: a decimal may stand for one."""
+    if gold.value is not None and answer.value is not None:
+        return gold.value == answer.value
+    ours, theirs = _exact_value(gold), _exact_value(answer)
+    return True if ours is not None and ours == theirs else None
 
 
 def formulas(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
@@ -277,17 +279,15 @@ def formulas(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
     return comparer.ask(gold.shape.items[0], answer.shape.items[0])
 
 
-def _exact_value(text: str) -> Fraction | None:
-    number = parse_number(text)
-    if number is not None:
-        return number.value / 100 if number.percent else number.value
-    value = evaluate(text)
-    return large.value(text) if value is None else value
+def _exact_value(reading: Reading) -> Fraction | None:
+    if reading.number is not None:
+        return reading.number.value / 100 if reading.number.percent else reading.number.value
+    return large.value(reading.bare) if reading.value is None else reading.value
 
 
 def _rounds(exact: str, decimal: Rounded, comparer: Comparer) -> bool:
     """Whether a decimal is a value rounded to one of its places."""
-    value = _exact_value(exact)
+    value = _exact_value(read(exact))
     if value is not None:
         return decimal.stands_for(value)
     half = "0" if decimal.cut else r"\frac{1}{2}"
@@ -305,7 +305,7 @@ def _computed(side: str) -> str:
         value = large.remainder(match["sides"], int(match["modulus"]))
         return side if value is None else str(value)
     units = [split_unit("1" + unit)[1] for unit in _UNITS.findall(side)]
-    return _UNITS.sub("", side) if len(units) > 1 and len(set(units)) == 1 and units[0] else side
+    return _UNITS.sub("", side) if len(set(units)) == 1 and units[0] else side
 
 
 def _in_order(a: Shape, b: Shape, comparer: Comparer) -> bool:

@@ -80,7 +80,8 @@ STEPS: tuple[Step, ...] = (
          "Steps that read the whole text find its ends.",
          " **42** ", "42"),
     # Before "ends of rows", which would take the line break behind a table for one.
-    Step("line breaks at the ends", r"^(?:\\\\\s?(?![A-Za-z\\])){1,9}|(?:\s?(?:\\\\|\\newline|\\linebreak|\\par)){1,9}$", "",
+    Step("line breaks at the ends",
+         r"^(?:\\\\\s?(?![A-Za-z\\])){1,9}|(?:\s?(?:\\\\(?:\s?\[[\d.]{1,6}\s?[a-z]{2}\])?|\\newline|\\par)){1,9}$", "",
          "They end a line of the response.",
          "42\\\\", "42", "\\"),
     # Behind "no blanks round the text", and before "power of Python", which would read the marks of **42** as powers.
@@ -331,7 +332,8 @@ STEPS: tuple[Step, ...] = (
          "It has several spellings.",
          r"1011_{\text{two}}", "1011_{2}", "_"),
     Step("modulus", rf"\(\s?(?:\\text\s?\{{\s?mod\s?\}}|\\[bp]?mod|mod){_MODULUS}\)"
-         r"|\\[bp]?mod\s?(?:\{\s?(\w{1,20})\s?\}|(\w{1,20}))", lambda m: rf"\pmod{{{m[1] or m[2] or m[3]}}}",
+         r"|\\[bp]?mod\s?(?:\{\s?(\w{1,20})\s?\}|(\w{1,20}))|\\text\s?\{\s?mod\s?\}\s?(\d{1,20})",
+         lambda m: rf"\pmod{{{m[1] or m[2] or m[3] or m[4]}}}",
          "It has several spellings.",
          "3 (mod 7)", r"3 \pmod{7}", "mod"),
     Step("ratio of units", r"\\frac\s?\{\s?\\text\s?\{([A-Za-z. ]{1,20})\}\s?\}\s?\{\s?\\text\s?\{([A-Za-z. ]{1,20})\}\s?\}",

@@ -13,7 +13,7 @@ from simko.envs.verifiers.reading.units import changes_value
 
 MAX_QUANTITY = 120  # characters
 _TEXT = re.compile(r"\\text\s?\{([A-Za-z .'-]{1,40})\}")
-_PRINT = re.compile(r"\\(?:overline|widehat|vec|bar|hat|angle|triangle|cup|cap|setminus)(?![A-Za-z])")
+_PRINT = re.compile(r"\\(?:overline|widehat|vec|bar|hat|angle|triangle|cup|cap|setminus|ldots)(?![A-Za-z])")
 _OTHER_COMMANDS = re.compile(rf"\\(?!(?:{'|'.join(sorted(GREEK))})(?![A-Za-z]))[A-Za-z]+")
 _NAMES = re.compile(
     r"[fghFGHPE]\s?\([^()]{1,20}\)|(?:[A-Z]{2,5}|\\[A-Za-z]+|[A-Za-z])(?:_\s?(?:\{[A-Za-z0-9]{1,6}\}|[A-Za-z0-9]))?"

@@ -155,7 +155,7 @@ def time_of_day(match: re.Match[str]) -> str:
 
 def time_in_text(match: re.Match[str]) -> str:
     r"""`\text{1:03 PM}` as `1:03 \text{pm}`; any other text as it is."""
-    inside = match[1] or match[2]
+    inside = (match[1] or match[2]).strip()
     return re.sub(TIME_OF_DAY, time_of_day, inside) if re.search(TIME_OF_DAY, inside) else match[0]
 
 
@@ -167,6 +167,7 @@ def rounding(text: str) -> str:
         return text
     value = _LEADS_TO_ROUNDING.sub("", text[max(0, words.start() - 60) : words.start()])
     value = text[: max(0, words.start() - 60)] + value
+    value += "}" * (value.count("{") - value.count("}") == 1)  # \text{ cm (about 1.4)}
     return rf"{value} \approx {decimal[1]}" if value.strip() else text
 
 

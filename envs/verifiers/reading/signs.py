@@ -27,10 +27,8 @@ _SIGNS = {
     "٫": ".", "٬": ",", "٪": "%", "،": ",", "؛": ";",  # Arabic: decimal point, thousands, percent, comma, semicolon
 }  # fmt: skip
 _BLANKS = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
-_UNSEEN = (  # no width: joiners, marks of direction, invisible operators, variation selectors
-    *(0x61C, 0x2061, 0x2062, 0x2064, 0xFEFF, 0xFE0E, 0xFE0F),
-    *range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A),
-)  # fmt: skip
+# No width: joiners, invisible operators, variation selectors. Marks of direction stay: they may turn what is printed.
+_UNSEEN = (0x200B, 0x200C, 0x200D, 0x2060, 0x2061, 0x2062, 0x2064, 0xFEFF, 0xFE0E, 0xFE0F)
 _RAISED_BLOCKS = ((0xB2, 0xBA), (0x2B0, 0x2FF), (0x1D2C, 0x1DC0), (0x2070, 0x20A0), (0x2C7C, 0x2C7E))
 _LETTERS = re.compile(
     "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|chi|psi|omega|Gamma|Delta|"

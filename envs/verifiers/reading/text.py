@@ -23,7 +23,8 @@ _LABEL = re.compile(  # (B) 12, B. 12, \text{(B)} 12, \text{Option B: } 12
     r"(?:\\[,; ]|[\s:.~])*(?P<rest>[^\s,;)\]].*)"
 )
 _ANOTHER = re.compile(
-    r"^(?:\\text\s?\{\s?)?(?:or|and|nor|unless|except|but|is|was|not|maybe)\b|\([A-H]\)|\?|\\text\s?\{\(?[A-H]\)?\}"
+    r"^(?:\\text\s?\{\s?)?(?:or|and|nor|unless|except|but|is|was|not|maybe)\b|\([A-J]\)|\?|\\text\s?\{\(?[A-J]\)?\}"
+    r"|(?<![A-Za-z\\])[A-J][.:)]\s|^[A-J]$"
     r"|^[=<>+*/^_&|!]|^\\(?:to|ne|le|ge|approx|sim|equiv|\w*arrow|implies|in|notin|pm|mp|times|cdot|cup|cap|div)(?![A-Za-z])"
 )
 
