@@ -66,8 +66,8 @@ _TYPE_SETTING = words(
     "text textbf textit mathbf mathrm boldsymbol bm underline color textcolor colorbox fcolorbox displaystyle large "
     "Large huge Huge LARGE boxed fbox framebox ensuremath mbox hbox emph mathit Rightarrow center multicolumn"
 )
-_POWER = (
-    r"\^(?!\s?\{?\s?(?:\\circ|°)\s?\}?(?!\s?(?:[-+*/^\d]|\\(?:cdot|times|div|pm)(?![A-Za-z]))))"  # not \boxed{42}^\circ
+_POWER = (  # a power, but not the degrees of \boxed{42}^\circ
+    r"\^(?!\s?\{?\s?(?:\\circ|°)\s?(?:\}|(?!\}))(?!\s?(?:[-+*/^\d]|\\(?:cdot|times|div|pm)(?![A-Za-z]))))"
 )
 _BOUND_IN_TEXT = re.compile(  # \boxed{4}2, \boxed{42}^2, \boxed{42}/7, \boxed{42}'s half, \boxed{42} \times 10
     rf"[\d+/]|{_POWER}|[*_!](?=[\w\\{{(])|[A-Za-z](?![A-Za-z])|\.\d|['’]s\b"

@@ -30,7 +30,7 @@ _NOUN = (
     r"(?:answers?|ans|(?<=final )(?:result|solution|value)|(?<=correct )(?:option|choice|solution)|antwort|r[eé]ponse|respuesta"
     r"|risposta|resposta|ответ|答案|答え|解答|정답|답)(?![A-Za-z])"
 )
-_MAY_STATE = re.compile(rf"(?:\\?#){{4}}|{_NOUN}", re.IGNORECASE)  # a line without it states nothing
+_MAY_STATE = re.compile(rf"####|(?:\\#){{4}}|{_NOUN}", re.IGNORECASE)  # a line without it states nothing
 _THE_ANSWER = rf"(?:\b(?:the|our|my|an?|its|die|das|la|le|o|il|el)\s)?(?<![A-Za-z'’]){_ADJECTIVES}{_NOUN}"
 _ABOUT = (
     r"(?:\s(?:to|for|of)\s(?:the|this|our)\s(?:original\s)?(?:problem|question|exercise)|\s?\([^()]{1,40}\)"  # (in dollars)
@@ -94,6 +94,7 @@ _TAG = re.compile(
     rf"|(?:<|&lt;)\s?/\s?{_OR_SOLUTION}\s?(?:>|&gt;)|<[|｜](?:/|end_of_){_OR_SOLUTION}[|｜]>|\[/{_OR_SOLUTION}\]|\\end\{{answer\}}",
     re.IGNORECASE,
 )
+_CLOSES = ("</", "< /", "<|", "<｜", "[/", "&lt;", "\\end{")  # without one of them no tag closes
 MAX_TAGGED = 1_200  # characters between two tags
 _OPEN_TAG = re.compile(rf"<{_TAG_NAMES}{_ATTRIBUTES}>[^<]{{0,400}}$", re.IGNORECASE)
 _JSON_KEY = re.compile(r"(?:final|correct)?[_ -]?answer", re.IGNORECASE)
@@ -141,8 +142,7 @@ def statements(text: str) -> list[str]:
 
 def _tagged(text: str) -> list[tuple[int, int]]:
     """Start and end of each pair of tags: a closing one, and the first one before it that opens within reach."""
-    lowered = text.lower()
-    if not any(mark in lowered for mark in ("</", "answer", "[/")):
+    if not any(mark in text for mark in _CLOSES):
         return []
     spans: list[tuple[int, int]] = []
     opened: list[re.Match[str]] = []

@@ -17,6 +17,7 @@ from simko.envs.verifiers.reading.rewrites import (
     at_an_end,
     braced_call,
     braced_pairs,
+    dots,
     french,
     named_functions,
     rounding,
@@ -278,8 +279,7 @@ STEPS: tuple[Step, ...] = (
          "It goes on with a line of the response.",
          "= 42", "42", "="),
     # Before "punctuation of a sentence", which would take dots of "1, 2, . . ." for its end.
-    Step("dots", r"\\(?:c?dots|dots[cbmio]|hdots|mathellipsis|textellipsis)(?![A-Za-z])|\.\s?\.\s?\.|(?:\\cdot\s?){3}",
-         r"\\ldots ",
+    Step("dots", None, dots,
          "Three dots have several spellings.",
          "1+2+...+n", r"1+2+\ldots +n"),
     # Behind "dots".

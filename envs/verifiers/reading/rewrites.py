@@ -26,6 +26,9 @@ _WRAPPER = re.compile(
 _TABLE = re.compile(r"\\begin\s?\{(array|matrix|smallmatrix)\}(?:\s?\{[lcr| ]{1,40}\})?")
 _FUNCTION = re.compile(rf"(?<![\\A-Za-z])({FUNCTIONS})(?![A-Za-z])")
 _ATOM = re.compile(r"\d|[A-Za-z]|\\[A-Za-z]+")
+_DOTS = re.compile(
+    r"\\(?:c?dots|dots[cbmio]|hdots|mathellipsis|textellipsis)(?![A-Za-z])|\.\s?\.\s?\.|(?:\\cdot\s?){3}"
+)
 _ABOUT = re.compile(
     r"(?:approximately|approx(?![a-z])\.?|about|roughly|around|nearly|\\(?:approx(?:eq)?|thickapprox|simeq|doteq)(?![A-Za-z]))"
 )
@@ -159,8 +162,25 @@ def time_in_text(match: re.Match[str]) -> str:
     return re.sub(TIME_OF_DAY, time_of_day, inside) if re.search(TIME_OF_DAY, inside) else match[0]
 
 
+def dots(text: str) -> str:
+    r"""Three dots in every spelling as `\ldots`."""
+    if not ("dots" in text or ".." in text or ". ." in text or "ellipsis" in text or text.count("\\cdot") > 2):
+        return text
+    return _DOTS.sub(r"\\ldots ", text)
+
+
 def rounding(text: str) -> str:
     r"""`\sqrt{2} (approximately 1.41)` as `\sqrt{2} \approx 1.41`: a decimal in words at the end, behind a value."""
+    if not (
+        "pprox" in text
+        or "about" in text
+        or "roughly" in text
+        or "round" in text
+        or "nearly" in text
+        or "simeq" in text
+        or "doteq" in text
+    ):
+        return text
     words = max(_ABOUT.finditer(text), key=re.Match.start, default=None)
     decimal = _DECIMAL_AT_END.match(text, words.end()) if words else None
     if words is None or decimal is None:
