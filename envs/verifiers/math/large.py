@@ -146,7 +146,7 @@ def _exact(node: Node) -> Fraction:
         base, exponent = _exact(node.parts[0]), _whole(node.parts[1])
         if base == 0 and exponent <= 0:
             raise _UndefinedError
-        if abs(exponent) * _size(base) > 2 * MAX_ARGUMENT:
+        if abs(exponent) * max(base.numerator.bit_length(), base.denominator.bit_length()) > 2 * MAX_ARGUMENT:
             raise _UnknownError
         value = base**exponent
     elif node.kind == "!":
