@@ -30,7 +30,9 @@ _FIRST = re.compile(
 )
 _LATEX = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s?\{([^{}]*)\}")
 _BOXED_BRACKETS = re.compile(r"\\boxed\s?\{([\s$()\[\]{}<>\\]{0,400})")
-_ANSWER_TAG = re.compile(r"<answer(?:\s[^<>]{0,80})?>([^\n]{0,400})</answer\s?>", re.IGNORECASE)
+_ANSWER_TAG = re.compile(
+    r"<(?:answer|solution)(?:\s[^<>]{0,80})?>([^\n]{0,400})</(?:answer|solution)\s?>", re.IGNORECASE
+)
 _ANSWER = re.compile(r"answer(?:\s?(?:is|:)){1,2}\**\s?(?P<answer>\S[^\n]{0,600})$", re.IGNORECASE)
 
 

@@ -352,7 +352,7 @@ def is_value(text: str, like: str = "") -> bool:
     words = [word.lower() for word in _WORD.findall(plain)]
     others = [word.lower() for word in _WORD.findall(re.sub(r"\\[A-Za-z]+", " ", like))]
     if not words:
-        return re.search(r"[A-Za-z0-9]|\\[a-z]", text) is not None
+        return re.search(r"[A-Za-z\d]|\\[a-z]", text) is not None
     if re.search(r"\d", like) and _COUNTED.fullmatch(plain.strip()):
         return True
     if len(words) == len(others) == 1:

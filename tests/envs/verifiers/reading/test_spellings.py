@@ -77,6 +77,11 @@ def test_what_only_looks_like_it(gold: str, answer: str) -> None:
     assert grade(f"So it is $\\boxed{{{answer}}}$.", gold).outcome == "incorrect"
 
 
+def test_digits_of_another_script_beside_a_box_count() -> None:
+    assert not grade("The answer is ١٣.\n\\boxed{12}", "12").correct
+    assert grade("The answer is ١٢.\n\\boxed{12}", "12").correct
+
+
 @pytest.mark.parametrize(
     "text", ["x_{}", "\\sqrt{}", "{", "\\", "^^", "\\bf", "\\text{", "{}" * 300, "\\cr" * 200, "₀" * 900]
 )
