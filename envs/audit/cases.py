@@ -81,7 +81,6 @@ _NOT_NUMERIC = (
     "a product",
     "a sum",
     "negative in parentheses",
-    "a sum of names",
     "unfinished fraction",
     "an angle",
     "over a power of ten",
@@ -140,7 +139,7 @@ def metamorphic(name: str, kinds: tuple[str, ...], n: int, seed: int) -> Iterato
 def _is_plain(text: str) -> bool:
     """Whether an answer may stand in a sentence, in dollars, or alone."""
     return not any(
-        mark in text for mark in ("$", "\\(", "begin", "displaystyle", " or ", "and", "?", "not ", "\\,")
+        mark in text for mark in ("$", "\\(", "begin", "displaystyle", " or ", "and", "?", "not ", "\\,", "\\\\")
     ) and (not text.endswith("."))
 
 

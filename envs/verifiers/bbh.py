@@ -12,6 +12,7 @@ r"""The verifier `bbh` for BIG-Bench Hard: the form of the gold answer decides h
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from simko.envs.verifiers.answer.extract import MAX_RESPONSE, final_answer, wanted
 from simko.envs.verifiers.answer.visible import without_thinking
@@ -29,6 +30,9 @@ _FIRST = re.compile(
 )
 _LATEX = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s?\{([^{}]*)\}")
 _BOXED_BRACKETS = re.compile(r"\\boxed\s?\{([\s$()\[\]{}<>\\]{0,400})")
+_ANSWER_TAG = re.compile(
+    r"<(?:answer|solution)(?:\s[^<>]{0,80})?>([^\n]{0,400})</(?:answer|solution)\s?>", re.IGNORECASE
+)
 _ANSWER = re.compile(r"answer(?:\s?(?:is|:)){1,2}\**\s?(?P<answer>\S[^\n]{0,600})$", re.IGNORECASE)
 
 
@@ -55,7 +59,7 @@ def _is_line(text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return _LATEX.sub(r"\1", text[:MAX_CHARS]).strip(" \t\n$*_`\"'.()").casefold()
+    return _LATEX.sub(r"\1", unicodedata.normalize("NFC", text[:MAX_CHARS])).strip(" \t\n$*_`\"'.()").casefold()
 
 
 def _word(text: str) -> str:
@@ -86,7 +90,7 @@ def _brackets(response: str, gold: str) -> Verdict:
         answer = answer[:-1]
     elif place == "boxed":
         return Verdict("no_answer", 0.0)
-    elif place != "whole" and (tags := re.findall(r"<answer>([^\n]{0,400})</answer>", text)):
+    elif place != "whole" and (tags := _ANSWER_TAG.findall(text)):
         answer = tags[-1]
     elif place == "whole":
         answer, statement = text, None

@@ -1,6 +1,12 @@
-"""The verifier `exact`: the same text, apart from white space. Case counts, but not in `exact:nocase`."""
+"""The verifier `exact`: the same text, apart from white space. Case counts, but not in `exact:nocase`.
+
+A letter with an accent is the same as one character or as two (Unicode's NFC). Other forms that Unicode calls compatible are
+other texts: `x²` is not `x2`. Without case `ß` is `ss`, and the four letters i of Turkish, with and without a dot, are one.
+"""
 
 from __future__ import annotations
+
+import unicodedata
 
 from simko.envs.verifiers.answer.extract import final_answer, wanted
 from simko.types import Verdict
@@ -10,8 +16,11 @@ def exact(response: str, gold: str, nocase: bool = False) -> Verdict:
     """Grade a text. A run of white space is one blank. A whole response is an answer if it is one short line, or the gold."""
 
     def normal(text: str) -> str:
-        text = " ".join(text.split())
-        return text.casefold() if nocase else text
+        text = unicodedata.normalize("NFC", " ".join(text.split()))
+        if not nocase:
+            return text
+        # Folding may take a letter and its accent apart, and leaves the dot of a large dotted I.
+        return unicodedata.normalize("NFC", text.casefold()).replace("i\u0307", "i").replace("ı", "i")
 
     if not gold.strip():
         return Verdict("error", 0.0)

@@ -13,6 +13,7 @@ from fractions import Fraction
 from simko.envs.verifiers.answer.extract import final_answer
 from simko.envs.verifiers.reading.arithmetic import MalformedError, compute
 from simko.envs.verifiers.reading.brackets import PARENTHESES, deepest
+from simko.envs.verifiers.reading.signs import plain_signs
 from simko.types import Verdict
 
 MAX_EXPRESSION = 200  # characters
@@ -20,7 +21,7 @@ MAX_ANSWER = 4 * MAX_EXPRESSION  # the same with LaTeX in it
 MAX_DEPTH = 30  # nested parentheses: far below where the parser itself gives up
 MAX_FRACTIONS = 20
 
-_PLAIN = str.maketrans("×·∙⋅÷∕⁄−–[]{}", "****///--()()")
+_PLAIN = str.maketrans("[]{}", "()()")
 _COMMANDS = (
     (re.compile(r"\\(?:times|cdot|ast)(?![a-zA-Z])"), "*"),
     (re.compile(r"\\div(?![a-zA-Z])"), "/"),
@@ -48,6 +49,7 @@ def parse_gold(gold: str) -> tuple[list[int], int]:
 
 def to_ascii(text: str) -> str:
     r"""LaTeX (`\times`, `\div`, `\cdot`, `\frac{a}{b}`, delimiters) and Unicode operators as + - * / ( ), trimmed."""
+    text = plain_signs(text)
     for pattern, plain in _COMMANDS:
         text = pattern.sub(plain, text)
     for _ in range(MAX_FRACTIONS):

@@ -2,7 +2,7 @@ r"""The verifier `numeric`: a number, compared exactly, or as `numeric:1e-6` wit
 
 The final answer must *state* a number (`numbers.parse_number`). A sum that is not worked out, such as the problem
 itself, is not an answer. The number may be the end of an equation, `3 + 5 = 8`, if every part of it has that value. A
-name on the left (`x = 8`), a currency sign and a unit are ignored; two known units that differ are wrong.
+name on the left (`x = 8`, `m + n = 8`), a currency sign and a unit are ignored; two known units that differ are wrong.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from fractions import Fraction
 
 from simko.envs.verifiers.answer.extract import MAX_WHOLE, final_answer, is_bare
 from simko.envs.verifiers.reading.numbers import Number, equal, evaluate, parse_number
-from simko.envs.verifiers.reading.shapes import is_name, sides
+from simko.envs.verifiers.reading.quantities import values_stated
+from simko.envs.verifiers.reading.shapes import sides
 from simko.envs.verifiers.reading.text import clean
 from simko.envs.verifiers.reading.units import same_unit, split_unit
 from simko.types import Verdict
@@ -22,13 +23,11 @@ _STYLED = re.compile(r"^\\text\s?\{([^{}]{1,60})\}$")
 
 def stated(text: str) -> Number | None:
     """The number that `text` states. None if it does not state one, or states an equation that is false."""
-    *before, last = sides(clean(text))
+    *before, last = values_stated(sides(clean(text)))
     last = _STYLED.sub(r"\1", split_unit(last)[0])
     value = parse_number(last[1:-1] if (last[:1], last[-1:]) in (("(", ")"), ("{", "}")) else last)
     if value is None:
         return None
-    if before and is_name(before[0]):
-        before = before[1:]
     return value if all(evaluate(side) == value.value for side in before) else None
 
 

@@ -91,6 +91,9 @@ def _integer(gold: Gold, rng: Random) -> Forms:
     yield "factorial", f"{n}!" if abs(n) > 2 else "7"
     yield "other product", f"{n} \\cdot 2"
     yield "other equation", f"{n + 1} = {n}"
+    yield "a sum of names, computed wrongly", f"m+n = {n - 6} + 7 = {n}"
+    yield "another sum of names", f"100m+n = {n + 1}"
+    yield "other digits of Arabic", str(n + 1).translate({48 + digit: 0x660 + digit for digit in range(10)})
     yield "hexadecimal", f"0x{abs(n)}"
     yield "digits apart", " ".join(text) if abs(n) > 9 else f"{n} {n}"
     if swapped := _swapped(text):
@@ -143,6 +146,8 @@ def _fraction(gold: Gold, rng: Random) -> Forms:
     yield "sum for quotient", f"{a} + {b}"
     if not has_decimal(value):
         scaled = int(abs(value) * 1000)
+        yield "with another rounding", f"{gold.text} \\approx {float(value) + 0.001:.3f}"
+        yield "equal to another rounding", f"{gold.text} = {float(value) + 0.001:.3f}"
         yield "three decimals", ("-" if value < 0 else "") + decimal(Fraction(scaled, 1000) or Fraction(1, 1000))
         yield (
             "seven decimals, wrong",
@@ -380,6 +385,36 @@ def _letter(gold: Gold, rng: Random) -> Forms:
     yield "not", f"not {letter}"
     yield "all", "ABCDE"
     yield "in a word", f"{letter}{other}"
+    yield "another with its option", f"{other}. 12"
+    yield "two with their options", f"{letter}. 12 or {other}. 13"
+
+
+def _power(gold: Gold, rng: Random) -> Forms:
+    n, m = gold.parts["n"], gold.parts["m"]
+    yield "exponent above", f"\\frac{{2^{{{n + 1}}}+1}}{{3 \\cdot 2^{{{m}}}}}"
+    yield "exponent below", f"\\frac{{2^{{{n}}}+1}}{{3 \\cdot 2^{{{m + 1}}}}}"
+    yield "sign above", f"\\frac{{2^{{{n}}}-1}}{{3 \\cdot 2^{{{m}}}}}"
+    yield "factor below", f"\\frac{{2^{{{n}}}+1}}{{5 \\cdot 2^{{{m}}}}}"
+    yield "limit", f"\\frac{{1}}{{3 \\cdot 2^{{{m - n}}}}}"
+
+
+def _binomial(gold: Gold, rng: Random) -> Forms:
+    n = gold.parts["n"]
+    yield "other number below", f"\\binom{{{n}}}{{4}}"
+    yield "other number above", f"\\binom{{{n + 1}}}{{3}}"
+    yield "product not divided", f"{n} \\cdot {n - 1} \\cdot {n - 2}"
+    yield "value and one more", str(n * (n - 1) * (n - 2) // 6 + 1)
+    yield "other factorials", f"\\frac{{{n}!}}{{{n - 3}!}}"
+
+
+def _progression(gold: Gold, rng: Random) -> Forms:
+    first, second, last = (gold.parts[key] for key in ("first", "second", "last"))
+    yield "other second item", f"{first}, {second + 1}, \\ldots, {last}"
+    yield "other last item", f"{first}, {second}, \\ldots, {last + 1}"
+    yield "dots elsewhere", f"{first}, \\ldots, {second}, {last}"
+    yield "without dots", f"{first}, {second}, {last}"
+    yield "no second item", f"{first}, \\ldots, {last}"
+    yield "no end", f"{first}, {second}, \\ldots"
 
 
 _WRITERS: dict[str, Callable[[Gold, Random], Forms]] = {
@@ -387,5 +422,5 @@ _WRITERS: dict[str, Callable[[Gold, Random], Forms]] = {
     "percent": _percent, "degrees": _degrees, "money": _money, "quantity": _quantity, "polynomial": _polynomial,
     "rational": _rational, "tuple": _tuple, "interval": _interval, "ray": _ray, "set": _items, "list": _items,
     "matrix": _matrix, "equation": _equation, "inequality": _inequality, "base": _base, "word": _word,
-    "yes or no": _yes_or_no, "letter": _letter,
+    "yes or no": _yes_or_no, "letter": _letter, "power": _power, "binomial": _binomial, "progression": _progression,
 }  # fmt: skip

@@ -226,11 +226,31 @@ def letter(rng: Random) -> Gold:
     return Gold("letter", f"({chosen})", {"letter": chosen})
 
 
+def power(rng: Random) -> Gold:
+    r"""A quotient with powers of the size of a year, `\frac{2^{n}+1}{3 \cdot 2^{m}}`; parts: n, m."""
+    n = rng.randint(1000, 2024)
+    m = n + rng.randint(1, 9)
+    return Gold("power", f"\\frac{{2^{{{n}}}+1}}{{3 \\cdot 2^{{{m}}}}}", {"n": n, "m": m})
+
+
+def binomial(rng: Random) -> Gold:
+    r"""A binomial coefficient `\binom{n}{3}` of the size of a year; parts: n."""
+    n = rng.randint(1001, 2024)
+    return Gold("binomial", f"\\binom{{{n}}}{{3}}", {"n": n})
+
+
+def progression(rng: Random) -> Gold:
+    r"""The list `a, a + d, \ldots, b` of a progression; parts: first, second, last."""
+    first, step = rng.randint(1, 9), rng.randint(2, 9)
+    second, last = first + step, first + step * rng.randint(10, 99)
+    return Gold("progression", f"{first}, {second}, \\ldots, {last}", {"first": first, "second": second, "last": last})
+
+
 KINDS: dict[str, Callable[[Random], Gold]] = {
     "integer": integer, "decimal": decimals, "tiny": tiny, "fraction": fraction, "surd": surd, "pi": pi,
     "percent": percent, "degrees": degrees, "money": money, "quantity": quantity, "polynomial": polynomial,
     "rational": rational, "tuple": point, "interval": interval, "ray": ray, "set": finite_set, "list": roots,
     "matrix": matrix, "equation": equation, "inequality": inequality, "base": based, "word": word,
-    "yes or no": yes_or_no, "letter": letter,
+    "yes or no": yes_or_no, "letter": letter, "power": power, "binomial": binomial, "progression": progression,
 }  # fmt: skip
 """Kind of gold answer to the function that draws one."""

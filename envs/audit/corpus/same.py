@@ -63,12 +63,18 @@ def _integer(gold: Gold, rng: Random) -> Forms:
     yield "function value", f"f(3) = {n}"
     yield "an angle", f"\\angle ABC = {n}"
     yield "a sum of names", f"m+n = {n}"
+    yield "a sum of names, computed", f"m+n = {n - k} + {k} = {n}"
+    yield "a sum of multiples", f"100m+n = {n}"
+    yield "digits of Arabic", str(n).translate({48 + digit: 0x660 + digit for digit in range(10)})
+    yield "equality sign in front", f"= {n}"
+    yield "line break behind", f"{n}\\\\"
     yield "a word on the left", f"\\text{{Total}} = {n}"
     if n > 0:
         yield "plus sign", f"+{n}"
         yield "leading zero", f"0{n}"
     else:
         yield "minus sign of type", f"−{-n}"
+        yield "small minus sign", f"﹣{-n}"
         yield "negative in parentheses", f"-({-n})"
     if abs(n) >= 1000:
         for name, separator in (("comma", ","), ("brace comma", "{,}"), ("thin space", "\\,"), ("comma, thin", ",\\!")):
@@ -121,6 +127,10 @@ def _fraction(gold: Gold, rng: Random) -> Forms:
     if has_decimal(value):
         yield "decimal", decimal(value)
         yield "longer decimal", decimal(value) + "00"
+    else:
+        yield "with its rounding", f"{gold.text} \\approx {float(value):.3f}"
+        yield "equal to its rounding", f"{gold.text} = {float(value):.3f}"
+        yield "with its rounding in words", f"{gold.text} \\text{{ (approximately {float(value):.3f})}}"
 
 
 def _surd(gold: Gold, rng: Random) -> Forms:
@@ -134,6 +144,8 @@ def _surd(gold: Gold, rng: Random) -> Forms:
     yield "quotient", f"\\frac{{{a * b}}}{{\\sqrt{{{b}}}}}"
     yield "sum", f"{a - 1}\\sqrt{{{b}}} + \\sqrt{{{b}}}"
     yield "seven digits", f"{a * b**0.5:.7f}"
+    yield "with its rounding", f"{gold.text} \\approx {a * b**0.5:.2f}"
+    yield "equal to its rounding", f"{gold.text} = {a * b**0.5:.2f}"
 
 
 def _pi(gold: Gold, rng: Random) -> Forms:
@@ -151,6 +163,7 @@ def _percent(gold: Gold, rng: Random) -> Forms:
     n = gold.parts["n"]
     yield "plain", f"{n}%"
     yield "word", f"{n} percent"
+    yield "other word", f"{n} percentage"
     yield "text", f"{n}\\text{{ percent}}"
     yield "value", decimal(Fraction(n, 100))
     yield "hundredths", f"\\frac{{{n}}}{{100}}"
@@ -340,6 +353,32 @@ def _letter(gold: Gold, rng: Random) -> Forms:
     yield "text", f"\\text{{{letter}}}"
     yield "bold", f"\\textbf{{({letter})}}"
     yield "text with parentheses", f"\\text{{({letter})}}"
+    yield "with its option", f"{letter}. 12"
+
+
+def _power(gold: Gold, rng: Random) -> Forms:
+    n, m = gold.parts["n"], gold.parts["m"]
+    yield "times", f"\\frac{{2^{{{n}}}+1}}{{3 \\times 2^{{{m}}}}}"
+    yield "two fractions", f"\\frac{{1}}{{3 \\cdot 2^{{{m - n}}}}} + \\frac{{1}}{{3 \\cdot 2^{{{m}}}}}"
+    yield "slash", f"(2^{{{n}}}+1)/(3*2^{{{m}}})"
+    yield "doubled above and below", f"\\frac{{2^{{{n + 1}}}+2}}{{6 \\cdot 2^{{{m}}}}}"
+
+
+def _binomial(gold: Gold, rng: Random) -> Forms:
+    n = gold.parts["n"]
+    yield "product", f"\\frac{{{n} \\cdot {n - 1} \\cdot {n - 2}}}{{6}}"
+    yield "factorials", f"\\frac{{{n}!}}{{3! \\cdot {n - 3}!}}"
+    yield "turned over", f"\\binom{{{n}}}{{{n - 3}}}"
+    yield "value", str(n * (n - 1) * (n - 2) // 6)
+    yield "sum", f"\\binom{{{n - 1}}}{{2}} + \\binom{{{n - 1}}}{{3}}"
+
+
+def _progression(gold: Gold, rng: Random) -> Forms:
+    first, second, last = (gold.parts[key] for key in ("first", "second", "last"))
+    for name, dots in (("dots", "\\dots"), ("three points", "..."), ("sign of type", "…"), ("centred", "\\cdots")):
+        yield name, f"{first}, {second}, {dots}, {last}"
+    yield "set", f"\\{{{first}, {second}, \\dots, {last}\\}}"
+    yield "turned round", f"{last}, \\ldots, {second}, {first}"
 
 
 _WRITERS: dict[str, Callable[[Gold, Random], Forms]] = {
@@ -347,5 +386,5 @@ _WRITERS: dict[str, Callable[[Gold, Random], Forms]] = {
     "percent": _percent, "degrees": _degrees, "money": _money, "quantity": _quantity, "polynomial": _polynomial,
     "rational": _rational, "tuple": _tuple, "interval": _interval, "ray": _ray, "set": _set, "list": _list,
     "matrix": _matrix, "equation": _equation, "inequality": _inequality, "base": _base, "word": _word,
-    "yes or no": _yes_or_no, "letter": _letter,
+    "yes or no": _yes_or_no, "letter": _letter, "power": _power, "binomial": _binomial, "progression": _progression,
 }  # fmt: skip

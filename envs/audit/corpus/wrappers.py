@@ -13,10 +13,12 @@ WRAPPERS: dict[str, Callable[[str], str]] = {
     "line": lambda t: f"That settles it.\n\n**Final Answer:** ${t}$",
     "few-shot line": lambda t: f"Final Answer: The final answer is ${t}$. I hope it is correct.",
     "tag": lambda t: f"That settles it.\n<answer>{t}</answer>",
+    "tag with an attribute": lambda t: f'That settles it.\n<answer type="final">\n{t}\n</answer>',
+    "tag of a solution": lambda t: f"That settles it.\n<SOLUTION>{t}</SOLUTION>",
     "hashes": lambda t: f"That settles it.\n#### {t}",
     "whole": lambda t: t,
 }
 """Name to the response around an answer."""
 
-ONE_LINE = ("boxed", "boxed in a sentence", "boxed after thinking", "boxed twice", "tag")
+ONE_LINE = ("boxed", "boxed in a sentence", "boxed after thinking", "boxed twice", "tag", "tag of a solution")
 """Wrappers that end where the answer ends, whatever stands in it."""

@@ -1,6 +1,7 @@
 r"""Final-answer statements: where a response says in words what its answer is, and which text that is.
 
-Read are a line `Answer: 42`, `**Final answer** = 42` or `Answer $42$`; `#### 42`; `<answer>42</answer>`; JSON with a key `answer`
+Read are a line `Answer: 42`, `**Final answer** = 42` or `Answer $42$`; `#### 42`, also below the hashes; `<answer>42</answer>`
+and `<solution>42</solution>`; JSON with a key `answer`
 at the end; `So the final answer is 42.`; `42 is the answer.`; and the line below a heading `Final answer`.
 
 "The answer is" counts at the beginning of a sentence (after `So,`, `Therefore` and the like), behind a comma or colon, and behind
@@ -31,7 +32,7 @@ _NOUN = (
     r"(?:answers?|ans|(?<=final )(?:result|solution|value)|(?<=correct )(?:option|choice|solution)|antwort|r[eé]ponse|respuesta"
     r"|risposta|resposta|ответ|答案|答え|解答|정답|답)(?![A-Za-z])"
 )
-_MAY_STATE = re.compile(rf"####|{_NOUN}", re.IGNORECASE)  # a line without it states nothing
+_MAY_STATE = re.compile(rf"####|(?:\\#){{4}}|{_NOUN}", re.IGNORECASE)  # a line without it states nothing
 _THE_ANSWER = rf"(?:\b(?:the|our|my|an?|its|die|das|la|le|o|il|el)\s)?(?<![A-Za-z'’]){_ADJECTIVES}{_NOUN}"
 _ABOUT = (
     r"(?:\s(?:to|for|of)\s(?:the|this|our)\s(?:original\s)?(?:problem|question|exercise)|\s?\([^()]{1,40}\)"  # (in dollars)
@@ -84,15 +85,20 @@ _SENTENCE_END = re.compile(
 
 _LABEL = re.compile(r"(?:\(?\d{1,2}[.)、]\s+|\(?[a-z]\)\s+|(?:step|part)\s\(?\w{1,3}\)?\s?[:.)-]\s*)", re.IGNORECASE)
 _JUNK = re.compile(r"[^\w<{\"“”«'‘`(\[$\\#.-]{1,12}|#{1,6}(?=[\s*_A-Za-z])\s*|[-*+•]\s+")
-_HASHES = re.compile(r"\s{0,8}####(?!#)\s?(?P<answer>\S.*)$")
+_HASHES = re.compile(r"[\s>*_`]{0,8}(?:\\?#){4}(?!\\?#)[\s:=*_`]{0,8}(?P<answer>\S?.*)$")
 _STEP = re.compile(r"(?:\d{1,2}[.):]\s+[A-Za-z*]|(?:step|part|case)\b)", re.IGNORECASE)
 _TAG_NAMES = r"(?:answer|final[_ -]?answer|finalanswer|ans|final|final[_ -]?result|result)"
+_OR_SOLUTION = rf"(?:{_TAG_NAMES}|solution)"
+_ATTRIBUTES = r"(?:\s[^<>]{0,80})?"
 _TAG = re.compile(
-    rf"(?:<[|｜]?(?:(?:begin|start)_of_)?{_TAG_NAMES}[|｜]?>|\[{_TAG_NAMES}\]|\\begin\{{answer\}})(?P<answer>[^\x00]{{0,1200}}?)"
-    rf"(?:</{_TAG_NAMES}>|<[|｜](?:/|end_of_){_TAG_NAMES}[|｜]>|\[/{_TAG_NAMES}\]|\\end\{{answer\}})",
+    rf"(?P<opens>(?:<|&lt;)[|｜]?\s?(?:(?:begin|start)_of_)?{_OR_SOLUTION}{_ATTRIBUTES}[|｜]?(?:>|&gt;)"
+    rf"|\[{_OR_SOLUTION}\]|\\begin\{{answer\}})"
+    rf"|(?:<|&lt;)\s?/\s?{_OR_SOLUTION}\s?(?:>|&gt;)|<[|｜](?:/|end_of_){_OR_SOLUTION}[|｜]>|\[/{_OR_SOLUTION}\]|\\end\{{answer\}}",
     re.IGNORECASE,
 )
-_OPEN_TAG = re.compile(rf"<{_TAG_NAMES}>[^<]{{0,400}}$", re.IGNORECASE)
+_CLOSES = ("</", "< /", "<|", "<｜", "[/", "&lt;", "\\end{")  # without one of them no tag closes
+MAX_TAGGED = 1_200  # characters between two tags
+_OPEN_TAG = re.compile(rf"<{_TAG_NAMES}{_ATTRIBUTES}>[^<]{{0,400}}$", re.IGNORECASE)
 _JSON_KEY = re.compile(r"(?:final|correct)?[_ -]?answer", re.IGNORECASE)
 _HEADING = re.compile(rf"{_THE_ANSWER}(?:\s(?:is|are|equals))?(?:\s(?:therefore|thus))?[\s:：=]{{0,4}}$", re.IGNORECASE)
 _IN_COMMAND = re.compile(  # \textbf{Answer: 42}
@@ -124,32 +130,64 @@ def statements(text: str) -> list[str]:
     if (of_json := _of_json(text)) is not None:
         return of_json
     answers: list[str] = []
-    for tag in _tags(text):
-        answers += _beside(text, tag, _of_lines(tag["answer"]) or [inner_answer(tag["answer"])])
+    tagged = _tagged(text)
+    for start, end in tagged[:MAX_STATEMENTS]:
+        answers += _beside(text, start, end, _of_tag(text[start:end]))
     if answers:
         if _OPEN_TAG.search(text[-500:]):
             answers.append("<answer>")  # a last one that was cut off
-        text = _TAG.sub(lambda tag: " " * len(tag[0]), text)
+        text = _blanked(text, tagged)
     answers += _of_lines(text)
     plain = [answer for answer in answers if not _NEGATED.match(answer) and not answer.endswith("?")]
     return list(dict.fromkeys(answer for answer in reversed(plain or answers) if answer))[::-1]
 
 
-def _tags(text: str) -> list[re.Match[str]]:
-    lowered = text.lower()
-    if not any(mark in lowered for mark in ("</", "answer", "[/")):
+def _tagged(text: str) -> list[tuple[int, int]]:
+    """Start and end of each pair of tags: a closing one, and the first one before it that opens within reach."""
+    if not any(mark in text for mark in _CLOSES):
         return []
-    tags = zip(range(MAX_STATEMENTS), _TAG.finditer(text), strict=False)
-    return [tag for _, tag in tags if "<answer>" not in tag["answer"].lower()]
+    spans: list[tuple[int, int]] = []
+    opened: list[re.Match[str]] = []
+    for tag in _TAG.finditer(text):
+        if tag["opens"]:
+            opened.append(tag)
+            continue
+        near = [other for other in opened[-MAX_STATEMENTS:] if tag.start() - other.end() <= MAX_TAGGED]
+        if len(near) > 1 and "solution" in near[0][0].lower():
+            near = near[1:]  # a worked solution round the answer
+        if near:
+            spans.append((near[0].start(), tag.end()))
+        opened = []
+    return spans
 
 
-def _beside(text: str, tag: re.Match[str], answers: list[str]) -> list[str]:
-    """The answers of a tag; with what stands beside it on its line where that makes other values of them."""
-    value = whole_value(text, tag.start(), tag.end(), answers[-1])
+def _blanked(text: str, spans: list[tuple[int, int]]) -> str:
+    parts, at = [], 0
+    for start, end in spans:
+        parts += [text[at:start], " " * (end - start)]
+        at = end
+    return "".join([*parts, text[at:]])
+
+
+def _of_tag(text: str) -> list[str]:
+    """The answers in a pair of tags; none where it shows another opening tag, or works a solution out without stating it."""
+    opening, *_, closing = _TAG.finditer(text)
+    content = text[opening.end() : closing.start()]
+    is_worked = "solution" in opening[0].lower() and not is_bare(content.strip())
+    if "<answer" in content.lower():
+        return []
+    return _of_lines(content) or ([] if is_worked else [inner_answer(content)])
+
+
+def _beside(text: str, start: int, end: int, answers: list[str]) -> list[str]:
+    """The answers of a pair of tags; with what stands beside it on its line where that makes other values of them."""
+    if not answers:
+        return []
+    value = whole_value(text, start, end, answers[-1])
     if value is not None:
         return [*answers[:-1], value]
-    before = text[max(0, tag.start() - MAX_VALUE) : tag.start()].rpartition("\n")[2]
-    return [f"{before}{answers[-1]}{text[tag.end() :][:MAX_VALUE].partition(chr(10))[0]}".strip()]
+    before = text[max(0, start - MAX_VALUE) : start].rpartition("\n")[2]
+    return [f"{before}{answers[-1]}{text[end:][:MAX_VALUE].partition(chr(10))[0]}".strip()]
 
 
 def _of_json(text: str) -> list[str] | None:
@@ -191,6 +229,8 @@ def _of_line(line: str, below: list[str]) -> list[str]:
     """The answers that a line states; `below` are the lines below it."""
     if match := _HASHES.match(line):
         answer = match["answer"].strip()
+        if not answer:
+            return _below_hashes(below)
         if not _MAY_STATE.search(answer):
             last = not any(other.strip() and not _HASHES.match(other) for other in below)
             return [inner_answer(first_sentence(answer)[0])] if last or _is_result(answer) else []
@@ -204,6 +244,13 @@ def _of_line(line: str, below: list[str]) -> list[str]:
         if answer is not None:
             answers.append(inner_answer(answer))
     return answers
+
+
+def _below_hashes(lines: list[str]) -> list[str]:
+    """The answer below a line of nothing but `####`: a result that is a value, or the last line."""
+    answer = _below(lines)
+    is_last = sum(bool(line.strip()) for line in lines) == 1
+    return [answer] if answer and _is_result(answer) and (is_last or is_value(answer.strip(_MARKS))) else []
 
 
 def _is_result(text: str) -> bool:
@@ -287,7 +334,7 @@ def without_reason(answer: str) -> str:
     """What follows "the answer is", without a reason behind it and without closing marks."""
     answer = re.sub(r"\s*[\u2600-\u27bf\U0001f300-\U0001faff]+$", "", answer.strip())  # ✅
     answer = re.sub(r"(?<![.\\])[.。]$", "", answer)
-    answer = re.sub(r"^[:*_`\s]+|[*_`\s]+$", "", _REASON.sub("", answer))
+    answer = re.sub(r"^[:=*_`\s]+|[*_`\s]+$", "", _REASON.sub("", answer))
     if (answer[-1:] in (".", "。") and answer[-2:] != "..") or answer[-2:] in ("$!", "*!"):  # 42! may be a factorial
         answer = answer[:-1]
     return answer.strip("*_` \t\n").strip('"').strip()
@@ -318,7 +365,7 @@ def is_value(text: str, like: str = "") -> bool:
     words = [word.lower() for word in _WORD.findall(plain)]
     others = [word.lower() for word in _WORD.findall(re.sub(r"\\[A-Za-z]+", " ", like))]
     if not words:
-        return re.search(r"[A-Za-z0-9]|\\[a-z]", text) is not None
+        return re.search(r"[A-Za-z\d]|\\[a-z]", text) is not None
     if re.search(r"\d", like) and _COUNTED.fullmatch(plain.strip()):
         return True
     if len(words) == len(others) == 1:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
-from simko.envs.verifiers.reading.allowlist import letters
+from simko.envs.verifiers.reading.allowlist import letters, tokenize
+from simko.envs.verifiers.reading.formula import Node, parse
 from simko.envs.verifiers.reading.numbers import evaluate, parse_number
 from simko.envs.verifiers.reading.shapes import MAX_ITEMS, is_name, split
 
@@ -31,9 +32,6 @@ _SPAN = re.compile(r"([(\[])([^()\[\],;]{1,60})[,;]([^()\[\],;]{1,60})([)\]])")
 _REALS_WITHOUT = re.compile(
     r"(?:[a-z]\s?\\in\s?)?\\mathbb\s?\{?R\}?\s?(?:\\setminus|\\backslash|\\smallsetminus|-)\s?(.{2,200})"
 )
-_TERM = re.compile(r"([+-]?)\s*([^+-]{1,60})")
-_MULTIPLE = re.compile(r"(.*?)\s*(?:\\cdot|\\times|\*)?\s*([A-Za-z]|\\[a-z]{2,8})(?:\s*/\s*([1-9]\d{0,11}))?")
-_PART = re.compile(r"\\frac\s?\{\s?(\d{0,12})\s?([A-Za-z])\s?\}\s?\{\s?([1-9]\d{0,11})\s?\}")
 _LOWEST, _HIGHEST = "-\\infty", "\\infty"
 
 
@@ -150,7 +148,7 @@ def _ray(sign: str, bound: str) -> Span:
 
 
 def _solved(left: str, sign: str, right: str) -> tuple[str, list[Span]]:
-    """An inequality between two sums of numbers and multiples of one variable: `2x - 1 < 5`."""
+    """An inequality between two formulas that are linear in one variable: `2(x-1) < 5`."""
     names = letters(left) | letters(right)
     if len(names) != 1:
         raise _UnclearError
@@ -164,31 +162,35 @@ def _solved(left: str, sign: str, right: str) -> tuple[str, list[Span]]:
 
 
 def _line(text: str, name: str) -> tuple[Fraction, Fraction]:
-    """The slope and the constant of a sum of numbers and multiples of a variable."""
-    slope = constant = Fraction(0)
-    end = 0
-    for match in _TERM.finditer(text.strip()):
-        if match.start() != end:
-            raise _UnclearError
-        end = match.end()
-        sign, term = -1 if match[1] == "-" else 1, match[2].strip()
-        part, multiple = _PART.fullmatch(term), _MULTIPLE.fullmatch(term)
-        if part and part[2] == name:
-            slope += sign * Fraction(int(part[1] or 1)) / int(part[3])
-        elif multiple and multiple[2] == name:
-            slope += sign * _exact(multiple[1] or "1") / int(multiple[3] or 1)
-        else:
-            constant += sign * _exact(term)
-    if end != len(text.strip()):
+    """The slope and the constant of a formula that is linear in a variable: `2(x+1) - 3`."""
+    if (value := _value(text)) is not None:
+        return Fraction(0), value
+    tokens = tokenize(text)
+    tree = parse(tokens) if tokens else None
+    if tree is None:
         raise _UnclearError
-    return slope, constant
+    return _linear(tree, name)
 
 
-def _exact(text: str) -> Fraction:
-    value = _value(text)
-    if value is None:
+def _linear(node: Node, name: str) -> tuple[Fraction, Fraction]:
+    if node.kind == "number":
+        return Fraction(0), Fraction(node.text)
+    if node.kind == "name" and node.text == name:
+        return Fraction(1), Fraction(0)
+    if node.kind not in ("+", "-", "*", "/"):
         raise _UnclearError
-    return value
+    parts = [_linear(part, name) for part in node.parts]
+    if node.kind == "+":
+        return sum((slope for slope, _ in parts), Fraction(0)), sum((constant for _, constant in parts), Fraction(0))
+    if node.kind == "-":
+        return -parts[0][0], -parts[0][1]
+    (slope, constant), (other_slope, other) = parts
+    if node.kind == "*" and slope == 0:
+        slope, constant, other_slope, other = other_slope, other, slope, constant
+    if other_slope != 0 or (node.kind == "/" and other == 0):
+        raise _UnclearError
+    factor = other if node.kind == "*" else 1 / other
+    return slope * factor, constant * factor
 
 
 def _value(text: str) -> Fraction | None:

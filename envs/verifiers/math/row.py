@@ -15,7 +15,8 @@ from simko.envs.verifiers.answer.extract import final_answer
 from simko.envs.verifiers.math.equal import math
 from simko.envs.verifiers.math.readings import quick_equal
 from simko.envs.verifiers.reading.numbers import Number, parse_number
-from simko.envs.verifiers.reading.shapes import is_name, sides
+from simko.envs.verifiers.reading.quantities import values_stated
+from simko.envs.verifiers.reading.shapes import sides
 from simko.envs.verifiers.reading.text import MAX_ANSWER, clean
 from simko.envs.verifiers.reading.units import same_unit, split_unit
 from simko.envs.verifiers.worker.allowance import Allowance
@@ -70,10 +71,10 @@ def _near(response: str, answer: str, tolerance: Fraction) -> bool:
 
 
 def _stated(text: str) -> tuple[Number, str] | None:
-    """The number that a text states, with its unit, without a name on the left."""
-    parts = sides(clean(text))
-    if len(parts) > 2 or (len(parts) == 2 and not is_name(parts[0])):
+    """The number that a text states, with its unit, without names on the left."""
+    parts = values_stated(sides(clean(text)))
+    if len(parts) > 1:
         return None
-    value, unit = split_unit(parts[-1])
+    value, unit = split_unit(parts[0])
     number = parse_number(value)
     return None if number is None else (number, unit)

@@ -11,28 +11,40 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Protocol
 
+from simko.envs.verifiers.math import large
 from simko.envs.verifiers.math.intervals import condition, is_plain_pair
-from simko.envs.verifiers.math.readings import Reading, quick_equal
+from simko.envs.verifiers.math.readings import Reading, quick_equal, read
 from simko.envs.verifiers.reading import allowlist
 from simko.envs.verifiers.reading.angles import has_angles, of_angles
-from simko.envs.verifiers.reading.numbers import approximates, equal, parse_number, with_decimal_comma
+from simko.envs.verifiers.reading.numbers import (
+    approximates,
+    equal,
+    has_finite_decimal,
+    parse_number,
+    with_decimal_comma,
+)
+from simko.envs.verifiers.reading.quantities import values_stated
+from simko.envs.verifiers.reading.roundings import Rounded, rounded
 from simko.envs.verifiers.reading.shapes import (
+    MAX_ITEMS,
     Shape,
     as_list,
     as_matrix,
     in_order_of_names,
     is_name,
-    is_sum_of_names,
     reads_as_interval,
     same_ratio,
     sides,
     split,
     unnamed_point,
+    with_dots,
 )
 from simko.envs.verifiers.reading.text import key, same_string
-from simko.envs.verifiers.reading.units import same_unit
+from simko.envs.verifiers.reading.units import same_unit, split_unit
 
-_DECIMAL = re.compile(r"-?\d{1,30}(?:\.(\d{1,20}))?")
+_MODULUS = re.compile(r"(?P<sides>.{1,300}?)\s?\\pmod\s?\{\s?(?P<modulus>\d{1,12})\s?\}")
+_UNITS = re.compile(r"\s?\\text\s?\{[^{}]{1,30}\}|\s?\\usd\s?")
+MAX_ROUNDINGS = 4
 _UNORDERED = ("list", "set")
 _HALVES_OF_DAY = frozenset(("am", "pm"))
 
@@ -110,23 +122,33 @@ def decimal_comma(gold: Reading, answer: Reading, comparer: Comparer) -> bool | 
 
 
 def value_and_its_rounding(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
-    r"""`\frac{1}{3} \approx 0.33`: an exact value that equals the gold answer, then the decimal that it rounds to."""
-    parts = split(answer.bare, ("\\approx",)) or []
-    if len(parts) != 2 or "\\approx" in gold.bare:
+    r"""`\frac{1}{3} \approx 0.33`: an exact value that equals the gold answer, then decimals that it rounds to."""
+    parts = split(answer.bare, ("\\approx", "\\sim", "\\cong")) or []
+    if not 2 <= len(parts) <= MAX_ROUNDINGS or "\\approx" in gold.bare:
         return None
-    exact, decimal = parts
-    match = _DECIMAL.fullmatch(decimal)
-    if match is None:
+    exact, *roundings = parts
+    decimals = [rounded(split_unit(rounding)[0]) for rounding in roundings]
+    if None in decimals:
         return None
     if not comparer.equal(gold.bare, exact):
         return False
-    scale, last_side = 10 ** len(match[1] or ""), sides(exact)[-1]
-    number = parse_number(last_side)
-    if number is not None:
-        return abs(number.value - Fraction(decimal)) * 2 * scale <= 1
-    # The sign of multiplication matters: latex2sympy reads `100 (x)` with a fraction for x as a mixed number.
-    nearest = rf"\lfloor ({last_side}) \cdot {scale} + \frac{{1}}{{2}} \rfloor"
-    return comparer.ask(nearest, str(int(Fraction(decimal) * scale)))
+    last_side = split_unit(sides(exact)[-1])[0]
+    return all(_rounds(last_side, decimal, comparer) for decimal in decimals if decimal is not None)
+
+
+def value_equals_its_rounding(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    r"""`\frac{1}{3} = 0.33`: the same with a sign of equality, if the value has no finite decimal."""
+    *before, last = sides(answer.bare)
+    decimal = rounded(last)
+    if not before or decimal is None or not decimal.has_point or "=" in gold.bare:
+        return None
+    exact = values_stated(before)
+    if is_name(exact[-1]) or (parse_number(exact[-1]) is not None and "." in exact[-1]):
+        return None
+    value = _exact_value(read(exact[-1]))
+    if value is not None and has_finite_decimal(value):
+        return None
+    return True if comparer.equal(gold.bare, " = ".join(exact)) and _rounds(exact[-1], decimal, comparer) else None
 
 
 def conditions(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
@@ -160,6 +182,28 @@ def named_point(gold: Reading, answer: Reading, comparer: Comparer) -> bool | No
     return None if point is None else comparer.equal(gold.bare, point)
 
 
+def congruence(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    r"""`2^{10} \equiv 2 \pmod{7}`, or with `=`, for 2: a remainder that is computed from whole numbers."""
+    match = _MODULUS.fullmatch(answer.bare)
+    parts = (split(match["sides"], ("\\equiv", "=")) if match else None) or []
+    if match is None or len(parts) < 2 or gold.number is None:
+        return None
+    modulus, value = int(match["modulus"]), gold.number.value
+    if not 0 <= value < modulus or parse_number(parts[-1]) != gold.number:
+        return None
+    return True if all(large.remainder(part, modulus) == value for part in parts[:-1]) else None
+
+
+def terms_with_dots(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
+    r"""`1 + 2 + \ldots + n`: sums with dots, term by term in order; dots are equal to dots alone."""
+    if "\\ldots" not in gold.bare or "\\ldots" not in answer.bare or "=" in gold.bare + answer.bare:
+        return None
+    ours, theirs = split(gold.bare, ("+",)) or [], split(answer.bare, ("+",)) or []
+    if not 1 < len(ours) == len(theirs) <= MAX_ITEMS:
+        return None
+    return all(same_string(x, y) or comparer.equal(x, y) for x, y in zip(ours, theirs, strict=True))
+
+
 def shapes(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
     """Lists, sets, tuples, unions and matrices, item by item; a scalar is equal to none of them."""
     a, b = gold.shape, answer.shape
@@ -183,6 +227,8 @@ def shapes(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
     if kinds == ("group", "list"):
         b = replace(b, items=in_order_of_names(b.items))
         return a.brackets == "()" and _in_order(a, b, comparer)
+    if kinds != ("union", "union") and with_dots(a):
+        return _in_order(a, b, comparer) or _in_order(a, replace(b, items=b.items[::-1]), comparer)
     if kinds == ("union", "union") or (a.kind in _UNORDERED and b.kind in _UNORDERED):
         return _in_any_order(a, b, comparer)
     if kinds != ("list", "group") or b.brackets != "()" or a.brackets or reads_as_interval(b):
@@ -199,11 +245,14 @@ def equations(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None
     ours, theirs = sides(ours_text), sides(theirs_text)
     name = ours[0] if len(ours) > 1 and is_name(ours[0]) else ""
     other = theirs[0] if len(theirs) > 1 and is_name(theirs[0]) else ""
-    if len(ours) == 1 and len(theirs) == 2 and is_sum_of_names(theirs[0]) and not allowlist.letters(ours[0]):
-        other = theirs[0]  # m + n = 42 states the value that was asked for
     if (len(ours) == 1 or name) and not (name and other and key(name) != key(other)):
-        values, stated = ours[1:] if name else ours, theirs[1:] if other else theirs
-        if all(value and comparer.equal(values[-1], value) for value in stated):
+        values = ours[1:] if name else ours
+        stated = values_stated(theirs, allowlist.letters(values[-1]))
+        names = theirs[: -len(stated)]
+        if gold.value == 0 and any(any(map(str.isdigit, side)) and not is_name(side) for side in names):
+            stated = theirs  # 2x - y = 0 is a line
+        shown = [*map(_computed, stated[:-1]), stated[-1]]
+        if all(value and comparer.equal(values[-1], value) for value in shown):
             return True
         if not (name and len(ours) == len(theirs) == 2):
             return False
@@ -218,13 +267,45 @@ def inequalities(gold: Reading, answer: Reading, comparer: Comparer) -> bool | N
 
 
 def exact_values(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
-    """Sums and products of numbers, computed."""
-    return None if gold.value is None or answer.value is None else gold.value == answer.value
+    """Sums and products of numbers, computed; powers and factorials where they are equal: a decimal may stand for one."""
+    if gold.value is not None and answer.value is not None:
+        return gold.value == answer.value
+    ours, theirs = _exact_value(gold), _exact_value(answer)
+    return True if ours is not None and ours == theirs else None
 
 
 def formulas(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
     """What is left: formulas on the allow-list, by sympy and math-verify."""
     return comparer.ask(gold.shape.items[0], answer.shape.items[0])
+
+
+def _exact_value(reading: Reading) -> Fraction | None:
+    if reading.number is not None:
+        return reading.number.value / 100 if reading.number.percent else reading.number.value
+    return large.value(reading.bare) if reading.value is None else reading.value
+
+
+def _rounds(exact: str, decimal: Rounded, comparer: Comparer) -> bool:
+    """Whether a decimal is a value rounded to one of its places."""
+    value = _exact_value(read(exact))
+    if value is not None:
+        return decimal.stands_for(value)
+    half = "0" if decimal.cut else r"\frac{1}{2}"
+    for place in decimal.places:
+        # The sign of multiplication matters: latex2sympy reads `100 (x)` with a fraction for x as a mixed number.
+        scaled = rf"({exact}) \cdot {place.denominator}" if place <= 1 else rf"\frac{{{exact}}}{{{place.numerator}}}"
+        if comparer.ask(rf"\lfloor {scaled} + {half} \rfloor", str((decimal.value / place).numerator)):
+            return True
+    return False
+
+
+def _computed(side: str) -> str:
+    r"""A side of an equation before the last one: `2^{10} \pmod{7}` as its remainder, a sum of quantities without their unit."""
+    if match := _MODULUS.fullmatch(side):
+        value = large.remainder(match["sides"], int(match["modulus"]))
+        return side if value is None else str(value)
+    units = [split_unit("1" + unit)[1] for unit in _UNITS.findall(side)]
+    return _UNITS.sub("", side) if len(set(units)) == 1 and units[0] else side
 
 
 def _in_order(a: Shape, b: Shape, comparer: Comparer) -> bool:
@@ -264,13 +345,17 @@ RULES: tuple[Rule, ...] = (
     exact_numbers,
     ratio_and_fraction,
     decimal_comma,
+    # Roundings and congruences before equations, whose sides must all be equal.
     value_and_its_rounding,
+    value_equals_its_rounding,
+    congruence,
     # Conditions before shapes, since an interval is one, and before inequalities, which compare as relations alone.
     conditions,
     in_parentheses,
     named_point,
     shapes,
     # Only scalars are left, but for equations with a list: x = 1, 2.
+    terms_with_dots,
     equations,
     inequalities,
     exact_values,

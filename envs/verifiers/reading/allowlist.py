@@ -42,9 +42,9 @@ _TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?|\.\d+)|\\([A-Za-z]+)|([A-Za-z])|([-+*
 _CLOSERS = {"(": ")", "{": "}", "[": "]", "\\lfloor": "\\rfloor", "\\lceil": "\\rceil"}
 
 
-def tokenize(text: str) -> list[str] | None:
+def tokenize(text: str, max_chars: int = MAX_CHARS, max_digits: int = MAX_DIGITS) -> list[str] | None:
     """The tokens of `text`, commands with their backslash; None if one is not on the list, or there are too many."""
-    if len(text) > MAX_CHARS or _WORD.search(text):
+    if len(text) > max_chars or _WORD.search(text):
         return None
     tokens: list[str] = []
     at, text = 0, text.strip()
@@ -53,7 +53,7 @@ def tokenize(text: str) -> list[str] | None:
         if match is None or len(tokens) >= MAX_TOKENS:
             return None
         number, command, letter, sign = match.groups()
-        if (command and command not in COMMANDS) or (number and len(number) > MAX_DIGITS):
+        if (command and command not in COMMANDS) or (number and len(number) > max_digits):
             return None
         tokens.append(number or (f"\\{command}" if command else letter or sign))
         at = match.end()

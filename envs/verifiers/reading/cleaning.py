@@ -17,8 +17,10 @@ from simko.envs.verifiers.reading.rewrites import (
     at_an_end,
     braced_call,
     braced_pairs,
+    dots,
     french,
     named_functions,
+    rounding,
     rows_marked,
     scaled,
     time_in_text,
@@ -50,6 +52,7 @@ _OPERAND = r"([^{}\\]{1,40}|\\[A-Za-z]{1,12}|\d{1,40})"
 _BASES = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9",
           "ten": "10", "twelve": "12", "sixteen": "16"}  # fmt: skip
 _NUMERAL = rf"(\d{{1,2}}|{'|'.join(_BASES)})"
+_PERCENT = r"(?:per ?cent(?:age)?s?(?: points?)?|pct\.?)"
 _SCALE = "|".join(POWERS_OF_TEN)
 _CIRCLE = r"(?:o|\\text\s?\{\s?o\s?\}|\\circ)"
 _LIST_OF_WORDS = r"[A-Za-z]{1,20}(?:\s?,\s?[A-Za-z]{1,20}){1,20}"
@@ -77,6 +80,11 @@ STEPS: tuple[Step, ...] = (
     Step("no blanks round the text", None, str.strip,
          "Steps that read the whole text find its ends.",
          " **42** ", "42"),
+    # Before "ends of rows", which would take the line break behind a table for one.
+    Step("line breaks at the ends",
+         r"^(?:\\\\\s?(?![A-Za-z\\])){1,9}|(?:\s?(?:\\\\(?:\s?\[[\d.]{1,6}\s?[a-z]{2}\])?|\\newline|\\par)){1,9}$", "",
+         "They end a line of the response.",
+         "42\\\\", "42", "\\"),
     # Behind "no blanks round the text", and before "power of Python", which would read the marks of **42** as powers.
     Step("markdown", r"^(\*{1,3}|`{1,3}|__)([^*`]+)\1$", lambda m: m[2].strip(),
          "Markdown round the whole answer is dress.",
@@ -263,6 +271,24 @@ STEPS: tuple[Step, ...] = (
     Step("spaces", r"\\[,;: ](?![A-Za-z]*\{)|(?<!\\)\\(?=\s)|~", " ",
          "Spaces of any width are blanks.",
          r"5\;cm", "5 cm"),
+    # Behind "spaces". The steps that read the whole text find its ends.
+    Step("no blanks round the formula", None, str.strip,
+         "Spaces of LaTeX are blanks by now.",
+         r"\,\text{1:03 PM}\,", r"1:03 \text{pm}"),
+    Step("equality sign in front", r"^=\s?(?![=>])", "",
+         "It goes on with a line of the response.",
+         "= 42", "42", "="),
+    # Before "punctuation of a sentence", which would take dots of "1, 2, . . ." for its end.
+    Step("dots", None, dots,
+         "Three dots have several spellings.",
+         "1+2+...+n", r"1+2+\ldots +n"),
+    # Behind "dots".
+    Step("comma behind dots", r"(?<=,)\s{0,2}\\ldots\s{0,2}(?=[\w({])", r" \\ldots, ",
+         "In a list some leave it out.",
+         r"1, 2, \dots n", r"1, 2, \ldots, n", "\\ldots"),
+    Step("rounding in words", None, rounding,
+         "`(approximately 0.58)` behind a value is its rounding.",
+         r"\frac{7}{12} \text{ (approximately 0.58)}", r"\frac{7}{12} \approx 0.58"),
     Step("percent", r"\\%", "%",
          "It has several spellings.",
          r"50\%", "50%", "\\%"),
@@ -306,7 +332,8 @@ STEPS: tuple[Step, ...] = (
          "It has several spellings.",
          r"1011_{\text{two}}", "1011_{2}", "_"),
     Step("modulus", rf"\(\s?(?:\\text\s?\{{\s?mod\s?\}}|\\[bp]?mod|mod){_MODULUS}\)"
-         r"|\\[bp]?mod\s?(?:\{\s?(\w{1,20})\s?\}|(\w{1,20}))", lambda m: rf"\pmod{{{m[1] or m[2] or m[3]}}}",
+         r"|\\[bp]?mod\s?(?:\{\s?(\w{1,20})\s?\}|(\w{1,20}))|\\text\s?\{\s?mod\s?\}\s?(\d{1,20})",
+         lambda m: rf"\pmod{{{m[1] or m[2] or m[3] or m[4]}}}",
          "It has several spellings.",
          "3 (mod 7)", r"3 \pmod{7}", "mod"),
     Step("ratio of units", r"\\frac\s?\{\s?\\text\s?\{([A-Za-z. ]{1,20})\}\s?\}\s?\{\s?\\text\s?\{([A-Za-z. ]{1,20})\}\s?\}",
@@ -401,7 +428,7 @@ STEPS: tuple[Step, ...] = (
     Step("French intervals", r"^([\[\]])\s?([^\[\]()]{1,40}[,;][^\[\]()]{1,40})([\[\]])$", french,
          "A bracket turned outwards leaves its end out.",
          "]0,1]", "(0,1]"),
-    Step("percent in words", r"(?<=[\d}])\s*(?:\\text\s*\{\s*(?:per ?cent|%)\s*\}|per ?cent)(?![A-Za-z])", "%",
+    Step("percent in words", rf"(?<=[\d}}])\s*(?:\\text\s*\{{\s*(?:{_PERCENT}|%)\s*\}}|{_PERCENT})(?![A-Za-z])", "%",
          "It has several spellings.",
          "50 percent", "50%"),
     Step("infinity in words", r"(?<![\\A-Za-z])(?:infinity|inf)(?![A-Za-z])", r"\\infty",
@@ -442,7 +469,7 @@ STEPS: tuple[Step, ...] = (
     # Before "punctuation of a sentence", which reads the last character.
     Step("no blanks at the ends", None, str.strip,
          "They say nothing.",
-         r"\,5\,", "5"),
+         "1, 2, ...", r"1, 2, \ldots"),
     Step("punctuation of a sentence", None, unpunctuated,
          "It belongs to the sentence.",
          "42.", "42"),

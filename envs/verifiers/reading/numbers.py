@@ -150,13 +150,18 @@ def significant_digits(text: str) -> int:
     return len(text.replace(".", "").lstrip("0"))
 
 
-def approximates(gold: Number, answer: str) -> bool:
-    """Whether `answer` is a decimal of enough digits that a gold value without a finite decimal rounds to."""
-    denominator = gold.value.denominator
+def has_finite_decimal(value: Fraction) -> bool:
+    """Whether a value can be written as a decimal with an end."""
+    denominator = value.denominator
     for prime in (2, 5):
         while denominator % prime == 0:
             denominator //= prime
-    if denominator == 1 or gold.percent or significant_digits(answer) < MIN_DIGITS:
+    return denominator == 1
+
+
+def approximates(gold: Number, answer: str) -> bool:
+    """Whether `answer` is a decimal of enough digits that a gold value without a finite decimal rounds to."""
+    if has_finite_decimal(gold.value) or gold.percent or significant_digits(answer) < MIN_DIGITS:
         return False
     stated = parse_number(answer)
     assert stated is not None

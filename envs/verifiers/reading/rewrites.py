@@ -35,6 +35,17 @@ _WRAPPER = re.compile(
 _TABLE = re.compile(r"\\begin\s?\{(array|matrix|smallmatrix)\}(?:\s?\{[lcr| ]{1,40}\})?")
 _FUNCTION = re.compile(rf"(?<![\\A-Za-z])({FUNCTIONS})(?![A-Za-z])")
 _ATOM = re.compile(r"\d|[A-Za-z]|\\[A-Za-z]+")
+_DOTS = re.compile(
+    r"\\(?:c?dots|dots[cbmio]|hdots|mathellipsis|textellipsis)(?![A-Za-z])|\.\s?\.\s?\.|(?:\\cdot\s?){3}"
+)
+_ABOUT = re.compile(
+    r"(?:approximately|approx(?![a-z])\.?|about|roughly|around|nearly|\\(?:approx(?:eq)?|thickapprox|simeq|doteq)(?![A-Za-z]))"
+)
+_LEADS_TO_ROUNDING = re.compile(r"(?:[\s,(]|\\text\s?\{|\b(?:or|which is|that is|i\.e\.)){1,12}$")
+_DECIMAL_AT_END = re.compile(
+    r"[\s:]{0,3}\}?\s?(-?[\d,]{0,30}\.?\d{1,20}(?:\s?\\?%|\s?(?:\\times|\\cdot|\*)\s?10\s?\^\s?\{?-?\d{1,4}\}?|[eE]-?\d{1,4})?"
+    r"(?:\\ldots)?(?:\s?\\text\s?\{[^{}]{1,40}\}(?:\s?\^\s?\{?\d\}?)?)?)[\s)}.]{0,5}$"
+)
 _UNITS = re.compile(r"(?:[A-Za-z]{1,12}|[\s/.]|\\[,; ]|~|\\cdot|\^\s?(?:\{\s?-?\d\s?\}|\d))+")
 
 
@@ -156,8 +167,37 @@ def time_of_day(match: re.Match[str]) -> str:
 
 def time_in_text(match: re.Match[str]) -> str:
     r"""`\text{1:03 PM}` as `1:03 \text{pm}`; any other text as it is."""
-    inside = match[1] or match[2]
+    inside = (match[1] or match[2]).strip()
     return re.sub(TIME_OF_DAY, time_of_day, inside) if re.search(TIME_OF_DAY, inside) else match[0]
+
+
+def dots(text: str) -> str:
+    r"""Three dots in every spelling as `\ldots`."""
+    if not ("dots" in text or ".." in text or ". ." in text or "ellipsis" in text or text.count("\\cdot") > 2):
+        return text
+    return _DOTS.sub(r"\\ldots ", text)
+
+
+def rounding(text: str) -> str:
+    r"""`\sqrt{2} (approximately 1.41)` as `\sqrt{2} \approx 1.41`: a decimal in words at the end, behind a value."""
+    if not (
+        "pprox" in text
+        or "about" in text
+        or "roughly" in text
+        or "round" in text
+        or "nearly" in text
+        or "simeq" in text
+        or "doteq" in text
+    ):
+        return text
+    words = max(_ABOUT.finditer(text), key=re.Match.start, default=None)
+    decimal = _DECIMAL_AT_END.match(text, words.end()) if words else None
+    if words is None or decimal is None:
+        return text
+    value = _LEADS_TO_ROUNDING.sub("", text[max(0, words.start() - 60) : words.start()])
+    value = text[: max(0, words.start() - 60)] + value
+    value += "}" * (value.count("{") - value.count("}") == 1)  # \text{ cm (about 1.4)}
+    return rf"{value} \approx {decimal[1]}" if value.strip() else text
 
 
 def scaled(match: re.Match[str]) -> str:

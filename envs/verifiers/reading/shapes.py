@@ -42,7 +42,6 @@ _NAME = re.compile(
     | \\text\s*\{{(?P<words>[A-Za-z .]{{1,40}})\}}
     """
 )
-_SUM = re.compile(r"[a-zA-Z](?:\^\{2\})?(?:\s?[+-]\s?[a-zA-Z](?:\^\{2\})?){1,5}|[a-z]{2}")
 _RATIO = re.compile(r"(\d{1,12})\s?:\s?(\d{1,12})")
 _FRACTION = re.compile(r"(\d{1,12})\s?/\s?(\d{1,12})|\\frac\s?\{\s?(\d{1,12})\s?\}\s?\{\s?(\d{1,12})\s?\}")
 
@@ -204,12 +203,6 @@ def is_inequality(text: str) -> bool:
     return re.search(r"[<>]|\\(?:[lgn]e)(?![A-Za-z])", text) is not None
 
 
-def is_sum_of_names(text: str) -> bool:
-    """Whether `text` combines distinct letters, as in `m+n`, `a-b` or `xy`: an answer `m+n = 42` states the value 42."""
-    names = re.findall(r"[A-Za-z]", text)
-    return _SUM.fullmatch(text.strip()) is not None and len(set(names)) == len(names) and not changes_value(text)
-
-
 def same_ratio(a: str, b: str) -> bool:
     """Whether one is a ratio `3:2` and the other the fraction of its terms, `3/2`. (Neither is reduced: `12:30` is a time.)"""
     for one, other in ((a, b), (b, a)):
@@ -226,6 +219,11 @@ def in_order_of_names(items: tuple[str, ...]) -> tuple[str, ...]:
     if len(letters) < len(items) or len(set(letters)) < len(items):
         return items
     return tuple(item for _, item in sorted(zip(letters, items, strict=True)))
+
+
+def with_dots(shape: Shape) -> bool:
+    """Whether dots stand for items that are left out: then the order of the others counts."""
+    return "\\ldots" in shape.items
 
 
 def reads_as_interval(pair: Shape) -> bool:

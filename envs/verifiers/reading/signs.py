@@ -1,7 +1,8 @@
 r"""Unicode mathematics as LaTeX: `10²³`, `x₁`, `√2`, `½`, `⌊x⌋`, fullwidth and mathematical letters and digits.
 
-A character that Unicode calls a superscript, a subscript, a fraction, a wide or a styled form of another is read as that
-other. Digits of other scripts become U+FFFD, which nothing reads.
+A character that Unicode calls a superscript, a subscript, a fraction, a wide, a small or a styled form of another is read as
+that other. Decimal digits of every script are digits: `४२` is 42. What only looks like a digit, such as `①`, becomes U+FFFD,
+which nothing reads. A letter and its accent are one character (NFC).
 """
 
 from __future__ import annotations
@@ -20,9 +21,14 @@ _SIGNS = {
     "∨": r"\lor ", "∧": r"\land ", "¬": r"\neg ", "→": r"\to ", "⇒": r"\implies ", "∴": r"\therefore ", "∖": r"\setminus ",
     "∣": "|", "⁄": "/", "∕": "/", "′": "'", "″": "''", "…": r"\ldots ", "µ": r"\mu ", "¢": r"\text{ cents}",
     "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "。": ".", "、": ",",
-    "“": "", "”": "", "‘": "'", "’": "'", "\u200b": "", "\u2060": "", "\ufeff": "", "\xad": "", "\x00": "\ufffd",
+    "“": "", "”": "", "‘": "'", "’": "'", "\xad": "", "\x00": "\ufffd",
+    "➖": "-", "˗": "-", "➕": "+", "➗": r"\div ", "✕": r"\times ", "✖": r"\times ", "⨯": r"\times ", "⨉": r"\times ",
+    "∶": ":", "꞉": ":", "⋯": r"\ldots ", "≃": r"\simeq ", "≐": r"\doteq ", "✓": "", "✔": "",
+    "٫": ".", "٬": ",", "٪": "%", "،": ",", "؛": ";",  # Arabic: decimal point, thousands, percent, comma, semicolon
 }  # fmt: skip
 _BLANKS = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+# No width: joiners, invisible operators, variation selectors. Marks of direction stay: they may turn what is printed.
+_UNSEEN = (0x200B, 0x200C, 0x200D, 0x2060, 0x2061, 0x2062, 0x2064, 0xFEFF, 0xFE0E, 0xFE0F)
 _RAISED_BLOCKS = ((0xB2, 0xBA), (0x2B0, 0x2FF), (0x1D2C, 0x1DC0), (0x2070, 0x20A0), (0x2C7C, 0x2C7E))
 _LETTERS = re.compile(
     "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|chi|psi|omega|Gamma|Delta|"
@@ -45,6 +51,7 @@ def _greek(code: int) -> str | None:
 
 def _table() -> dict[int, str]:
     table = {ord(sign): written for sign, written in _SIGNS.items()} | dict.fromkeys(map(ord, _BLANKS), " ")
+    table |= dict.fromkeys(_UNSEEN, "")
     for code in (*range(0x391, 0x3D7), 0x3F1, 0x3F5):
         if code not in table and (command := _greek(code)):
             table[code] = command
@@ -52,7 +59,7 @@ def _table() -> dict[int, str]:
         if "⁄" in (parts := unicodedata.normalize("NFKC", chr(code))) and not parts.endswith("⁄"):
             above, _, below = parts.partition("⁄")
             table[code] = rf"\frac{{{above}}}{{{below}}}"
-    for code in (*range(0xFF01, 0xFF5F), 0x210E, 0x2113, 0x212F, *range(0x1D400, 0x1D800)):
+    for code in (*range(0xFF01, 0xFF5F), *range(0xFE50, 0xFE6C), 0x210E, 0x2113, 0x212F, *range(0x1D400, 0x1D800)):
         if code not in table and len(plain := unicodedata.normalize("NFKC", chr(code))) == 1:
             table[code] = plain if plain.isascii() else table.get(ord(plain), plain)
     return table
@@ -85,5 +92,10 @@ def plain_signs(text: str) -> str:
     """`text` with its mathematical signs as LaTeX; characters that only look like digits become U+FFFD."""
     if text.isascii():
         return text.replace("\x00", "\ufffd")
-    text = _RUN.sub(_script, text).translate(_TABLE)
-    return "".join("\ufffd" if c.isdigit() and not c.isascii() else c for c in text)
+    text = _RUN.sub(_script, unicodedata.normalize("NFC", text)).translate(_TABLE)
+    return text if text.isascii() else "".join(_digit(c) if c.isdigit() and not c.isascii() else c for c in text)
+
+
+def _digit(character: str) -> str:
+    value = unicodedata.decimal(character, None)
+    return "\ufffd" if value is None else str(value)

@@ -16,9 +16,15 @@ from simko.envs.verifiers.reading.steps import run
 MAX_ANSWER = 1000  # characters of an answer that are looked at: a longer one is no answer
 
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
-_LABEL = re.compile(r"(?:\\text\s?\{\s?\(?([A-E])\)\s?\}|\(([A-E])\))(?:\\[,; ]|[\s:.~])*([^\s,;)\]].*)")
+_OPTION = r"(?:[Oo]ption|[Cc]hoice)\s"
+_LABEL = re.compile(  # (B) 12, B. 12, \text{(B)} 12, \text{Option B: } 12
+    rf"(?:\\text\s?\{{\s?(?:{_OPTION}\(?(?P<a>[A-J])\)?[.:]?|\(?(?P<b>[A-J])(?:\)[.:]?|[.:]))\s?\}}"
+    rf"|(?:{_OPTION})?(?:\((?P<c>[A-J])\)|(?P<d>[A-J])(?:\)|[.:](?=\s))))"
+    r"(?:\\[,; ]|[\s:.~])*(?P<rest>[^\s,;)\]].*)"
+)
 _ANOTHER = re.compile(
-    r"^(?:\\text\s?\{\s?)?(?:or|and|nor|unless|except|but|is|was|not|maybe)\b|\([A-H]\)|\?|\\text\s?\{\(?[A-H]\)?\}"
+    r"^(?:\\text\s?\{\s?)?(?:or|and|nor|unless|except|but|is|was|not|maybe)\b|\([A-J]\)|\?|\\text\s?\{\(?[A-J]\)?\}"
+    r"|(?<![A-Za-z\\])[A-J][.:)]\s|^[A-J]$"
     r"|^[=<>+*/^_&|!]|^\\(?:to|ne|le|ge|approx|sim|equiv|\w*arrow|implies|in|notin|pm|mp|times|cdot|cup|cap|div)(?![A-Za-z])"
 )
 
@@ -63,7 +69,10 @@ def same_string(a: str, b: str) -> bool:
 
 def unlabelled(gold: str, answer: str) -> str:
     r"""The answer without the letter of its choice, `\text{(B)} 12`; only the letter if the gold answer is one."""
-    match = _LABEL.fullmatch(answer)
-    if match is None or _LABEL.fullmatch(gold) or _ANOTHER.search(match[3]):
+    inside = _TEXT.fullmatch(answer)
+    match = (inside and _LABEL.fullmatch(inside[1])) or _LABEL.fullmatch(answer)
+    if match is None or _LABEL.fullmatch(gold) or _ANOTHER.search(match["rest"]):
         return answer
-    return (match[1] or match[2]) if re.fullmatch(r"(?:\\text\s?\{)?\s?\(?[A-E]\)?\s?\}?", gold) else match[3]
+    if re.fullmatch(r"(?:\\text\s?\{)?\s?\(?[A-J]\)?\s?\}?", gold):
+        return match["a"] or match["b"] or match["c"] or match["d"]
+    return match["rest"]

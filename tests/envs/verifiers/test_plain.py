@@ -27,6 +27,47 @@ def test_exact(response: str, gold: str, outcome: str) -> None:
     assert grade(response, gold, "exact").outcome == outcome
 
 
+@pytest.mark.parametrize(
+    ("response", "gold", "verifier", "correct"),
+    [
+        ("Answer: Ange\u0301lique", "Angélique", "exact", True), ("Angélique", "Ange\u0301lique", "exact", True),
+        ("Angelique", "Angélique", "exact", False), ("ange\u0301lique", "ANGÉLIQUE", "exact:nocase", True),
+        ("x2", "x²", "exact", False),
+        ("DİYARBAKIR", "diyarbakır", "exact:nocase", True), ("İzmir", "izmir", "exact:nocase", True),
+        ("İzmir", "izmir", "exact", False),
+        ("Große", "GROSSE", "exact:nocase", True), ("Angélique", "Ange\u0301lique", "bbh", True),
+    ],
+)  # fmt: skip
+def test_letters_of_unicode(response: str, gold: str, verifier: str, correct: bool) -> None:
+    assert grade(response, gold, verifier).correct is correct
+
+
+@pytest.mark.parametrize(
+    ("response", "correct"),
+    [
+        ("Option (C) is correct.", True), ("C is the right answer", True), ("So (C) is correct.", True),
+        ("I choose C.", True),
+        ("The best choice is (C).", True), ("We look at each.\n\nOption C is correct.", True), ("（C）", True),
+        ("Ｃ", True), ("Option: C", True),
+        ("\\boxed{\\text{Option (C) is correct}}", True), ("Option (A) is wrong.\nOption (C) is correct.", True),
+        ("Option (C) is incorrect.", False), ("Option (C) is not correct.", False), ("Is (C) correct?", False),
+        ("C is correct. A is correct.", False),
+        ("A is correct.\nC is correct.", False), ("If (C) is correct, then A", False),
+        ("Options (C) and (A) are correct.", False),
+        ("He says (C) is correct.", False), ("C. 12 or A. 13", False),
+        ("Option (C) is correct, I thought.\nNo.", False),
+    ],
+)  # fmt: skip
+def test_a_sentence_that_states_a_choice(response: str, correct: bool) -> None:
+    assert grade(response, "(C)", "choice").correct is correct
+    assert grade(response, "(C)", "bbh").correct is correct
+
+
+def test_a_choice_in_a_sentence_stands_in_no_box() -> None:
+    assert grade("We see it.\nOption C is correct.", "C", "choice:final").correct
+    assert grade("We see it.\nOption C is correct.", "C", "choice:boxed").outcome == "no_answer"
+
+
 def test_exact_without_case() -> None:
     assert grade("Answer: STRASSE", "straße", "exact:nocase").correct
     assert not grade("Answer: STRASSE", "straße", "exact").correct

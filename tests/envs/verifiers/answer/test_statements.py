@@ -120,3 +120,33 @@ def test_values() -> None:
     assert is_value("43 apples", "42")
     assert is_value("Rome", "Paris")
     assert not is_value("clear", "Paris")
+
+
+@pytest.mark.parametrize(
+    ("text", "answers"),
+    [
+        ('<answer type="int">7</answer>', ["7"]),
+        ("<answer id=1>7</answer >", ["7"]),
+        ("<answer\n>7</ answer>", ["7"]),
+        ("&lt;answer&gt;7&lt;/answer&gt;", ["7"]),
+        ("<Solution>\n7\n</SOLUTION>", ["7"]),
+        ("<solution>The answer is 7.</solution>", ["7"]),
+        ("<solution>\nWe add 3 and 4.\nThat is all there is to do.\n</solution>\n#### 7", ["7"]),
+        ("<solution>First we add.\n<answer>7</answer></solution>", ["7"]),
+        ('<answer>7</answer> <answer id="2">8</answer>', ["7", "8"]),
+        ('<answer>7</answer>\n<answer id="2">8', ["7", "<answer>"]),
+        ("<answer>write <answer> here</answer>", []),
+        ("<answered>7</answered>", []),
+        ("<solution>7", []),
+        ("#### = 7", ["7"]),
+        ("####\n7", ["7"]),
+        ("#### \n\n$7$", ["$7$"]),
+        ("\\#\\#\\#\\# 7", ["7"]),
+        ("**#### 7**", ["7"]),
+        ("####\nStep 1\nWe add.", []),
+        ("####\n7 apples and more words follow\nthen", []),
+        ("##### 7", []),
+    ],
+)
+def test_tags_and_hashes_in_other_forms(text: str, answers: list[str]) -> None:
+    assert statements(text) == answers

@@ -44,6 +44,12 @@ ORDER = [
     ("marks of thousands", "spaces", r"x+1\,234,5"),
     ("comma in braces", "negative space", r"a{\!,}b"),
     ("spaces", "half of a day", r"12:30\,\text{PM}"),
+    ("line breaks at the ends", "ends of rows", r"\begin{matrix}1\end{matrix}\\"),
+    ("spaces", "no blanks round the formula", r"\,\text{1:03 PM}\,"),
+    ("no blanks round the formula", "equality sign in front", r"\,= 42"),
+    ("no blanks round the formula", "time in text", r"\,\text{1:03 PM}\,"),
+    ("dots", "comma behind dots", r"1, 2, \dots n"),
+    ("dots", "punctuation of a sentence", "1, 2, . . ."),
     ("percent", "percent in words", r"50\text{\%}"),
     ("power of Python", "raised and lowered", "x**2"),
     ("full stop behind a group", "ratio in text", r"\text{3 to 2}."),
@@ -52,7 +58,6 @@ ORDER = [
     ("modules of Python", "functions by name", "math.pi"),
     ("inverse functions", "functions by name", "atan(2)"),
     ("functions by name", "root of parentheses", "sqrt(2)"),
-    ("no blanks at the ends", "punctuation of a sentence", r"(x < 0);\,"),
     ("reals without a point", "set builder", r"\{x \mid \mathbb{R}\setminus\{2\}\}"),
 ]
 

@@ -6,7 +6,8 @@ import pytest
 
 from simko.envs import grade
 from simko.envs.verifiers.math.intervals import condition
-from simko.envs.verifiers.reading.shapes import is_name, is_sum_of_names
+from simko.envs.verifiers.reading.quantities import is_quantity
+from simko.envs.verifiers.reading.shapes import is_name
 from simko.envs.verifiers.reading.units import same_unit, split_unit
 from simko.envs.verifiers.worker.letters import one_case
 
@@ -97,9 +98,9 @@ def test_names() -> None:
         assert is_name(text), text
     for text in ("-x", "2x", "x^2", "NOT", "AND", "\\sqrt{x}", "\\neg x", "\\frac{A}{2}", "|x-1|", ""):
         assert not is_name(text), text
-    assert is_sum_of_names("m+n")
-    assert not is_sum_of_names("m+1")
-    assert not is_sum_of_names("is")
+    assert is_quantity("m+n")
+    assert not is_quantity("m+1")
+    assert not is_quantity("is")
 
 
 def test_every_variable_keeps_a_name_of_its_own() -> None:
