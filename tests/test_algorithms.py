@@ -275,9 +275,9 @@ def test_what_is_inert_changes_no_gradient_and_the_rest_does(penalty: float, on:
 
     def gradient(**settings: Any) -> Tensor:
         settings = {"top1_penalty": penalty, "top1_penalty_on": on, "alpha": 0.3, **more, **settings}
-        method = algorithms.get("simko", **settings)
+        part = algorithms.get("simko", **settings).loss_part
         logits = case["logits"].clone().requires_grad_()
-        total(method, case, logits, method.top_k).backward()
+        total(part, case, logits, part.k).backward()
         assert logits.grad is not None
         return logits.grad
 

@@ -93,17 +93,17 @@ def test_a_kl_term_is_planned_and_tried_with_its_second_forward() -> None:
     assert kept(kl_coefficient=0.1, updates_per_batch=2) == [2 * 2 * 4 * 16 * 4]
     config = burn_in.planned(config_of(burn_in=True, kl_coefficient=0.1))
     policy, env, method, optimizer = made(config)
-    bases: list[bool] = []
-    real = burn_in.token_logprobs
+    references: list[bool] = []
+    real = burn_in.accumulate_gradients
 
-    def watched(*arguments: Any, base: bool = False) -> Any:
-        bases.append(base)
-        return real(*arguments, base=base)
+    def watched(*arguments: Any, step: Any, **options: Any) -> Any:
+        references.append(step.ref_logp is not None)
+        return real(*arguments, step=step, **options)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(burn_in, "token_logprobs", watched)
+        patched.setattr(burn_in, "accumulate_gradients", watched)
         entries = burn_in.burn_in(config, policy, env, method, optimizer, Console(quiet=True))
-    assert bases == [True]
+    assert references == [True]
     assert entries["memory"]["measured_update"]
 
 

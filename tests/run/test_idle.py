@@ -30,7 +30,7 @@ def test_a_default_is_not_worth_a_line(settings: dict[str, Any]) -> None:
         ({"clip_high": 0.3}, "--clip-high: no effect, since nothing is clipped"),
         ({"top1_penalty_on": "ratio"}, "--top1-penalty-on: no effect, since nothing is clipped"),
         ({"entropy_quantile": 1.0}, "--entropy-quantile.*no effect, beside"),
-        ({"alpha": 0.0, "top_k": 5}, "--top-k: no effect, beside"),
+        ({"alpha": 0.0, "top_k": 5}, "--top-k, --smoothing: no effect, beside"),
         ({"eval_problems": 0, "eval_samples": 3}, "--eval-samples: no effect, since --eval-problems is 0"),
         ({"model": "org/name", "eval_top_p": 0.5}, "--eval-top-p: no effect"),
         ({"engine": "generate_batch", "cache_bytes": 9}, "--cache-bytes: no effect, since it is of --engine local"),

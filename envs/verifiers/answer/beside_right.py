@@ -37,7 +37,9 @@ _NEAR = re.compile(  # behind a value, and blanks or dollar signs, in prose
     rf"|(?:divided|multiplied|increased|decreased|reduced)\sby)\b|(?:plus|minus|over|choose|mod)\s{_OPERAND})"
 )
 _ON_THE_NEXT_LINE = re.compile(rf"\\{_COMMANDS}|[*·∙×÷/^_+±√π]\s?\S|[-−]\s?[\w\\({{]|\([-+]?\w{{1,3}}\s?[-+*/^]")
-_DEGREES = re.compile(r"\s?\^\s?(?:\\circ(?![A-Za-z])|°|\{\s?(?:\\circ|°)\s?\})")  # a unit, though it looks like a power
+_DEGREES = re.compile(
+    r"\s?\^\s?(?:\\circ(?![A-Za-z])|°|\{\s?(?:\\circ|°)\s?\})"
+)  # a unit, though it looks like a power
 _NEIGHBOUR = re.compile(r"[^$=<>\n]{1,60}?(?:\$|\\\))(?!['’-]|\s[a-z]+-)")  # a formula that states no relation
 _POWER_OF_TEN = re.compile(
     r"[-\s*]{0,3}(?:\\(?:text|mathrm)\s?\{\s?)?(thousand|million|billion|trillion|lakh|crore)s?", re.IGNORECASE
