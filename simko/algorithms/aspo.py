@@ -33,6 +33,7 @@ class ASPOLoss(LossPart):
     """The ratio of right answers turned over."""
 
     name: ClassVar[str] = "aspo"
+    needs_several_updates: ClassVar[bool] = True
 
     clip: float = setting(0.2, "clip radius (e) on tokens of low entropy", minimum=0.0, maximum=1.0)
     clip_entropy: float = setting(0.4, "clip radius (e) on tokens of high entropy", minimum=0.0, maximum=1.0)

@@ -162,6 +162,8 @@ class LossPart(Part):
     """The loss of each token."""
 
     kind: ClassVar[Kind] = "loss"
+    needs_several_updates: ClassVar[bool] = False
+    """Whether it is the plain policy gradient with one update a rollout batch, where the ratio is 1."""
 
     @property
     def needs_new(self) -> frozenset[Stat]:

@@ -37,6 +37,7 @@ class KLCov(LossPart):
     """A pull to the old policy on the tokens with the largest covariance."""
 
     name: ClassVar[str] = "kl_cov"
+    needs_several_updates: ClassVar[bool] = True
 
     kl_cov_ratio: float = setting(0.002, "share of the step's tokens that are held back", minimum=0.0, maximum=1.0)
     kl_cov_coefficient: float = setting(1.0, "weight of |log pi - log pi_old| on them", minimum=0.0)

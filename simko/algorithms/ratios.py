@@ -29,6 +29,7 @@ class GSPOLoss(ClippedLoss):
     """PPO's clip with the geometric mean of an answer's ratios."""
 
     name: ClassVar[str] = "gspo"
+    needs_several_updates: ClassVar[bool] = True
 
     def loss(self, stats: TokenStats) -> Loss:  # noqa: D102
         gap = (stats.logp - stats.old_logp).masked_fill(~stats.mask, 0.0).detach()
@@ -44,6 +45,7 @@ class CISPOLoss(LossPart):
     """REINFORCE with a capped ratio as a constant weight."""
 
     name: ClassVar[str] = "cispo"
+    needs_several_updates: ClassVar[bool] = True
 
     ratio_cap: float = setting(5.0, "largest weight of a token", above=0.0)
 

@@ -22,6 +22,11 @@ def idle_settings(config: TrainConfig, method: Algorithm, start: int = 0) -> lis
         lines.append(f"{_flags(always)}: no effect, beside the method's other settings")
     if once := [name for name in idle if name not in always and name in chosen]:
         lines.append(f"{_flags(once)}: no effect, since nothing is clipped in the first update after a rollout")
+    if config.updates_per_batch == 1 and method.loss_part.needs_several_updates:
+        lines.append(
+            f"{method.loss_part.name} differs from the plain policy gradient only in later updates of a rollout batch; set "
+            "--updates-per-batch to 2 or more"
+        )
     if not config.eval_problems and (unused := [name for name in _EVALUATION if name in chosen]):
         lines.append(f"{_flags(unused)}: no effect, since --eval-problems is 0")
     if start and "preflight_prompts" in chosen:

@@ -13,6 +13,7 @@ import gymnasium
 import torch
 from rich.console import Console
 
+from simko.algorithms import KINDS
 from simko.algorithms.compose import Algorithm
 from simko.config import TrainConfig
 from simko.console import say
@@ -35,7 +36,7 @@ def introduce(
     weights = "unquantised" if config.quantization == "none" else config.quantization.upper()
     say(
         console,
-        f"{config.algorithm} on {config.env}: {config.model} ({weights}, LoRA rank {config.lora_rank}, {trained:,} trained "
+        f"{named(config)} on {config.env}: {config.model} ({weights}, LoRA rank {config.lora_rank}, {trained:,} trained "
         f"parameters) on {policy.device}, {config.prompts_per_step} prompts x {config.group_size} a step"
         + (f", from step {start}" if start else ""),
     )
@@ -62,6 +63,12 @@ def introduce(
             "reason": None,
             "prompt_example": prompt, "started": datetime.now(UTC).isoformat(timespec="seconds"),
     } | date_entry(env)  # fmt: skip
+
+
+def named(config: TrainConfig) -> str:
+    """The method, and the parts that were put in place of its own."""
+    parts = [f"{kind} {config.method[kind]}" for kind in KINDS if config.method.get(kind)]
+    return f"{config.algorithm} with {', '.join(parts)}," if parts else config.algorithm
 
 
 def data_notes(env: Any) -> list[str]:

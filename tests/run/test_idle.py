@@ -31,6 +31,11 @@ def test_a_default_is_not_worth_a_line(settings: dict[str, Any]) -> None:
         ({"top1_penalty_on": "ratio"}, "--top1-penalty-on: no effect, since nothing is clipped"),
         ({"entropy_quantile": 1.0}, "--entropy-quantile.*no effect, beside"),
         ({"alpha": 0.0, "top_k": 5}, "--top-k, --smoothing: no effect, beside"),
+        (
+            {"algorithm": "gspo"},
+            "gspo differs from the plain policy gradient only in later updates .* --updates-per-batch",
+        ),
+        ({"algorithm": "kl_cov"}, "kl_cov differs"),
         ({"eval_problems": 0, "eval_samples": 3}, "--eval-samples: no effect, since --eval-problems is 0"),
         ({"model": "org/name", "eval_top_p": 0.5}, "--eval-top-p: no effect"),
         ({"engine": "generate_batch", "cache_bytes": 9}, "--cache-bytes: no effect, since it is of --engine local"),
@@ -49,3 +54,7 @@ def test_what_has_an_effect_is_not_named() -> None:
     assert lines(eval_samples=3) == []
     assert lines(preflight_prompts=3) == []
     assert lines(start=4, preflight_prompts=3) == ["--preflight-prompts: no effect, since the run has begun"]
+
+
+def test_a_method_that_needs_several_updates_and_has_them_is_fine() -> None:
+    assert lines(algorithm="gspo", updates_per_batch=2) == []
