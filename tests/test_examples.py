@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from simko.algorithms import GroupView
+
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = {
     "01_ten_line_env": ("--steps", "1", "--prompts", "4", "--out", "run"),
@@ -58,5 +60,9 @@ def test_the_environment_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
 def test_the_own_method_is_what_it_says() -> None:
     """Leave-one-out by hand, and no advantage where all rewards are equal."""
     method = runpy.run_path(str(ROOT / "examples" / "04_own_method.py"))["LeaveOneOut"]()
-    assert method.advantages([1.0, 0.0, 0.0], []) == [1.0, -0.5, -0.5]
-    assert method.advantages([1.0] * 3, []) == [0.0] * 3
+
+    def of(*rewards: float) -> list[float]:
+        return method.group(GroupView(rewards, [reward > 0 for reward in rewards], [-1.0] * 3, [4] * 3))  # type: ignore[no-any-return]
+
+    assert of(1.0, 0.0, 0.0) == [1.0, -0.5, -0.5]
+    assert of(1.0, 1.0, 1.0) == [0.0] * 3
