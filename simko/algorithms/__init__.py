@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KINDS", "Advantage", "Algorithm", "Auxiliary", "Evidence", "GroupView", "Kind", "Loss", "LossPart", "Part", "Prepared",
-    "RolloutContext", "Sampling", "StepStats", "TokenStats", "describe", "description", "get", "method", "names", "of",
-    "own_parts", "part", "part_names", "schema", "settings",
+    "RolloutContext", "Sampling", "StepStats", "TokenStats", "describe", "description", "get", "has_preset", "method", "names",
+    "of", "own_parts", "part", "part_names", "schema", "settings",
 ]  # fmt: skip
 
 
@@ -70,6 +70,11 @@ def of(config: UpdateSettings) -> Algorithm:
 def own_parts(name: str) -> dict[Kind, str]:
     """The parts of a method, by kind."""
     return dict(registry.find(name)[0].parts)
+
+
+def has_preset(name: str) -> bool:
+    """Whether a name says which published settings to take, as `simko:math` does."""
+    return str(name).partition(":")[2] in registry.find(name)[0].presets
 
 
 def settings(name: str, values: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
