@@ -46,6 +46,7 @@ def test_the_method_on_the_page_works(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "my_methods.py").write_text(block)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    registry.load()
     tables = registry.PARTS, registry.METHODS
     before = [dict(table) for table in tables]
     method = algorithms.get("my_methods:best", bonus=2.0)
@@ -58,7 +59,7 @@ def test_the_method_on_the_page_works(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_step_of_each_method_can_be_measured(tmp_path: Path) -> None:
     """The built-in policy in place of the random model: every method makes an update."""
-    sizes = methods.SIZES | {"new": 6, "prompt_words": 4, "group": 8}
+    sizes = methods.SIZES | {"new": 12, "prompt_words": 4, "prompts": 6}
     tiny = Path(methods.__file__).resolve().parent.parent / "agents" / "tiny"
     steps = dict(methods.steps_of(tiny, sizes))
     assert list(steps) == algorithms.names()

@@ -115,8 +115,6 @@ def overrides_of(config: str | None, flags: Mapping[str, Any]) -> dict[str, Any]
     content = {**method, **content}
     before = str(content.get("algorithm", TrainConfig().algorithm))
     after = str(flags.get("algorithm", before))
-    for name in (before, after):
-        reach(name)
     if after != before:
         from simko import algorithms
 
@@ -169,7 +167,6 @@ def algorithms(
     """
     from simko import algorithms as methods
 
-    reach(name)
     if name is None:
         every = methods.describe()
         lines = table(["method", "what it is"], [[entry["name"], entry["title"]] for entry in every])

@@ -340,6 +340,7 @@ def test_a_method_in_a_file_of_the_working_folder(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command of examples/04_own_method.py."""
+    registry.load()
     tables = registry.PARTS, registry.METHODS
     before = [dict(table) for table in tables]
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -348,10 +349,22 @@ def test_a_method_in_a_file_of_the_working_folder(
     assert "REINFORCE" in Ran(capsys, "algorithms", "04_own_method:leave_one_out").out
     config = Ran(capsys, "train", "--algorithm", "04_own_method:leave_one_out", "--dry-run", "--json").json
     assert config["algorithm"] == "04_own_method:leave_one_out"
-    sys.modules.pop("04_own_method")
+    out = str(tmp_path / "run")
+    own = [*TINY, "--algorithm", "04_own_method:leave_one_out", "--eval-problems", "0", "--out", out]
+    assert Ran(capsys, "train", *own).code == 0
+    _forget("04_own_method", tables, before)
+    again = Ran(capsys, "train", "--resume", out, "--steps", "2", "--dry-run")
+    assert again.code == 0, again.err
+    _forget("04_own_method", tables, before)
+
+
+def _forget(module: str, tables: tuple[dict[Any, Any], ...], before: list[dict[Any, Any]]) -> None:
+    """As in a new process."""
+    sys.path[:] = [folder for folder in sys.path if folder != str(Path.cwd())]
+    sys.modules.pop(module)
     for table, kept in zip(tables, before, strict=True):
         table.clear()
-        table.update(kept)  # type: ignore[arg-type]
+        table.update(kept)
 
 
 def test_env_list(capsys: pytest.CaptureFixture[str]) -> None:
