@@ -41,7 +41,8 @@ def train_config(overrides: Mapping[str, Any]) -> TrainConfig:
     preset: dict[str, Any] = {}
     if settings.get("model", "tiny") == "tiny":
         preset = TINY_PRESET
-        method = {**TINY_LOSS_PRESET.get(method.get("loss") or algorithms.own_parts(name)["loss"], {}), **method}
+        loss = method.get("loss") or algorithms.own_parts(name)["loss"]
+        method = {**({} if algorithms.has_preset(name) else TINY_LOSS_PRESET.get(loss, {})), **method}
     config = TrainConfig(**{**preset, **settings, "method": method})
     parts: dict[str, Any] = {kind: method[kind] for kind in algorithms.KINDS if method.get(kind)}
     return settled(replace(config, method={**parts, **algorithms.of(config).settings}), set(settings))

@@ -139,9 +139,8 @@ def test_commands_and_flags_of_the_pages_exist(page: Path) -> None:
         assert not hasattr(command, "commands"), (command.name, words)
         flags = {flag for option in command.params for flag in [*option.opts, *option.secondary_opts]} | {"--help"}
         if command.name == "train":  # settings of a method are flags, too
-            flags |= {
-                f"--{name.replace('_', '-')}" for method in algorithms.names() for name in algorithms.settings(method)
-            }
+            own = {name for method in algorithms.names() for name in algorithms.settings(method)}
+            flags |= {f"--{name.replace('_', '-')}" for name in [*own, *algorithms.KINDS]}
         unknown = [word for word in words if re.match(r"--?[a-z]", word) and word.partition("=")[0] not in flags]
         assert unknown == [], (command.name, words)
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KINDS", "Advantage", "Algorithm", "Auxiliary", "Evidence", "GroupView", "Kind", "Loss", "LossPart", "Part", "Prepared",
-    "RolloutContext", "Sampling", "StepStats", "TokenStats", "describe", "get", "method", "names", "of", "own_parts", "part",
-    "part_names", "schema", "settings",
+    "RolloutContext", "Sampling", "StepStats", "TokenStats", "describe", "description", "get", "has_preset", "method", "names",
+    "of", "own_parts", "part", "part_names", "schema", "settings",
 ]  # fmt: skip
 
 
@@ -72,6 +72,11 @@ def own_parts(name: str) -> dict[Kind, str]:
     return dict(registry.find(name)[0].parts)
 
 
+def has_preset(name: str) -> bool:
+    """Whether a name says which published settings to take, as `simko:math` does."""
+    return str(name).partition(":")[2] in registry.find(name)[0].presets
+
+
 def settings(name: str, values: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
     """Default and help of each setting of a method, with the parts that `values` puts in place of its own.
 
@@ -93,11 +98,16 @@ def settings(name: str, values: Mapping[str, Any] | None = None) -> dict[str, di
 
 def describe() -> list[dict[str, Any]]:
     """Return what `simko algorithms --json` prints: an object for each method."""
-    return [_description(name) for name in names()]
+    return [description(name) for name in names()]
 
 
-def _description(name: str) -> dict[str, Any]:
-    chosen, algorithm = registry.METHODS[name], get(name)
+def description(name: str) -> dict[str, Any]:
+    """One object of `describe`. The name may have a preset, whose values are then among the defaults.
+
+    Raises:
+        UserError: an unknown method or preset.
+    """
+    chosen, algorithm = registry.find(name)[0], get(name)
     return {
         "name": name,
         "title": chosen.title,
@@ -107,6 +117,7 @@ def _description(name: str) -> dict[str, Any]:
         ),
         "defaults": algorithm.settings,
         "settings": algorithm.settings,
+        "inert": list(algorithm.inert(1)),
         "presets": {key: dict(values) for key, values in chosen.presets.items()},
         "source": chosen.source,
         "evidence": chosen.evidence,

@@ -71,7 +71,9 @@ class Algorithm:
         return self.advantage.min_valid
 
     def inert(self, updates_per_batch: int) -> tuple[str, ...]:
-        """Names of settings without effect."""
+        """Names of settings without effect. Where pi_old is the sampler's, the ratio is not 1 even at the first update."""
+        if self.sampling.old_policy == "sampler":
+            updates_per_batch = max(updates_per_batch, 2)
         return tuple(name for part in self.parts for name in part.inert(updates_per_batch))
 
     def advantages(self, view: GroupView) -> list[float]:

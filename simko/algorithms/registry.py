@@ -17,11 +17,14 @@ module that is no package.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from simko.algorithms.base import Evidence, Kind, Part
@@ -113,10 +116,7 @@ def find(name: str) -> tuple[Method, Mapping[str, Any]]:
     load()
     head, colon, tail = str(name).partition(":")
     if colon and head not in METHODS:
-        try:
-            importlib.import_module(head)
-        except ImportError as error:
-            raise UserError(f"algorithm '{name}': {error}; put the module's folder on PYTHONPATH") from error
+        _import(name, head)
         head, tail = tail, ""
     if head not in METHODS:
         raise UserError(f"unknown algorithm '{name}'{nearest(head, METHODS)}; known: {', '.join(METHODS)}")
@@ -127,6 +127,20 @@ def find(name: str) -> tuple[Method, Mapping[str, Any]]:
             f"algorithm '{name}': {head} has no preset '{tail}'{nearest(tail, chosen.presets)}; known: {known}"
         )
     return chosen, chosen.presets[tail] if tail else {}
+
+
+def _import(name: str, module: str) -> None:
+    """Import a module, from the working folder where it is installed nowhere."""
+    top = module.partition(".")[0]
+    here = Path.cwd()
+    try:
+        is_here = (here / f"{top}.py").is_file() or (here / top / "__init__.py").is_file()
+        if is_here and importlib.util.find_spec(top) is None:
+            sys.path.append(str(here))  # at the end: nothing in it can stand in for an installed package
+            importlib.invalidate_caches()
+        importlib.import_module(module)
+    except (ImportError, ValueError) as error:
+        raise UserError(f"algorithm '{name}': {error}; put the module's folder on PYTHONPATH") from error
 
 
 def part_class(kind: Kind, name: str) -> type[Part]:

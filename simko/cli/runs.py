@@ -14,7 +14,7 @@ from simko.cli.flags import config_flags, extra_settings, flag
 from simko.cli.modules import reach, reach_of
 from simko.cli.output import print_json, terminal
 from simko.config import EvalConfig, TrainConfig, as_dict, read_yaml, write_yaml
-from simko.console import clean, note, say
+from simko.console import clean, note, say, table
 from simko.errors import UserError, nearest
 from simko.run.signals import Stopped
 
@@ -163,16 +163,35 @@ def evaluate(
         print_json(result)
 
 
-def algorithms(as_json: bool = JSON_FLAG) -> None:
-    """List the training methods with their settings."""
+def algorithms(
+    name: str | None = typer.Argument(None, metavar="[NAME]", help="show the parts and settings of this one"),
+    as_json: bool = JSON_FLAG,
+) -> None:
+    """List the training methods, or show one with its settings.
+
+    A name may have a preset, as simko:logic, or a module of your own, as my_methods:mine.
+    """
     from simko import algorithms as methods
 
-    if as_json:
-        print_json(methods.describe())
+    if name is None:
+        every = methods.describe()
+        lines = table(["method", "what it is"], [[entry["name"], entry["title"]] for entry in every])
+        print_json(every) if as_json else typer.echo(lines)
         return
-    for entry in methods.describe():
-        typer.echo(f"{entry['name']}: {entry['title']}")
-        settings = methods.settings(entry["name"])
-        width = max(len(flag(key)) for key in settings)
-        for key, about in settings.items():
-            typer.echo(clean(f"  {flag(key):{width}}  {about['help']} [{about['default']}]"))
+    about = methods.description(name)
+    if as_json:
+        print_json(about)
+        return
+    typer.echo(clean(about["title"]))
+    inert = ", ".join(map(flag, about["inert"]))
+    shown = {
+        "source": about["source"],
+        "evidence": about["evidence"],
+        "parts": ", ".join(f"{kind} {part}" for kind, part in about["parts"].items()),
+        "needs": ", ".join(about["needs"]),
+        "presets": ", ".join(about["presets"]),
+        "no effect": f"{inert} (with one update a batch)" if inert else "",
+    }
+    settings = {flag(key): f"{of['help']} [{of['default']}]" for key, of in methods.settings(name).items()}
+    rows = [[f"  {key}", value] for key, value in [*shown.items(), *settings.items()] if value]
+    typer.echo(table(rows[0], rows[1:]))

@@ -93,6 +93,20 @@ def test_presets_of_simko_are_the_published_ones() -> None:
     assert algorithms.get("casp:code").settings["alpha"] == 0.05
 
 
+def test_clips_have_an_effect_where_the_old_policy_is_the_samplers() -> None:
+    assert "clip_low" in algorithms.get("grpo").inert(1)
+    assert algorithms.get("eepo").inert(1) == algorithms.get("eepo").inert(2)
+    assert "clip_low" not in algorithms.get("simko", sampling="eepo").inert(1)
+
+
+def test_a_preset_that_is_asked_for_wins_over_that_of_the_tiny_policy() -> None:
+    assert train_config({"algorithm": "simko"}).method["alpha"] == 0.2
+    for name, alpha, penalty in (("simko:math", 0.01, 1.1), ("simko:logic", 0.005, 1.05), ("casp:code", 0.05, 1.1)):
+        method = train_config({"algorithm": name}).method
+        assert (method["alpha"], method["top1_penalty"]) == (alpha, penalty)
+    assert train_config({"algorithm": "simko:math", "alpha": 0.3}).method["alpha"] == 0.3
+
+
 @pytest.mark.parametrize(
     ("name", "values", "words"),
     [

@@ -18,6 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from timing import HANGS
 
+from simko import algorithms
+from simko.algorithms import registry
 from simko.cli import run
 from simko.cli.flags import extra_settings, flag
 from simko.config import EvalConfig, TrainConfig, as_dict
@@ -362,8 +364,53 @@ def test_resume_refuses_what_makes_another_run(
 
 def test_algorithms(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"grpo", "simko"} <= {entry["name"] for entry in Ran(capsys, "algorithms", "--json").json}
-    shown = Ran(capsys, "algorithms").out
+    lines = Ran(capsys, "algorithms").out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == algorithms.names()
+    assert max(map(len, lines)) < 120
+
+
+def test_one_algorithm(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = Ran(capsys, "algorithms", "simko").out
     assert re.search(r"^  --top1-penalty +.*\[1\.1\]$", shown, re.MULTILINE)
+    assert re.search(r"^  parts +advantage grpo, loss simko, sampling plain, auxiliary none$", shown, re.MULTILINE)
+    assert re.search(r"^  presets +math, logic, code$", shown, re.MULTILINE)
+    assert re.search(r"^  no effect +--clip-low, .*with one update a batch", shown, re.MULTILINE)
+    assert "  needs" not in shown
+    assert re.search(r"^  needs +old:hidden, old:logp$", Ran(capsys, "algorithms", "thr").out, re.MULTILINE)
+    assert "--alpha" in Ran(capsys, "algorithms", "simko:logic").out
+    assert Ran(capsys, "algorithms", "simko:logic", "--json").json["defaults"]["alpha"] == 0.005
+    assert "did you mean 'simko'" in Ran(capsys, "algorithms", "simkoo").refusal
+
+
+def test_a_method_in_a_file_of_the_working_folder(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command of examples/04_own_method.py."""
+    registry.load()
+    tables = registry.PARTS, registry.METHODS
+    before = [dict(table) for table in tables]
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.chdir(Path(__file__).resolve().parents[2] / "examples")
+    assert "REINFORCE" in Ran(capsys, "algorithms", "04_own_method:leave_one_out").out
+    config = Ran(capsys, "train", "--algorithm", "04_own_method:leave_one_out", "--dry-run", "--json").json
+    assert config["algorithm"] == "04_own_method:leave_one_out"
+    out = str(tmp_path / "run")
+    own = [*TINY, "--algorithm", "04_own_method:leave_one_out", "--eval-problems", "0", "--out", out]
+    assert Ran(capsys, "train", *own).code == 0
+    _forget("04_own_method", tables, before)
+    again = Ran(capsys, "train", "--resume", out, "--steps", "2", "--dry-run")
+    assert again.code == 0, again.err
+    _forget("04_own_method", tables, before)
+
+
+def _forget(module: str, tables: tuple[dict[Any, Any], ...], before: list[dict[Any, Any]]) -> None:
+    """As in a new process."""
+    sys.path[:] = [folder for folder in sys.path if folder != str(Path.cwd())]
+    sys.modules.pop(module)
+    for table, kept in zip(tables, before, strict=True):
+        table.clear()
+        table.update(kept)
 
 
 def test_env_list(capsys: pytest.CaptureFixture[str]) -> None:
