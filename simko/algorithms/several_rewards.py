@@ -115,6 +115,7 @@ def weights_of(text: str) -> dict[str, float]:
 method(
     "gdpo",
     advantage="several",
+    evidence="reconstructed",
     title="GDPO: each part of a reward normalised by itself (arXiv 2601.05242)",
     source="arXiv 2601.05242; NVlabs/GDPO",
 )

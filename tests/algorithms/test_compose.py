@@ -56,7 +56,7 @@ def test_every_method_has_a_name_a_title_a_source_and_its_evidence() -> None:
         assert set(entry["parts"]) == set(algorithms.KINDS)
         assert not set(entry["defaults"]) & {entry.name for entry in TrainConfig.__dataclass_fields__.values()}
     assert {name for name, entry in described.items() if entry["evidence"] == "reconstructed"} == {
-        "thr", "eepo", "aer", "self",
+        "thr", "eepo", "aer", "self", "gdpo",
     }  # fmt: skip
     json.dumps(list(described.values()))
 
