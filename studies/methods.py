@@ -48,7 +48,7 @@ def static_rows() -> list[list[str]]:
             for key, value in about["defaults"].items()
             if about["name"] == "grpo" or plain.get(key, ...) != value
         }
-        settings = ", ".join(f"`{key}` {_shown(value)}" for key, value in different.items())
+        settings = ", ".join(f"`{key}` {_shown(value)}".strip() for key, value in different.items())
         read = ", ".join(f"`{name}`" for name in reading(about["name"]))
         rows.append([f"`{about['name']}`", ", ".join(parts), about["evidence"], settings, "", "", read])
     return rows
