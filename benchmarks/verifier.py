@@ -24,8 +24,8 @@ GROUP = 8
 _POLICY = (
     "about", "at least", "less", "a question", "equal to another", "another equal to it", "named twice", "goes to another",
     "about another", "not", "negated", "or another", "and another", "not equal", "named, not equal", "a base", "a modulus",
-    "a base in parentheses", "half a bracket", "words around", "words in front", "x + 1 is it", "twice x is it", "thousand",
-    "minus x is it", "x squared is it", "an interval about it", "a tuple with it", "base dropped", "plus or minus",
+    "a base in parentheses", "half a bracket", "words around", "words in front", "a system", "thousand",
+    "minus x is another", "x squared is not it", "an interval about it", "a tuple with it", "base dropped", "plus or minus",
     "the logarithm", "upper case", "other unit", "radians", "euro", "nearly", "three decimals", "seven decimals, wrong",
     "squared unit", "seven digits, wrong", "percent of it", "other equation", "hexadecimal", "digits apart", "in cents",
     "complement",

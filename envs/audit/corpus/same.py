@@ -65,6 +65,9 @@ def _integer(gold: Gold, rng: Random) -> Forms:
     yield "a sum of names", f"m+n = {n}"
     yield "a sum of names, computed", f"m+n = {n - k} + {k} = {n}"
     yield "a sum of multiples", f"100m+n = {n}"
+    if n:  # beside 0 they are equations
+        yield "a multiple of a name", f"2x = {n}"
+        yield "the square of a name", f"x^2 = {n - k} + {k} = {n}"
     yield "digits of Arabic", str(n).translate({48 + digit: 0x660 + digit for digit in range(10)})
     yield "equality sign in front", f"= {n}"
     yield "line break behind", f"{n}\\\\"

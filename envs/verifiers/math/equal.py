@@ -9,6 +9,7 @@ The policy, by example (gold answer 42 unless said):
 ====================================  ==========  ==================================================================
 `\boxed{42}`, `The answer is 42.`     correct     also `42` alone, `\boxed{42.0}`, `\boxed{\$42}`, `\boxed{42 \text{ cm}}`
 `\boxed{x = 42}`, `\boxed{40+2=42}`   correct     a name on the left is dropped; every other side must equal the gold
+`\boxed{2x = 42}`                     correct     so is any expression with a name on the left, as `100m+n = 42`
 `\boxed{41=42}`, `\boxed{x=41=42}`    incorrect
 `\boxed{\neq 42}`, `\boxed{42_5}`     incorrect   so are `\boxed{42 \approx 43}`, `\boxed{42 or 43}`, `-\boxed{42}`
 `\boxed{42}` and `\boxed{43}`         incorrect   several final answers that differ are none
@@ -26,6 +27,7 @@ from simko.envs.verifiers.answer.extract import boxes, final_answer, narrowed
 from simko.envs.verifiers.math.comparison import Comparison, UndecidedError
 from simko.envs.verifiers.math.readings import cleaned, quick_equal
 from simko.envs.verifiers.reading.foreign import is_foreign
+from simko.envs.verifiers.reading.quantities import is_of_one_name
 from simko.envs.verifiers.reading.text import MAX_ANSWER, same_string, unlabelled
 from simko.envs.verifiers.worker.allowance import Allowance
 from simko.types import Verdict
@@ -41,6 +43,8 @@ def math(response: str, gold: str, allowance: Allowance | None = None) -> Verdic
     if not answers:
         return Verdict("no_answer" if not final.conflict else "incorrect", 0.0, final.shown)
     if any(len(answer) > MAX_ANSWER for answer in answers):
+        return Verdict("incorrect", 0.0, final.shown)
+    if len(answers) > 1 and sum(is_of_one_name(cleaned(answer)) for answer in answers) > 1:  # x+1 = 42, x-1 = 42
         return Verdict("incorrect", 0.0, final.shown)
     allowance = allowance or Allowance()
     try:

@@ -15,7 +15,7 @@ from simko.envs.verifiers.answer.extract import final_answer
 from simko.envs.verifiers.math.equal import math
 from simko.envs.verifiers.math.readings import quick_equal
 from simko.envs.verifiers.reading.numbers import Number, parse_number
-from simko.envs.verifiers.reading.quantities import values_stated
+from simko.envs.verifiers.reading.quantities import least_names, values_stated
 from simko.envs.verifiers.reading.shapes import sides
 from simko.envs.verifiers.reading.text import MAX_ANSWER, clean
 from simko.envs.verifiers.reading.units import same_unit, split_unit
@@ -64,15 +64,16 @@ def _near(response: str, answer: str, tolerance: Fraction) -> bool:
     final = final_answer(response, same=quick_equal)
     if final.text is None or len(final.text) > MAX_ANSWER:
         return False
-    ours, theirs = _stated(answer), _stated(final.text)
+    ours = _stated(answer, 2)
+    theirs = None if ours is None else _stated(final.text, least_names(answer, ours[0].value))
     if ours is None or theirs is None or not same_unit(ours[1], theirs[1]):
         return False
     return abs(ours[0].value - theirs[0].value) <= tolerance
 
 
-def _stated(text: str) -> tuple[Number, str] | None:
-    """The number that a text states, with its unit, without names on the left."""
-    parts = values_stated(sides(clean(text)))
+def _stated(text: str, least: int) -> tuple[Number, str] | None:
+    """The number that a text states, with its unit, without what stands on the left: expressions of `least` names or more."""
+    parts = values_stated(sides(clean(text)), least=least)
     if len(parts) > 1:
         return None
     value, unit = split_unit(parts[0])

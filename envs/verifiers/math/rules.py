@@ -23,7 +23,7 @@ from simko.envs.verifiers.reading.numbers import (
     parse_number,
     with_decimal_comma,
 )
-from simko.envs.verifiers.reading.quantities import values_stated
+from simko.envs.verifiers.reading.quantities import is_of_one_name, least_names, values_stated
 from simko.envs.verifiers.reading.roundings import Rounded, rounded
 from simko.envs.verifiers.reading.shapes import (
     MAX_ITEMS,
@@ -247,7 +247,7 @@ def equations(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None
     other = theirs[0] if len(theirs) > 1 and is_name(theirs[0]) else ""
     if (len(ours) == 1 or name) and not (name and other and key(name) != key(other)):
         values = ours[1:] if name else ours
-        stated = values_stated(theirs, allowlist.letters(values[-1]))
+        stated = values_stated(theirs, allowlist.letters(values[-1]), least_names(gold.bare, gold.value))
         names = theirs[: -len(stated)]
         if gold.value == 0 and any(any(map(str.isdigit, side)) and not is_name(side) for side in names):
             stated = theirs  # 2x - y = 0 is a line
@@ -309,7 +309,7 @@ def _computed(side: str) -> str:
 
 
 def _in_order(a: Shape, b: Shape, comparer: Comparer) -> bool:
-    return all(comparer.equal(x, y) for x, y in zip(a.items, b.items, strict=True))
+    return all(_same_item(x, y, comparer) for x, y in zip(a.items, b.items, strict=True))
 
 
 def _in_any_order(a: Shape, b: Shape, comparer: Comparer) -> bool:
@@ -317,11 +317,18 @@ def _in_any_order(a: Shape, b: Shape, comparer: Comparer) -> bool:
     for item in a.items:
         match = next((o for o in left if quick_equal(item, o)), None)
         if match is None:
-            match = next((o for o in left if comparer.equal(item, o)), None)
+            match = next((o for o in left if _same_item(item, o, comparer)), None)
         if match is None:
             return False
         left.remove(match)
     return True
+
+
+def _same_item(gold: str, answer: str, comparer: Comparer) -> bool:
+    """Whether two items are equal. Among several, `2x = 1` is one equation of a system, and does not state 1."""
+    if "=" not in gold and is_of_one_name(answer):
+        return False
+    return comparer.equal(gold, answer)
 
 
 def _same_equation(gold: str, answer: str, comparer: Comparer) -> bool:
