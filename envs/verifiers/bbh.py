@@ -97,7 +97,7 @@ def _brackets(response: str, gold: str) -> Verdict:
     elif place == "final" and not statement:
         return Verdict("no_answer", 0.0)
     else:
-        answer = statement["answer"] if statement else last
+        answer = statement["answer"] if statement else last.lstrip("# ")
     squeezed = "".join(answer.split()).strip("$`*\"'.:,").strip()
     if not squeezed or not set(squeezed) <= BRACKETS:
         return Verdict("incorrect" if boxes or statement else "no_answer", 0.0, answer[:80] or None)

@@ -11,8 +11,9 @@ import re
 from fractions import Fraction
 
 from simko.envs.verifiers.answer.extract import MAX_WHOLE, final_answer, is_bare
-from simko.envs.verifiers.reading.numbers import Number, equal, evaluate, parse_number
-from simko.envs.verifiers.reading.quantities import least_names, values_stated, without_unit
+from simko.envs.verifiers.math import shown
+from simko.envs.verifiers.reading.numbers import Number, equal, parse_number
+from simko.envs.verifiers.reading.quantities import least_names, values_stated
 from simko.envs.verifiers.reading.shapes import sides
 from simko.envs.verifiers.reading.text import clean
 from simko.envs.verifiers.reading.units import same_unit, split_unit
@@ -31,7 +32,8 @@ def stated(text: str, least: int = 2) -> Number | None:
     value = parse_number(last[1:-1] if (last[:1], last[-1:]) in (("(", ")"), ("{", "}")) else last)
     if value is None:
         return None
-    return value if all(evaluate(without_unit(side)) == value.value for side in before) else None
+    worth = (value.value, value.value / 100) if value.percent else (value.value,)  # 3/10 * 100 = 30%, 10% * 3 = 30%
+    return value if all(shown.value(side) in worth for side in before) else None
 
 
 def numeric(response: str, gold: str, tolerance: float = 0.0) -> Verdict:

@@ -20,6 +20,7 @@ _WIDE = words("\\quad \\qquad \\hfill")  # a factor does not stand beyond it, a 
 _EMPTY = words("\\phantom \\hphantom \\vphantom \\hspace \\color \\textcolor \\colorbox")  # with their argument
 _WORDS = words("\\text \\textbf \\textit \\textrm \\mbox \\hbox \\mathrm \\operatorname \\emph \\mathbf \\mathit")
 _DRESS = _WORDS - {"\\operatorname"} | words(
+    "\\bold "
     "\\mathsf \\mathtt \\boldsymbol \\bm \\mathop \\underline \\color \\textcolor \\colorbox \\fcolorbox \\large \\Large \\huge "
     "\\Huge \\LARGE \\normalsize \\small \\boxed \\fbox \\framebox \\ensuremath \\center \\centerline \\multicolumn \\Rightarrow "
     "\\implies \\rightarrow \\Longrightarrow \\to \\therefore"

@@ -25,7 +25,7 @@ _GAP = re.compile(
     r"|[)}\]](?=[\s^$*/\\_²]|\\)){0,12}(?:(?P<opens>\$|\\\()[ \t]{0,2})?"
 )
 _TIED = re.compile(  # right behind a value in prose: \boxed{4}2, \boxed{42}^2, \boxed{42}/7, \boxed{42}'s half
-    r"[\d+/^×·÷½⅓¼¾⅔²³¹⁰-⁹₀-₉⁻]|[*_!](?=[\w\\{(])|!(?=[/^*])|[.,]\d|['’]s\b|[-−–](?=\d|[\\$(]\s?[\w\\(])|\\,\d{3}"
+    r"[\d+/^×·÷½⅓¼¾⅔²³¹⁰-⁹₀-₉⁻]|[*_!](?=[^\W_]|[\\{(])|!(?=[/^*])|[.,]\d|['’]s\b|[-−–](?=\d|[\\$(]\s?[\w\\(])|\\,\d{3}"
     r"|\(\s?[-+]?[\w\\]{1,8}\s?[-+*/^]\s?[\w\\{}^]{1,8}\s?\)|[eE][-+]?\d|[A-Za-z](?![A-Za-z])"
 )
 _NEAR = re.compile(  # behind a value, and blanks or dollar signs, in prose
@@ -37,14 +37,15 @@ _NEAR = re.compile(  # behind a value, and blanks or dollar signs, in prose
     rf"|(?:divided|multiplied|increased|decreased|reduced)\sby)\b|(?:plus|minus|over|choose|mod)\s{_OPERAND})"
 )
 _ON_THE_NEXT_LINE = re.compile(rf"\\{_COMMANDS}|[*·∙×÷/^_+±√π]\s?\S|[-−]\s?[\w\\({{]|\([-+]?\w{{1,3}}\s?[-+*/^]")
-_DEGREES = re.compile(
-    r"\s?\^\s?(?:\\circ(?![A-Za-z])|°|\{\s?(?:\\circ|°)\s?\})"
-)  # a unit, though it looks like a power
+_DEGREES = re.compile(  # a unit, and the ending of a number in order, though they look like powers
+    rf"{_SPACING}{{0,4}}\^\s?(?:\\circ(?![A-Za-z])|°|\{{\s?(?:\\circ|°|\\(?:text|mathrm)\s?\{{\s?(?:st|nd|rd|th)\s?\}})\s?\}})"
+    r"(?:\s?[CF](?![A-Za-z]))?"
+)
 _NEIGHBOUR = re.compile(r"[^$=<>\n]{1,60}?(?:\$|\\\))(?!['’-]|\s[a-z]+-)")  # a formula that states no relation
 _POWER_OF_TEN = re.compile(
     r"[-\s*]{0,3}(?:\\(?:text|mathrm)\s?\{\s?)?(thousand|million|billion|trillion|lakh|crore)s?", re.IGNORECASE
 )
-_PERCENT = re.compile(r"(?:[\s$~]|\\[,;: ]){0,3}\\?%(?P<more>\$?\sof\s\$?\d|\s?\d)?")
+_PERCENT = re.compile(r"(?:[\s$~]|\\[,;: ]){0,3}(?:percent(?![A-Za-z])|\\?%(?P<more>\$?\sof\s\$?\d|\s?\d)?)")
 _UNIT = (
     r"(?:\\(?:text|mathrm|textrm|mathsf|mbox|rm|operatorname)\s?\{|\{\s?[\s~]?(?=[A-Za-z\s]))(?P<unit>[^{}]{0,60})"  # \text{ cm}
     r"|\\(?:AA|mu|Omega|degree)(?![A-Za-z])|\\frac\s?\{\s?\\(?:text|mathrm)"
@@ -54,7 +55,7 @@ _UNIT = (
 _FREE_IN_FORMULA = re.compile(
     rf"(?P<gap>(?:{_SPACING}|[.,;:}})\]]){{0,12}})(?:"
     r"$|(?P<close>\$\$?|\\[\])])|\\\\|\\end(?![A-Za-z])"  # the formula ends, or its line
-    rf"|(?P<percent>\\?%)|°|\^\s?\{{?\s?(?:\\circ|\\prime|°)|[/\[]?{_SPACING}{{0,4}}(?:{_UNIT})|/{_SPACING}{{0,4}}\$"  # a unit
+    rf"|(?P<percent>\\?%)|°|\^\s?\{{?\s?(?:\\prime|°)|[/\[(]?{_SPACING}{{0,4}}(?:{_UNIT})|/{_SPACING}{{0,4}}\$"  # a unit
     r"|\\[a-z]*mod(?![A-Za-z])|&(?!\s?=)|\\(?:tag|equiv|Rightarrow|Longrightarrow|implies|iff|because|therefore|renewcommand|checkmark"
     r"|blacksquare|square|hfill|qed|label|notag|nonumber)(?![A-Za-z])"
     rf"|\\q?quad(?![A-Za-z])(?!{_SPACING}{{0,4}}(?:\\{_COMMANDS}|[-+*/^]))"
@@ -62,6 +63,7 @@ _FREE_IN_FORMULA = re.compile(
 )
 _TAIL = re.compile(  # factors that end the formula: \pi, \sqrt{2}, x^3, i; a base or a power
     rf"((?:{_SPACING}{{0,4}}(?:\\(?:pi|theta|alpha|beta|phi)(?![A-Za-z])|π|\\sqrt\s?(?:\[\s?\d\s?\])?\s?(?:\{{[^{{}}]{{1,30}}\}}|\d)"
+    r"|\\(?:times|cdot)\s?10\s?\^\s?(?:\{\s?-?\d{1,3}\s?\}|\d)(?=[\s.,;]{0,4}(?:\$|\\[\])]|$))"
     r"|[a-z](?![A-Za-z])|[\^_]\s?(?:\{[^{}]{1,20}\}|[\dA-Za-z])|!)){1,6})(?=[\s.,;]{0,4}(?:\$|\\[\])]|\\end(?![A-Za-z])|\\\\|$))"
 )
 _FACTOR = re.compile(r"\d[\d.]*|[A-Za-z]|\\[dt]?frac\s?\{[^{}]*\}\s?\{[^{}]*\}")
@@ -70,7 +72,8 @@ _OTHER_VALUE = re.compile(
 )
 _OR_ANOTHER = re.compile(  # $\boxed{42}$ or $43$; \boxed{42}, or possibly 43; \boxed{42} (or 43)
     r"(?:[\s$)\]}\\*,;(~—–]|\\text\s?\{){0,8}(?:or|maybe|perhaps|possibly)\b,?[\s}]"
-    r"(?:(?:possibly|maybe|perhaps|else|also|even|alternatively|equivalently|just),?\s){0,2}[\s$*}(]{0,4}(?P<other>[-−]?\s?[\d\\(][^\s$;)*]{0,40})"
+    r"(?:(?:possibly|maybe|perhaps|else|also|even|alternatively|equivalently|just),?\s){0,2}[\s$*}(]{0,4}(?:[A-Za-z]\s?=\s?)?(?P<other>[-−]?\s?[\d\\(][^\s$;)*]{0,40})"
+    r"|[\s$*]{1,4}and\s\$?(?P<second>[-−]?\d{1,12}(?:\.\d{1,12})?)(?=[\s$.*]{0,6}(?:\n|\Z))"  # $\boxed{42}$ and $43$
 )
 
 
@@ -79,8 +82,12 @@ def bound_right(text: str, end: int, content: str, in_formula: bool, alone: bool
 
     `alone`: no bracket has opened between the value and what binds it from the left.
     """
+    if degrees := _DEGREES.match(text, end):
+        end = degrees.end()
+        if "\\pi" in content or re.match(r" ?\d", text[end : end + 2]):  # 60 degrees, 30 minutes
+            return None
     another = _OR_ANOTHER.match(text, end)
-    if another and not _same_number(another["other"], content):
+    if another and not _same_number(another["other"] or another["second"], content):
         return None
     if not in_formula:
         return _in_prose(text, end, content)
@@ -123,8 +130,6 @@ def _behind_formula(text: str, end: int, at: int, content: str, delimiter: str) 
 
 
 def _in_prose(text: str, end: int, content: str) -> str | None:
-    if degrees := _DEGREES.match(text, end):
-        end = degrees.end()
     return None if _TIED.match(text, end) else _nearby(text, end, content)
 
 
@@ -143,8 +148,10 @@ def _nearby(text: str, at: int, content: str) -> str | None:
 
 def _same_number(side: str, content: str) -> bool:
     """Whether a text and the content are not two numbers that differ."""
-    other, value = parse_number(side.strip(" .,?!")), parse_number(content)
-    return other is None or value is None or other.value == value.value
+    other, value = parse_number(_DEGREES.split(side)[0].strip(" .,?!")), parse_number(content)
+    if other is None or value is None or other.value == value.value:
+        return True
+    return other.percent and other.value == 100 * value.value
 
 
 def _with_percent(text: str, end: int, content: str) -> str | None:

@@ -228,7 +228,7 @@ def _of_lines(text: str) -> list[str]:
 def _of_line(line: str, below: list[str]) -> list[str]:
     """The answers that a line states; `below` are the lines below it."""
     if match := _HASHES.match(line):
-        answer = match["answer"].strip()
+        answer = match["answer"].strip().rstrip("# ")
         if not answer:
             return _below_hashes(below)
         if not _MAY_STATE.search(answer):
@@ -247,10 +247,11 @@ def _of_line(line: str, below: list[str]) -> list[str]:
 
 
 def _below_hashes(lines: list[str]) -> list[str]:
-    """The answer below a line of nothing but `####`: a result that is a value, or the last line."""
+    """The answer below a line of nothing but `####`: a result that is a value, or the last line, which is no step."""
     answer = _below(lines)
-    is_last = sum(bool(line.strip()) for line in lines) == 1
-    return [answer] if answer and _is_result(answer) and (is_last or is_value(answer.strip(_MARKS))) else []
+    if sum(bool(line.strip()) for line in lines) == 1:
+        return [answer] if answer and not _STEP.match(answer) else []
+    return [answer] if answer and _is_result(answer) and is_value(answer.strip(_MARKS)) else []
 
 
 def _is_result(text: str) -> bool:

@@ -5,7 +5,6 @@ Each rule looks at two readings, the gold answer's first. `RULES` at the end is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -14,6 +13,7 @@ from typing import Protocol
 from simko.envs.verifiers.math import large
 from simko.envs.verifiers.math.intervals import condition, is_plain_pair
 from simko.envs.verifiers.math.readings import Reading, quick_equal, read
+from simko.envs.verifiers.math.shown import MODULUS, computed
 from simko.envs.verifiers.reading import allowlist
 from simko.envs.verifiers.reading.angles import has_angles, of_angles
 from simko.envs.verifiers.reading.numbers import (
@@ -42,8 +42,6 @@ from simko.envs.verifiers.reading.shapes import (
 from simko.envs.verifiers.reading.text import key, same_string
 from simko.envs.verifiers.reading.units import same_unit, split_unit
 
-_MODULUS = re.compile(r"(?P<sides>.{1,300}?)\s?\\pmod\s?\{\s?(?P<modulus>\d{1,12})\s?\}")
-_UNITS = re.compile(r"\s?\\text\s?\{[^{}]{1,30}\}|\s?\\usd\s?")
 MAX_ROUNDINGS = 4
 _UNORDERED = ("list", "set")
 _HALVES_OF_DAY = frozenset(("am", "pm"))
@@ -75,12 +73,17 @@ def degree_sign_left_out(gold: Reading, answer: Reading, comparer: Comparer) -> 
 
 
 def degrees_and_radians(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
-    r"""`90^\circ` and `\frac{\pi}{2}`."""
+    r"""`90^\circ`, or `\frac{\pi}{2} = 90^\circ`, and `\frac{\pi}{2}`; a multiple of pi in degrees is none."""
     units = gold.stated_unit, answer.stated_unit
     if units not in (("deg", ""), ("", "deg"), ("deg", "rad"), ("rad", "deg")):
         return None
+    parts = sides(answer.text)
+    if len(parts) == 2 and units == ("", "deg") and "=" not in gold.text:
+        return True if all(comparer.equal(gold.text, part) for part in parts) else None
     in_radians = of_angles(gold.bare, gold.stated_unit, answer.bare, answer.stated_unit)
-    return None if in_radians is None else comparer.equal(*in_radians)
+    if in_radians is None:
+        return False if units == ("", "deg") and "\\pi" in gold.bare and "\\pi" in answer.bare else None
+    return comparer.equal(*in_radians)
 
 
 def time_of_day(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
@@ -184,7 +187,7 @@ def named_point(gold: Reading, answer: Reading, comparer: Comparer) -> bool | No
 
 def congruence(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None:
     r"""`2^{10} \equiv 2 \pmod{7}`, or with `=`, for 2: a remainder that is computed from whole numbers."""
-    match = _MODULUS.fullmatch(answer.bare)
+    match = MODULUS.fullmatch(answer.bare)
     parts = (split(match["sides"], ("\\equiv", "=")) if match else None) or []
     if match is None or len(parts) < 2 or gold.number is None:
         return None
@@ -251,7 +254,7 @@ def equations(gold: Reading, answer: Reading, comparer: Comparer) -> bool | None
         names = theirs[: -len(stated)]
         if gold.value == 0 and any(any(map(str.isdigit, side)) and not is_name(side) for side in names):
             stated = theirs  # 2x - y = 0 is a line
-        shown = [*map(_computed, stated[:-1]), stated[-1]]
+        shown = [*map(computed, stated[:-1]), stated[-1]]
         if all(value and comparer.equal(values[-1], value) for value in shown):
             return True
         if not (name and len(ours) == len(theirs) == 2):
@@ -297,15 +300,6 @@ def _rounds(exact: str, decimal: Rounded, comparer: Comparer) -> bool:
         if comparer.ask(rf"\lfloor {scaled} + {half} \rfloor", str((decimal.value / place).numerator)):
             return True
     return False
-
-
-def _computed(side: str) -> str:
-    r"""A side of an equation before the last one: `2^{10} \pmod{7}` as its remainder, a sum of quantities without their unit."""
-    if match := _MODULUS.fullmatch(side):
-        value = large.remainder(match["sides"], int(match["modulus"]))
-        return side if value is None else str(value)
-    units = [split_unit("1" + unit)[1] for unit in _UNITS.findall(side)]
-    return _UNITS.sub("", side) if len(set(units)) == 1 and units[0] else side
 
 
 def _in_order(a: Shape, b: Shape, comparer: Comparer) -> bool:

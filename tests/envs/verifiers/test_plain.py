@@ -116,6 +116,15 @@ def test_choice(response: str, gold: str, correct: bool) -> None:
         ("3 + 5 = 8", "correct"),
         ("x = 8", "correct"),
         ("x = 3 + 5 = 8", "correct"),
+        ("\\frac{24}{3} = 8", "correct"),
+        ("\\frac{25}{3} = 8", "incorrect"),
+        ("2^3 = 8", "correct"),
+        ("4!/3 = 8", "correct"),
+        ("20\\% \\times 40 = 8", "correct"),
+        ("20\\% \\times 50 = 8", "incorrect"),
+        ("\\boxed{\\$3 + \\$5 = \\$8}", "correct"),
+        ("3 apples + 5 apples = 8 apples", "correct"),
+        ("3 apples + 6 apples = 8 apples", "incorrect"),
         ("16/2", "correct"),
         ("**8**", "correct"),
         ("3 + 5 = 9", "incorrect"),
@@ -153,3 +162,16 @@ def test_numeric(response: str, outcome: str) -> None:
 )
 def test_numeric_tolerance_is_relative(answer: str, gold: str, correct: bool) -> None:
     assert grade(answer, gold, "numeric:1e-3").correct is correct
+
+
+@pytest.mark.parametrize(
+    ("response", "gold", "correct"),
+    [
+        ("#### ] ) >", "] ) >", True),
+        ("####\n] ) >", "] ) >", True),
+        ("#### ] )", "] ) >", False),
+        ("####\nTrue", "True", True),
+    ],
+)
+def test_hashes_before_an_answer_of_bbh(response: str, gold: str, correct: bool) -> None:
+    assert grade(response, gold, "bbh").correct is correct

@@ -90,6 +90,9 @@ def test_other_ways_to_write_the_sign(text: str) -> None:
         ("$\\boxed{7}\\text{ Billion}$", None),
         ("$\\boxed{7}\\text{ billion}$", "7 billion"),
         ("\\boxed{7} lakh", "7 lakh"),
+        ("\\boxed{7} percent of the class", "7\\%"),
+        ("$N = \\boxed{7}\\times 10^{6}$", "7\\times 10^{6}"),
+        ("$-\\boxed{7}\\cdot 10^6.$", "-(7\\cdot 10^6)"),
     ],
 )
 def test_factors_that_are_read(text: str, value: str | None) -> None:
@@ -106,7 +109,8 @@ def test_factors_that_are_read(text: str, value: str | None) -> None:
         "$\\frac{1}{2}\\boxed{7}$", "$(1, \\boxed{7})$", "$3:\\boxed{7}$", "\\boxed{7} or 8",
         "\\boxed{7}, or possibly 8", "$\\boxed{7}$ (or maybe $8$)", "2 * \\boxed{7}", "$2$ × $\\boxed{7}$",
         "$\\boxed{7}\\mathrm{i}$", "\\boxed{7} and a half", "\\boxed{7}% of 10", "$$x = -$$ 3 - \\boxed{7}",
-        "$3$ - $\\boxed{7}$",
+        "$3$ - $\\boxed{7}$", "$\\boxed{7}^\\circ + 5^\\circ$", "$\\boxed{7}^\\circ/2$", "\\boxed{7}^\\circ 30'",
+        "$\\boxed{7}^\\circ$ or $12^\\circ$", "$x = \\boxed{7}$ or $x = -3$", "$\\boxed{7}$ and $8$.",
     ],
 )  # fmt: skip
 def test_what_binds_and_is_not_read(text: str) -> None:
@@ -129,7 +133,9 @@ def test_what_binds_and_is_not_read(text: str) -> None:
         "\\boxed{7}, or $7.0$", "\\$\\boxed{7}",
         "\\begin{itemize}\\item It is \\boxed{7} since 3+4 is.\\end{itemize}", "\\boxed{7}\\\\ So",
         "\\boxed{7} \\text{ units}", "\\begin{align} x &= \\boxed{7} & y &= 3 \\end{align}", "\\boxed{7} i think",
-        "$\\implies{x=\\boxed{7}}$",
+        "$\\implies{x=\\boxed{7}}$", "\\boxed{7}\\,^\\circ", "\\boxed{7}{}^\\circ", "$\\boxed{7}^\\circ C$",
+        "$\\boxed{7}^{\\text{th}}$", "$\\boxed{7}\\ (\\text{since } 3 + 4 = 7)$", "__\\boxed{7}__", "$\\bold{\\boxed{7}}$",
+        "\\boxed{7} or 700%", "$\\boxed{7}$ and 6 more", "$\\boxed{7}$ and $7$.", "$x = \\boxed{7}$ or $x = 7.0$",
     ],
 )  # fmt: skip
 def test_what_binds_nothing(text: str) -> None:

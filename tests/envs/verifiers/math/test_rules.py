@@ -91,6 +91,14 @@ def test_the_rule_decides(rule: str, example: tuple[str, str, bool]) -> None:
         ("\\frac{\\sqrt3}{3}", "\\frac{\\sqrt3}{3} \\approx 0.577", True),
         ("\\frac{\\sqrt3}{3}", "\\frac{\\sqrt3}{3} \\approx 0.578", False),
         ("0.577", "\\frac{\\sqrt3}{3} \\approx 0.577", False),
+        ("\\frac{\\pi}{4}", "\\frac{\\pi}{4} = 45^\\circ", True),
+        ("\\frac{\\pi}{4}", "\\frac{\\pi}{4} = 46^\\circ", False),
+        ("\\frac{\\pi}{4}", "\\frac{\\pi}{4}^\\circ", False),
+        ("30\\%", "\\frac{3}{10} \\times 100\\% = 30\\%", True),
+        ("30\\%", "10\\% + 20\\% = 30\\%", True),
+        ("30\\%", "10\\% + 30\\% = 30\\%", False),
+        ("12", "48 \\times 25\\% = 12", True),
+        ("12", "48 \\times 26\\% = 12", False),
     ],
 )
 def test_times_and_roundings(gold: str, answer: str, correct: bool) -> None:
