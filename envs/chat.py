@@ -91,7 +91,7 @@ class ChatTemplate:
         """The pieces of some reply."""
         return self.reply(_PROBES[2])
 
-    def _examples(self, question: list[Message]) -> list[str]:
+    def _examples(self, question: Sequence[Message]) -> list[str]:
         """A question alone, with a system message, and in a talk: where such things take a template to its clock."""
         system = {"role": "system", "content": _PROBES[1]}
         answered = [{"role": "assistant", "content": _PROBES[1]}, {"role": "user", "content": _PROBES[2]}]
