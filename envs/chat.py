@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,9 +52,9 @@ class ChatTemplate:
         question = [{"role": "user", "content": _PROBES[0]}]
         if _CLOCK in text:
             self._options = {"chat_template": _clock(datetime(1999, 12, 31, 23, 58, 57)) + text}
-            other = self._apply(question)
+            others = self._examples(question)
             self._options = {"chat_template": _clock(datetime.fromisoformat(date)) + text}
-            self.reads_clock = self._apply(question) != other
+            self.reads_clock = self._examples(question) != others
         self.prompt = self.render(question)
         """A prompt, in pieces."""
 
@@ -89,6 +90,16 @@ class ChatTemplate:
     def probe_reply(self) -> list[Piece] | None:
         """The pieces of some reply."""
         return self.reply(_PROBES[2])
+
+    def _examples(self, question: Sequence[Message]) -> list[str]:
+        """A question alone, with a system message, and in a talk: where such things take a template to its clock."""
+        system = {"role": "system", "content": _PROBES[1]}
+        answered = [{"role": "assistant", "content": _PROBES[1]}, {"role": "user", "content": _PROBES[2]}]
+        texts = [self._apply(question)]
+        for messages in ([system, *question], [*question, *answered]):
+            with suppress(UserError):  # a template may take neither
+                texts.append(self._apply(messages))
+        return texts
 
     def _apply(self, messages: Sequence[Message]) -> str:
         try:
@@ -158,10 +169,12 @@ def _clock(now: datetime) -> str:
     short = {f"%-{letter}": str(int(now.strftime(f"%{letter}"))) for letter in "dmHIMSjyUW"}
     day = {"%D": "%m/%d/%y", "%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M", "%h": "%b"}
     whole = {name: now.strftime(longer) for name, longer in day.items()} | {"%e": f"{now.day:2}", "%z": "", "%Z": ""}
+    whole |= {"%k": f"{now.hour:2}", "%l": f"{(now.hour + 11) % 12 + 1:2}", "%P": now.strftime("%p").lower()}
+    whole |= {"%n": "\n", "%t": "\t", "%s": str(int(now.replace(tzinfo=UTC).timestamp()))}
     steps = "".join(
         f" | replace({json.dumps(name)}, {json.dumps(value)})" for name, value in (plain | short | whole).items()
     )
     percent = " | replace('%%', '\\x00')"  # first, so that `%%d` is not a day
     return (
-        f"{{%- macro {_CLOCK}(format) %}}{{{{- format{percent}{steps} | replace('\\x00', '%') -}}}}{{%- endmacro +%}}"
+        f"{{%- macro {_CLOCK}(format) %}}{{{{- format{percent}{steps} | replace('\\x00', '%') -}}}}{{%- endmacro %}}\n"
     )

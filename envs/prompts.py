@@ -118,7 +118,11 @@ class PromptFormat:
 
         The policy's answer begins inside that thought.
         """
-        return opening(self.instruction + _end(self._pieces(problem, system)))
+        end = _end(self._pieces(problem, system))
+        if thought := opening(self.instruction + end):
+            return thought
+        thought = "" if self._chat or end.strip() else opening(problem + self.instruction + end)
+        return thought if is_thinking_tag(thought.strip()) else ""  # rows of TinyZero end with `<think>` themselves
 
     def check(self, problem: str, system: str | None = None) -> None:
         """Raise `UserError` if `prompt_ids` would. Texts that are plain are not encoded."""

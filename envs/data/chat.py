@@ -21,6 +21,10 @@ _MORE = (*_MEDIA, "tools", "tool_calls", "tool_call_id", "function_call", "funct
 _ROLES = {"system": "system", "developer": "system", "user": "user", "human": "user"}
 _TEXT_PARTS = ("text", "input_text")
 _LOOKS_LIKE_CHAT = re.compile(r"""\s*\[?\s*\{\s*["'](?:role|content|from|value)["']\s*:""")
+_RENDERED = re.compile(
+    r"<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|<[|｜](?:User|Assistant|user|assistant)[|｜]>"
+)
+"""Marks of a chat that some model's template has already put into one text."""
 MEND = "give one user message, and before it at most one system message"
 
 
@@ -50,6 +54,8 @@ def asked(value: Any, row: Mapping[str, Any]) -> Asked | None:
         problem, system = _one_question(messages)
     if problem is None:
         return None
+    if mark := _RENDERED.search(problem):
+        raise ValueError(f"the text has {mark[0]!r}, so a chat template has rendered it already; {MEND}")
     for column in _SYSTEM_COLUMNS:
         beside = row.get(column)
         if beside is None or beside == "":
@@ -65,18 +71,32 @@ def asked(value: Any, row: Mapping[str, Any]) -> Asked | None:
 def _messages(value: Any) -> list[Any] | None:
     """The messages of a chat in any of its forms. None if `value` is no chat. Raises `ValueError` for a broken one."""
     if isinstance(value, str):
-        if not _LOOKS_LIKE_CHAT.match(value):
+        if value.lstrip()[:1] not in ("[", "{"):
             return None
+        looks = _LOOKS_LIKE_CHAT.match(value)
         try:
             value = json.loads(value)
         except (ValueError, RecursionError) as error:
+            if not looks:
+                return None
             raise ValueError("it looks like a chat, but it is not JSON; write the messages as JSON") from error
+        if not looks and not _has_roles(value):
+            return None
     if isinstance(value, Mapping):
+        if isinstance(value.get("messages"), list | tuple):
+            return list(value["messages"])
         columns = [name for name in ("role", "from", "content", "value") if isinstance(value.get(name), list)]
         if len(columns) == 2 and len(value[columns[0]]) == len(value[columns[1]]):  # as `datasets` gives a Sequence
             return [dict(zip(columns, pair, strict=True)) for pair in zip(*(value[c] for c in columns), strict=True)]
         return [value] if _field(value, "role", "from") is not None else None
     return list(value) if isinstance(value, list | tuple) else None
+
+
+def _has_roles(value: Any) -> bool:
+    """Whether a value of JSON is a chat: a message, a list of them, or an object with such a list as `messages`."""
+    if isinstance(value, Mapping):
+        return "role" in value or "from" in value or _has_roles(value.get("messages"))
+    return isinstance(value, list) and any(isinstance(item, Mapping) and _has_roles(item) for item in value)
 
 
 def _one_question(messages: list[Any]) -> Asked:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from simko.envs.data.rows import Sieve, read_jsonl, shortest, utf8
+from simko.envs.data.rows import FieldTwiceError, Sieve, once, read_jsonl, shortest, utf8
 from simko.envs.verifiers.reading.brackets import closing
 from simko.errors import UserError
 
@@ -105,21 +105,32 @@ def read_table(path: Path, sieve: Sieve | None = None) -> Iterable[tuple[int, Ro
 
     Raises `UserError` for a file that cannot be read, and for a table of another kind, such as `.csv`.
     """
-    if path.suffix == ".parquet":
+    kind = path.suffix.lower()
+    if kind == ".parquet":
         return enumerate(_read_parquet(path), 1)
-    if path.suffix.lower() in _OTHER_TABLES:
+    if kind in _OTHER_TABLES:
         raise UserError(f"{path}: {path.suffix} files are not read; save the table as .jsonl or .parquet")
-    if path.suffix == ".json":
+    if kind == ".json":
         try:
-            rows = json.loads(utf8(path.read_bytes(), path))
+            rows = json.loads(utf8(path.read_bytes(), path), object_pairs_hook=once)
+        except FieldTwiceError as error:
+            raise UserError(f"{path}: field '{str(error)[:60]}' occurs twice in an object; leave one out") from error
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(
                 f"{path}: cannot be read as JSON ({str(error)[:80]}); give it whole, or as .jsonl"
             ) from error
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        if not isinstance(rows, list):
             raise UserError(f"{path}: not a list of objects; give one object a row, or a .jsonl file")
-        return enumerate(rows, 1)
+        return _objects(rows, path, sieve or Sieve())
     return read_jsonl(path, sieve)
+
+
+def _objects(rows: list[Any], path: Path, sieve: Sieve) -> Iterator[tuple[int, Row]]:
+    for number, row in enumerate(rows, 1):
+        if isinstance(row, dict):
+            yield number, row
+        else:
+            sieve.refuse(f"{path}:{number}: the row is of type {type(row).__name__}; give one object a row")
 
 
 def _read_parquet(path: Path) -> list[Row]:
@@ -131,7 +142,10 @@ def _read_parquet(path: Path) -> list[Row]:
         table = parquet.read_table(path)
         return [in_own_width(row, table.schema) for row in table.to_pylist()]
     except (OSError, ValueError, ArithmeticError) as error:  # pyarrow's own errors derive from these
-        raise UserError(f"{path}: cannot be read as parquet ({str(error)[:80]}); fetch it again") from error
+        reason = " ".join(str(error).split())[:80]
+        raise UserError(
+            f"{path}: cannot be read as parquet ({reason}); fetch it again, or write it as .jsonl"
+        ) from error
 
 
 def in_own_width(row: Row, schema: Any) -> Row:

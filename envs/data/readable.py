@@ -23,10 +23,10 @@ _EMPTY = "give the answer, or leave the row out"
 
 _ITEM = r"(?:(?<=[\[(,:])\s*|^)"
 _MISSING = re.compile(
-    rf"(?<![A-Za-z\\])(?:nan|NaN|NAN|NaT)(?![A-Za-z])|{_ITEM}(?:None|null|NULL|Null|nil|NIL)\s*(?=[,\])}}]|$)"
+    rf"(?<![A-Za-z\\])(?:nan|NaN|NAN|Nan|NaT)(?![A-Za-z])|{_ITEM}(?:None|NONE|null|NULL|Null|nil|NIL)\s*(?=[,\])}}]|$)"
 )
 _MISSING_WHOLE = re.compile(
-    r"N/?A|n/a|N\.A|n\.a|<NA>|#(?:N/A|REF!|VALUE!|DIV/0!|NAME\?|NUM!|NULL!|ERROR!)|(?i:todo|tbd|tba|xxx+|unknown|missing"
+    r"N/?A|n/?a|N\.A|n\.a|<NA>|\\[nN]|\$?\{+(?:answer|solution)\}+|#(?:N/A|REF!|VALUE!|DIV/0!|NAME\?|NUM!|NULL!|ERROR!)|(?i:todo|tbd|tba|xxx+|unknown|missing"
     r"|placeholder|blank|omitted|pending|error|no answer(?: given)?"
     r"|(?:answer )?(?:not|none) (?:given|available|provided|applicable))"
 )
@@ -35,23 +35,28 @@ _ELSEWHERE = re.compile(
     r"(?i)(?:please )?(?:see(?=\s)|refer to|cf|same as|as (?:above|below|shown)|proof|prove|q\.?e\.?d|traceback)\b|error:"
 )
 _QUOTED_ITEM = re.compile(r"""[\[({,:]\s*(["'])[^"']*\1\s*[\]),:}]""")
-_ONE_IN_LIST = re.compile(r"\[\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+|\d+/\d+)\s*\]|[(\[].*,\s*[)\]]")
+_ONE_IN_LIST = re.compile(r"(?:\[\s*)+[+-]?(?:\d+(?:\.\d*)?|\.\d+|\d+/\d+)\s*(?:\]\s*)+|[(\[].*,\s*[)\]]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\t(?:ext|imes|heta|au|o\b|an|frac|ilde)|\r(?:ight|ho|angle|ceil|floor|m\b)"
+)
+"""What JSON makes of LaTeX with single backslashes: `\\frac` becomes a form feed and `rac`."""
 _CALL = re.compile(
     r"(?<![A-Za-z\\])(?:n?array|tensor|Decimal|Fraction|Timestamp|datetime|frozenset|dict|OrderedDict"
     r"|(?:np|numpy|torch)\.(?:n?array|tensor|float|int|u?int\d+|float\d+|bool_|str_))(?:\.\w+)?\s*\("
     r"|(?<![A-Za-z])set\(\)|\bdtype\s*=|<\S+ object at 0x"
 )
 _TAGS = "p|br|hr|div|span|em|strong|sup|sub|td|tr|th|table|tbody|li|ul|ol|img|image|h[1-6]|code|pre|font"
-_TAGS += "|math|m[inor]|mrow|html|body"
+_TAGS += "|answer|think|math|m[inor]|mrow|html|body"
 _MARKUP = re.compile(
     rf"(?i)</?(?:{_TAGS})(?:\s[^<>]*)?/?>|</[a-z]\w*>"
     r"|&(?:nbsp|lt|gt|le|ge|amp|quot|apos|times|minus|deg|pi|frac\d+|#x?[0-9a-f]+);"
-    r"|!\[[^\]]*\]|https?://|\\includegraphics|\[asy\]|\[/?(?:img|tex|math)\]"
+    r"|!\[[^\]]*\]|https?://|\\includegraphics|\[asy\]|\[/?(?:img|tex|math|answer)\]|\\n(?![A-Za-z])"
 )
 _LABEL = re.compile(
-    r"(?i)(?:the |final |correct )*(?:ans|answer|solution|result|output|response|assistant)\s*(?:[:=]|is\b|\.\s)"
+    r"(?i)(?:the |final |correct )*(?:ans|answer|solution|result|output|response|assistant)\s*(?:[:=]|is\b|\.\s|\d)"
 )
-_NEARLY = re.compile(r"(?i)(?:approximately|approx\.?|about|around|roughly|nearly|almost)\s+[$\\]*\d")
+_NEARLY = re.compile(r"(?i)(?:(?:approximately|approx\.?|about|around|roughly|nearly|almost)\s|[~≈≃])\s*[$\\]*\d")
+_SUM = re.compile(r"[\d\s().]*\d[\d\s().]*(?:[-+*/×÷]|\\times|\\div|\\cdot)[-+*/×÷\d\s().]*=\s*[-+]?\d[\d.,/]*")
 _ASIDE = re.compile(r"(?i)\((?:see|cf)\b")
 _VERB = re.compile(
     r"(?i)(?:^|\s)(?:is|are|was|were|has|have|had|will|would|because|since|therefore|thus|hence|equals?|gives?|gets?|needs?|costs?"
@@ -91,13 +96,15 @@ def no_value(gold: str) -> str | None:
         return None  # the verifier itself refuses it
     if "####" in gold:
         return f"is a worked solution; {_ALONE}, which stands behind '####'"
+    if _CONTROL.search(gold):
+        return "has a control character, which JSON makes of single backslashes; write LaTeX with two, as \\\\frac"
     text = bare_gold(gold).strip().strip("$").strip()
     words = text.strip("\"'`“”‘’*. ")
-    if _MISSING.search(text) or _MISSING_WHOLE.fullmatch(words) or _ELSEWHERE.match(words):
+    if _MISSING.search(text) or _MISSING.search(words) or _MISSING_WHOLE.fullmatch(words) or _ELSEWHERE.match(words):
         return f"stands for a missing value; {_EMPTY}"
     if _INFINITE.fullmatch(words):
         return "is a float's infinity; write it as \\infty"
-    if not _CONTENT.search(cleaned(text)) or _EMPTY_ARGUMENT.search(text):
+    if (text != "=" and not _CONTENT.search(cleaned(text))) or _EMPTY_ARGUMENT.search(text):
         return f"is empty; {_EMPTY}"
     if "?" in text:
         return f"asks; {_EMPTY}"
@@ -109,6 +116,8 @@ def no_value(gold: str) -> str | None:
         return f"has markup; {_ALONE}, in LaTeX or plain text"
     if _LABEL.match(words) or _NEARLY.match(words) or _ASIDE.search(text) or _is_sentence(text):
         return f"is a sentence; {_ALONE}"
+    if _SUM.fullmatch(text):
+        return f"is a sum with its result; {_ALONE}"
     final = final_answer(text, same=quick_equal).text
     if final is not None and not quick_equal(text, final) and not math(f"\\boxed{{{final}}}", text).correct:
         return f"states the answer {final[:40]!r} in other text; {_ALONE}"

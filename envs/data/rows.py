@@ -17,6 +17,7 @@ import numpy as np
 
 from simko.envs.data.readable import main_answer, no_value
 from simko.envs.prompts import PromptFormat
+from simko.envs.split import normalise
 from simko.envs.verifiers.reading.brackets import deepest
 from simko.errors import TooFewTasksError, UserError, nearest
 from simko.types import Task
@@ -234,7 +235,8 @@ def several_golds(name: str, tasks: Sequence[Task], verifier: str, solves: Calla
     """How many problems have gold answers that differ, and the first of them; None if there is none.
 
     `solves(task, other)` tells whether the gold answer of `other` is correct on `task`. It is asked for verifiers of
-    `ANSWERS`, which may read two texts as one answer. Problems with different system messages are different.
+    `ANSWERS`, which may read two texts as one answer. Problems that differ in spacing, case or Unicode form
+    are one problem; those with different system messages are not.
     """
     by_value = verifier.split(":")[0] in ANSWERS
 
@@ -243,7 +245,7 @@ def several_golds(name: str, tasks: Sequence[Task], verifier: str, solves: Calla
 
     by_problem: dict[tuple[str, str | None], list[Task]] = {}
     for task in tasks:
-        by_problem.setdefault((" ".join(task.problem.split()), task.system), []).append(task)
+        by_problem.setdefault((normalise(task.problem).casefold(), task.system), []).append(task)
     rows, pairs = 0, []
     for first, *others in by_problem.values():
         if other := next((other for other in others if not same(first, other)), None):
@@ -300,11 +302,11 @@ def _parse(line: bytes, path: Path, number: int, sieve: Sieve) -> dict[str, Any]
         text = utf8(line, path) if number == 1 else line.decode("utf-8")
         if not text.strip():
             return None
-        row = json.loads(text, object_pairs_hook=_once)
+        row = json.loads(text, object_pairs_hook=once)
     except UnicodeDecodeError as error:
         sieve.refuse(f"{path}:{number}: not UTF-8 ({error.reason}); save the file as UTF-8")
         return None
-    except _TwiceError as error:
+    except FieldTwiceError as error:
         sieve.refuse(f"{path}:{number}: field '{str(error)[:60]}' occurs twice; leave one out")
         return None
     except (ValueError, RecursionError) as error:
@@ -317,15 +319,16 @@ def _parse(line: bytes, path: Path, number: int, sieve: Sieve) -> dict[str, Any]
     return row
 
 
-class _TwiceError(Exception):
-    pass
+class FieldTwiceError(Exception):
+    """A field stands twice in an object. The message is its name."""
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON (`object_pairs_hook`). Raises `FieldTwiceError` for a field that stands twice."""
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
-        raise _TwiceError(next(name for name in names if names.count(name) > 1))
+        raise FieldTwiceError(next(name for name in names if names.count(name) > 1))
     return row
 
 

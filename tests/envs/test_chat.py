@@ -119,6 +119,17 @@ def test_the_clock_of_a_template_is_pythons() -> None:
         assert shown(template, "x", date="2025-03-04T15:06:07") == f"\n {expected}Truex"
 
 
+@pytest.mark.parametrize("role", ["system", "assistant"])
+def test_a_clock_beside_another_message_is_read_too(role: str) -> None:
+    clock = "{% if m.role == '" + role + "' %}{{ strftime_now('%d') }}{% endif %}"
+    assert PromptFormat(tokenizer(LOOP % (clock + "{{ m.content }}"))).reads_clock
+
+
+def test_a_clock_moves_no_blanks() -> None:
+    first, rest = "  {% if true %}On ", "{% endif %}\n" + TWICE
+    assert shown(first + "{{ strftime_now('%Y') }}" + rest, "1 + 1") == shown(first + "2024" + rest, "1 + 1")
+
+
 @pytest.mark.parametrize("random", ["{{ ['a', 'b'] | random }}", "{{ lipsum(1) }}"])
 def test_a_template_that_draws_is_refused(random: str) -> None:
     with pytest.raises(UserError, match="draws random numbers; use template='plain'"):

@@ -241,6 +241,10 @@ def test_a_thought_that_the_instruction_or_the_chat_template_opens() -> None:
         fake_envs.chat_tokenizer(fake_envs.CHAT + "{{ '<think>\\n' }}"), "chat", " Use <think> tags."
     )
     assert (thinking.thought("x </think>"), thinking.reply_thought) == ("<think>\n", "<think>\n")
+    row = PromptFormat(BYTES, "{problem}")
+    assert row.thought("Assistant: Let me think.\n<think>") == "<think>"
+    assert row.thought("Write in <think> tags: 2 + 2?") == PromptFormat(CHAT).thought("2?\n<think>") == ""
+    assert PromptFormat(BYTES, "{problem}\n<start_working_out>").thought("x") == "<start_working_out>"
     assert (PromptFormat(CHAT).reply_thought, PromptFormat(BYTES).reply_thought) == ("", None)
 
 

@@ -31,7 +31,7 @@ _THOUGHT = words(
 _CLOSING = words("end stop close finish")
 _ABOUT = _CLOSING | words(
     "begin start open of the my an a inner internal process content contents step steps seed budget self chain block mode "
-    "private hidden model assistant trace section phase longcat fast slow deep token tokens silent stream text pad"
+    "private hidden model assistant trace section phase longcat fast slow deep token tokens silent stream text pad out"
 )
 _ANOTHER = re.compile(r"[<◁]|\[/?[A-Z]|\w:\s*$")
 _CHANNEL = re.compile(

@@ -40,6 +40,9 @@ IMAGE = {"type": "image_url", "image_url": {"url": "a.png"}}
         (json.dumps([SYSTEM, USER]), BOTH),
         ("\n " + json.dumps([USER], indent=1), ALONE),
         (json.dumps(USER), ALONE),
+        (json.dumps([{"name": "a", **SYSTEM}, {"id": 1, **USER}]), BOTH),
+        (json.dumps({"messages": [SYSTEM, USER]}), BOTH),
+        ({"messages": [SYSTEM, USER]}, BOTH),
         ({"role": ["system", "user"], "content": ["Be brief.", "2 + 2?"]}, BOTH),  # as `datasets` gives a Sequence
         ({"from": ["human"], "value": ["2 + 2?"]}, ALONE),
         ([{"role": "user", "content": [{"type": "text", "text": "2 + 2?"}]}], ALONE),
@@ -85,6 +88,7 @@ def test_one_question(value: Any, expected: Asked | None) -> None:
         ([{"role": "user", "content": [{"type": "image"}]}], "has a part of type 'image'"),
         ([{**USER, "images": ["a.png"]}], "has 'images', which no prompt can hold"),
         ([{**USER, "tool_calls": [{}]}], "has 'tool_calls'"),
+        ("<|im_start|>user\n2 + 2?<|im_end|>\n", "a chat template has rendered it already"),
         ("[{'role': 'user', 'content': '2 + 2?'}]", "it looks like a chat, but it is not JSON"),
         ('[{"role": "user", "content": ', "it is not JSON; write the messages as JSON"),
     ],

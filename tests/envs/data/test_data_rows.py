@@ -134,6 +134,9 @@ def test_one_problem_with_several_golds_is_told_and_counted(tmp_path: Path) -> N
     assert noted(tmp_path / "a.jsonl", rows[2:4] + rows[5:7]) == []  # equal values, and the same row twice
     (note,) = noted(tmp_path / "a.jsonl", rows[:2])
     assert "1 problem has several gold answers (2 rows)" in note
+    for problem in ("find P?", "find\u00a0p?", "find p\uff1f"):  # case, blank, Unicode form
+        pair = [{"problem": "find p?", "answer": "1"}, {"problem": problem, "answer": "2"}]
+        assert len(noted(tmp_path / "a.jsonl", pair)) == 1
     other = {**rows[1], "system": "Count from zero."}
     assert noted(tmp_path / "a.jsonl", [rows[0], other]) == []
 

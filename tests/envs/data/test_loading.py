@@ -117,6 +117,17 @@ def test_a_json_file_with_a_byte_order_mark(tmp_path: Path) -> None:
         AIME25("eval", data=path)
 
 
+def test_json_is_refused_by_field_and_by_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.JSON"
+    path.write_text('[{"problem": "a?", "answer": "2"}, 5]')
+    with pytest.raises(UserError, match=r"a\.JSON:2: the row is of type int"):
+        JSONL("all", data=path)
+    assert JSONL("all", data=path, keep_good_rows=True).size == 1
+    path.write_text('[{"problem": "a?", "answer": "2", "answer": "3"}]')
+    with pytest.raises(UserError, match=r"a\.JSON: field 'answer' occurs twice"):
+        JSONL("all", data=path)
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.TSV", "a.xlsx", "a.arrow"])
 def test_another_table_is_refused_with_the_mend(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes("problem,answer\r\n1 + 1?,2\r\n".encode("utf-8-sig"))
