@@ -46,7 +46,9 @@ def add_adapter(model: Any, config: LoraConfig, seed: int) -> Any:
             adapted = get_peft_model(model, config, autocast_adapter_dtype=True)
         except (ValueError, TypeError) as error:
             name = config.base_model_name_or_path
-            raise UserError(f"model '{name}': the adapter cannot be made: {str(error).splitlines()[0]:.300}") from error
+            raise UserError(
+                f"model '{name}': the adapter cannot be made: {' '.join(str(error).split()):.300}"
+            ) from error
     check_layers(model)
     output: Any = model.get_output_embeddings()
     if isinstance(output, LoraLayer):
@@ -90,21 +92,18 @@ def targets(model: Any, names: str | Iterable[str]) -> str | set[str]:
     """Return what a fresh adapter of `model` is put on: the names themselves, or what `all-linear` stands for.
 
     Raises:
-        UserError: no layer has one of the names.
+        UserError: no linear layer has one of the names.
     """
     if isinstance(names, str):
         return _all_linear(model) if names == ALL_LINEAR else names
-    layers = [name for name, _ in model.named_modules()]
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
     for name in names:
         if not any(layer == name or layer.endswith(f".{name}") for layer in layers):
             output = model.get_output_embeddings()
-            linear = {
-                layer.rpartition(".")[2]
-                for layer, module in model.named_modules()
-                if isinstance(module, nn.Linear) and module is not output
-            }
+            linear = {name.rpartition(".")[2] for name, layer in layers.items() if layer is not output}
+            there = ", ".join(sorted(linear))
             raise UserError(
-                f"target_modules: no layer is called '{name}'; linear ones are {', '.join(sorted(linear))}{nearest(name, linear)}"
+                f"target_modules: no linear layer is called '{name}'; there are {there}{nearest(name, linear)}"
             )
     return set(names)
 

@@ -230,6 +230,21 @@ def make(id: str, **settings: Any) -> TokenEnv:
     return env
 
 
+def _import(module: str, id: str) -> None:
+    """Import the module of an environment, which is its author's code and may raise anything."""
+    try:
+        importlib.import_module(module)
+    except (UserError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # SystemExit, too: it would end the command without a word
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{module}.".startswith(f"{missing}."):
+            raise UserError(f"environment '{id}': {error}; install '{module}' or run where it is found") from error
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        mend = f"install '{missing}'" if missing else "mend the module; --debug shows where"
+        raise UserError(f"environment '{id}': importing {module} raised {what:.300}; {mend}") from error
+
+
 def resolve(id: str, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Import the module of `id`, and return the Gymnasium id and the settings that go with it.
 
@@ -244,10 +259,7 @@ def resolve(id: str, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return "simko/JSONL-v0", {**settings, "data": path}
     module, _, name = id.rpartition(":")
     if module:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise UserError(f"environment '{id}': {error}; install '{module}' or run where it is found") from error
+        _import(module, id)
     if name not in gymnasium.registry:
         hint = nearest(name, gymnasium.registry)
         raise UserError(f"no environment '{name}'{hint} (see `simko env list`; one of a package is 'package:id')")

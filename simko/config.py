@@ -89,7 +89,7 @@ class TrainEnvironment(EnvironmentSettings):
 class CommonSettings:
     """What both the policy and the update read."""
 
-    seed: int = setting(0, "of everything random in the run", minimum=0, after="steps")
+    seed: int = setting(0, "of everything random in the run", minimum=0, maximum=2**64 - 1, after="steps")
     tis_clip: float = setting(
         0.0,
         "cap of truncated importance sampling where the sampler is not the trainer; 0: off",
@@ -111,7 +111,9 @@ class ModelSettings(CommonSettings):
         None, "layers to adapt, as q_proj,v_proj; every linear layer but the output where empty", names=True, later=True
     )
     device: str = setting("auto", "auto, cpu, cuda, cuda:0, ...", decides=False)
-    threads: int = setting(0, "CPU threads of torch; 0 leaves torch's own choice", minimum=0, decides=False)
+    threads: int = setting(
+        0, "CPU threads of torch; 0 leaves torch's own choice", minimum=0, maximum=1024, decides=False
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +167,7 @@ class UpdateSettings(CommonSettings):
     )
     solve_samples: int = setting(8, "answers a problem that measure its solve rate", minimum=1, decides="run")
     solve_rates: str | None = setting(
-        None, "solve_rates.jsonl of another run, whose rates need not be measured again", decides="run"
+        None, "solve_rates.jsonl of another run, whose rates need not be measured again", path=True, decides="run"
     )
     updates_per_batch: int = setting(1, "optimizer steps a rollout batch", minimum=1)
     learning_rate: float = setting(1e-4, "AdamW, constant after warm-up, for LoRA", above=0.0, maximum=1e6)
@@ -235,7 +237,7 @@ class SamplingSettings:
     problems: int | None = setting(
         None, "held-out problems; all of a data set, 100 of a generated task, where empty", minimum=1
     )
-    seed: int = setting(0, "of problems and samples", minimum=0)
+    seed: int = setting(0, "of problems and samples", minimum=0, maximum=2**64 - 1)
     temperature: float | None = setting(None, "sampling temperature; 0.6 (the paper's) where empty", minimum=0.0)
     top_p: float | None = setting(None, "nucleus; 0.95 (the paper's) where empty", above=0.0, maximum=1.0)
     training_sampling: bool = setting(False, "sample at the run's training temperature, untruncated", decides=False)
@@ -359,8 +361,11 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise UserError(f"config {path}{where}: not valid YAML ({what})") from error
     if content is None:
         return {}
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+    if not isinstance(content, dict):
         raise UserError(f"config {path}: expected `key: value` lines, got {type(content).__name__}")
+    for key in content:
+        if not isinstance(key, str):
+            raise UserError(f"config {path}: YAML reads a key as {key!r}, and no setting is called so; delete it")
     return content
 
 

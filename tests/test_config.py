@@ -122,6 +122,12 @@ def test_a_config_file_keeps_its_bytes(stored: RunFolder) -> None:
     assert sealed(write_yaml(resumed_config(stored, {"steps": "3", "alpha": "0.2"}))) == STORED
 
 
+def test_a_key_that_yaml_reads_as_something_else_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("steps: 1\nno: 2\n")
+    with pytest.raises(UserError, match=r"a\.yaml: YAML reads a key as False"):
+        read_yaml(tmp_path / "a.yaml")
+
+
 def test_layers_are_named_in_files_flags_and_python_alike(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("target_modules: [q_proj, v_proj]\n")
     (tmp_path / "b.yaml").write_text("target_modules: q_proj,v_proj\n")

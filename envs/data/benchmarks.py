@@ -82,7 +82,7 @@ class BenchmarkSource(RowSource):
             levels = sorted({t.level for t in tasks})
             chosen = [(t, p) for t, p in zip(tasks, places, strict=True) if t.level == str(level)]
             if not chosen:
-                has = f"there are: {', '.join(levels)}" if any(levels) else "its rows have no level"
+                has = f"there are: {', '.join(levels)}" if any(levels) else "its rows have no level: leave level out"
                 raise UserError(f"{self.benchmark}: no row of level {level}; {has}")
             tasks, places = [t for t, _ in chosen], [p for _, p in chosen]
         if not tasks:

@@ -68,7 +68,8 @@ class JSONL(RowSource):
             levels = sorted({task.level for task, _ in rows})
             rows = [row for row in rows if row[0].level == str(level)]
             if not rows:
-                raise UserError(f"{path}: no row of split '{split}' has level {level}; there are: {', '.join(levels)}")
+                has = f"there are: {', '.join(levels)}" if any(levels) else "its rows have no level: leave level out"
+                raise UserError(f"{path}: no row of split '{split}' has level {level}; {has}")
         super().__init__("jsonl", split, [task for task, _ in rows], [place for _, place in rows], sieve)
 
 

@@ -29,6 +29,8 @@ def idle_settings(config: TrainConfig, method: Algorithm, start: int = 0) -> lis
         )
     if not config.eval_problems and (unused := [name for name in _EVALUATION if name in chosen]):
         lines.append(f"{_flags(unused)}: no effect, since --eval-problems is 0")
+    if config.keep_solved is None and "solve_samples" in chosen:
+        lines.append("--solve-samples: no effect without --keep-solved")
     if start and "preflight_prompts" in chosen:
         lines.append("--preflight-prompts: no effect, since the run has begun")
     if config.engine != "local" and config.cache_bytes is not None:

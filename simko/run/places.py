@@ -10,7 +10,7 @@ from typing import Any
 from simko.config import TrainConfig
 from simko.errors import UserError
 
-PLACES = ("model", "data", "adapter", "env")
+PLACES = ("model", "data", "adapter", "env", "solve_rates")
 """Settings that may name a file or a folder. Where it lies decides nothing: the content is compared by its hash."""
 _JSONL = "jsonl:"
 

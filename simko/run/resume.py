@@ -66,7 +66,7 @@ def _same_content(run: RunFolder, key: str, place: Any) -> bool:
         return stored is not None and of_model(find_model(place).location) == stored
     at_place: dict[str, Any] = {key: place}
     stored, moved = run.manifest().get("data_sha256"), data_path(replace(run.config, **at_place))
-    return key != "adapter" and stored is not None and file_hash(moved) == stored
+    return key in ("data", "env") and stored is not None and file_hash(moved) == stored
 
 
 def _refusal(run: RunFolder, key: str, before: Any, after: Any) -> str:

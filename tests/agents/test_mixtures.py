@@ -131,7 +131,9 @@ def test_named_layers_of_a_mixture(tmp_path: Path, capsys: pytest.CaptureFixture
     policy.save(tmp_path / "a")
     assert "PEFT with transformers 5 takes the shared layers" in capsys.readouterr().err
     for name in ("experts", "gate"):
-        with pytest.raises(UserError, match="adapter cannot be made: Target module"):
+        with pytest.raises(
+            UserError, match=f"no linear layer is called '{name}'; there are down_proj, gate_proj, k_proj"
+        ):
             LoraPolicy.from_pretrained(base, target_modules=["q_proj", name], device="cpu")
     phi = mixture(tmp_path / "phi", "Phimoe")
     with pytest.raises(UserError, match="router is a PhimoeTopKRouter: only linear layers"):

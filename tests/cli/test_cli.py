@@ -199,6 +199,8 @@ def test_extra_settings_switches() -> None:
         (["env", "show"], "simko env show --help"),
         (["train", "--step", "7"], "did you mean 'steps'"),
         (["train", "--alhpa", "0.3"], "did you mean 'alpha'"),
+        (["train", "--seed", str(2**64)], "seed is 1.84467e+19; it must be <="),
+        (["train", "--threads", "100000"], "threads is 100000; it must be <= 1024"),
         (["train", "--steps", "x"], "steps is 'x'; it must be a whole number"),
         (["train", "--steps", "-1"], "steps is -1; it must be >= 0"),
         (["train", "--alpha", "7"], "alpha is 7; it must be <= 1"),

@@ -120,6 +120,26 @@ def test_make_unknown() -> None:
         simko.envs.make("fake/Double-v0", max_token=3)
 
 
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("def (", r"importing broken raised SyntaxError: invalid syntax \(broken.py, line 1\); mend the module"),
+        ("raise ValueError('one\\ntwo')", "raised ValueError: one two; mend the module"),
+        ("import sys; sys.exit(3)", "raised SystemExit: 3; mend the module"),
+        ("import no_such_package", "no_such_package'; install 'no_such_package'$"),
+        ("from math import no_such_name", "raised ImportError: cannot import name 'no_such_name'.*mend the module"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_one_line(
+    code: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UserError, match=line) as refusal:
+        simko.envs.make("broken:my/Env-v0")
+    assert "\n" not in str(refusal.value)
+
+
 def test_make_gives_the_bare_environment_with_its_own_settings() -> None:
     env = simko.envs.make("fake/Double-v0", tokenizer=None, data=None, level=None, max_new_tokens=None, verifier=None)
     assert type(env) is TokenEnv

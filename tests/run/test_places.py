@@ -71,8 +71,10 @@ def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 def test_a_tilde_is_the_home_folder_in_every_path(kind: Any, home: Path) -> None:
     paths = [entry.name for entry in entries(kind) if entry.metadata.get("path")]
     assert {"data", "out", "adapter", "model"} <= set(paths)
+    assert kind is EvalConfig or "solve_rates" in paths
     for name in paths:
-        config = kind(**{"target": "tiny", **dict.fromkeys([name], "~/a/b")} if kind is EvalConfig else {name: "~/a/b"})
+        others = {"target": "tiny"} if kind is EvalConfig else {"keep_solved": "0:1"}
+        config = kind(**{**others, name: "~/a/b"})
         assert getattr(config, name) == str(home / "a" / "b")
     Path("run.yaml").write_text("out: ~/runs/x\n")
     assert train_config(read_yaml("~/run.yaml")).out == str(home / "runs" / "x")
@@ -81,6 +83,8 @@ def test_a_tilde_is_the_home_folder_in_every_path(kind: Any, home: Path) -> None
 
 def test_what_exists_becomes_absolute_and_names_stay(home: Path) -> None:
     config = absolute(TrainConfig(model="model", data="./rows.jsonl", adapter="elsewhere"))
+    rates = absolute(TrainConfig(keep_solved="0:1", solve_rates="~/rows.jsonl"))
+    assert rates.solve_rates == str(home / "rows.jsonl")
     assert (config.model, config.data) == (str(home / "model"), str(home / "rows.jsonl"))
     assert config.adapter == str(home / "elsewhere")
     assert placed("env", "jsonl:rows.jsonl") == f"jsonl:{home / 'rows.jsonl'}"

@@ -59,6 +59,8 @@ def test_levels_choose_rows(tmp_path: Path) -> None:
     assert JSONL("all", level=2, data=path).size == 30
     with pytest.raises(UserError, match="no row of split 'all' has level 3; there are: 1, 2"):
         JSONL("all", level=3, data=path)
+    with pytest.raises(UserError, match="has level 3; its rows have no level: leave level out"):
+        JSONL("all", level=3, data=write(tmp_path / "plain.jsonl", [{"problem": "1 + 1?", "answer": "2"}]))
 
 
 def test_a_folder_of_two_files_is_the_split(tmp_path: Path) -> None:
