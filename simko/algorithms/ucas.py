@@ -62,9 +62,7 @@ class UncertaintyAware(GroupNormalised):
         return torch.where(answer > 0, shaped.clamp(min=0), shaped)
 
 
-def group_scores(
-    values: Float[Tensor, "B"], group: Int[Tensor, "B"], counted: Bool[Tensor, "B"]
-) -> Float[Tensor, "B"]:
+def group_scores(values: Float[Tensor, "B"], group: Int[Tensor, "B"], counted: Bool[Tensor, "B"]) -> Float[Tensor, "B"]:
     """Each counted value's z-score in its group (Bessel's correction, + 1e-6); 0 alone in a group, and for the others."""
     out = torch.zeros_like(values)
     for index in torch.unique(group):

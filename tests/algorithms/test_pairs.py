@@ -22,13 +22,15 @@ from simko.train import update
 from simko.types import Group
 
 SAMPLING, LOSSES, ADVANTAGES = (algorithms.part_names(kind) for kind in ("sampling", "loss", "advantage"))
-CONFIG = train_config({"algorithm": "grpo", "prompts_per_step": 5, "group_size": 4, "updates_per_batch": 1})
+CONFIG = train_config({"algorithm": "grpo", "prompts_per_step": 6, "group_size": 5, "seed": 1, "updates_per_batch": 1})
 
 
 @cache
 def groups_of(sampling: str, step: int) -> tuple[Group, ...]:
     """What a plan samples from the fake policy with two turns of the environment; EEPO forgets in step 2."""
-    method = algorithms.get("grpo", sampling=sampling, **({"eepo_window": 1, "eepo_entropy": 99.0} if sampling == "eepo" else {}))
+    method = algorithms.get(
+        "grpo", sampling=sampling, **({"eepo_window": 1, "eepo_entropy": 99.0} if sampling == "eepo" else {})
+    )
     state = {"sampling": {"entropies": [1.0]}} if step == 2 else {}
     env = FakeEnv(max_new_tokens=5, reply=(3,))
     return tuple(sample_step(FakePolicy(), env, method, CONFIG, step, state, TokenBudget(60)).groups)
@@ -72,11 +74,12 @@ def finite_or_refused(parts: dict[str, str], updates: int) -> None:
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_advantage_moves_every_loss_or_is_refused(loss: str) -> None:
-    for advantage, (sampling, updates) in product(ADVANTAGES, (("plain", 1), ("eepo", 3))):
-        finite_or_refused({"advantage": advantage, "loss": loss, "sampling": sampling}, updates)
+    for advantage in ADVANTAGES:
+        finite_or_refused({"advantage": advantage, "loss": loss, "sampling": "plain"}, 1)
+    finite_or_refused({"advantage": "grpo", "loss": loss, "sampling": "eepo"}, 3)
 
 
 @pytest.mark.parametrize("sampling", SAMPLING)
 def test_every_plan_goes_with_every_advantage_or_is_refused(sampling: str) -> None:
     for advantage in ADVANTAGES:
-        finite_or_refused({"advantage": advantage, "loss": "grpo", "sampling": sampling}, 1)
+        finite_or_refused({"advantage": advantage, "loss": "grpo", "sampling": sampling}, 3)
