@@ -146,7 +146,7 @@ class Advantage(Part):
         raise NotImplementedError
 
     def informative(self, view: GroupView) -> bool:
-        """Whether the group moves the policy: its answers differ in what `group` compares. Refilled steps keep only such groups."""
+        """Whether `group` gives advantages that move the policy. Refilled steps keep only such groups."""
         return rewards_differ(view.rewards)
 
     def check(self, views: Sequence[GroupView]) -> None:

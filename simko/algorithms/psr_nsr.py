@@ -3,7 +3,8 @@
     PSR  A = 1 if right, else 0        NSR  A = 0 if right, else -1        W-REINFORCE  A = weight if right, else -1
 
 There is no baseline: a group with one valid answer counts, and so does a group whose answers are all wrong. It is informative
-where an answer has an advantage. The loss is PPO's, token mean, clip 0.2. Source: TianHongZXY/RLVR-Decomposed a5d4e7c, `compute_psr_nsr_outcome_advantage`.
+where an answer has an advantage. The loss is PPO's, token mean, clip 0.2.
+Source: TianHongZXY/RLVR-Decomposed a5d4e7c, `compute_psr_nsr_outcome_advantage`.
 Departure: the code tests `score == 1`; here the verdict says what is right, so shaped rewards do not break it.
 """
 

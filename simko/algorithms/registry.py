@@ -78,7 +78,9 @@ def method(
 ) -> None:
     """Register a method: parts by name, and defaults that differ from theirs.
 
-    A preset holds settings, and parts by kind. `evidence` says whether the formula was read in the paper or its code, or put together from what others write about it.
+    A preset holds settings, and parts by kind.
+
+    `evidence` says whether the formula was read in the paper or its code, or put together from what others write about it.
     """
     parts: dict[Kind, str] = {"advantage": advantage, "loss": loss, "sampling": sampling, "auxiliary": auxiliary}
     METHODS[name] = Method(name, title, parts, source, evidence, defaults or {}, presets or {})

@@ -13,7 +13,8 @@
 All sum to zero in a group, and c = 0 and c = n give 0. GRPO is of this form, too (w = 1 / std); it is in `simko.algorithms.grpo`.
 
 `dr_grpo`, `rloo` and `f_grpo` weigh whatever the rewards are. The others are defined for right and wrong, and read the verdict:
-a part of a reward that is no verdict (format, length) does not reach them. With fewer than k answers, k is their number; `pass_at_k` is then 0 everywhere, and is refused where no group has more than k.
+a part of a reward that is no verdict (format, length) does not reach them. With fewer than k answers, k is their number: then
+`pass_at_k` is 0 everywhere, and it is refused where no group has more than k.
 These methods change the size of the update, too: compare with a lower learning rate (arXiv 2602.06717, controls).
 """
 
