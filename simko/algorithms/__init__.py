@@ -68,8 +68,9 @@ def of(config: UpdateSettings) -> Algorithm:
 
 
 def own_parts(name: str) -> dict[Kind, str]:
-    """The parts of a method, by kind."""
-    return dict(registry.find(name)[0].parts)
+    """The parts of a method and its preset, by kind."""
+    chosen, preset = registry.find(name)
+    return {kind: preset.get(kind, own) for kind, own in chosen.parts.items()}
 
 
 def has_preset(name: str) -> bool:

@@ -48,7 +48,9 @@ class ASPOLoss(LossPart):
         return frozenset(("reference",)) if self.kl_coefficient > 0 else frozenset()
 
     def inert(self, updates_per_batch: int) -> tuple[str, ...]:  # noqa: D102
-        return ("clip", "clip_entropy", "clip_quantile", "dual_clip") if updates_per_batch == 1 else ()
+        if updates_per_batch > 1:
+            return ()
+        return ("clip", "clip_entropy", "clip_quantile", *(("dual_clip",) if self.dual_clip >= 1 else ()))
 
     def loss(self, stats: TokenStats) -> Loss:  # noqa: D102
         high = high_entropy(stats.entropy.detach(), stats.mask, self.clip_quantile, -1.0)

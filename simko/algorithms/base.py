@@ -146,7 +146,7 @@ class Advantage(Part):
         raise NotImplementedError
 
     def informative(self, view: GroupView) -> bool:
-        """Whether answers differ in what `group` compares. Refilled steps keep only such groups."""
+        """Whether `group` gives advantages that move the policy. Refilled steps keep only such groups."""
         return rewards_differ(view.rewards)
 
     def check(self, views: Sequence[GroupView]) -> None:
@@ -187,7 +187,7 @@ class LossPart(Part):
 
     @property
     def whole_step(self) -> bool:
-        """Whether `prepare` reads rows with advantage 0, too; without a loss of their own they cost no gradient."""
+        """Whether `prepare` reads rows with advantage 0, too. They cost no gradient, unless `Prepared.keep` has them."""
         return False
 
     def prepare(self, step: StepStats, advantage: Float[Tensor, "B T"], state: State) -> Prepared:

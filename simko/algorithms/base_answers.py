@@ -12,7 +12,7 @@ Sources: mail-research/SELF-llm-interference d17634b (the filter); seamoke/DPH-R
 - SELF's forward KL is named in its paper and missing in its code; its weight and estimator are DPH-RL's here. Reconstructed.
 - DPH-RL samples the base model once, and keeps one right answer to each problem that it mostly solves. Here each step samples the
   base model anew on some of its problems, and takes one right answer to each. There is no buffer to store, and generated problems
-  have a base, too.
+  have a base, too. Problems that the base model mostly solves are trained on as well; in DPH-RL only the others are.
 - A step whose groups give no update has no divergence term either.
 """
 

@@ -71,10 +71,9 @@ class Algorithm:
         return self.advantage.min_valid
 
     def inert(self, updates_per_batch: int) -> tuple[str, ...]:
-        """Names of settings without effect. Where pi_old is the sampler's, the ratio is not 1 even at the first update."""
-        if self.sampling.old_policy == "sampler":
-            updates_per_batch = max(updates_per_batch, 2)
-        return tuple(name for part in self.parts for name in part.inert(updates_per_batch))
+        """Names of settings without effect. Where pi_old is the sampler's, ratios are not 1 in a first update either."""
+        updates = updates_per_batch + 1 if self.sampling.old_policy == "sampler" else updates_per_batch
+        return tuple(name for part in self.parts for name in part.inert(updates))
 
     def advantages(self, view: GroupView) -> list[float]:
         """One advantage for each answer of a group."""
@@ -89,13 +88,13 @@ class Algorithm:
         self.advantage.check([view_of(group.valid) for group in groups])
 
     def prepare(self, step: StepStats, state: State) -> Prepared:
-        """All that couples rows: token advantages, then the loss's constants. A row of zeros is not kept."""
+        """All that couples rows: token advantages, then the loss's constants. A row of zeros is kept only if the loss says so."""
         tokens = self.advantage.tokens(step)
         advantage = step.advantage[:, None].expand_as(step.mask) if tokens is None else tokens
         prepared = self.loss_part.prepare(step, advantage, state.get("loss", {}))
         if tokens is not None and prepared.advantage is None:
             prepared = replace(prepared, advantage=tokens)
-        if self.every_row and not self.loss_part.every_row:
+        if prepared.keep is None and self.every_row and not self.loss_part.every_row:
             final = advantage if prepared.advantage is None else prepared.advantage
             prepared = replace(prepared, keep=((final != 0) & step.mask).any(-1))
         return prepared

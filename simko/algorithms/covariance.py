@@ -61,7 +61,8 @@ class KLCov(LossPart):
             picks = torch.zeros_like(cov, dtype=torch.bool)
             picks[cov.topk(count).indices] = True
             chosen = chosen.masked_scatter(step.mask, picks)
-        return Prepared(constants={"chosen": chosen})
+        moved = ((advantage != 0) | chosen) & step.mask  # a chosen token is held back without an advantage, too
+        return Prepared(constants={"chosen": chosen}, keep=moved.any(-1))
 
     def loss(self, stats: TokenStats) -> Loss:  # noqa: D102
         chosen, gap = stats.constants["chosen"], stats.logp - stats.old_logp

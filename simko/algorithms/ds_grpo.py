@@ -6,7 +6,8 @@
 lbar_i is the mean log-prob of the answer's tokens under the policy that sampled it; std is the population's. A right answer that
 the policy finds unlikely gains, and a wrong one that it finds likely loses more.
 
-Source: tajwarfahim/maxrl c0698eb, `compute_dsgrpo_outcome_advantage`, whose gammas are .05. Departures and choices:
+Source: tajwarfahim/maxrl c0698eb, `compute_dsgrpo_outcome_advantage`, by another group than the paper's. Its gammas are .05; the
+paper's could not be read. Departures and choices:
 - The theory smooths by the base policy; practice, and this file, by the sampling one. No forward is needed: the engine's recorded
   log-probs are read.
 - As in the code, groups of equal rewards learn, too: from the smoothing alone. `mixed_groups_only` leaves them out.

@@ -9,8 +9,9 @@ without a clip. All other tokens have PPO's loss with ratios in [0, 10].
 
 Source: CarlanLark/Lp-Reg-dev 33b27e2, `compute_policy_loss_lp_reg`; kappa .02, rho .01 (14B; .005 for 32B), coefficient 1.
 Departures:
-- The lowest tokens are chosen over the whole optimizer step under the old policy. The code chooses in each micro-batch, and small
-  ones switch it off silently.
+- Which tokens are lowest, and which of them lie below the proxy, is decided once over the whole optimizer step under the old
+  policy. The code decides in each micro-batch under the current policy, and picks no single token: small micro-batches switch it
+  off silently.
 - A token that the proxy removed is never touched, as in the code.
 """
 

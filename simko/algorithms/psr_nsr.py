@@ -2,8 +2,9 @@
 
     PSR  A = 1 if right, else 0        NSR  A = 0 if right, else -1        W-REINFORCE  A = weight if right, else -1
 
-There is no baseline: a group with one valid answer counts, and so does a group whose answers are all wrong. The loss is PPO's,
-token mean, clip 0.2. Source: TianHongZXY/RLVR-Decomposed a5d4e7c, `compute_psr_nsr_outcome_advantage`.
+There is no baseline: a group with one valid answer counts, and so does a group whose answers are all wrong. It is informative
+where an answer has an advantage. The loss is PPO's, token mean, clip 0.2.
+Source: TianHongZXY/RLVR-Decomposed a5d4e7c, `compute_psr_nsr_outcome_advantage`.
 Departure: the code tests `score == 1`; here the verdict says what is right, so shaped rewards do not break it.
 """
 
@@ -20,13 +21,22 @@ from simko.group_view import GroupView
 _SOURCE = "arXiv 2506.01347; TianHongZXY/RLVR-Decomposed a5d4e7c"
 
 
+@dataclass(frozen=True)
+class _WithoutBaseline(Advantage):
+    """An advantage of each answer by itself."""
+
+    min_valid: ClassVar[int] = 1
+
+    def informative(self, view: GroupView) -> bool:
+        return any(self.group(view))
+
+
 @part
 @dataclass(frozen=True)
-class PSR(Advantage):
+class PSR(_WithoutBaseline):
     """Right answers alone."""
 
     name: ClassVar[str] = "psr"
-    min_valid: ClassVar[int] = 1
 
     def group(self, view: GroupView) -> list[float]:  # noqa: D102
         return [1.0 if correct else 0.0 for correct in view.correct]
@@ -34,11 +44,10 @@ class PSR(Advantage):
 
 @part
 @dataclass(frozen=True)
-class NSR(Advantage):
+class NSR(_WithoutBaseline):
     """Wrong answers alone."""
 
     name: ClassVar[str] = "nsr"
-    min_valid: ClassVar[int] = 1
 
     def group(self, view: GroupView) -> list[float]:  # noqa: D102
         return [0.0 if correct else -1.0 for correct in view.correct]
@@ -46,11 +55,10 @@ class NSR(Advantage):
 
 @part
 @dataclass(frozen=True)
-class WReinforce(Advantage):
+class WReinforce(_WithoutBaseline):
     """Wrong answers, and right ones with a small weight."""
 
     name: ClassVar[str] = "w_reinforce"
-    min_valid: ClassVar[int] = 1
 
     positive_weight: float = setting(0.1, "advantage of a right answer (lambda)", minimum=0.0)
 

@@ -81,6 +81,8 @@ def method(
 ) -> None:
     """Register a method: parts by name, and defaults that differ from theirs.
 
+    A preset holds settings, and parts by kind.
+
     `evidence` says whether the formula was read in the paper or its code, or put together from what others write about it.
     """
     parts: dict[Kind, str] = {"advantage": advantage, "loss": loss, "sampling": sampling, "auxiliary": auxiliary}

@@ -6,6 +6,7 @@ from simko.algorithms.base import Kind
 
 _TOKEN_LEVEL = ("thr", "ucas")
 _READS_LOGP = ("ds_grpo", "ucpo")
+_ENTROPY = ("aer", "entropy_advantage", "entropy_bonus", "siren")
 _ONE_SIGN = ("nsr", "psr", "w_reinforce")
 
 REFUSED: tuple[tuple[tuple[Kind, tuple[str, ...]], tuple[Kind, tuple[str, ...]], str], ...] = (
@@ -15,7 +16,12 @@ REFUSED: tuple[tuple[tuple[Kind, tuple[str, ...]], tuple[Kind, tuple[str, ...]],
         "GSPO has one ratio for a whole answer, so it takes one advantage an answer",
     ),
     (
-        ("advantage", (*_READS_LOGP, "thr", "ucas")),
+        ("advantage", _TOKEN_LEVEL),
+        ("loss", _ENTROPY),
+        "both change what unsure tokens are worth, and the effect would be counted twice",
+    ),
+    (
+        ("advantage", _READS_LOGP),
         ("sampling", ("eepo",)),
         "this advantage compares log-probs inside a group, and EEPO samples each half from another policy",
     ),
@@ -25,7 +31,7 @@ REFUSED: tuple[tuple[tuple[Kind, tuple[str, ...]], tuple[Kind, tuple[str, ...]],
         "ASPO changes tokens with an advantage above 0 only, and NSR has none",
     ),
     (
-        ("advantage", (*_ONE_SIGN, *_READS_LOGP)),
+        ("advantage", (*_ONE_SIGN, "ds_grpo")),
         ("sampling", ("refill",)),
         "refilling drops groups of equal rewards, and this advantage learns from them",
     ),

@@ -39,7 +39,7 @@ Differences between the released code (CLR-Lab/SimKO at 306f4ff) and the paper, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -130,9 +130,9 @@ def mix_top_k(
     return (1 - alpha) * ratio + alpha * (torch.softmax(topk_logp.detach(), -1) * candidates).sum(-1)
 
 
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {  # arXiv 2510.14807v3, app. E.1
     "math": {},
-    "logic": {"alpha": 0.005, "top1_penalty": 1.05, "clip_high": 0.28, "grpo_steps": 50},
+    "logic": {"alpha": 0.005, "top1_penalty": 1.05, "clip_high": 0.28, "grpo_steps": 50, "sampling": "refill"},
     "code": {"alpha": 0.05},
 }
 method(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from simko.algorithms.grpo import GroupNormalised
@@ -53,7 +53,7 @@ class UncertaintyAware(GroupNormalised):
         confidence = torch.where(step.mask, step.certainty, 0.0).sum(-1)
         if self.confidence == "mean":
             confidence = confidence / step.mask.sum(-1).clamp(min=1)
-        score = group_scores(confidence, step.group)
+        score = group_scores(confidence, step.group, step.mask.any(-1))
         weight = torch.where(
             step.advantage > 0, torch.exp(-self.answer_down * score), torch.exp(self.answer_up * score)
         )
@@ -62,11 +62,11 @@ class UncertaintyAware(GroupNormalised):
         return torch.where(answer > 0, shaped.clamp(min=0), shaped)
 
 
-def group_scores(values: Float[Tensor, "B"], group: Int[Tensor, "B"]) -> Float[Tensor, "B"]:
-    """Each value's z-score in its group (Bessel's correction, + 1e-6); 0 alone in a group."""
+def group_scores(values: Float[Tensor, "B"], group: Int[Tensor, "B"], counted: Bool[Tensor, "B"]) -> Float[Tensor, "B"]:
+    """Each counted value's z-score in its group (Bessel's correction, + 1e-6); 0 alone in a group, and for the others."""
     out = torch.zeros_like(values)
     for index in torch.unique(group):
-        rows = group == index
+        rows = (group == index) & counted  # a row that is not finite has no confidence
         if int(rows.sum()) > 1:
             out[rows] = (values[rows] - values[rows].mean()) / (values[rows].std() + 1e-6)
     return out

@@ -16,7 +16,7 @@ Source: AnamikaLochab/UCPO 93ce506, `compute_dgrpo_advantage_outcome_invq_l` (ta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp
+from math import exp, isfinite
 from typing import ClassVar
 
 from simko.advantages import group_normalised
@@ -39,7 +39,7 @@ class UniformCorrect(Advantage):
 
     def group(self, view: GroupView) -> list[float]:  # noqa: D102
         advantages = group_normalised(view.rewards)
-        right = [i for i, correct in enumerate(view.correct) if correct]
+        right = [i for i, correct in enumerate(view.correct) if correct and isfinite(view.mean_logp[i])]
         if len(right) < 2:
             return advantages
         logps = [view.mean_logp[i] * (1 if self.length_norm else view.lengths[i]) for i in right]

@@ -13,7 +13,8 @@
 All sum to zero in a group, and c = 0 and c = n give 0. GRPO is of this form, too (w = 1 / std); it is in `simko.algorithms.grpo`.
 
 `dr_grpo`, `rloo` and `f_grpo` weigh whatever the rewards are. The others are defined for right and wrong, and read the verdict:
-a part of a reward that is no verdict (format, length) does not reach them. With fewer than k answers, k is their number.
+a part of a reward that is no verdict (format, length) does not reach them. With fewer than k answers, k is their number: then
+`pass_at_k` is 0 everywhere, and it is refused where no group has more than k.
 These methods change the size of the update, too: compare with a lower learning rate (arXiv 2602.06717, controls).
 """
 
@@ -28,6 +29,7 @@ from simko.advantages import group_normalised
 from simko.algorithms.base import Advantage
 from simko.algorithms.registry import method, part
 from simko.config import setting
+from simko.errors import UserError
 from simko.group_view import GroupView
 from simko.types import rewards_differ
 
@@ -76,6 +78,9 @@ class _OfVerdicts(Advantage):
         right, n = sum(view.correct), len(view)
         return weighted([float(x) for x in view.correct], self.weight(right, n)) if 0 < right < n else [0.0] * n
 
+    def informative(self, view: GroupView) -> bool:
+        return any(self.group(view))  # not where rewards differ among wrong answers, nor where pass@k is 1
+
     def weight(self, right: int, n: int) -> float:
         """w for `right` right answers among n, 0 < right < n."""
         raise NotImplementedError
@@ -111,6 +116,15 @@ class PassAtK(_OfVerdicts):
     name: ClassVar[str] = "pass_at_k"
 
     pass_k: int = setting(4, "answers of which one must be right (K)", minimum=1)
+
+    def check(self, views: Sequence[GroupView]) -> None:
+        """Raise `UserError` if K is as large as the groups: then one right answer is enough, and every advantage is 0."""
+        n = max(map(len, views), default=0)
+        if 1 < n <= self.pass_k:
+            raise UserError(
+                f"pass_k is {self.pass_k}, and problems have {n} answers: every advantage is 0; set --pass-k below {n}, or raise "
+                "--group-size"
+            )
 
     def weight(self, right: int, n: int) -> float:  # noqa: D102
         k = min(self.pass_k, n)

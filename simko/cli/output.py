@@ -8,7 +8,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 def print_json(value: Any) -> None:
     """One JSON value on stdout; NaN and infinity are not JSON and raise `ValueError`."""
     plain = not (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False))
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False, default=_as_json))
+
+
+def _as_json(value: Any) -> Any:
+    """A mapping as an object, a set as a sorted list."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Set):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 def terminal(stderr: bool = False) -> Console:

@@ -22,7 +22,11 @@ def idle_settings(config: TrainConfig, method: Algorithm, start: int = 0) -> lis
         lines.append(f"{_flags(always)}: no effect, beside the method's other settings")
     if once := [name for name in idle if name not in always and name in chosen]:
         lines.append(f"{_flags(once)}: no effect, since nothing is clipped in the first update after a rollout")
-    if config.updates_per_batch == 1 and method.loss_part.needs_several_updates:
+    if (
+        config.updates_per_batch == 1
+        and method.loss_part.needs_several_updates
+        and method.sampling.old_policy == "trainer"
+    ):
         lines.append(
             f"{method.loss_part.name} differs from the plain policy gradient only in later updates of a rollout batch; set "
             "--updates-per-batch to 2 or more"

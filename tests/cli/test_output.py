@@ -12,6 +12,7 @@ import pytest
 
 from simko.cli import run
 from simko.cli.output import flush, never_fail, print_json, terminal
+from simko.reward_parts import Parts
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
@@ -51,3 +52,10 @@ def test_letters_that_the_terminal_lacks(monkeypatch: pytest.MonkeyPatch) -> Non
     lines = plain.buffer.getvalue().decode()  # type: ignore[attr-defined]
     assert lines.startswith("? = 3\n")
     assert json.loads(lines.partition("\n")[2]) == {"a": "π"}
+
+
+def test_json_takes_mappings_and_sets(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"parts": Parts({"format": 0.5}), "needs": frozenset(("b", "a"))})
+    assert json.loads(capsys.readouterr().out) == {"parts": {"format": 0.5}, "needs": ["a", "b"]}
+    with pytest.raises(TypeError, match="object is not JSON"):
+        print_json({"x": object()})
