@@ -57,6 +57,7 @@ class DifferentialSmoothing(Advantage):
 method(
     "ds_grpo",
     advantage="ds_grpo",
+    evidence="reconstructed",
     title="DS-GRPO: differential smoothing by log-prob (arXiv 2511.19942)",
     source="arXiv 2511.19942; tajwarfahim/maxrl c0698eb",
 )

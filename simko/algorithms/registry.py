@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from simko.algorithms.base import Evidence, Kind, Part
+from simko.config import TrainConfig
 from simko.errors import UserError, nearest
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -53,8 +54,10 @@ def part(cls: P) -> P:
     """Register a part under its kind and name.
 
     Raises:
-        ValueError: it has no name, or another class has its place.
+        ValueError: it has no name, another class has its place, or a run has a setting of the same name as one of its own.
     """
+    if taken := sorted({entry.name for entry in fields(cls)} & {entry.name for entry in fields(TrainConfig)}):
+        raise ValueError(f"{cls.__qualname__}: a run has a setting '{taken[0]}' already; give the part's another name")
     before = PARTS.setdefault((cls.kind, cls.name), cls)
     scripts = ("__main__", "<run_path>")  # a file that is run, and imported too, defines its classes twice
     same_module = before.__module__ == cls.__module__ or {before.__module__, cls.__module__} & {*scripts}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from simko import algorithms
 from simko.algorithms import registry
-from simko.config import TrainConfig
+from simko.config import TrainConfig, setting
 from simko.errors import UserError
 from simko.settings import train_config
 
@@ -56,7 +58,7 @@ def test_every_method_has_a_name_a_title_a_source_and_its_evidence() -> None:
         assert set(entry["parts"]) == set(algorithms.KINDS)
         assert not set(entry["defaults"]) & {entry.name for entry in TrainConfig.__dataclass_fields__.values()}
     assert {name for name, entry in described.items() if entry["evidence"] == "reconstructed"} == {
-        "thr", "eepo", "aer", "self", "gdpo",
+        "thr", "eepo", "aer", "self", "gdpo", "ds_grpo",
     }  # fmt: skip
     json.dumps(list(described.values()))
 
@@ -191,3 +193,13 @@ def test_two_parts_do_not_share_a_name() -> None:
     other = type("Other", (algorithms.LossPart,), {"name": "simko", "__module__": "elsewhere"})
     with pytest.raises(ValueError, match=r"the loss 'simko' is simko\.algorithms\.simko\.SimKOLoss"):
         registry.part(other)
+
+
+def test_a_part_has_no_setting_of_the_runs() -> None:
+    @dataclass(frozen=True)
+    class Clashing(algorithms.LossPart):
+        name: ClassVar[str] = "clashing_of_test"
+        group_size: int = setting(3, "taken")
+
+    with pytest.raises(ValueError, match="a run has a setting 'group_size' already"):
+        registry.part(Clashing)
