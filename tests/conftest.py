@@ -59,3 +59,16 @@ def default_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def clean_registry() -> Iterator[None]:
+    """The tables of training methods are what they were, afterwards."""
+    from simko.algorithms import registry
+
+    registry.load()
+    before = dict(registry.PARTS), dict(registry.METHODS)
+    yield
+    for table, kept in zip((registry.PARTS, registry.METHODS), before, strict=True):
+        table.clear()
+        table.update(kept)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ import pytest
 from simko import algorithms
 from simko.group_view import GroupView
 
+pytestmark = pytest.mark.usefixtures("clean_registry")  # an example registers its method
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = {
     "01_ten_line_env": ("--steps", "1", "--prompts", "4", "--out", "run"),

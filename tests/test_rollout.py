@@ -152,8 +152,8 @@ def test_a_graders_exception_is_that_of_the_first_answer_it_failed_on() -> None:
             raise ZeroDivisionError(text)
         return Verdict("correct", 1.0)
 
-    before = threading.active_count()
+    before = set(threading.enumerate())  # some may end meanwhile
     with pytest.raises(ZeroDivisionError) as caught:
         rollout(engine, env, tasks, 3, grade=grade)
     assert str(caught.value) == texts_[1]
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before

@@ -206,7 +206,7 @@ def test_a_checkpoint_that_lacks_weights_is_refused(model_folder: Folder, tmp_pa
         ({"dtype": "float64", "quantization": "nf4"}, "not in float64; use dtype float32"),
         ({"lora_rank": 0}, "lora_rank is 0"),
         ({"target_modules": ["no_such_layer"]}, "no linear layer is called 'no_such_layer'"),
-        ({"target_modules": ["q_proj", "v_porj"]}, "'v_porj'; linear ones are .*; did you mean 'v_proj'"),
+        ({"target_modules": ["q_proj", "v_porj"]}, "'v_porj'; there are .*; did you mean 'v_proj'"),
         ({"target_modules": "no_such_layer"}, "adapter cannot be made"),
     ],
 )

@@ -142,17 +142,6 @@ def test_the_config_holds_parts_and_settings_of_the_composition() -> None:
         train_config({"algorithm": "pass_at_k", "pass_kk": 2})
 
 
-@pytest.fixture
-def clean_registry() -> object:
-    """The registry is what it was, afterwards."""
-    registry.load()
-    before = dict(registry.PARTS), dict(registry.METHODS)
-    yield
-    for table, kept in zip((registry.PARTS, registry.METHODS), before, strict=True):
-        table.clear()
-        table.update(kept)  # type: ignore[arg-type]
-
-
 def test_a_method_from_outside_is_one_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_registry: object
 ) -> None:
