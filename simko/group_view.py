@@ -1,4 +1,4 @@
-"""What an advantage reads of one task's answers."""
+"""Answers as others read them: those of one task for an advantage, and any as a batch of their own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simko.types import Completion
+from simko.types import Batch, Completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,4 +34,17 @@ def view_of(valid: Sequence[Completion], max_new_tokens: int = 0) -> GroupView:
         lengths=[int(c.sampled.sum()) for c in valid],
         max_new_tokens=max_new_tokens,
         parts=[c.verdict.parts for c in valid] if any(c.verdict.parts for c in valid) else (),
+    )
+
+
+def batch_of(completions: Sequence[Completion]) -> Batch:
+    """Answers as a batch of their own, each with advantage 1."""
+    rows = tuple(completion for completion in completions if completion.sampled.any())
+    return Batch(
+        completions=rows,
+        group=np.arange(len(rows)),
+        advantage=np.ones(len(rows)),
+        correct=np.array([c.verdict.correct for c in rows], dtype=np.bool_),
+        step_tokens=int(sum(c.sampled.sum() for c in rows)),
+        step_sequences=len(rows),
     )

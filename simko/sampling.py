@@ -15,6 +15,7 @@ from simko.algorithms.base import Auxiliary, TokenLoss
 from simko.algorithms.compose import Algorithm
 from simko.algorithms.stats import State
 from simko.config import UpdateSettings
+from simko.group_view import batch_of
 from simko.micro_batch import TokenBudget
 from simko.rollout import rollout
 from simko.schedule import refill_tasks, stream_seed, training_tasks
@@ -152,19 +153,6 @@ def sample_step(
     if step == 1:
         method.check(groups)
     return Sampled(groups, method.auxiliary_batch(context, tasks, state), context.metrics)
-
-
-def batch_of(completions: Sequence[Completion]) -> Batch:
-    """Answers as a batch of their own, each with advantage 1."""
-    rows = tuple(completion for completion in completions if completion.sampled.any())
-    return Batch(
-        completions=rows,
-        group=np.arange(len(rows)),
-        advantage=np.ones(len(rows)),
-        correct=np.array([c.verdict.correct for c in rows], dtype=np.bool_),
-        step_tokens=int(sum(c.sampled.sum() for c in rows)),
-        step_sequences=len(rows),
-    )
 
 
 def auxiliary_gradients(

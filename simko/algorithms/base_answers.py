@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -31,7 +30,8 @@ from simko.algorithms.base import Auxiliary, RolloutContext, Sampling
 from simko.algorithms.registry import method, part
 from simko.algorithms.stats import Loss, State, TokenStats
 from simko.config import setting
-from simko.types import Batch, Completion, Group, Task
+from simko.group_view import batch_of
+from simko.types import Batch, Group, Task
 
 
 @part
@@ -65,7 +65,8 @@ class BaseAnswers(Auxiliary):
         with context.base():
             groups = context.sample(tasks[: self.base_problems], self.base_samples)
         right = [[c for c in group.completions if c.verdict.correct and c.sampled.any()] for group in groups]
-        return rows_of([answers[0] for answers in right if answers])
+        chosen = [answers[0] for answers in right if answers]
+        return batch_of(chosen) if chosen else None
 
     def loss(self, stats: TokenStats) -> Loss:  # noqa: D102
         gap = stats.logp - stats.old_logp  # the sampler was the base model
@@ -80,20 +81,6 @@ def divergence(gap: Float[Tensor, "B T"], kind: str, alpha: float = 0.2) -> Floa
     if kind == "js":
         return u * gap - (u + 1) * torch.log((u + 1) / 2)
     return (torch.exp((1 - alpha) * gap) - (1 - alpha) * u - alpha) / (alpha * (alpha - 1))
-
-
-def rows_of(answers: Sequence[Completion]) -> Batch | None:
-    """Answers as a batch; None if there are none."""
-    if not answers:
-        return None
-    return Batch(
-        completions=tuple(answers),
-        group=np.arange(len(answers)),
-        advantage=np.ones(len(answers)),
-        correct=np.ones(len(answers), dtype=np.bool_),
-        step_tokens=int(sum(c.sampled.sum() for c in answers)),
-        step_sequences=len(answers),
-    )
 
 
 method(

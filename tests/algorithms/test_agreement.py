@@ -18,8 +18,8 @@ from torch import Tensor
 from simko import algorithms
 from simko.advantages import make_batch
 from simko.algorithms.base_answers import BaseAnswers
+from simko.group_view import batch_of
 from simko.micro_batch import TokenBudget
-from simko.sampling import batch_of
 from simko.step_stats import prepare, step_stats
 from simko.update import accumulate_gradients
 

@@ -18,8 +18,9 @@ from simko.algorithms.dapo import Refill
 from simko.algorithms.eepo import SampleThenForget, Unlikelihood
 from simko.build import make_env, make_policy
 from simko.config import TrainConfig
+from simko.group_view import batch_of
 from simko.micro_batch import TokenBudget
-from simko.sampling import Sampled, StepContext, auxiliary_gradients, batch_of, sample_step
+from simko.sampling import Sampled, StepContext, auxiliary_gradients, sample_step
 from simko.settings import train_config
 from simko.step_stats import prepare
 from simko.train import update
