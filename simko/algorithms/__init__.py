@@ -26,9 +26,9 @@ __all__ = [
 
 
 def names() -> list[str]:
-    """Return the names of all methods."""
+    """Return the names of all methods, in the order of the alphabet: that of imports depends on who imports first."""
     registry.load()
-    return list(registry.METHODS)
+    return sorted(registry.METHODS)
 
 
 def part_names(kind: Kind) -> list[str]:
@@ -129,7 +129,9 @@ def schema() -> dict[str, Any]:
     """The JSON schema of each setting of any part, by its name."""
     registry.load()
     return {
-        key: about for cls in registry.PARTS.values() for key, about in schema_of(cls).get("properties", {}).items()
+        key: about
+        for _, cls in sorted(registry.PARTS.items())
+        for key, about in schema_of(cls).get("properties", {}).items()
     }
 
 

@@ -124,7 +124,7 @@ def find(name: str) -> tuple[Method, Mapping[str, Any]]:
         _import(name, head)
         head, tail = tail, ""
     if head not in METHODS:
-        raise UserError(f"unknown algorithm '{name}'{nearest(head, METHODS)}; known: {', '.join(METHODS)}")
+        raise UserError(f"unknown algorithm '{name}'{nearest(head, METHODS)}; known: {', '.join(sorted(METHODS))}")
     chosen = METHODS[head]
     if tail and tail not in chosen.presets:
         known = ", ".join(chosen.presets) or "none"
