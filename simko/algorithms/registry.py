@@ -105,7 +105,7 @@ def load() -> None:
     for entry in sorted(entry_points(group="simko.algorithms"), key=lambda entry: entry.name):
         try:
             entry.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             message = " ".join(f"{type(error).__name__}: {error}".split())
             raise UserError(
                 f"algorithm plug-in {entry.name} = {entry.value}: {message}; mend or uninstall it"
@@ -144,8 +144,13 @@ def _import(name: str, module: str) -> None:
             sys.path.append(str(here))  # at the end: nothing in it can stand in for an installed package
             importlib.invalidate_caches()
         importlib.import_module(module)
-    except (ImportError, ValueError) as error:
-        raise UserError(f"algorithm '{name}': {error}; put the module's folder on PYTHONPATH") from error
+    except ModuleNotFoundError as error:
+        if error.name and error.name.partition(".")[0] == top:
+            raise UserError(f"algorithm '{name}': {error}; put the module's folder on PYTHONPATH") from error
+        raise UserError(f"algorithm '{name}': its module needs another package: {error}; install it") from error
+    except (Exception, SystemExit) as error:
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"algorithm '{name}': its module raised {message}; mend it (--debug shows where)") from error
 
 
 def part_class(kind: Kind, name: str) -> type[Part]:

@@ -192,3 +192,21 @@ def test_a_part_has_no_setting_of_the_runs() -> None:
 
     with pytest.raises(ValueError, match="a run has a setting 'group_size' already"):
         registry.part(Clashing)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("1 +", "its module raised SyntaxError"),
+        ("raise SystemExit(3)", "its module raised SystemExit: 3"),
+        ("import no_such_package_of_test", "needs another package: No module named 'no_such_package_of_test'"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_one_line(
+    text: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_method_of_test.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=words) as error:
+        algorithms.get("broken_method_of_test:mine")
+    assert "\n" not in str(error.value)
