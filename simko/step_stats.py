@@ -20,7 +20,7 @@ from simko.types import Batch, Policy
 
 _COLUMNS = ("logp", "entropy", "certainty", "raw_logit", "nucleus_entropy", "proxy_logp")
 _STATS: dict[str, str] = {"proxy": "proxy_logp"}
-_MATRICES = ("sampler_logp", "logp", "ref_logp", "entropy", "certainty", "raw_logit", "nucleus_entropy", "proxy_logp")
+_MATRICES = ("sampler_logp", "ref_logp", *_COLUMNS)
 
 
 def prepare(

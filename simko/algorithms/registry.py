@@ -58,7 +58,7 @@ def part(cls: P) -> P:
     """
     if taken := sorted({entry.name for entry in fields(cls)} & {entry.name for entry in fields(TrainConfig)}):
         raise ValueError(f"{cls.__qualname__}: a run has a setting '{taken[0]}' already; give the part's another name")
-    before = PARTS.setdefault((cls.kind, cls.name), cls)
+    before = PARTS.get((cls.kind, cls.name), cls)
     scripts = ("__main__", "<run_path>")  # a file that is run, and imported too, defines its classes twice
     same_module = before.__module__ == cls.__module__ or {before.__module__, cls.__module__} & {*scripts}
     if not cls.name or before.__qualname__ != cls.__qualname__ or not same_module:

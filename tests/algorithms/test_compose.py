@@ -179,6 +179,10 @@ def test_two_parts_do_not_share_a_name() -> None:
     registry.load()
     cls = registry.PARTS["loss", "simko"]
     assert registry.part(cls) is cls
+    nameless = type("Nameless", (algorithms.LossPart,), {})
+    with pytest.raises(ValueError, match="Nameless"):
+        registry.part(nameless)
+    assert ("loss", "") not in registry.PARTS
     other = type("Other", (algorithms.LossPart,), {"name": "simko", "__module__": "elsewhere"})
     with pytest.raises(ValueError, match=r"the loss 'simko' is simko\.algorithms\.simko\.SimKOLoss"):
         registry.part(other)
