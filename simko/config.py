@@ -261,6 +261,7 @@ class EvalConfig(EnvironmentSettings, SamplingSettings):
     target: str = setting("", "run folder, Hub id, local model folder, or 'tiny'", path=True)
     base: bool = setting(True, "evaluate the base model on the same problems too, where there is an adapter")
     out: str | None = setting(None, "folder for the result; RUN/eval or eval/ where empty", path=True, decides=False)
+    samples: bool = setting(True, "keep every answer in a file beside the result", decides=False)
     model: str | None = setting(
         None, "of a run: where its model is now, if the folder has moved; the weights must be the same", path=True
     )

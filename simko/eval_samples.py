@@ -14,7 +14,7 @@ from simko.grading import holding
 from simko.report.counts import Counts
 from simko.rollout import rollout
 from simko.run.tracker import duration
-from simko.types import Sampling, Task
+from simko.types import Group, Sampling, Task
 
 _CHUNK_TOKENS = {"cpu": 1 << 14, "cuda": 1 << 18}  # answers times budget of one call of the engine
 
@@ -28,16 +28,22 @@ def sample_counts(
     seed: int,
     progress: Callable[[Counts], None] | None = None,
     chunk: int | None = None,
+    keep: Callable[[Sequence[Group], int], None] | None = None,
+    step: int = 0,
 ) -> Counts:
     """The counts of `n` graded samples of each task.
 
-    At most `chunk` answers are in memory at a time, and `progress` is called after each chunk. Sample i of a task has the
-    same random stream however the work is cut, so `chunk` changes memory and not the result.
+    At most `chunk` answers are in memory at a time, and `progress` is called after each chunk. `keep` gets its groups, and the
+    number of the first sample in each. The random stream of sample i of a task derives from (seed, step, task, i) however the
+    work is cut, so `chunk` changes memory and not the result.
     """
     counts = Counts()
     with holding(policy.engine):
         for part, first, size in chunks(tasks, n, chunk or chunk_size(env.max_new_tokens, policy.device)):
-            counts.add(rollout(policy.engine, env, part, size, decoding, seed=seed, first_sample=first))
+            groups = rollout(policy.engine, env, part, size, decoding, seed=seed, step=step, first_sample=first)
+            counts.add(groups)
+            if keep:
+                keep(groups, first)
             if progress:
                 progress(counts)
     return counts

@@ -7,6 +7,8 @@ import os
 import re
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from simko.report.plot import draw_curves
 from simko.report.table import evaluation_table, held_out, model_name, sampling, trained_name
 from simko.run.folder import RunFolder
 from simko.run.manifest import data_notes, date_entry, date_notes, file_hash, machine, versions
+from simko.run.samples import SUFFIX, keeping_samples
 from simko.run.target import Target, resolve, sampling_settings
 from simko.types import Task
 
@@ -34,10 +37,11 @@ _YOUNGER = ("part", "problem_seed")
 
 
 def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = None, env: Any = None) -> dict[str, Any]:
-    """Measure pass@K and majority@K, print the table, write `<name>.json` and `<name>.png`, and return the JSON's content.
+    """Measure pass@K and majority@K, print the table, write `<name>.json` and its plot, and return the JSON's content.
 
     `policy` and `env` may be objects in memory. Otherwise they are loaded as `config` says: a run gives its newest adapter,
-    and its own settings where `config` leaves them empty. Problems come from the evaluation split.
+    and its own settings where `config` leaves them empty. Problems come from the evaluation split. Every
+    answer is kept in `<name>.samples.jsonl.gz`; see `simko.run.samples`.
 
     Raises:
         UserError: the target cannot be evaluated, a problem is among the run's training prompts, a prompt is too long, or the
@@ -68,20 +72,31 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
 
     began = time.monotonic()
     progress = Progress(console, len(tasks) * config.n * (2 if with_base else 1))
+    kept = folder / f"{result_name(result | {'base': with_base or None})}{SUFFIX}" if config.samples else None
     base = None
     try:
-        counts = sample_counts(policy, env, tasks, config.n, decoding, config.seed, progress.part(""))
-        if with_base:
-            with policy.base():
-                base = sample_counts(policy, env, tasks, config.n, decoding, config.seed, progress.part("base "))
+        with keeping_samples(kept) if kept else nullcontext() as keep:
+            shape = (policy, env, tasks, config.n, decoding, config.seed)
+            counts = sample_counts(*shape, progress.part(""), keep=keep and partial(keep, "trained"))
+            if with_base:
+                with policy.base():
+                    base = sample_counts(*shape, progress.part("base "), keep=keep and partial(keep, "base"))
         result |= summarise(counts, base, config.seed)
+    except OSError as error:
+        if kept is None or error.filename is None or Path(error.filename).parent != folder:
+            raise
+        raise UserError(f"eval: {kept}: {error.strerror}; make room, or give another --out or --no-samples") from error
     except FloatingPointError as error:
         raise UserError(f"eval: {error}; try another --device or --quantization") from error
     except ValueError as error:
         raise UserError(f"eval: {error}; look at one with `simko sample`, or take another --verifier") from error
+    result["samples"] = kept and str(kept)
     result |= {"seconds": time.monotonic() - began, "machine": machine(policy.device), "versions": versions()}
     console.print(evaluation_table(result))
-    return _write(result, folder, console)
+    result = _write(result, folder, console)
+    if kept:
+        say(console, f"samples: {kept}")
+    return result
 
 
 def evaluate_run(run: RunFolder, config: TrainConfig, policy: Any, console: Console) -> None:

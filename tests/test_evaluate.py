@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from simko.config import EvalConfig, TrainConfig
 from simko.errors import TooFewTasksError, UserError
 from simko.eval_tasks import count_overlap
 from simko.evaluate import evaluate
+from simko.run.samples import read_samples
 from simko.run.target import resolve, sampling_settings
 from simko.types import Sampling, Task, Verdict
 
@@ -48,7 +50,43 @@ def test_a_run_from_end_to_end(tmp_path: Path) -> None:
     assert file.parent == run.eval_path
     assert json.loads(file.read_text()) == json.loads(json.dumps(result))
     assert Path(result["plot"]).read_bytes().startswith(b"\x89PNG")
-    assert {path.suffix for path in run.eval_path.iterdir()} == {".json", ".png"}  # nothing half-written left behind
+    assert {path.suffix for path in run.eval_path.iterdir()} == {
+        ".json",
+        ".png",
+        ".gz",
+    }  # nothing half-written left behind
+    assert result["samples"] == str(file.with_suffix(".samples.jsonl.gz"))
+    assert result["samples"] in printed
+
+
+def test_every_answer_is_kept_and_gives_the_counts_again(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run")
+    result, _ = run_evaluation(EvalConfig(str(run.path), n=6, seed=1))
+    rows = list(read_samples(result["samples"]))
+    assert [(r["task"], r["sample"]) for r in rows] == [(task, i) for task in result["counts"] for i in range(6)] * 2
+    for side, counts in (("trained", result["counts"]), ("base", result["base"]["counts"])):
+        of_side = [row for row in rows if row["side"] == side]
+        assert {task: sum(r["outcome"] == "correct" for r in of_side if r["task"] == task) for task in counts} == {
+            task: count["correct"] for task, count in counts.items()
+        }
+    first = Path(result["samples"]).read_bytes()
+    assert Path(run_evaluation(EvalConfig(str(run.path), n=6, seed=1))[0]["samples"]).read_bytes() == first
+
+
+def test_answers_are_left_out_on_request(tmp_path: Path) -> None:
+    result, _ = run_evaluation(EvalConfig("tiny", n=4, samples=False, out=str(tmp_path)))
+    assert result["samples"] is None
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".png"}
+
+
+def test_a_disk_that_fills_up_with_answers_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int, data: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(UserError, match=r"samples\.jsonl\.gz: No space left.*--no-samples"):
+        run_evaluation(EvalConfig("tiny", n=4, out=str(tmp_path)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_base_is_left_out_on_request_and_where_nothing_was_trained(tmp_path: Path) -> None:
