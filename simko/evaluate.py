@@ -54,12 +54,12 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
     date = None if target.run is None else target.run.prompt_date()
     env = watched(env or make_env(target.settings, policy, "eval", date), target.settings.env)
     verifiers.warm_up(str(getattr(env, "verifier_name", "")))
-    part, why = _part(config, target)
+    part, why = part_of(config, target)
     tasks = choose_tasks(env, config.problems, problem_seed(config), part)
     single = env.source.size == 1  # the toy MDP: one problem has nothing to hold out, and the title says so
     overlap = count_overlap(target.run, tasks, config.allow_overlap or single)
-    folder = _writable_folder(config)
-    result = _describe(config, target, env, tasks, overlap) | {"part": part}
+    folder = writable_folder(config)
+    result = describe(config, target, env, tasks, overlap) | {"part": part}
     result |= {"temperature": decoding.temperature, "top_p": decoding.top_p}
     result |= date_entry(env)
     for note in [*why, *data_notes(env), *date_notes(env), *context_notes(env, tasks)]:
@@ -109,7 +109,7 @@ def evaluate_run(run: RunFolder, config: TrainConfig, policy: Any, console: Cons
     evaluate(settings, console=console, policy=policy)
 
 
-def _part(config: EvalConfig, target: Target) -> tuple[Part, list[str]]:
+def part_of(config: EvalConfig, target: Target) -> tuple[Part, list[str]]:
     """Which held-out problems, and a line where the run has been watched on some of them (`eval_every`)."""
     run = target.run
     watched_on = run is not None and (run.config.eval_every > 0 or run.records.looks_path.exists())
@@ -129,7 +129,7 @@ def problem_seed(config: EvalConfig) -> int:
     return config.seed if config.problem_seed is None else config.problem_seed
 
 
-def _describe(config: EvalConfig, target: Target, env: Any, tasks: Sequence[Task], overlap: int) -> dict[str, Any]:
+def describe(config: EvalConfig, target: Target, env: Any, tasks: Sequence[Task], overlap: int) -> dict[str, Any]:
     """Everything that decides the result, sampling apart."""
     settings = target.settings
     return {
@@ -211,7 +211,8 @@ def _younger(result: dict[str, Any]) -> list[list[Any]]:
     return [[key, result[key]] for key in _YOUNGER if result.get(key, old[key]) != old[key]]
 
 
-def _writable_folder(config: EvalConfig) -> Path:
+def writable_folder(config: EvalConfig) -> Path:
+    """Where results go. Raises `UserError` if nothing can be written there."""
     inside_run = RunFolder.is_run(config.target)
     folder = Path(config.out) if config.out else Path(config.target) / "eval" if inside_run else Path("eval")
     try:
