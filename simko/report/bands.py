@@ -15,14 +15,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from simko.report.spread import draw_maxima, effective_problems, p_value_of, spread_of
+from simko.report.spread import draw_maxima, few_problems, p_value_of, spread_of
 from simko.report.student import normal_tail, student_quantile
 
 LEVEL = 0.95
 DRAWS = 4000
 SHARE = (0.0, 1.0)
 DIFFERENCE = (-1.0, 1.0)
-_FEW = 5.0  # effective problems: below, a few problems carry a column, and its standard error means little
 
 Verdict = Literal["better", "worse", "not decided"]
 
@@ -101,9 +100,10 @@ def band(
     variables whose dependence is a Gaussian copula with the estimated correlation over K. Equal arguments give equal bands,
     and the order of problems and of seeds does not matter.
 
-    Where all problems are equal, or a few of them carry the column, the band is at least that of the rule of three: with
-    confidence, less than `1 - ((1 - level) / len(ks)) ** (1 / problems)` of all problems are unlike those seen, and each of
-    these may be anything in `support`. So `support` must be what the quantity could be: `SHARE` for pass@K, else a difference.
+    Where all problems are equal, or a single one carries the spread, the band is at least that of the rule of three; this
+    fades out until five problems carry it. The rule: with confidence, less than a share of
+    `1 - ((1 - level) / len(ks)) ** (1 / problems)` of all problems are unlike those seen, and each of these may be anything
+    in `support`. So `support` must be what the quantity could be: `SHARE` for pass@K, else a difference.
 
     Raises:
         ValueError: no problem, no K, or a value that is not finite or outside of `support`.
@@ -123,10 +123,10 @@ def band(
         half = float(np.quantile(maxima, level)) * error
     else:
         half = student_quantile(normal_tail(float(np.quantile(maxima, level))), freedom) * error
-    few = effective_problems(cube.mean(axis=0)) < _FEW
-    unlike = 1 - ((1 - level) / len(ks)) ** (1 / problems)
-    low = np.where(few, np.minimum(mean - half, mean - unlike * (mean - support[0])), mean - half)
-    high = np.where(few, np.maximum(mean + half, mean + unlike * (support[1] - mean)), mean + half)
+    few = few_problems(cube.mean(axis=0))
+    unlike = few * (1 - ((1 - level) / len(ks)) ** (1 / problems))
+    low = np.minimum(mean - half, mean - unlike * (mean - support[0]))
+    high = np.maximum(mean + half, mean + unlike * (support[1] - mean))
     judged = len(ks) - (last_is_n and len(ks) > 1)
     p_value = p_value_of(mean, spread, few, maxima, problems, judged) if support[0] < 0 else float("nan")
     low, high = np.maximum(low, support[0]), np.minimum(high, support[1])
@@ -170,7 +170,7 @@ def words(band: Band) -> str:
     kinds = list(dict.fromkeys(verdicts))
     if len(kinds) == 1:
         kind = kinds[0]
-        where = f"K = {ks[0]}" if len(ks) == 1 else "any K" if kind == "not decided" else "every K"
+        where = f"K = {ks[0]}" if len(ks) == 1 else "any K" if kind == "not decided" else f"every K up to {ks[-1]}"
         return f"{kind} at {where}"
     parts = [f"{kind} at K = {runs(ks, verdicts, kind)}" for kind in ("better", "worse") if kind in kinds]
     return ", ".join([*parts, "not decided at the others"] if "not decided" in kinds else parts)

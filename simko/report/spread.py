@@ -74,18 +74,24 @@ def draw_maxima(correlation: NDArray[np.float64], draws: int, seed: int) -> NDAr
     return maxima
 
 
-def effective_problems(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how many problems carry the spread of each column: `sum(|d|)^2 / sum(d^2)`, d from the median."""
+def few_problems(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Tell for each column how far its spread hangs on few problems: 1 if on none or one, 0 if on five or more.
+
+    As many problems carry a column as `sum(|d|)^2 / sum(d^2)` says, d from the median. A standard error of a few means
+    little: with one odd problem it can be next to nothing.
+    """
     away = np.abs(rows - np.median(rows, axis=0))
     away = np.where(away < SAME, 0.0, away)
     total, squares = away.sum(axis=0) ** 2, (away**2).sum(axis=0)
-    return np.divide(total, squares, out=np.zeros_like(total), where=squares > 0)
+    carriers = np.divide(total, squares, out=np.zeros_like(total), where=squares > 0)
+    weight: NDArray[np.float64] = np.clip((5 - carriers) / 4, 0, 1)
+    return weight
 
 
 def p_value_of(
     mean: NDArray[np.float64],
     spread: Spread,
-    few: NDArray[np.bool_],
+    few: NDArray[np.float64],
     maxima: NDArray[np.float64],
     problems: int,
     judged: int,
@@ -98,7 +104,8 @@ def p_value_of(
     for k in range(judged):
         z = normal_quantile(max(float(one_k[k]), 1e-300))
         chance = (1 + int((maxima >= z).sum())) / (1 + len(maxima))
-        if few[k]:  # the rule of three, solved for its level
-            chance = max(chance, len(mean) * (1 + abs(float(mean[k]))) ** -problems)
+        if few[k] > 0:  # the rule of three, solved for its level
+            unlike = abs(float(mean[k])) / (1 + abs(float(mean[k]))) / float(few[k])
+            chance = max(chance, len(mean) * max(0.0, 1 - unlike) ** problems)
         chances.append(min(1.0, chance))
     return min(chances)

@@ -100,7 +100,7 @@ def test_what_is_decided_is_in_the_result() -> None:
     result = summarise(trained, base)
     assert result["verdicts"]["1"] == "better"
     assert result["verdicts"]["8"] == "not decided"
-    assert result["in_words"] == "better at every K"
+    assert result["in_words"] == "better at every K up to 4"
     assert result["p_value"] < 0.001
     assert loss_of(result) == FirstLoss(tuple(result["first_loss"]["possible"]), True, (1, 2, 4))
     assert loss_of(summarise(trained)) is None
