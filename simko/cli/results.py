@@ -83,8 +83,8 @@ def _arms(path: Path, options: Mapping[str, Any]) -> list[Measured]:
     from simko.report.foreign.own import read_own
 
     if (path / "config.yaml").is_file() or path.suffix == ".json":
-        if given := [name for name, value in options.items() if value is not None]:
-            raise UserError(f"results: {path} is a result of ours, which is graded; leave --{given[0]} out")
+        if unused := [name for name, value in options.items() if value is not None]:
+            raise UserError(f"results: {path} is a result of ours, which is graded; leave --{unused[0]} out")
         return read_own(path)
     return read(path, **options)
 
@@ -163,9 +163,9 @@ def _write_records(
         env = measured.facts.get("env")
         hub = None if env is None else data_set(env)
         tasks = _tasks(measured, options)
-        made = record(measured, time.time(), model_id or default_model_id(measured), organization, tasks, hub)
+        files = record(measured, time.time(), model_id or default_model_id(measured), organization, tasks, hub)
         root = Path(os.path.expanduser(out))
-        for path, text in ((made.samples_path, made.samples), (made.path, made.aggregate)):
+        for path, text in ((files.samples_path, files.samples), (files.path, files.aggregate)):
             _write(root / path, text, make_folder=True)
             typer.echo(root / path)
 

@@ -13,7 +13,7 @@ from simko.errors import UserError
 from simko.files import digest
 from simko.report.foreign import completions, count_files, inspect_log, lm_eval, verifiers_runs
 from simko.report.foreign.rows import first_row
-from simko.report.foreign.samples import Found, by_their_verdicts, of_tallies
+from simko.report.foreign.samples import SampleFile, by_their_verdicts, of_tallies
 from simko.report.measured import Measured
 
 __all__ = ["KINDS", "read", "recognise"]
@@ -30,7 +30,7 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Options:
     env: str | None = None
     data: str | None = None
     level: int | None = None
@@ -71,18 +71,17 @@ def read(
     Raises:
         UserError: the file is of no kind in `KINDS`, is damaged, or does not hold what is asked for.
     """
-    place, asked = Path(path).expanduser(), _Asked(env, data, level, verifier, filter, metric)
+    place, options = Path(path).expanduser(), _Options(env, data, level, verifier, filter, metric)
     kind, place = recognise(place)
-    _refuse_unused(kind, asked, place)
+    _refuse_unused(kind, options, place)
     if kind == "counts":
-        measured = _stated(count_files.read(place), asked)
+        measured = _stated(count_files.read(place), options)
         arms = [measured if arm is None else replace(measured, arm=arm)]
     else:
-        found = _find(kind, place, asked)
-        found.name = found.name if arm is None else arm
-        arms = (
-            [_graded(found, asked, place)] if asked.graded or kind == "completions" else by_their_verdicts(found, place)
-        )
+        file = _find(kind, place, options)
+        file.name = file.name if arm is None else arm
+        ours = options.graded or kind == "completions"
+        arms = [_graded(file, options, place)] if ours else by_their_verdicts(file, place)
     if not any(n for measured in arms for n, _ in measured.counts.values()):
         raise UserError(f"{place}: no sample with a verdict; give a file of a finished evaluation")
     return [replace(measured, seed=seed) for measured in arms]
@@ -124,41 +123,39 @@ def _readable() -> str:
     return f"it reads {'; '.join(KINDS.values())}"
 
 
-def _refuse_unused(kind: str, asked: _Asked, path: Path) -> None:
+def _refuse_unused(kind: str, options: _Options, path: Path) -> None:
     """Raise `UserError` for a choice that this kind of file does not offer."""
-    if asked.filter is not None and kind not in ("lm-eval", "verifiers-traces"):
+    if options.filter is not None and kind not in ("lm-eval", "verifiers-traces"):
         raise UserError(f"{path}: --filter is for lm-eval samples and verifiers traces, and this is {KINDS[kind]}")
-    if asked.metric is not None and (kind not in ("lm-eval", "inspect") or asked.graded):
-        why = "our verifiers grade here" if asked.graded else f"this is {KINDS[kind]}"
+    if options.metric is not None and (kind not in ("lm-eval", "inspect") or options.graded):
+        why = "our verifiers grade here" if options.graded else f"this is {KINDS[kind]}"
         raise UserError(f"{path}: --metric is for the verdicts of lm-eval and inspect, and {why}; leave it out")
 
 
-def _find(kind: str, path: Path, asked: _Asked) -> Found:
+def _find(kind: str, path: Path, options: _Options) -> SampleFile:
     if kind == "completions":
         return completions.read(path)
     if kind == "lm-eval":
-        return lm_eval.read(path, asked.filter, asked.metric, asked.graded)
+        return lm_eval.read(path, options.filter, options.metric, options.graded)
     if kind == "inspect":
-        return inspect_log.read(path, asked.metric, asked.graded)
-    return (
-        verifiers_runs.read_traces(path, asked.filter)
-        if kind == "verifiers-traces"
-        else verifiers_runs.read_results(path)
-    )
+        return inspect_log.read(path, options.metric, options.graded)
+    if kind == "verifiers-traces":
+        return verifiers_runs.read_traces(path, options.filter)
+    return verifiers_runs.read_results(path)
 
 
-def _graded(found: Found, asked: _Asked, path: Path) -> Measured:
+def _graded(file: SampleFile, options: _Options, path: Path) -> Measured:
     from simko.report.foreign.graded import grade, judge, texts_alone  # with it come the environments
 
-    by = judge(asked.env, asked.data, asked.level, asked.verifier)
-    tallies, without_text = grade(texts_alone(found.samples), by)
-    facts = {**found.facts, "env": None, **by.facts, "ungraded": without_text}
-    return of_tallies(found.name, tallies, facts, path)
+    by = judge(options.env, options.data, options.level, options.verifier)
+    tallies, without_text = grade(texts_alone(file.samples), by)
+    facts = {"env": None, **file.facts, **by.facts, "ungraded": without_text}
+    return of_tallies(file.name, tallies, facts, path)
 
 
-def _stated(measured: Measured, asked: _Asked) -> Measured:
-    hashed = digest(asked.data) if asked.data is not None and Path(asked.data).is_file() else None
-    stated: dict[str, Any] = {
-        "env": asked.env, "data_sha256": hashed, "level": asked.level, "verifier": asked.verifier
+def _stated(measured: Measured, options: _Options) -> Measured:
+    data_sha256 = digest(options.data) if options.data is not None and Path(options.data).is_file() else None
+    facts: dict[str, Any] = {
+        "env": options.env, "data_sha256": data_sha256, "level": options.level, "verifier": options.verifier
     }  # fmt: skip
-    return replace(measured, facts={**measured.facts, **stated})
+    return replace(measured, facts={**measured.facts, **facts})

@@ -12,7 +12,7 @@ from typing import Any
 from simko.envs.data.rows import text_of
 from simko.errors import UserError
 from simko.report.foreign.rows import Row, identity, rows
-from simko.report.foreign.samples import Found, Sample, stem
+from simko.report.foreign.samples import Sample, SampleFile, stem
 
 
 def holds(row: Row) -> bool:
@@ -20,17 +20,17 @@ def holds(row: Row) -> bool:
     return "id" in row and ("text" in row or "completions" in row)
 
 
-def read(path: Path) -> Found:
+def read(path: Path) -> SampleFile:
     """The samples of a file. Raises `UserError`, while they are read, for a row without an id or without texts."""
-    return Found(stem(path), _samples(path), "completions")
+    return SampleFile(stem(path), _samples(path), "completions")
 
 
 def _samples(path: Path) -> Iterator[Sample]:
     for place, row in rows(path):
         problem = identity(row.get("id"), place)
-        asked, gold = (_optional(row, name, place) for name in ("problem", "answer"))
+        question, gold = (_optional(row, name, place) for name in ("problem", "answer"))
         for text in _texts(row, place):
-            yield Sample(problem, place, text=text, problem=asked, gold=gold)
+            yield Sample(problem, place, text=text, problem=question, gold=gold)
 
 
 def _texts(row: Row, place: str) -> list[str]:

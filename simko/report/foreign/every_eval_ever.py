@@ -207,16 +207,16 @@ def _samples(
     method = str(measured.facts.get("verifier") or "unknown")
     for problem, (n, c) in counts.items():
         task = tasks.get(problem)
-        given = {"raw": task.problem if task else "", "reference": [task.gold] if task else []}
+        question = {"raw": task.problem if task else "", "reference": [task.gold] if task else []}
         recipe = json.dumps(
-            given, sort_keys=True, separators=(",", ":")
+            question, sort_keys=True, separators=(",", ":")
         )  # the project's own, so that hashes can be joined
         same: dict[str, Any] = {
             "evaluation_result_id": result_id,
             "sample_id": problem,
             "sample_hash": sha256(recipe.encode()).hexdigest() if task else None,
             "interaction_type": "single_turn",
-            "input": given,
+            "input": question,
             "output": {"raw": []},
         }
         for index, (answer, right) in enumerate(_verdicts(n, c, measured.answers.get(problem, {}))):

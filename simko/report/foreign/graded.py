@@ -78,14 +78,14 @@ def grade(samples: Iterable[Sample], judge: Judge) -> tuple[dict[str, Tally], in
 
 
 def _of_environment(env: str, data: str | None, level: int | None, verifier: str | None) -> Judge:
-    made = watched(
+    environment = watched(
         registry.make(env, split="eval", data=data, level=level, verifier=verifier, max_prompt_tokens=_ANY_LENGTH), env
     )
-    name = str(made.verifier_name)
+    name = str(environment.verifier_name)
     verifiers.warm_up(name)
-    hashed = digest(data) if data is not None and Path(data).is_file() else None
-    facts = {"env": env, "level": level, "data_sha256": hashed, "verifier": name}
-    return Judge(_Finder(made.source, env).task, made.grade, facts)
+    data_sha256 = digest(data) if data is not None and Path(data).is_file() else None
+    facts = {"env": env, "level": level, "data_sha256": data_sha256, "verifier": name}
+    return Judge(_Finder(environment.source, env).task, environment.grade, facts)
 
 
 class _Finder:

@@ -14,7 +14,7 @@ from typing import Any
 
 from simko.errors import UserError
 from simko.report.foreign.rows import identity, score, setting
-from simko.report.foreign.samples import Found, Sample
+from simko.report.foreign.samples import Sample, SampleFile
 
 LARGEST = 8 * 2**30
 """Bytes of a log. The package reads all of it into memory."""
@@ -22,7 +22,7 @@ _LETTERS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
 """inspect's grades: correct, incorrect, partial, no answer."""
 
 
-def read(path: Path, scorer: str | None, texts: bool) -> Found:
+def read(path: Path, scorer: str | None, texts: bool) -> SampleFile:
     """The samples of a log, with the verdicts of `scorer`, or with `texts` their completions.
 
     Raises:
@@ -54,13 +54,13 @@ def read(path: Path, scorer: str | None, texts: bool) -> Found:
         "top_p": setting(_first(configs, "top_p")),
         "max_new_tokens": setting(_first(configs, "max_tokens"), int),
         "model": model,
-        "task": str(log.eval.task),
+        "env": f"inspect/{log.eval.task}",
     }
     if texts:
-        return Found(model, _texts(samples, path), "inspect", facts)
+        return SampleFile(model, _texts(samples, path), "inspect", facts)
     name = _scorer(samples, scorer, path)
-    facts |= {"env": f"inspect/{log.eval.task}", "verifier": name}
-    return Found(model, _scores(samples, name, path), "inspect", facts)
+    facts["verifier"] = name
+    return SampleFile(model, _scores(samples, name, path), "inspect", facts)
 
 
 def _scores(samples: list[Any], scorer: str, path: Path) -> Iterator[Sample]:
@@ -74,10 +74,10 @@ def _texts(samples: list[Any], path: Path) -> Iterator[Sample]:
     """The completions of samples that no error ended."""
     for place, sample in _each(samples, path):
         if sample.error is None:
-            asked = sample.input if isinstance(sample.input, str) else None
+            question = sample.input if isinstance(sample.input, str) else None
             target = sample.target if isinstance(sample.target, str) else None
             yield Sample(
-                identity(sample.id, place), place, text=str(sample.output.completion), problem=asked, gold=target
+                identity(sample.id, place), place, text=str(sample.output.completion), problem=question, gold=target
             )
 
 
@@ -92,15 +92,15 @@ def _each(samples: list[Any], path: Path) -> Iterator[tuple[str, Any]]:
         yield place, sample
 
 
-def _scorer(samples: list[Any], wanted: str | None, path: Path) -> str:
+def _scorer(samples: list[Any], choice: str | None, path: Path) -> str:
     names = list(dict.fromkeys(str(name) for sample in samples for name in sample.scores or {}))
     if not names:
         raise UserError(f"{path}: the log has no scores; score it with `inspect score`, or give --env to grade it")
-    if wanted is not None and wanted not in names:
-        raise UserError(f"{path}: no scorer '{wanted}'; it has: {', '.join(names)[:200]}")
-    if wanted is None and len(names) > 1:
+    if choice is not None and choice not in names:
+        raise UserError(f"{path}: no scorer '{choice}'; it has: {', '.join(names)[:200]}")
+    if choice is None and len(names) > 1:
         raise UserError(f"{path}: its scorers are {', '.join(names)[:200]}; name one with --metric")
-    return wanted or names[0]
+    return choice or names[0]
 
 
 def _number(value: Any) -> float | None:

@@ -16,7 +16,7 @@ from typing import Any
 from simko.envs.data.rows import text_of
 from simko.errors import UserError
 from simko.report.foreign.rows import Row, first_row, identity, inside, rows, score, setting
-from simko.report.foreign.samples import Found, Sample, stem
+from simko.report.foreign.samples import Sample, SampleFile, stem
 
 METRICS = ("exact_match", "acc", "math_verify", "pass@1")
 """Metrics that are 0 or 1 a document, the usual first. Taken if a file has several and none is named."""
@@ -29,7 +29,7 @@ def holds(row: Row) -> bool:
     return {"doc_id", "doc", "filtered_resps"} <= row.keys()
 
 
-def read(path: Path, filter: str | None, metric: str | None, texts: bool) -> Found:
+def read(path: Path, filter: str | None, metric: str | None, texts: bool) -> SampleFile:
     """The samples of a file: a score for each document and filter, or with `texts` each response of the first filter.
 
     Raises:
@@ -45,13 +45,13 @@ def read(path: Path, filter: str | None, metric: str | None, texts: bool) -> Fou
         "top_p": setting(inside(kwargs, "top_p")),
         "max_new_tokens": setting(inside(kwargs, "max_gen_toks"), int),
         "model": folder if match else None,
-        "task": task,
+        "env": f"lm-eval/{task}",
     }
     if texts:
-        return Found(folder if match else task, _texts(path, filter), "lm-eval", facts)
+        return SampleFile(folder if match else task, _texts(path, filter), "lm-eval", facts)
     name = _metric(head, metric, path)
-    facts |= {"env": f"lm-eval/{task}", "verifier": name if filter is None else f"{name} ({filter})"}
-    return Found(folder if match else task, _scores(path, filter, name), "lm-eval", facts)
+    facts["verifier"] = name if filter is None else f"{name} ({filter})"
+    return SampleFile(folder if match else task, _scores(path, filter, name), "lm-eval", facts)
 
 
 def _scores(path: Path, filter: str | None, metric: str) -> Iterator[Sample]:
@@ -70,15 +70,15 @@ def _texts(path: Path, filter: str | None) -> Iterator[Sample]:
                 f"{place}: field 'resps' holds no generated texts; leave --env and --verifier out to take its scores"
             )
         doc = row.get("doc")
-        asked = next((text for name in _PROBLEM if (text := text_of(inside(doc, name)))), None)
+        question = next((text for name in _PROBLEM if (text := text_of(inside(doc, name)))), None)
         for text in repeats:
-            yield Sample(problem, place, text=text, problem=asked, gold=text_of(row.get("target")))
+            yield Sample(problem, place, text=text, problem=question, gold=text_of(row.get("target")))
 
 
 def _of_filter(path: Path, only: str | None) -> Iterator[tuple[str, str, Row]]:
     places: dict[tuple[str, str], str] = {}
     names: set[str] = set()
-    taken = False
+    has_rows = False
     for place, row in rows(path):
         problem, name = identity(row.get("doc_id"), place, "doc_id"), str(row.get("filter", ""))
         if (problem, name) in places:
@@ -89,21 +89,21 @@ def _of_filter(path: Path, only: str | None) -> Iterator[tuple[str, str, Row]]:
         places[problem, name] = place
         names.add(name)
         if only in (None, name):
-            taken = True
+            has_rows = True
             yield place, problem, row
-    if not taken:
+    if not has_rows:
         raise UserError(f"{path}: no row of filter '{only}'; it has: {', '.join(sorted(names))[:200]}")
 
 
-def _metric(head: Row, wanted: str | None, path: Path) -> str:
-    listed = head.get("metrics")
-    names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else [*METRICS]
+def _metric(head: Row, choice: str | None, path: Path) -> str:
+    stored = head.get("metrics")
+    names = [name for name in stored if isinstance(name, str)] if isinstance(stored, list) else [*METRICS]
     names = [name for name in names if score(head.get(name)) is not None]
-    if wanted is not None and wanted not in names:
-        raise UserError(f"{path}: no metric '{wanted}' that is a number; it has: {', '.join(names)[:200]}")
+    if choice is not None and choice not in names:
+        raise UserError(f"{path}: no metric '{choice}' that is a number; it has: {', '.join(names)[:200]}")
     usual = [name for name in METRICS if name in names]
-    if wanted is None and len(names) != 1 and not usual:
+    if choice is None and len(names) != 1 and not usual:
         raise UserError(
             f"{path}: its metrics are {', '.join(names)[:200] or 'not numbers'}; name one that is 0 or 1 with --metric"
         )
-    return wanted or (names[0] if len(names) == 1 else usual[0])
+    return choice or (names[0] if len(names) == 1 else usual[0])

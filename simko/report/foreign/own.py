@@ -25,10 +25,10 @@ def read_own(path: Path) -> list[Measured]:
     if path.is_dir():
         files = sorted((path / "eval").glob("*.json"))
         if len(files) != 1:
-            told = (
+            what = (
                 "no evaluation; measure it with `simko eval`" if not files else f"{len(files)}; name one, as {files[0]}"
             )
-            raise UserError(f"results: run {path} has {told}")
+            raise UserError(f"results: run {path} has {what}")
         path = files[0]
     result = read_object(path)
     if "pass_at_k" not in result or not isinstance(result.get("counts"), dict):
@@ -48,8 +48,8 @@ def _side(side: dict[str, Any], name: str, facts: dict[str, Any], path: Path) ->
         task: _pair(inside(entry, "samples"), inside(entry, "correct"), path) for task, entry in side["counts"].items()
     }
     answers: dict[str, dict[str, tuple[int, int]]] = {}
-    for task, given in (side.get("answers") or {}).items():
-        pairs = {answer: votes for answer, votes in given.items() if isinstance(votes, list) and len(votes) == 2}
+    for task, votes_of in (side.get("answers") or {}).items():
+        pairs = {answer: votes for answer, votes in votes_of.items() if isinstance(votes, list) and len(votes) == 2}
         answers[task] = {answer: _pair(votes[0], votes[1], path) for answer, votes in pairs.items()}
     return Measured(name, None, counts, answers, facts, "simko", str(path))
 

@@ -35,8 +35,8 @@ class Sample:
 
 
 @dataclass
-class Found:
-    """What a reader found: the samples, one at a time, and what the file says of how they were made.
+class SampleFile:
+    """What a reader gives: the samples, one at a time, and what the file says of how they were made.
 
     `samples` may be walked through once. `facts` may still grow while that is done.
     """
@@ -47,7 +47,7 @@ class Found:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def by_their_verdicts(found: Found, place: Path) -> list[Measured]:
+def by_their_verdicts(file: SampleFile, place: Path) -> list[Measured]:
     """An arm for each part, from the other program's scores. A score of 1 is correct, any other is not: pass@K is of yes and no.
 
     A sample without a score is not counted.
@@ -56,7 +56,7 @@ def by_their_verdicts(found: Found, place: Path) -> list[Measured]:
     counts: dict[str, dict[str, tuple[int, int]]] = {}
     partial: dict[str, int] = {}
     ungraded: dict[str, int] = {}
-    for sample in found.samples:
+    for sample in file.samples:
         of_part = counts.setdefault(sample.part, {})
         n, c = of_part.get(sample.id, (0, 0))
         if sample.value is None:
@@ -68,11 +68,11 @@ def by_their_verdicts(found: Found, place: Path) -> list[Measured]:
         of_part[sample.id] = (n, c)
     return [
         Measured(
-            named(found.name, part, len(counts) > 1),
+            named(file.name, part, len(counts) > 1),
             None,
             of_part,
-            facts=summary(found.facts, of_part) | {"partial": partial.get(part, 0), "ungraded": ungraded.get(part, 0)},
-            source=found.source,
+            facts=summary(file.facts, of_part) | {"partial": partial.get(part, 0), "ungraded": ungraded.get(part, 0)},
+            source=file.source,
             place=str(place),
         )
         for part, of_part in counts.items()

@@ -19,7 +19,7 @@ from typing import Any
 from simko.envs.data.rows import text_of
 from simko.errors import UserError
 from simko.report.foreign.rows import Row, identity, inside, read_object, rows, score, setting
-from simko.report.foreign.samples import Found, Sample, stem
+from simko.report.foreign.samples import Sample, SampleFile, stem
 
 RESULTS, TRACES, METADATA = "results.jsonl", "traces.jsonl", "metadata.json"
 _ALONE = (RESULTS, TRACES)
@@ -40,7 +40,7 @@ def file_in(folder: Path) -> Path | None:
     return next((folder / name for name in _ALONE if (folder / name).is_file()), None)
 
 
-def read_results(path: Path) -> Found:
+def read_results(path: Path) -> SampleFile:
     """The rollouts of `results.jsonl`. Raises `UserError` for a row without an id, or broken metadata."""
     beside = path.parent / METADATA
     about = read_object(beside) if path.name == RESULTS and beside.is_file() else {}
@@ -53,17 +53,17 @@ def read_results(path: Path) -> Found:
         "max_new_tokens": setting(inside(sampling, "max_tokens"), int),
         "model": text_of(about.get("model")),
     }
-    return Found(facts["model"] or _name(path), _rollouts(path), "verifiers", facts)
+    return SampleFile(facts["model"] or _name(path), _rollouts(path), "verifiers", facts)
 
 
-def read_traces(path: Path, agent: str | None) -> Found:
+def read_traces(path: Path, agent: str | None) -> SampleFile:
     """The traces of `traces.jsonl`, of one agent or of all; each agent makes an arm.
 
     The environment's id, the model and the temperature are those of the first trace. Raises `UserError`, while they are read,
     for an episode without traces in the form above, and for an agent that has none.
     """
     facts: dict[str, Any] = {"env": None, "verifier": "reward == 1", "temperature": None, "model": None}
-    return Found(_name(path), _traces(path, agent, facts), "verifiers", facts)
+    return SampleFile(_name(path), _traces(path, agent, facts), "verifiers", facts)
 
 
 def _rollouts(path: Path) -> Iterator[Sample]:
@@ -114,22 +114,22 @@ def _note(facts: dict[str, Any], row: Row, trace: Any) -> None:
     """Facts that the first trace states."""
     config = inside(trace, "agent", "config")
     env = text_of(inside(row, "env", "id"))
-    stated = {
+    new = {
         "env": None if env is None else f"verifiers/{env}",
         "model": text_of(inside(config, "model")),
         "temperature": setting(inside(config, "sampling", "temperature")),
     }
-    facts |= {name: value for name, value in stated.items() if facts[name] is None}
+    facts |= {name: value for name, value in new.items() if facts[name] is None}
 
 
 def _reward(trace: Any) -> float | None:
     """The weighted sum of a trace's rewards; None if none was given. A reward of null was not computed."""
     rewards = inside(trace, "rewards")
-    given = [reward for reward in rewards.values() if reward is not None] if isinstance(rewards, dict) else []
+    present = [reward for reward in rewards.values() if reward is not None] if isinstance(rewards, dict) else []
     parts = [(score(inside(reward, "score")), score(1.0 if inside(reward, "weight") is None else inside(reward, "weight")))
-             for reward in given]  # fmt: skip
+             for reward in present]  # fmt: skip
     numbers = [value * weight for value, weight in parts if value is not None and weight is not None]
-    return score(sum(numbers)) if numbers and len(numbers) == len(given) else None
+    return score(sum(numbers)) if numbers and len(numbers) == len(present) else None
 
 
 def _said(trace: Any) -> str | None:

@@ -110,15 +110,15 @@ def faults(value: Any, schema: dict[str, Any], at: str = "record") -> list[str]:
 
 def _faults_of_object(value: dict[str, Any], schema: dict[str, Any], at: str) -> list[str]:
     if "values" in schema:
-        found = [fault for key, item in value.items() for fault in faults(item, schema["values"], f"{at}.{key}")]
-        return found + [
+        problems = [fault for key, item in value.items() for fault in faults(item, schema["values"], f"{at}.{key}")]
+        return problems + [
             fault
             for key, one in schema.get("holds", {}).items()
             for fault in faults(value.get(key), one, f"{at}.{key}")
         ]
     known = {**schema["required"], **schema["optional"]}
-    found = [f"{at}.{key} is missing" for key in schema["required"] if key not in value]
-    found += [f"{at}.{key} is unknown" for key in value if key not in known]
-    return found + [
+    problems = [f"{at}.{key} is missing" for key in schema["required"] if key not in value]
+    problems += [f"{at}.{key} is unknown" for key in value if key not in known]
+    return problems + [
         fault for key, one in known.items() if key in value for fault in faults(value[key], one, f"{at}.{key}")
     ]

@@ -37,7 +37,7 @@ def test_its_completions_can_be_graded_by_us(tmp_path: Path) -> None:
     folder = results(tmp_path, rollout(0, 0.0), rollout(0, 1.0, "\\boxed{3}"), rollout(0, 1.0, error={}))
     (arm,) = read(folder, verifier="math")
     assert (arm.counts, arm.source, arm.facts["ungraded"]) == ({"0": (2, 1)}, "completions", 1)
-    assert (arm.facts["verifier"], arm.facts["env"], arm.facts["temperature"]) == ("math", None, 1.0)
+    assert (arm.facts["verifier"], arm.facts["env"], arm.facts["temperature"]) == ("math", "verifiers/gsm8k", 1.0)
 
 
 def test_traces_add_up_their_rewards(tmp_path: Path) -> None:
