@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from foreign_files import episode, jsonl, logged, refusal, rollout, trace
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from simko.report.foreign import KINDS, recognise
+from simko.errors import UserError
+from simko.report.foreign import KINDS, read, recognise
 
 ROWS = {
     "counts": {"id": 1, "c": 1, "n": 1},
@@ -44,6 +49,44 @@ def test_what_is_not_read_is_told_with_what_is(tmp_path: Path) -> None:
     assert "a folder without results.jsonl or traces.jsonl" in lines[4]
     for line in lines:
         assert all(words in line for words in KINDS.values())
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just(10**400)
+JSON = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
+)
+
+
+def spoilt(row: Any, values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """The row with one of its values, however deep, replaced by anything."""
+    if not isinstance(row, dict | list) or not row:
+        return values
+    keys = list(row) if isinstance(row, dict) else list(range(len(row)))
+
+    def put(key: Any, value: Any) -> Any:
+        copy: Any = row.copy()
+        copy[key] = value
+        return copy
+
+    return values | st.sampled_from(keys).flatmap(
+        lambda key: spoilt(row[key], values).map(lambda value: put(key, value))
+    )
+
+
+@pytest.mark.parametrize("kind", list(ROWS))
+@pytest.mark.parametrize("verifier", [None, "exact"])
+def test_hostile_values_are_counted_or_refused(tmp_path: Path, kind: str, verifier: str | None) -> None:
+    path = tmp_path / "a.jsonl"
+
+    @settings(max_examples=20)
+    @given(spoilt(ROWS[kind], JSON))
+    def check(row: Any) -> None:
+        jsonl(path, [ROWS[kind], row])
+        with contextlib.suppress(UserError):
+            for arm in read(path, verifier=verifier):
+                assert all(0 <= c <= n for n, c in arm.counts.values())
+
+    check()
 
 
 def test_choices_that_a_kind_does_not_offer_are_refused(tmp_path: Path) -> None:
