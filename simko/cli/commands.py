@@ -17,7 +17,7 @@ from typing import Any
 import typer
 
 import simko
-from simko.cli import doctor, env, export, plan, runs, talk, verify
+from simko.cli import doctor, env, export, plan, results, runs, talk, verify
 from simko.cli.output import fail, flush, never_fail
 from simko.console import note
 from simko.errors import UserError
@@ -125,5 +125,6 @@ plan.add_to(app)
 env.add_to(app)
 talk.add_to(app)
 export.add_to(app)
+results.add_to(app)
 verify.add_to(app)
 doctor.add_to(app)

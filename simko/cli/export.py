@@ -85,20 +85,23 @@ def export(
     if merged and out_adapter and Path(merged).absolute() == out_adapter.absolute():
         raise UserError(f"export: --merged and --adapter are both {merged}; give two folders")
     hub = _hub(push) if push else None
+    results = _results(source)
 
     done: dict[str, Any] = {"step": source.step}
     with ExitStack() as stack:
         folder = out_adapter
         if out_adapter:
-            done["adapter"] = str(write_adapter(source, out_adapter))
+            done["adapter"] = str(write_adapter(source, out_adapter, results))
         if merged:
-            done["merged"] = str(write_merged(source, Path(merged), dtype))
+            done["merged"] = str(write_merged(source, Path(merged), dtype, results))
             folder = Path(merged)
         if hub is not None and push:
             if folder is None:
                 scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-                folder = write_adapter(source, scratch / "adapter")
+                folder = write_adapter(source, scratch / "adapter", results)
             done["pushed"] = _upload(hub, push, folder, not public)
+    if results:
+        done["eval_results"] = sorted(results)
     if as_json:
         print_json(done)
         return
@@ -107,23 +110,27 @@ def export(
             typer.echo(f"{what}: {done[what]}")
 
 
-def write_adapter(source: Target, folder: Path) -> Path:
-    """Copy the adapter, with a card, to a folder that is there whole or not at all; returns the folder.
+def write_adapter(source: Target, folder: Path, results: Mapping[str, str]) -> Path:
+    """Copy the adapter to a folder that is there whole or not at all; returns the folder.
+
+    Beside it there are a card and the files of `.eval_results`, `results` (name to text).
 
     Raises:
         UserError: the folder is not empty or cannot be written.
     """
     from simko.agents.merging import export_folder
+    from simko.report import hub_results
 
     with export_folder(folder) as scratch:
         for name in ADAPTER_FILES:
             if source.adapter is not None and (source.adapter / name).is_file():
                 shutil.copyfile(source.adapter / name, scratch / name)
+        hub_results.write(results, scratch)
         _write_card(source, scratch, "peft")
     return folder
 
 
-def write_merged(source: Target, folder: Path, dtype: str) -> Path:
+def write_merged(source: Target, folder: Path, dtype: str, results: Mapping[str, str]) -> Path:
     """Merge adapter and base into a plain transformers folder; returns it.
 
     Its generation config ends an answer where training did: at the model's EOS ids and at the end of a chat turn.
@@ -134,11 +141,13 @@ def write_merged(source: Target, folder: Path, dtype: str) -> Path:
     from simko.agents.loading import find_model, stored_dtype
     from simko.build import make_policy
     from simko.envs import PromptFormat
+    from simko.report import hub_results
 
     weights: Any = stored_dtype(find_model(source.settings.model)) if dtype == "auto" else dtype
     policy = make_policy(source.settings, source.adapter, weights)
     words = PromptFormat(policy.tokenizer, source.settings.template, stop_ids=policy.eos_ids)
     policy.merge(folder, words.stop_ids)
+    hub_results.write(results, folder)
     _write_card(source, folder, "transformers")
     return folder
 
@@ -179,6 +188,19 @@ def _refuse_used(folder: str | Path | None) -> None:
     path = None if folder is None else Path(folder)
     if path is not None and path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"export: {path} exists and is not an empty folder; choose another")
+
+
+def _results(source: Target) -> dict[str, str]:
+    """The files of `.eval_results` by name: the run's evaluations of this adapter on public data sets. Else a line says why."""
+    from simko.report.hub_results import FOLDER, of_run
+    from simko.run.manifest import file_hash
+
+    if source.run is None or source.adapter is None:
+        return {}
+    files, why = of_run(source.run.eval_path, file_hash(source.adapter / "adapter_model.safetensors"))
+    if why:
+        note(f"no {FOLDER}: {why}")
+    return files
 
 
 def _write_card(source: Target, folder: Path, library: str) -> None:

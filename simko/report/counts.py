@@ -15,7 +15,7 @@ from simko.report.bands import SHARE, Band, FirstLoss, band, decide, first_loss,
 from simko.report.cover import cover_at, guess_floor, pass_all_matrix, tokens_at
 from simko.report.majority import majority_at_k
 from simko.report.passk import k_grid, pass_matrix
-from simko.types import OUTCOMES, Completion, Group
+from simko.types import OUTCOMES, Completion, Group, Verdict
 
 _LONGEST_ANSWER = 160  # characters of an answer that a result holds
 
@@ -30,17 +30,20 @@ class Tally:
     """Maps an answer to `[samples that gave it, how many of them were correct]`. The other samples gave no answer."""
 
     def add(self, completion: Completion) -> None:
-        """Count one sample with a verdict.
+        """Count one sample with a verdict."""
+        self.count(completion.verdict, completion.text)
+
+    def count(self, verdict: Verdict, response: str) -> None:
+        """Count one sample by its verdict and its text.
 
         Two answers are the same if their extracted texts are equal after Unicode NFKC, with white space collapsed. If the
         verifier extracts nothing, the whole response stands for it. `no_answer` is not a vote.
         """
-        verdict = completion.verdict
         self.samples += 1
         self.correct += verdict.correct
         if verdict.outcome == "no_answer":
             return
-        text = completion.text if verdict.extracted is None else verdict.extracted
+        text = response if verdict.extracted is None else verdict.extracted
         votes = self.answers.setdefault(_answer_key(text), [0, 0])
         votes[0] += 1
         votes[1] += verdict.correct

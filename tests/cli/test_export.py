@@ -14,6 +14,7 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
+import yaml
 from huggingface_hub.errors import LocalTokenNotFoundError
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -22,6 +23,7 @@ from simko.agents import LoraPolicy
 from simko.agents.loading import find_model
 from simko.agents.quiet import quiet
 from simko.cli import run as simko
+from simko.files import digest
 from simko.run.folder import RunFolder
 from simko.settings import train_config
 
@@ -185,6 +187,31 @@ def test_the_best_checkpoint_is_exported_on_request(
     stored = run / "checkpoints" / "step-000001" / "adapter" / "adapter_model.safetensors"
     assert (tmp_path / "best" / "adapter_model.safetensors").read_bytes() == stored.read_bytes()
     assert "--best is for run folders" in refusal(capsys, "tiny", "--adapter", stored.parent, "--best", "--merged", "x")
+
+
+def test_results_on_a_public_data_set_go_along(
+    capsys: pytest.CaptureFixture[str], trained: tuple[Path, torch.Tensor], tmp_path: Path
+) -> None:
+    run = shutil.copytree(trained[0], tmp_path / "run")
+    code, output, err = ran(capsys, "export", run, "--adapter", tmp_path / "before", "--json")
+    assert (code, "eval_results" in json.loads(output)) == (0, False)
+    assert "simko: no .eval_results: the run has no evaluation of it; measure it with `simko eval`" in err
+    assert not (tmp_path / "before" / ".eval_results").exists()
+
+    weights = run / "checkpoints" / "step-000002" / "adapter" / "adapter_model.safetensors"
+    result = {
+        "env": "simko/GSM8K-v0", "adapter_sha256": digest(weights), "pass_at_k": {"1": 0.25}, "n": 8, "problems": 10,
+        "temperature": 0.6, "top_p": 0.95, "max_new_tokens": 512, "verifier": "math", "quantization": "nf4",
+    }  # fmt: skip
+    (run / "eval").mkdir(exist_ok=True)
+    (run / "eval" / "gsm8k-v0.json").write_text(json.dumps(result))
+    arguments = ("--adapter", tmp_path / "a", "--merged", tmp_path / "m", "--json")
+    code, output, err = ran(capsys, "export", run, *arguments)
+    assert (code, json.loads(output)["eval_results"]) == (0, ["gsm8k-v0.yaml"])
+    assert ".eval_results" not in err
+    for folder in ("a", "m"):
+        (entry,) = yaml.safe_load((tmp_path / folder / ".eval_results" / "gsm8k-v0.yaml").read_text())
+        assert (entry["dataset"]["id"], entry["value"]) == ("openai/gsm8k", 25.0)
 
 
 def test_an_exported_model_ends_where_training_did(
