@@ -75,12 +75,12 @@ def of_evaluation(result: Mapping[str, Any], path: Path, arm: str | None = None,
     trained_seed = seed if seed is not None else _integer(config.get("seed"), _integer(result.get("seed")))
     has_adapter = bool(result.get("adapter") or result.get("run"))
     trained = {name: result.get(name) for name in ("algorithm", "step", "adapter_sha256", "seconds")}
-    trained |= {"settings": {key: value for key, value in config.items() if key != "out"}}
+    trained |= {"trained": True, "settings": {key: value for key, value in config.items() if key != "out"}}
     trained |= of_training(run) if run else {}
     name = arm or str(config.get("algorithm") or result.get("algorithm") or ("trained" if has_adapter else "base"))
-    sides = [_side(name, trained_seed, result, path, facts | (trained if has_adapter else {"seconds": result.get("seconds")}))]
+    sides = [_side(name, trained_seed, result, path, facts | (trained if has_adapter else {"trained": False}))]
     if isinstance(result.get("base"), dict):
-        sides.append(_side("base", trained_seed, result["base"], path, facts))
+        sides.append(_side("base", trained_seed, result["base"], path, facts | {"trained": False}))
     return sides
 
 
