@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from simko.config import read_yaml
 from simko.console import note, one_line
 from simko.errors import UserError
 from simko.files import digest
 from simko.report.arm_names import named_apart
-from simko.report.measured import MUST_AGREE, Measured
+from simko.report.measured import Measured
 from simko.run.records import Records
 
 LAST_STEPS = 10
 """Steps at the end of a run over which its own metrics are averaged."""
 _LARGEST = 1 << 30  # bytes of a file that is read as JSON
-_COPIED = (
-    *MUST_AGREE, "temperature", "top_p", "part", "problem_seed", "template", "model", "quantization", "n", "split", "data",
-    "versions", "machine", "overlap", "bad_rows",
+_NUMBERS = (
+    "level", "max_new_tokens", "attempts", "temperature", "top_p", "problem_seed", "n", "overlap", "bad_rows", "step",
+    "truncated", "tokens_per_answer", "distinct_answers",
 )  # fmt: skip
-_OF_A_SIDE = ("truncated", "tokens_per_answer", "outcomes", "distinct_answers", "majority_at_k")
+_WORDS = (
+    "env",
+    "data_sha256",
+    "verifier",
+    "part",
+    "template",
+    "model",
+    "quantization",
+    "split",
+    "data",
+    "adapter_sha256",
+)
+_MAPPINGS = ("versions", "machine", "outcomes", "majority_at_k")
+_OF_A_SIDE = ("truncated", "tokens_per_answer", "distinct_answers", "outcomes", "majority_at_k")
+_OF_TRAINING = ("step", "adapter_sha256")
 _CONCENTRATION = re.compile(r"entropy|top1_fraction|logp_rank\d{1,2}")
 
 Say = Callable[[str], None]
@@ -61,7 +76,9 @@ def read_file(path: Path, arm: str | None = None, seed: int | None = None) -> li
     return _foreign(path)
 
 
-def of_evaluation(result: Mapping[str, Any], path: Path, arm: str | None = None, seed: int | None = None) -> list[Measured]:
+def of_evaluation(
+    result: Mapping[str, Any], path: Path, arm: str | None = None, seed: int | None = None
+) -> list[Measured]:
     """The trained side and the base side of a result of `simko eval`, also of one that an older version wrote.
 
     Raises:
@@ -69,12 +86,16 @@ def of_evaluation(result: Mapping[str, Any], path: Path, arm: str | None = None,
     """
     run = _run_of(path)
     config = read_yaml(run / "config.yaml") if run else {}
-    facts = {name: result.get(name) for name in _COPIED}
+    facts = {name: value for name, value in _facts(result).items() if name not in (*_OF_A_SIDE, *_OF_TRAINING)}
     facts["part"] = facts["part"] or "all"
-    facts |= {"eval_seed": result.get("seed"), "problems": len(_counts(result, path)), "place_sha256": digest(path)}
+    facts |= {
+        "eval_seed": _integer(result.get("seed")),
+        "problems": len(_counts(result, path)),
+        "place_sha256": digest(path),
+    }
     trained_seed = seed if seed is not None else _integer(config.get("seed"), _integer(result.get("seed")))
     has_adapter = bool(result.get("adapter") or result.get("run"))
-    trained = {name: result.get(name) for name in ("algorithm", "step", "adapter_sha256", "seconds")}
+    trained = {name: _facts(result)[name] for name in _OF_TRAINING}
     trained |= {"trained": True, "settings": {key: value for key, value in config.items() if key != "out"}}
     trained |= of_training(run) if run else {}
     name = arm or str(config.get("algorithm") or result.get("algorithm") or ("trained" if has_adapter else "base"))
@@ -108,7 +129,9 @@ def of_training(run: Path) -> dict[str, Any]:
         lines = Records(run).metrics()
     except (UserError, OSError):
         return {}
-    seconds = [value for line in lines for key, value in line.items() if key.startswith("seconds_") and _is_number(value)]
+    seconds = [
+        value for line in lines for key, value in line.items() if key.startswith("seconds_") and _is_number(value)
+    ]
     last = lines[-LAST_STEPS:]
     means = {}
     for key in sorted({key for line in last for key in line if _CONCENTRATION.fullmatch(key)}):
@@ -135,7 +158,9 @@ def _read_folder(folder: Path, say: Say) -> list[Measured]:
         except UserError as error:
             say(f"{error}; left out")
     if not measured:
-        raise UserError(f"compare: {folder}: no seed of any arm has a result yet; go on with `simko compare --out {folder}`")
+        raise UserError(
+            f"compare: {folder}: no seed of any arm has a result yet; go on with `simko compare --out {folder}`"
+        )
     return measured
 
 
@@ -154,7 +179,9 @@ def _read_run(folder: Path, say: Say, arm: str | None = None, seed: int | None =
         raise UserError(f"compare: {folder}: no result of an evaluation; write one with `simko eval {folder}`")
     _, path, result = max(usable, key=lambda entry: entry[0])
     if len(usable) > 1:
-        say(f"{folder}: {len(usable)} evaluations; {path.name} is compared (most samples, then newest); name a file to take it")
+        say(
+            f"{folder}: {len(usable)} evaluations; {path.name} is compared (most samples, then newest); name a file to take it"
+        )
     return of_evaluation(result, path, arm, seed)
 
 
@@ -167,14 +194,31 @@ def _rank(result: Mapping[str, Any], path: Path) -> tuple[Any, ...]:
     return is_own, part, _integer(result.get("n"), 0), step, path.stat().st_mtime_ns, path.name
 
 
+def _facts(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a result that have the type they should; None for the others."""
+    facts = {name: value if _is_number(value := content.get(name)) else None for name in _NUMBERS}
+    facts |= {name: value if isinstance(value := content.get(name), str) else None for name in _WORDS}
+    for name in _MAPPINGS:
+        value = content.get(name)
+        facts[name] = value if isinstance(value, dict) else None
+    for name in ("outcomes", "majority_at_k"):
+        if not all(map(_is_number, (facts[name] or {}).values())):
+            facts[name] = None
+    return facts
+
+
 def _side(name: str, seed: int | None, side: Mapping[str, Any], path: Path, facts: Mapping[str, Any]) -> Measured:
     answers = side.get("answers")
     votes: dict[str, dict[str, tuple[int, int]]] = {}
     if isinstance(answers, dict):
         for task, given in answers.items():
             pairs = given.items() if isinstance(given, dict) else ()
-            votes[task] = {answer: _pair(*pair, path) for answer, pair in pairs if isinstance(pair, list) and len(pair) == 2}
-    more = {key: side[key] for key in _OF_A_SIDE if key in side}
+            votes[task] = {
+                answer: _pair(pair[0], pair[1], path)
+                for answer, pair in pairs
+                if isinstance(pair, list) and len(pair) == 2
+            }
+    more = {name: _facts(side)[name] for name in _OF_A_SIDE}
     return Measured(name, seed, _counts(side, path), votes, {**facts, **more}, "simko", str(path))
 
 
@@ -198,11 +242,15 @@ def _json(path: Path) -> Any:
     try:
         if path.stat().st_size > _LARGEST:
             raise _damaged(path, f"more than {_LARGEST >> 20} MiB")
-        return json.loads(path.read_bytes(), parse_constant=lambda _: None)
+        return json.loads(path.read_bytes(), parse_constant=lambda _: None, parse_float=_finite)
     except OSError as error:
         raise UserError(f"compare: {path}: {error.strerror}; mend that, or leave it out") from error
     except (ValueError, RecursionError) as error:
         raise _damaged(path, one_line(str(error))[:120]) from error
+
+
+def _finite(text: str) -> float | None:
+    return value if math.isfinite(value := float(text)) else None
 
 
 def _foreign(path: Path) -> list[Measured]:
@@ -213,7 +261,7 @@ def _damaged(path: Path, why: str) -> UserError:
     return UserError(f"compare: {path}: damaged ({one_line(why)}); measure it again with `simko eval`, or leave it out")
 
 
-def _is_evaluation(content: Any) -> bool:
+def _is_evaluation(content: Any) -> TypeGuard[dict[str, Any]]:
     return isinstance(content, dict) and {"counts", "pass_at_k", "env"} <= set(content)
 
 

@@ -15,10 +15,10 @@ from simko.report import bands
 from simko.report.bands import Band, band, decide, first_loss, loss_words, words
 from simko.report.comparable import Comparison
 from simko.report.cover import TAUS, cover_curve, cover_values, guess_floor, pass_all_matrix, tokens_at
+from simko.report.majority import majority_at_k
 from simko.report.measured import Measured
 from simko.report.pairing import is_untrained, pair
 from simko.report.passk import k_grid, pass_matrix
-from simko.report.majority import majority_at_k
 
 SCHEMA = "simko.comparison/1"
 ONE_SEED = "one seed: the band is over problems only and says nothing of another training"
@@ -60,7 +60,11 @@ def results_of(comparison: Comparison, reference: str = "grpo", note: str = "") 
         "n": comparison.fewest,
         "k": list(ks),
         "half_k": half_k(ks),
-        "problems": {"used": len(comparison.problems), "left_out": comparison.left_out, "ids": list(comparison.problems)},
+        "problems": {
+            "used": len(comparison.problems),
+            "left_out": comparison.left_out,
+            "ids": list(comparison.problems),
+        },
         "notes": [*comparison.notes, *_seed_notes(comparison), *([note] if note else [])],
         "versions": _distinct(comparison, "versions"),
         "machines": _distinct(comparison, "machine"),
@@ -78,9 +82,9 @@ def half_k(ks: Sequence[int]) -> int:
 def as_band(name: str, entry: Mapping[str, Any]) -> Band:
     """Read a band back from its values: of an arm's `pass_at_k`, or of a difference."""
     rows = entry["curve"]
-    columns = [np.array([row[i] for row in rows.values()], dtype=np.float64) for i in range(3)]
+    mean, low, high = np.array(list(rows.values()), dtype=np.float64).T
     ks = tuple(int(k) for k in rows)
-    return Band(name, ks, *columns, entry["seeds"], entry["problems"], entry["level"], len(ks) > 1)
+    return Band(name, ks, mean, low, high, entry["seeds"], entry["problems"], entry["level"], len(ks) > 1)
 
 
 def _arm(comparison: Comparison, arm: str, ks: Sequence[int], cube: NDArray[np.float64]) -> dict[str, Any]:
@@ -99,7 +103,9 @@ def _arm(comparison: Comparison, arm: str, ks: Sequence[int], cube: NDArray[np.f
         "model": first.facts.get("model"),
         "settings": {key: value for key, value in (first.facts.get("settings") or {}).items() if key != "seed"},
         "pass_at_k": _curve(curve),
-        "cover": {str(tau): [float(x) for x in (covers.mean[i], covers.low[i], covers.high[i])] for i, tau in enumerate(TAUS)},
+        "cover": {
+            str(tau): [float(x) for x in (covers.mean[i], covers.low[i], covers.high[i])] for i, tau in enumerate(TAUS)
+        },
         **_means(points, ks),
         "seeds": points,
     }
@@ -111,7 +117,7 @@ def _point(comparison: Comparison, entry: Measured, ks: Sequence[int], rows: NDA
     samples, correct = zip(*_pairs(comparison, entry), strict=True)
     rates, shares = cover_curve(_pairs(comparison, entry))
     known = [entry.answers.get(task) or {} for task in comparison.problems]
-    outcomes = facts.get("outcomes") if isinstance(facts.get("outcomes"), Mapping) else {}
+    outcomes: Mapping[str, int] = facts.get("outcomes") or {}
     total = sum(outcomes.values())
     tokens = facts.get("tokens_per_answer")
     return {
@@ -165,7 +171,12 @@ def _against(
         **_curve(gap),
         "decisions": dict(zip(map(str, ks), decide(gap), strict=True)),
         "words": words(gap),
-        "first_loss": {"possible": list(loss.possible), "none": loss.none, "grid": list(loss.grid), "words": loss_words(loss)},
+        "first_loss": {
+            "possible": list(loss.possible),
+            "none": loss.none,
+            "grid": list(loss.grid),
+            "words": loss_words(loss),
+        },
         "p_value": gap.p_value,
         "points": [_by_k(ks, row) for row in (cubes[arm][left] - cubes[other][right]).mean(axis=1)],
     }
@@ -231,7 +242,9 @@ def _could_be_seen(arms: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     for key in ("against_reference", "against_base"):
         gaps = [arm[key] for arm in arms if arm[key] and arm["trained"]]
         if gaps:
-            halves = sorted(((gap["curve"]["1"][2] - gap["curve"]["1"][1]) / 2, gap["seeds"], gap["arm"]) for gap in gaps)
+            halves = sorted(
+                ((gap["curve"]["1"][2] - gap["curve"]["1"][1]) / 2, gap["seeds"], gap["arm"]) for gap in gaps
+            )
             half, seeds, other = halves[len(halves) // 2]
             return {"k": 1, "difference": half, "seeds": seeds, "against": other}
     return None
