@@ -7,17 +7,18 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, get_args
 
 from simko.config import read_yaml
 from simko.console import one_line
 from simko.errors import UserError
 from simko.files import digest
-from simko.report.measured import Measured
+from simko.report.measured import Measured, Source
 from simko.run.records import Records
 
 LAST_STEPS = 10
 """Steps at the end of a run over which its own metrics are averaged."""
+_MOST_SAMPLES = 1 << 20  # of a problem: the time of pass@K grows with it
 _LARGEST = 1 << 30  # bytes of a file that is read as JSON
 _NUMBERS = (
     "level", "max_new_tokens", "attempts", "temperature", "top_p", "problem_seed", "n", "overlap", "bad_rows", "step",
@@ -79,11 +80,11 @@ def of_comparison(content: Mapping[str, Any], path: Path) -> list[Measured]:
             for point in arm["seeds"]:
                 rows = zip(ids, point["correct"], point["samples"], strict=True)
                 counts = {task: _pair(samples, correct, path) for task, correct, samples in rows}
-                facts = dict(point["facts"]) | {"majority_at_k": point["majority_at_k"]}
-                measured.append(
-                    Measured(str(arm["name"]), integer(point["seed"]), counts, {}, facts, arm["source"], str(path))
-                )
-    except (KeyError, TypeError, ValueError) as error:
+                facts = _known_types(point["facts"], arm.get("settings"), point.get("majority_at_k"))
+                source = arm["source"] if arm["source"] in get_args(Source) else "counts"
+                seed = integer(point["seed"])
+                measured.append(Measured(str(arm["name"]), seed, counts, {}, facts, source, str(path)))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, f"no {error}" if isinstance(error, KeyError) else str(error)) from error
     return measured
 
@@ -119,6 +120,19 @@ def _facts(content: Mapping[str, Any]) -> dict[str, Any]:
     return facts
 
 
+def _known_types(facts: Mapping[str, Any], settings: Any, majority: Any) -> dict[str, Any]:
+    """The facts of a seed in a `results.json`, without those of another type than ours."""
+    known = _facts({**facts, "majority_at_k": majority})
+    training = facts.get("training")
+    known["training"] = {k: v for k, v in training.items() if _is_number(v)} if isinstance(training, dict) else {}
+    known["training_seconds"] = seconds if _is_number(seconds := facts.get("training_seconds")) else None
+    known["settings"] = settings if isinstance(settings, dict) else {}
+    for name, kind in (("trained", bool), ("tuned", list), ("arm", str)):
+        if isinstance(value := facts.get(name), kind):
+            known[name] = value
+    return known
+
+
 def _side(name: str, seed: int | None, side: Mapping[str, Any], path: Path, facts: Mapping[str, Any]) -> Measured:
     answers = side.get("answers")
     votes: dict[str, dict[str, tuple[int, int]]] = {}
@@ -146,7 +160,7 @@ def counts_of(side: Mapping[str, Any], path: Path) -> dict[str, tuple[int, int]]
 
 
 def _pair(samples: Any, correct: Any, path: Path) -> tuple[int, int]:
-    if integer(samples) is None or integer(correct) is None or not 0 <= correct <= samples:
+    if integer(samples) is None or integer(correct) is None or not 0 <= correct <= samples <= _MOST_SAMPLES:
         raise _damaged(path, f"{correct!r:.40} correct of {samples!r:.40} samples")
     return samples, correct
 

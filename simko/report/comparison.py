@@ -24,7 +24,7 @@ SCHEMA = "simko.comparison/1"
 ONE_SEED = "one seed: the band is over problems only and says nothing of another training"
 
 
-def results_of(comparison: Comparison, reference: str = "grpo", note: str = "") -> dict[str, Any]:
+def results_of(comparison: Comparison, reference: str = "grpo") -> dict[str, Any]:
     """Every number of a comparison, as values for JSON. Equal arguments give equal values.
 
     `reference` is the arm that all methods are compared with, beside the base model; where it is not among the arms, nothing is
@@ -59,7 +59,7 @@ def results_of(comparison: Comparison, reference: str = "grpo", note: str = "") 
             "left_out": comparison.left_out,
             "ids": list(comparison.problems),
         },
-        "notes": [*comparison.notes, *_seed_notes(comparison), *([note] if note else [])],
+        "notes": [*comparison.notes, *_seed_notes(comparison)],
         "versions": _distinct(comparison, "versions"),
         "machines": _distinct(comparison, "machine"),
         "arms": arms,
