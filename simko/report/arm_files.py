@@ -81,7 +81,7 @@ def of_comparison(content: Mapping[str, Any], path: Path) -> list[Measured]:
                 rows = zip(ids, point["correct"], point["samples"], strict=True)
                 counts = {task: _pair(samples, correct, path) for task, correct, samples in rows}
                 facts = _known_types(point["facts"], arm.get("settings"), point.get("majority_at_k"))
-                source = arm["source"] if arm["source"] in get_args(Source) else "counts"
+                source: Source = next((known for known in get_args(Source) if known == arm["source"]), "counts")
                 seed = integer(point["seed"])
                 measured.append(Measured(str(arm["name"]), seed, counts, {}, facts, source, str(path)))
     except (AttributeError, KeyError, TypeError, ValueError) as error:

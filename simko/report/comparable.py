@@ -128,7 +128,7 @@ def _comparison(group: Sequence[Measured]) -> Comparison:
             f"{min(measured, key=lambda entry: len(entry.counts)).place}: leave it out"
         )
     lacking = {entry.place + f" ({entry.arm})": _lacking(entry, every) for entry in measured}
-    facts = {name: next((v for entry in measured if (v := entry.facts.get(name)) is not None), None) for name in AGREE}
+    facts = {name: _shared_fact(name, measured) for name in AGREE}
     left_out = {place: count for place, count in lacking.items() if count}
     return Comparison(
         measured, tuple(problems), facts, left_out, tuple(_notes(measured, facts, len(every), len(problems)))

@@ -31,8 +31,8 @@ def write(
 ) -> dict[str, Any]:
     """Compare the arms, write the files of `FILES` into `folder`, each whole, and return the content of `results.json`.
 
-    `plan`, `commands` and `notes` are written down with it. `differences.png` is there only where two arms can be subtracted. Equal
-    arguments give equal bytes of JSON, CSV and table.
+    `plan`, `commands` and `notes` are written down with it. `differences.png` is there only where two arms can be
+    subtracted. Equal arguments give equal bytes of JSON, CSV and table.
 
     Raises:
         UserError: the arms cannot be drawn together (`comparable.comparisons` splits them), or the folder cannot be written.
