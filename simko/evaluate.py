@@ -22,7 +22,7 @@ from simko.envs.watched import watched
 from simko.errors import TooFewTasksError, UserError
 from simko.files import write_atomically
 from simko.grading import holding
-from simko.report.counts import Counts, curve_of, summarise
+from simko.report.counts import Counts, curve_of, loss_of, summarise
 from simko.report.plot import draw_curves
 from simko.report.table import evaluation_table, held_out, model_name, sampling, trained_name
 from simko.rollout import rollout
@@ -244,10 +244,10 @@ def _write(result: dict[str, Any], folder: Path, console: Console) -> dict[str, 
     if result["base"]:
         curves.append(curve_of(result["base"], "base"))
     title = f"{model_name(result)} on {result['env']}"
-    subtitle = f"{held_out(result)}, {sampling(result)}; shaded: 95 % interval over problems"
+    subtitle = f"{held_out(result)}, {sampling(result)}; shaded: 95 % band over problems"
     try:
         write_atomically(Path(result["file"]), _json(result))
-        write_atomically(Path(result["plot"]), draw_curves(curves, title, subtitle, result["overtaken_at"]))
+        write_atomically(Path(result["plot"]), draw_curves(curves, title, subtitle, loss_of(result)))
     except OSError as error:
         raise UserError(f"eval: {stem}.json: {error.strerror}; make room, or give another --out") from error
     say(console, f"result: {result['file']}\nplot:   {result['plot']}")
