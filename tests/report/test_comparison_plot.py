@@ -98,7 +98,7 @@ def test_every_seed_is_a_point_of_the_frontier(figures: list[Figure]) -> None:
 def test_differences_are_those_of_the_words(figures: list[Figure]) -> None:
     result = compared(2)
     draw_differences(result)
-    gap = result["arms"][1]["against_reference"]
+    gap = result["arms"][2]["against_reference"]
     lines = [line.get_ydata() for line in figures[0].axes[1].lines]
     assert any(len(y) == 5 and np.allclose(y, [100 * row[0] for row in gap["curve"].values()]) for y in lines)
     texts = [text.get_text() for text in figures[0].axes[1].findobj(Text)]
