@@ -79,14 +79,20 @@ def results(
 
 
 def _arms(path: Path, options: Mapping[str, Any]) -> list[Measured]:
+    from simko.report.arms import load
     from simko.report.foreign import read
-    from simko.report.foreign.own import read_own
 
-    if (path / "config.yaml").is_file() or path.suffix == ".json":
-        if unused := [name for name, value in options.items() if value is not None]:
-            raise UserError(f"results: {path} is a result of ours, which is graded; leave --{unused[0]} out")
-        return read_own(path)
-    return read(path, **options)
+    chosen = {name: value for name, value in options.items() if value is not None}
+
+    def others(place: Path) -> list[Measured]:
+        graded.append(place)
+        return read(place, **options)
+
+    graded: list[Path] = []
+    arms = load([path], note, others)
+    if chosen and not graded:
+        raise UserError(f"results: {path} is a result of ours, which is graded; leave --{next(iter(chosen))} out")
+    return arms
 
 
 def _chosen(arms: list[Measured], arm: str | None, target: str) -> list[Measured]:

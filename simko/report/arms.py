@@ -22,6 +22,7 @@ from simko.report.arm_files import (
     run_of,
 )
 from simko.report.arm_names import BASE
+from simko.report.foreign import read as read_foreign
 from simko.report.measured import Measured
 
 Say = Callable[[str], None]
@@ -29,7 +30,7 @@ Reader = Callable[[Path], list[Measured]]
 _PLAN = "plan.yaml"
 
 
-def load(paths: Iterable[str | Path], say: Say = note, read_others: Reader | None = None) -> list[Measured]:
+def load(paths: Iterable[str | Path], say: Say = note, read_others: Reader = read_foreign) -> list[Measured]:
     """Read every arm and seed that the paths hold, in the order of the paths.
 
     A path is a result of `simko eval` (`RUN/eval/*.json`), a run folder, a folder that `simko compare` wrote, its
@@ -40,7 +41,6 @@ def load(paths: Iterable[str | Path], say: Say = note, read_others: Reader | Non
     Raises:
         UserError: a path does not exist, a file that was named is damaged, or a folder holds no result.
     """
-    read_others = read_others or _refuse
     measured: list[Measured] = []
     for path in (Path(path).expanduser() for path in paths):
         if not path.exists():
@@ -49,12 +49,12 @@ def load(paths: Iterable[str | Path], say: Say = note, read_others: Reader | Non
     return measured
 
 
-def read_file(path: Path, read_others: Reader | None = None) -> list[Measured]:
+def read_file(path: Path, read_others: Reader = read_foreign) -> list[Measured]:
     """The arms of one file. Raises `UserError` if nobody knows the file, or it is damaged."""
     content = read_json(path) if path.suffix == ".json" else None
     if is_evaluation(content):
         return of_evaluation(content, path)
-    return of_comparison(content, path) if is_comparison(content) else (read_others or _refuse)(path)
+    return of_comparison(content, path) if is_comparison(content) else read_others(path)
 
 
 def read_cell(path: Path, arm: str, seed: int | None, variant: str = "", tuned: str | None = None) -> list[Measured]:
@@ -157,6 +157,3 @@ def _rank(result: Mapping[str, Any], path: Path) -> tuple[Any, ...]:
     step = integer(result.get("step"), -1)
     return is_own, part, integer(result.get("n"), 0), step, path.stat().st_mtime_ns, path.name
 
-
-def _refuse(path: Path) -> list[Measured]:
-    raise UserError(f"compare: {path}: not a result of `simko eval`, a run or a comparison; give one of these")
