@@ -156,4 +156,3 @@ def _rank(result: Mapping[str, Any], path: Path) -> tuple[Any, ...]:
     part = {"final": 2, "tuning": 0}.get(str(result.get("part")), 1)
     step = integer(result.get("step"), -1)
     return is_own, part, integer(result.get("n"), 0), step, path.stat().st_mtime_ns, path.name
-

@@ -21,8 +21,9 @@ from typing import Any
 
 from simko import __version__
 from simko.errors import UserError
+from simko.report.bands import LEVEL, SHARE, band
 from simko.report.measured import Measured
-from simko.report.passk import LEVEL, RESAMPLES, k_grid, mean_curve, pass_matrix
+from simko.report.passk import k_grid, pass_matrix
 from simko.types import Task
 
 SCHEMA_VERSION = "0.3.0"
@@ -144,7 +145,7 @@ def _results(
     """A result for each K that every problem can show, with its interval over problems."""
     ks = k_grid(min(n for n, _ in counts.values()))
     values = pass_matrix([n for n, _ in counts.values()], [c for _, c in counts.values()], ks)
-    curve = mean_curve("pass@K", ks, values)
+    curve = band("pass@K", ks, values, support=SHARE)
     verifier = measured.facts.get("verifier")
     return [
         {
@@ -168,10 +169,9 @@ def _results(
                 "uncertainty": {
                     "confidence_interval": {
                         "lower": float(low), "upper": float(high), "confidence_level": LEVEL,
-                        "method": "percentile bootstrap over problems",
+                        "method": "simultaneous band over K (Gaussian multiplier), over problems",
                     },
                     "num_samples": len(counts),
-                    "num_bootstrap_samples": RESAMPLES,
                 },
             },
             "generation_config": _generation(measured),
