@@ -64,9 +64,9 @@ def test_it_decides_the_run_and_older_files_stay_as_they_are() -> None:
     plain, coin = train_config({}), train_config({"random_rewards": "0.5"})
     assert "random_rewards" not in as_dict(plain)
     assert deciding(coin) == {**deciding(plain), "random_rewards": 0.5}
-    with pytest.raises(UserError, match="attempts is 2.*random_rewards"):
+    with pytest.raises(UserError, match=r"attempts is 2.*random_rewards"):
         train_config({"random_rewards": 0.5, "attempts": 2})
-    with pytest.raises(UserError, match="random_rewards is 1.5; it must be <= 1"):
+    with pytest.raises(UserError, match=r"random_rewards is 1\.5; it must be <= 1"):
         train_config({"random_rewards": 1.5})
 
 
@@ -75,5 +75,6 @@ def test_a_resumed_control_ends_in_the_same_bytes(tmp_path: Path) -> None:
     whole = small_run(tmp_path / "whole", 2, **settings)
     half = small_run(tmp_path / "half", 1, **settings)
     again = small_run(half.path, 2, RunFolder.open(half.path), **settings)
-    assert timeless(again) == timeless(whole) and files(again) == files(whole)
+    assert timeless(again) == timeless(whole)
+    assert files(again) == files(whole)
     assert 0.2 < whole.metrics()[0]["solve_rate"] < 0.8
