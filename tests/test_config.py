@@ -99,7 +99,10 @@ DECIDING = """
     solve_samples temperature template tis_clip updates_per_batch verifier warmup_steps weight_decay
 """  # as it lay in the first checkpoints' state.json
 
-LATER = ["target_modules", "random_rewards"]  # settings that the first run folders do not have: a file has them where they are set
+LATER = [
+    "target_modules",
+    "random_rewards",
+]  # settings that the first run folders do not have: a file has them where they are set
 
 RESULT: dict[str, Any] = {
     **{"model": "tiny", "quantization": "nf4", "step": 5, "run": "runs/a", "env": "simko/Countdown-v0", "base": {}},

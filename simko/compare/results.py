@@ -1,0 +1,45 @@
+"""From the folder to the results of a comparison: which evaluation is which arm's, and what is written of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simko.compare.board import Board, Result
+from simko.compare.cells import Evaluation
+from simko.compare.study import BASE
+
+
+def label(cell: Evaluation) -> str:
+    """The name of an evaluation's arm in the results: `grpo`, `grpo at T 0.6`, `base with prompt qwen`."""
+    if cell.choice == "prompt":
+        return f"{cell.arm} with prompt {cell.template}"
+    return f"{cell.arm} at T {cell.temperature:g}" if cell.choice == "temperature" else cell.arm
+
+
+def final_results(board: Board) -> Iterator[tuple[str, int, Result]]:
+    """Name, seed and result of each evaluation on final problems that is there; the base model first."""
+    for seed in board.plan.seeds:
+        for arm in (BASE, *board.plan.arms):
+            for cell in board.finals(arm, seed):
+                if cell.temperature is not None and (result := board.result(cell)) is not None:
+                    yield label(cell), seed, result
+
+
+def notes(board: Board) -> list[str]:
+    """Lines that belong to the results: where settings are from, and what was chosen on tuning problems."""
+    lines = []
+    if board.plan.study.tuned:
+        lines.append(", ".join(f"{key} {value}" for key, value in board.plan.study.tuned.items()))
+    for arm in (BASE, *board.plan.arms):
+        if (chosen := board.best(board.choices(arm))) is not None:
+            lines.append(f"{arm}: best temperature on tuning problems {chosen.temperature:g}")
+    if (prompts := board.prompts()) and (strongest := board.best(prompts)) is not None:
+        lines.append(
+            f"{BASE}: strongest prompt {strongest.template or f'{board.plan.common.template}, that of training'}"
+        )
+    return lines
+
+
+def write_results(board: Board) -> str:
+    """Write the results of what is there, and return the table; empty if there is none. Raises `OSError`."""
+    return "\n".join(f"{name} {seed} {result.score:.4f}" for name, seed, result in final_results(board))
