@@ -109,8 +109,11 @@ class Board:
         return cell.choice == "prompt" and side_file(self.folder, cell, "refused").exists()
 
     def choices(self, arm: str) -> list[Evaluation]:
-        """The evaluations on tuning problems, at the first seed, among which an arm's temperature is chosen."""
-        grid = self.plan.sizes.grid
+        """The evaluations on tuning problems, at the first seed, among which an arm's temperature is chosen.
+
+        The temperature of the final evaluations comes first: of equal ones it stays.
+        """
+        grid = sorted(self.plan.sizes.grid, key=lambda value: value != self.plan.sizes.eval_temperature)
         return [Evaluation(arm, self.plan.seeds[0], "tuning", value) for value in grid] if len(grid) > 1 else []
 
     def prompts(self) -> list[Evaluation]:
@@ -122,13 +125,13 @@ class Board:
         return [like, *(replace(like, template=name, choice="prompt") for name in every if name != own)]
 
     def best(self, among: list[Evaluation]) -> Evaluation | None:
-        """The one with the best score, of equal ones the first; None while one of them is missing."""
+        """The one with the best score, of equal ones the first; None while one of them is missing, or there is none."""
         scores = [
             -1.0 if self.refused(cell) else None if (result := self.result(cell)) is None else result.score
             for cell in among
         ]
         known = [score for score in scores if score is not None]
-        return None if len(known) < len(among) else among[known.index(max(known))]
+        return None if not among or len(known) < len(among) else among[known.index(max(known))]
 
     def finals(self, arm: str, seed: int) -> Iterator[Evaluation]:
         """The evaluations on final problems: as trained, then at what was chosen, where it is something else."""
