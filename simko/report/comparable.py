@@ -128,11 +128,17 @@ def _comparison(group: Sequence[Measured]) -> Comparison:
             f"{min(measured, key=lambda entry: len(entry.counts)).place}: leave it out"
         )
     lacking = {entry.place + f" ({entry.arm})": _lacking(entry, every) for entry in measured}
-    facts = {name: next((v for entry in measured if (v := entry.facts.get(name)) is not None), None) for name in AGREE}
+    facts = {name: _shared_fact(name, measured) for name in AGREE}
     left_out = {place: count for place, count in lacking.items() if count}
     return Comparison(
         measured, tuple(problems), facts, left_out, tuple(_notes(measured, facts, len(every), len(problems)))
     )
+
+
+def _shared_fact(name: str, measured: Sequence[Measured]) -> Any:
+    """The value that all have; of arms with a value of their own only if there is no other."""
+    ordered = sorted(measured, key=lambda entry: name in _tuned(entry))
+    return next((value for entry in ordered if (value := entry.facts.get(name)) is not None), None)
 
 
 def _lacking(entry: Measured, every: dict[str, None]) -> int:
@@ -160,9 +166,8 @@ def _notes(measured: Sequence[Measured], facts: dict[str, Any], every: int, used
             notes.append(
                 f"{one_line(arm)}: counts by others ({entries[0].source}); our verifier has not seen the answers"
             )
-        if tuned := _tuned(entries[0]):
-            told = ", ".join(f"{name} {entries[0].facts.get(name)}" for name in tuned)
-            notes.append(f"{one_line(arm)}: its own {told}, chosen on tuning problems")
+    if own := [one_line(arm) for arm, entries in arms.items() if _tuned(entries[0])]:
+        notes.append(f"temperature or prompt of their own, chosen on tuning problems: {', '.join(own)}")
     models = {str(entry.facts["model"]) for entry in measured if entry.facts.get("model")}
     if len(models) > 1:
         notes.append(f"arms are of {len(models)} models ({', '.join(sorted(map(one_line, models)))})")

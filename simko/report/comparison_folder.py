@@ -27,11 +27,12 @@ def write(
     reference: str = "grpo",
     plan: Mapping[str, Any] | None = None,
     commands: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Compare the arms, write the files of `FILES` into `folder`, each whole, and return the content of `results.json`.
 
-    `plan` and `commands` are written down with it. `differences.png` is there only where two arms can be subtracted. Equal
-    arguments give equal bytes of JSON, CSV and table.
+    `plan`, `commands` and `notes` are written down with it. `differences.png` is there only where two arms can be
+    subtracted. Equal arguments give equal bytes of JSON, CSV and table.
 
     Raises:
         UserError: the arms cannot be drawn together (`comparable.comparisons` splits them), or the folder cannot be written.
@@ -44,6 +45,7 @@ def write(
     result = results_of(comparison, reference)
     if result["reference"] is None and reference != "base":
         result["notes"].append(f"no arm is named {reference}: arms are compared with their base only")
+    result["notes"] += notes
     result |= {"plan": plan, "plan_sha256": None if plan is None else sha256(_json(plan).encode()).hexdigest()}
     result["commands"] = list(commands)
     _place_inside(result, folder)

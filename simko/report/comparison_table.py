@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group
@@ -42,14 +42,15 @@ def markdown_table(result: Mapping[str, Any]) -> str:
     """The same as a page: one table, with the words of the bands in it, and notes below."""
     ks = shown_ks(result)
     reference = result["reference"]
-    heads = ["arm", "seeds", *(f"pass@{_head(result, k)}" for k in ks), "against its base"]
+    base = _usual(result, "against_base")
+    heads = ["arm", "seeds", *(f"pass@{_head(result, k)}" for k in ks), f"against {markdown_cell(base)}"]
     heads += [f"against {markdown_cell(reference)}"] if reference else []
     rows = []
     for arm in result["arms"]:
         row = [markdown_cell(arm["name"]) + (" (counts by others)" if arm["foreign"] else ""), str(len(arm["seeds"]))]
         row += [_interval(arm, k) for k in ks]
-        row.append(_words(arm["against_base"]))
-        row += [_words(arm["against_reference"])] if reference else []
+        row.append(_words(arm["against_base"], base))
+        row += [_words(arm["against_reference"], reference)] if reference else []
         rows.append([*row, *_costs(arm)])
     lines = [markdown_cell(line, _LONG) for line in [band_line(result), *doubts(result)]]
     head = f"**{markdown_cell(describe(result), _LONG)}**"
@@ -93,17 +94,14 @@ def band_line(result: Mapping[str, Any]) -> str:
 def conclusions(result: Mapping[str, Any]) -> list[str]:
     """Say for each arm where its bands put it: first against the reference, then against its base; a block for each."""
     blocks = []
-    if rows := [
-        [label(arm["name"], _NARROW), *_holm(gap), _brief(gap)] for arm, gap in _gaps(result, "against_reference")
-    ]:
-        blocks.append(_named([f"against {label(result['reference'], _NARROW)}", "Holm p", "the band"], rows))
-    gaps = list(_gaps(result, "against_base"))
-    names = {gap["arm"] for _, gap in gaps}
-    if gaps:
-        head = f"against {label(names.pop(), _NARROW)}" if len(names) == 1 else "against its base"
-        rows = [[label(arm["name"], _NARROW), *_holm(gap), _first_loss(gap), _brief(gap)] for arm, gap in gaps]
-        holm = ["Holm p"] if "holm_p_value" in gaps[0][1] else []
-        blocks.append(_named([head, *holm, "first loss", "the band"], rows))
+    for kind in ("against_reference", "against_base"):
+        gaps = [(arm, arm[kind]) for arm in result["arms"] if arm[kind] is not None]
+        if not gaps:
+            continue
+        other = _usual(result, kind)
+        rows = [[_versus(arm, gap, other), *_holm(gap), _first_loss(gap), _brief(gap)] for arm, gap in gaps]
+        holm = ["Holm p"] if _holm(gaps[0][1]) else []
+        blocks.append(table([f"against {label(other, _NARROW)}", *holm, "first loss", "the band"], rows) + "\n")
     return blocks
 
 
@@ -113,8 +111,15 @@ def shown_ks(result: Mapping[str, Any]) -> list[int]:
     return [k for k in ks if k in (1, 8, 64, result["half_k"], ks[-1])]
 
 
-def _gaps(result: Mapping[str, Any], name: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    return ((arm, arm[name]) for arm in result["arms"] if arm[name] is not None)
+def _usual(result: Mapping[str, Any], kind: str) -> str:
+    """Whom most arms are compared with."""
+    others = [arm[kind]["arm"] for arm in result["arms"] if arm[kind] is not None]
+    return max(others, key=others.count, default="its base")
+
+
+def _versus(arm: Mapping[str, Any], gap: Mapping[str, Any], usual: str) -> str:
+    name = label(arm["name"], _NARROW)
+    return name if gap["arm"] == usual else f"{name} to {label(gap['arm'], _NARROW)}"
 
 
 def _holm(gap: Mapping[str, Any]) -> list[str]:
@@ -133,10 +138,6 @@ def _brief(gap: Mapping[str, Any]) -> str:
     return str(gap["words"]).replace("not decided at the others", "else not decided")
 
 
-def _named(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return table(heads, rows) + "\n"
-
-
 def doubts(result: Mapping[str, Any]) -> list[str]:
     """What a reader must know beside the numbers: how small a difference could be seen, seeds, problems, unknown facts."""
     lines = []
@@ -150,11 +151,12 @@ def doubts(result: Mapping[str, Any]) -> list[str]:
     return lines + [label(note, _LONG) for note in result["notes"]]
 
 
-def _words(gap: Mapping[str, Any] | None) -> str:
+def _words(gap: Mapping[str, Any] | None, usual: str) -> str:
     if gap is None:
         return ""
     holm = gap.get("holm_p_value")
-    return gap["words"] + ("" if holm is None else f" (Holm p {holm:.2g})")
+    other = "" if gap["arm"] == usual else f"{markdown_cell(gap['arm'])}: "
+    return other + gap["words"] + ("" if holm is None else f" (Holm p {holm:.2g})")
 
 
 def _head(result: Mapping[str, Any], k: int) -> str:

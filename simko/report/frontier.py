@@ -49,9 +49,8 @@ def draw_frontier(result: Mapping[str, Any]) -> bytes:
 def _panel(axes: Any, arms: Sequence[Any], looks: Sequence[dict[str, Any]], k: str, ylabel: str) -> None:
     for arm, look in zip(arms, looks, strict=True):
         colour, marker = look["color"], look["marker"]
-        for point in arm["seeds"]:
-            at = 100 * point["pass_at_k"]["1"], 100 * point["pass_at_k"][k]
-            axes.plot(*at, marker=marker, color=colour, markersize=3.5, alpha=0.55, linestyle="", markeredgewidth=0)
+        seeds = [[100 * point["pass_at_k"][at] for point in arm["seeds"]] for at in ("1", k)]
+        axes.plot(*seeds, marker=marker, color=colour, markersize=3.5, alpha=0.55, linestyle="", markeredgewidth=0)
         (x, x_low, x_high), (y, y_low, y_high) = (arm["pass_at_k"]["curve"][at] for at in ("1", k))
         axes.errorbar(
             100 * x, 100 * y, xerr=[[100 * (x - x_low)], [100 * (x_high - x)]], yerr=[[100 * (y - y_low)], [100 * (y_high - y)]],

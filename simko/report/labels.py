@@ -12,12 +12,13 @@ _MARKDOWN = "\\|`*_[]<>~"
 
 
 def label(name: str, longest: int = _LONGEST) -> str:
-    """`name` in one line, without control, format and half characters, cut to `longest`."""
+    """`name` in one line, without control, format and half characters; a long one is cut in the middle."""
     kept = "".join(
         c if unicodedata.category(c) not in ("Cf", "Cs", "Cn", "Co") else "\N{REPLACEMENT CHARACTER}" for c in name
     )
     text = one_line(kept) or "(no name)"
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    tail = longest // 2
+    return text if len(text) <= longest else f"{text[: longest - tail - 1]}…{text[-tail:]}"
 
 
 def csv_cell(text: str) -> str:
