@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -61,6 +63,7 @@ def compare(
     random_control: bool | None = typer.Option(
         None, "--random-control/--no-random-control", help="add an arm with random rewards [on with 2 methods or more]"
     ),
+    reference: str = typer.Option("grpo", "--reference", metavar="ARM", help="arm that all others are compared with"),
     jobs: int = _JOBS,
     budget: float | None = _BUDGET,
     dry_run: bool = _DRY_RUN,
@@ -75,14 +78,15 @@ def compare(
     if len(places) == 1 and (Path(places[0]) / "plan.yaml").is_file() and out is None:
         out = places.pop()
     if places:
-        if out or config or algorithms or asked != Study():
+        if config or algorithms or asked != Study():
             raise UserError(
-                f"compare: {places[0]} is a result that exists, and nothing is trained beside it; leave the other settings out"
+                f"compare: {places[0]} is compared as it is, and nothing is trained; leave the settings of training out"
             )
-        _compare_results(places, as_json)
+        _compare_results(places, out, reference, as_json)
         return
     study = joined(read_study(config), asked) if config else asked
-    _run(_session("compare", out, study, jobs, budget, algorithms), "compare", dry_run, as_json)
+    session = _session("compare", out, study, jobs, budget, algorithms)
+    _run(replace(session, reference=reference), "compare", dry_run, as_json)
 
 
 @config_flags(_Flags, skip=_SKIPPED)
@@ -118,11 +122,16 @@ def _session(
 
     if not out:
         raise UserError(f"{command}: --out is empty; give the folder of the comparison, which may be a new one")
-    return Session(Path(out).expanduser(), study, named_arms(methods) if methods else {}, jobs, budget)
+    typed = f"simko {' '.join(map(quote, sys.argv[1:]))}"
+    arms = named_arms(methods) if methods else {}
+    return Session(Path(out).expanduser(), study, arms, jobs, budget, command=typed)
 
 
 def _run(session: Session, command: str, dry_run: bool, as_json: bool) -> None:
     """Run a session, and say what is missing. Exits with 1 if a cell failed."""
+    from simko.compare.sweep import sweep_table
+    from simko.report.comparison_table import comparison_table
+
     folder = session.folder
     if dry_run:
         _print_plan(session, as_json)
@@ -130,11 +139,15 @@ def _run(session: Session, command: str, dry_run: bool, as_json: bool) -> None:
     console = terminal(stderr=as_json)
     how = f"simko {command} {'' if command == 'compare' else '--out '}{folder}"
     try:
-        board, outcome, lines = session.run(lambda line: say(console, line))
+        board, outcome, result = session.run(lambda line: say(console, line))
     except Stopped as stopped:
         note(f"stopped by {stopped}; go on with: {how}")
         raise typer.Exit(stopped.code) from stopped
-    say(console, f"\n{lines}" if lines else "no result yet")
+    console.print("")
+    if board.plan.is_sweep:
+        say(console, sweep_table(board))
+    else:
+        console.print(comparison_table(result)) if result else say(console, "no final result yet")
     for line in outcome.failed.values():
         note(line)
     if outcome.missing:
@@ -151,6 +164,7 @@ def _run(session: Session, command: str, dry_run: bool, as_json: bool) -> None:
                 "missing": len(outcome.missing),
                 "arms": list(board.plan.arms),
                 "seeds": list(board.plan.seeds),
+                "results": None if result is None else str(folder / "results.json"),
             }
         )
     if outcome.failed:
@@ -174,8 +188,32 @@ def _print_plan(session: Session, as_json: bool) -> None:
     typer.echo(f"{line}; {sum(int(row[2].replace(',', '')) for row in rows):,} answers to sample")
 
 
-def _compare_results(places: Sequence[str], as_json: bool) -> None:
-    raise UserError("compare: " + ", ".join(places))
+def _compare_results(places: Sequence[str], out: str | None, reference: str, as_json: bool) -> None:
+    """Results that exist: the table of each set that can be drawn together; with `out`, the files too."""
+    from simko.report.arms import load
+    from simko.report.comparable import comparisons, why_apart
+    from simko.report.comparison import results_of
+    from simko.report.comparison_folder import write_all
+    from simko.report.comparison_table import comparison_table
+    from simko.run.folder import RunFolder
+
+    found = comparisons(load(places))
+    if out:
+        if RunFolder.is_run(out):
+            raise UserError(f"compare: {out} is a run folder; give another --out")
+        results = write_all(out, found, reference=reference, commands=[f"simko {' '.join(map(quote, sys.argv[1:]))}"])
+    else:
+        results = [results_of(comparison, reference) for comparison in found]
+        if len(found) > 1:
+            note(f"not drawn together: {why_apart(found)}")
+    if as_json:
+        print_json(results[0] if len(results) == 1 else results)
+        return
+    console = terminal()
+    for result in results:
+        console.print(comparison_table(result))
+    if out:
+        say(console, f"folder: {out}")
 
 
 def _places(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:

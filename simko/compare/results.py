@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from simko.compare.board import Board, Result
 from simko.compare.cells import Evaluation
-from simko.compare.study import BASE
+from simko.compare.study import BASE, content_of
+from simko.report.arms import read_cell
+from simko.report.comparison_folder import write
+from simko.report.measured import Measured
 
 
 def label(cell: Evaluation) -> str:
@@ -16,13 +20,13 @@ def label(cell: Evaluation) -> str:
     return f"{cell.arm} at T {cell.temperature:g}" if cell.choice == "temperature" else cell.arm
 
 
-def final_results(board: Board) -> Iterator[tuple[str, int, Result]]:
-    """Name, seed and result of each evaluation on final problems that is there; the base model first."""
+def final_results(board: Board) -> Iterator[tuple[Evaluation, Result]]:
+    """Each evaluation on final problems that is there, with its result; the base model first."""
     for seed in board.plan.seeds:
         for arm in (BASE, *board.plan.arms):
             for cell in board.finals(arm, seed):
                 if cell.temperature is not None and (result := board.result(cell)) is not None:
-                    yield label(cell), seed, result
+                    yield cell, result
 
 
 def notes(board: Board) -> list[str]:
@@ -40,6 +44,18 @@ def notes(board: Board) -> list[str]:
     return lines
 
 
-def write_results(board: Board) -> str:
-    """Write the results of what is there, and return the table; empty if there is none. Raises `OSError`."""
-    return "\n".join(f"{name} {seed} {result.score:.4f}" for name, seed, result in final_results(board))
+def write_results(board: Board, reference: str = "grpo", command: str = "") -> dict[str, Any] | None:
+    """Write the results of all final evaluations that are there, and return their content; None if there is none.
+
+    Raises:
+        UserError: a result is damaged, or the folder cannot be written.
+    """
+    measured: list[Measured] = []
+    for cell, result in final_results(board):
+        tuned = {"": None, "prompt": "template", "temperature": "temperature"}[cell.choice]
+        measured += read_cell(result.path, cell.arm, cell.seed, label(cell), tuned)
+    if not measured:
+        return None
+    plan = content_of(board.plan.study)
+    commands = [command] if command else []
+    return write(board.folder, measured, reference=reference, plan=plan, commands=commands, notes=notes(board))

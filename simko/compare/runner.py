@@ -50,7 +50,7 @@ class Runner:
     say: Callable[[str], None]
     jobs: int = 1
     budget: float | None = None
-    after_seed: Callable[[], None] = lambda: None
+    after_seed: Callable[[], object] = lambda: None
     launch: Launch = Job
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[], None] = pause
@@ -65,17 +65,19 @@ class Runner:
             UserError: a run in the folder has other settings.
             KeyboardInterrupt: somebody stopped it; the jobs have saved what they have, and left.
         """
-        began, spent = self.clock(), False
+        began, spent, changed = self.clock(), False, True
         self.say(self._summary())
         try:
             while True:
                 spent = self.budget is not None and self.clock() - began >= self.budget
-                while not spent and len(self._running) < self.jobs and (entry := self._next()):
+                while changed and not spent and len(self._running) < self.jobs and (entry := self._next()):
                     self._start(entry)
                 if not self._running:
                     break
                 self.pause()
-                for cell in [cell for cell, (job, _) in self._running.items() if job.poll() is not None]:
+                ended = [cell for cell, (job, _) in self._running.items() if job.poll() is not None]
+                changed = bool(ended)  # only then can another cell be begun; looking at all of them takes time
+                for cell in ended:
                     self._finish(cell)
         except BaseException:
             self.stop()

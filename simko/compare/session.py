@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from simko.compare.board import Board
 from simko.compare.plan import PLAN, Plan, checked_plan, read_plan, write_plan
 from simko.compare.results import write_results
 from simko.compare.runner import Outcome, Runner
 from simko.compare.study import Study, joined
-from simko.compare.sweep import sweep_table, write_tuned
+from simko.compare.sweep import write_tuned
 from simko.errors import UserError
 from simko.files import clear_scratch, locked
 from simko.run.folder import RunFolder
@@ -28,6 +30,8 @@ class Session:
     methods: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     jobs: int = 1
     budget_hours: float | None = None
+    reference: str = "grpo"
+    command: str = ""
 
     def planned(self) -> Plan:
         """The plan, with what the folder has already. Raises `UserError`; see `checked_plan`."""
@@ -38,8 +42,8 @@ class Session:
         arms = {**study.arms, **{name: arm for name, arm in self.methods.items() if name not in study.arms}}
         return checked_plan(replace(study, arms=arms), before)
 
-    def run(self, say: Callable[[str], None]) -> tuple[Board, Outcome, str]:
-        """Run what is missing. Returns the table of results, too, which is empty while there is none.
+    def run(self, say: Callable[[str], None]) -> tuple[Board, Outcome, dict[str, Any] | None]:
+        """Run what is missing. Returns the content of results.json, too: None for a sweep, and while there is no result.
 
         Raises:
             UserError: the plan is refused, the folder is another process's or cannot be written.
@@ -51,17 +55,15 @@ class Session:
             write_plan(self.folder, plan)
             board = Board(self.folder, plan)
             budget = None if self.budget_hours is None else 3600 * self.budget_hours
-            after = (lambda: None) if plan.is_sweep else lambda: _write(board)
             with StopSignals():
-                outcome = Runner(board, say, self.jobs, budget, after).run()
-                if plan.is_sweep:
-                    write_tuned(board)
-                    return board, outcome, sweep_table(board)
-                return board, outcome, write_results(board)
+                outcome = Runner(board, say, self.jobs, budget, after_seed=partial(self._write, board)).run()
+                return board, outcome, self._write(board)
 
-
-def _write(board: Board) -> None:
-    write_results(board)
+    def _write(self, board: Board) -> dict[str, Any] | None:
+        if board.plan.is_sweep:
+            write_tuned(board)
+            return None
+        return write_results(board, self.reference, self.command)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def test_temperature_and_prompt_are_chosen_at_the_first_seed(tmp_path: Path) -> 
     tuned = [entry.cell for entry in of.entries() if isinstance(entry.cell, Evaluation) and entry.cell.part == "tuning"]
     assert {cell.seed for cell in tuned} == {0}
     assert len(tuned) == 3 + 3 + 3  # prompts beside that of training; temperatures of base and of grpo
-    assert [(name, seed) for name, seed, _ in final_results(of)] == [
+    assert [(label(cell), cell.seed) for cell, _ in final_results(of)] == [
         (name, seed)
         for seed in (0, 1)
         for name in ("base", "base with prompt qwen", "base at T 1.2", "grpo", "grpo at T 1.2")
@@ -47,7 +47,7 @@ def test_temperature_and_prompt_are_chosen_at_the_first_seed(tmp_path: Path) -> 
 def test_of_equal_ones_that_of_training_stays(tmp_path: Path) -> None:
     of = board(tmp_path / "c", study("grpo", temperatures="0.6,1.0,1.2", templates="chat,qwen"))
     run_all(of)
-    assert [name for name, *_ in final_results(of)] == ["base", "grpo"]
+    assert [label(cell) for cell, _ in final_results(of)] == ["base", "grpo"]
     assert notes(of)[-1] == "base: strongest prompt chat, that of training"
 
 
