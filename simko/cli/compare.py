@@ -109,9 +109,8 @@ def sweep(
         raise UserError(f"sweep: {', '.join(places)}: one study at a time")
     asked = Study(_common({**flags, **more}), {}, {}, seeds_of(seeds) if seeds else (), _sizes(flags))
     study = joined(read_study(places[0]), asked) if places else asked
-    if places and not study.grids:
-        raise UserError(f"sweep: {places[0]}: no arm has a grid; give `grid: {{setting: [values]}}` under each arm")
-    _run(_session("sweep", out, study, jobs, budget), "sweep", dry_run, as_json)
+    session = _session("sweep", out, study, jobs, budget)
+    _run(replace(session, sweeps=True), "sweep", dry_run, as_json)
 
 
 def _session(

@@ -55,9 +55,9 @@ class Plan:
         unknown = set(self.study.common)
         configs = {}
         for name, arm in arms.items():
-            settings = self._settings(arm)
-            unknown -= set(settings)
             try:
+                settings = self._settings(arm)
+                unknown -= set(settings)
                 configs[name] = absolute(train_config({**settings, "seed": self.seeds[0], "eval_problems": 0}))
             except UserError as error:
                 raise UserError(f"arm {name}: {str(error).removeprefix('config: ')}") from error

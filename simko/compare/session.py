@@ -30,6 +30,7 @@ class Session:
     methods: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     jobs: int = 1
     budget_hours: float | None = None
+    sweeps: bool = False
     reference: str = "grpo"
     command: str = ""
 
@@ -40,7 +41,16 @@ class Session:
         before = read_plan(self.folder)
         study = joined(before.study, self.study) if before else self.study
         arms = {**study.arms, **{name: arm for name, arm in self.methods.items() if name not in study.arms}}
-        return checked_plan(replace(study, arms=arms), before)
+        plan = checked_plan(replace(study, arms=arms), before)
+        if plan.is_sweep and not self.sweeps:
+            raise UserError(
+                "compare: the arms have grids to try; tune them with `simko sweep`, and compare the tuned.yaml that it writes"
+            )
+        if self.sweeps and not plan.is_sweep:
+            raise UserError(
+                "sweep: no arm has a grid; give `grid: {setting: [values]}` under each arm, or take `simko compare`"
+            )
+        return plan
 
     def run(self, say: Callable[[str], None]) -> tuple[Board, Outcome, dict[str, Any] | None]:
         """Run what is missing. Returns the content of results.json, too: None for a sweep, and while there is no result.
@@ -76,7 +86,7 @@ def _held(folder: Path) -> Iterator[None]:
             yield
     except BlockingIOError as error:
         raise UserError(f"folder {folder} is in use by another process; wait for it or stop it") from error
-    except NotADirectoryError as error:
+    except (FileExistsError, NotADirectoryError) as error:
         raise UserError(f"{folder} is not a folder; give another --out") from error
     finally:
         if new and folder.is_dir() and not (folder / PLAN).exists() and not any(folder.iterdir()):

@@ -67,7 +67,8 @@ def test_the_frontier_studys_sweep(tmp_path: Path, capsys: pytest.CaptureFixture
         (["compare", "none", "--steps", "3"], "compare: none is compared as it is"),
         (["compare", "--algorithms", "grpo", "--out", "FILE"], "FILE is not a folder; give another --out"),
         (["sweep", "--out", "OUT"], "there is no arm"),
-        (["sweep", "FILE", "--out", "OUT"], "sweep: FILE: no arm has a grid"),
+        (["sweep", "FILE", "--out", "OUT"], "sweep: no arm has a grid; give"),
+        (["compare", "--config", "GRID", "--out", "OUT"], "compare: the arms have grids to try"),
         (["sweep", "FILE", "FILE", "--out", "OUT"], "sweep: FILE, FILE: one study at a time"),
     ],
 )
@@ -76,6 +77,7 @@ def test_a_mistake_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("FILE").write_text("arms: {grpo: {algorithm: grpo}}\n")
+    Path("GRID").write_text("arms: {grpo: {algorithm: grpo, grid: {learning_rate: [0.1, 0.2]}}}\n")
     assert simko(words) == 2
     assert last_error(capsys).startswith(line)
     assert not Path("OUT").exists()
@@ -115,4 +117,4 @@ def test_without_budget_only_the_plan_is_written(tmp_path: Path, capsys: pytest.
     assert simko(["compare", "--algorithms", "grpo", "--learning-rate", "0.1", "--out", out]) == 2
     assert last_error(capsys).startswith("arm grpo: learning_rate was 0.0005, and it is 0.1 now")
     assert simko(["sweep", "--out", out]) == 2
-    capsys.readouterr()
+    assert last_error(capsys).startswith("sweep: no arm has a grid")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -16,8 +17,9 @@ import pytest
 from compare_fakes import FakeClock, FakeJob
 
 from simko.cli import run as simko
-from simko.compare import runner
+from simko.compare import session
 from simko.compare.jobs import Job, last_line
+from simko.compare.runner import Runner
 
 pytestmark = pytest.mark.usefixtures("default_signals")
 
@@ -31,7 +33,7 @@ SLEEPER = "import os, sys, threading, time; from simko.cli.cell import leave_wit
 threading.Thread(target=leave, daemon=True).start(); print(os.getpid(), flush=True); time.sleep(300)"
 
 
-def until(true: Callable[[], object], rounds: int = 1200) -> None:
+def until(true: Callable[[], object], rounds: int = 6000) -> None:
     for _ in range(rounds):
         if true():
             return
@@ -71,8 +73,7 @@ def test_killed_and_resumed_to_the_same_table(tmp_path: Path, monkeypatch: pytes
     result = next((killed / "base/seed-0").glob("*.json"))
     before = result.stat().st_mtime_ns
 
-    monkeypatch.setattr(runner.Runner, "launch", staticmethod(in_this_process))
-    monkeypatch.setattr(runner.Runner, "pause", staticmethod(lambda: None))
+    monkeypatch.setattr(session, "Runner", partial(Runner, launch=in_this_process, pause=lambda: None))
     assert simko(["compare", str(killed)]) == 0
     assert simko(["compare", *SETTINGS, "--out", str(whole)]) == 0
     assert table_of(killed) == table_of(whole)
