@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+
+import simko
 
 PROGRAM = (sys.executable, "-m", "simko.cli.cell")
 _PATIENCE_SECONDS = 120.0
@@ -25,7 +28,12 @@ class Job:
             output.write(f"$ simko {' '.join(arguments)}\n".encode("utf-8", "replace"))
             output.flush()
             self._process = subprocess.Popen(
-                [*program, *arguments], stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
+                [*program, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env=_environment(),
             )
 
     def poll(self) -> int | None:
@@ -46,6 +54,15 @@ class Job:
         if self._process.stdin is not None:
             with suppress(OSError):
                 self._process.stdin.close()
+
+
+def _environment() -> dict[str, str]:
+    """That of this process, in which a checkout that is not installed is found from any folder."""
+    root = Path(simko.__file__).parents[1]
+    if not (root / "pyproject.toml").is_file():  # installed: its folder must not come before Python's own modules
+        return dict(os.environ)
+    before = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([before, str(root)] if before else [str(root)])}
 
 
 def pause() -> None:

@@ -114,10 +114,10 @@ def with_control(study: Study) -> Study:
     if wanted is None:
         wanted = len(study.arms) > 1 and not study.grids
     if not wanted or has or study.grids:
-        return replace(study, random_control=wanted)
+        return study
     like = study.arms.get("grpo", next(iter(study.arms.values())))
     arms = {**study.arms, CONTROL: {**like, "random_rewards": CONTROL_CHANCE}}
-    return replace(study, arms=arms, random_control=wanted)
+    return replace(study, arms=arms)
 
 
 def named_arms(text: str) -> dict[str, dict[str, str]]:
