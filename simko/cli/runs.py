@@ -134,6 +134,9 @@ def evaluate(
     flags: Mapping[str, Any],
     target: str = typer.Argument(metavar="RUN_OR_MODEL", help="run folder, Hub id, local model folder, or 'tiny'"),
     config: str | None = CONFIG_FLAG,
+    probing: bool = typer.Option(
+        False, "--probe", help="ask instead whether the model has read the problems: it continues a part of each"
+    ),
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Measure pass@K on held-out problems.
@@ -155,9 +158,11 @@ def evaluate(
         if config is not None:
             _refuse_file(config, str(error), lambda: EvalConfig(**{**content, "target": target}))
         raise
-    from simko.evaluate import evaluate as measure
-
     reach_of(settings.env, settings.target)
+    if probing:
+        from simko.probe import probe as measure
+    else:
+        from simko.evaluate import evaluate as measure
     result = measure(settings, console=terminal(stderr=as_json))
     if as_json:
         print_json(result)

@@ -14,6 +14,8 @@ from typing import Any
 from faultkit.kills import WINDOW, watched
 from faultkit.lab import Lab, Result, finish, finished_as
 from faultkit.runs import DISK_BYTES, TINY, Ran, Server, can_mount, copy_run
+from simko.errors import UserError
+from simko.run.samples import SUFFIX, read_samples
 
 _SAYS = re.compile(r"no space left|disk (is )?full", re.IGNORECASE)
 _READ_ONLY = re.compile(r"read-only|not writable", re.IGNORECASE)
@@ -139,10 +141,12 @@ def _refused(ran: Ran, says: re.Pattern[str], names: str, also: str = "") -> str
 
 
 def _whole_result(path: Path) -> bool:
-    """Whether this is an evaluation's result, complete: its plot alone found no room."""
+    """Whether this is an evaluation's result or its answers, complete: what came after them found no room."""
     try:
+        if path.name.endswith(SUFFIX):
+            return bool(list(read_samples(path)))
         return path.suffix == ".json" and isinstance(json.loads(path.read_text()), dict)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, UserError):
         return False
 
 
