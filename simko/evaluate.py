@@ -24,7 +24,7 @@ from simko.errors import UserError
 from simko.eval_samples import Progress, sample_counts
 from simko.eval_tasks import choose_tasks, context_notes, count_overlap
 from simko.files import write_atomically
-from simko.report.counts import curve_of, summarise
+from simko.report.counts import curve_of, loss_of, summarise
 from simko.report.plot import draw_curves
 from simko.report.table import evaluation_table, held_out, model_name, sampling, trained_name
 from simko.run.folder import RunFolder
@@ -166,10 +166,10 @@ def _write(result: dict[str, Any], folder: Path, console: Console) -> dict[str, 
     if result["base"]:
         curves.append(curve_of(result["base"], "base"))
     title = f"{model_name(result)} on {result['env']}"
-    subtitle = f"{held_out(result)}, {sampling(result)}; shaded: 95 % interval over problems"
+    subtitle = f"{held_out(result)}, {sampling(result)}; shaded: 95 % band over problems"
     try:
         write_atomically(Path(result["file"]), _json(result))
-        write_atomically(Path(result["plot"]), draw_curves(curves, title, subtitle, result["overtaken_at"]))
+        write_atomically(Path(result["plot"]), draw_curves(curves, title, subtitle, loss_of(result)))
     except OSError as error:
         raise UserError(f"eval: {stem}.json: {error.strerror}; make room, or give another --out") from error
     say(console, f"result: {result['file']}\nplot:   {result['plot']}")

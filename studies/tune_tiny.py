@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from simko.report.bands import band
 from simko.report.counts import curve_of
-from simko.report.passk import mean_curve, pass_matrix
+from simko.report.passk import pass_matrix
 from simko.report.plot import plot_curves
 from simko.report.table import held_out, sampling
 from simko.settings import train_config
@@ -113,14 +114,14 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def paired(out: Path, arm: str, other: str, seed: int) -> str:
-    """Format `arm` minus `other` in points of pass@K on the same problems, with 95 % bootstrap intervals over problems."""
+    """Format `arm` minus `other` in points of pass@K on the same problems, with a simultaneous 95 % band over problems."""
     sides = [evaluation(out / f"{name}-seed{seed}") for name in (arm, other)]
     tasks, ks = list(sides[0]["counts"]), [1, 8, 64, 256]
     values = [
         pass_matrix([side["counts"][t]["samples"] for t in tasks], [side["counts"][t]["correct"] for t in tasks], ks)
         for side in sides
     ]
-    curve = mean_curve(f"{arm} - {other}", ks, values[0] - values[1])
+    curve = band(f"{arm} - {other}", ks, values[0] - values[1], last_is_n=True)
     parts = [
         f"@{k} {100 * mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
         for k, mean, low, high in zip(curve.k, curve.mean, curve.low, curve.high, strict=True)
@@ -134,7 +135,7 @@ def picture(out: Path, arms: dict[str, Any], seed: int, path: Path) -> None:
     first = next(iter(evaluations.values()))
     curves = [curve_of(first["base"], "base"), *(curve_of(result, arm) for arm, result in evaluations.items())]
     title = f"{first['model']} on {first['env']}, {first['step']} steps, seed {seed}"
-    plot_curves(curves, path, title, f"{held_out(first)}, {sampling(first)}; shaded: 95 % interval over problems")
+    plot_curves(curves, path, title, f"{held_out(first)}, {sampling(first)}; shaded: 95 % band over problems")
 
 
 if __name__ == "__main__":

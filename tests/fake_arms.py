@@ -30,7 +30,7 @@ def arm(
 def noisy(name: str, seed: int, shift: float = 0.0, problems: int = 48, n: int = 16, **facts: Any) -> Measured:
     """An arm on problems of different difficulty; every seed of every arm has draws of its own."""
     rates = np.random.default_rng(7).beta(0.6, 1.2, problems)
-    stream = np.random.default_rng([seed, *name.encode()])
+    stream = np.random.default_rng([seed, *map(ord, name)])
     return arm(name, seed, stream.binomial(n, np.clip(rates + shift, 0, 1)).tolist(), n, **facts)
 
 

@@ -41,7 +41,8 @@ def test_a_run_from_end_to_end(tmp_path: Path) -> None:
     assert set(result["majority_at_k"]) == set(result["pass_at_k"])
     assert sum(result["outcomes"].values()) == 200
     assert 0 < result["truncated"] < 0.2
-    assert result["overtaken_at"] is None
+    assert result["verdicts"]["1"] == ("better" if result["difference"]["1"][1] > 0 else "not decided")
+    assert result["first_loss"]["grid"] == [1, 2, 4, 8, 16]
     assert result["versions"]["simko"]
     assert "temperature 0.6, top-p 0.95" in printed
     assert result["plot"] in printed

@@ -21,7 +21,7 @@ from simko.report.arm_files import (
     read_json,
     run_of,
 )
-from simko.report.arm_names import BASE, named_apart
+from simko.report.arm_names import BASE
 from simko.report.measured import Measured
 
 Say = Callable[[str], None]
@@ -30,12 +30,12 @@ _PLAN = "plan.yaml"
 
 
 def load(paths: Iterable[str | Path], say: Say = note, read_others: Reader | None = None) -> list[Measured]:
-    """Read every arm and seed that the paths hold, in the order of the paths; names of arms are made distinct.
+    """Read every arm and seed that the paths hold, in the order of the paths.
 
     A path is a result of `simko eval` (`RUN/eval/*.json`), a run folder, a folder that `simko compare` wrote, its
     `results.json`, or what `read_others` reads: a file or folder of another program. The base model in a result becomes the
     arm `base` of that seed. `say` gets a line for each file that was chosen among several, and for each damaged one inside
-    a folder: the others go on.
+    a folder: the others go on. `comparable.comparisons` makes names distinct.
 
     Raises:
         UserError: a path does not exist, a file that was named is damaged, or a folder holds no result.
@@ -46,7 +46,7 @@ def load(paths: Iterable[str | Path], say: Say = note, read_others: Reader | Non
         if not path.exists():
             raise UserError(f"compare: {path}: no such file or folder; give a run folder or a result of `simko eval`")
         measured += _read_folder(path, say, read_others) if path.is_dir() else read_file(path, read_others)
-    return named_apart(measured, say)
+    return measured
 
 
 def read_file(path: Path, read_others: Reader | None = None) -> list[Measured]:

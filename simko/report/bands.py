@@ -1,7 +1,7 @@
 """Simultaneous bands over K: what a curve or a paired difference may be, over problems and training seeds together.
 
 A band holds the whole true curve with its confidence, at all K at once; so it may be read at any K afterwards. Separate
-intervals may not: with two identical policies they call some K of 1, 2, 4 ... 256 different in 22 of 100 comparisons.
+intervals may not: with two identical policies they call some K of 1, 2, 4 ... 256 different in 17 of 100 comparisons.
 
 docs/statistics.md says what few seeds cost, and `python -m studies.calibration` measures it.
 """
@@ -15,14 +15,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from simko.report.student import normal_quantile, normal_tail, student_quantile, student_tail
+from simko.report.spread import draw_maxima, effective_problems, p_value_of, spread_of
+from simko.report.student import normal_tail, student_quantile
 
 LEVEL = 0.95
 DRAWS = 4000
 SHARE = (0.0, 1.0)
 DIFFERENCE = (-1.0, 1.0)
 _FEW = 5.0  # effective problems: below, a few problems carry a column, and its standard error means little
-_SAME = 1e-12
 
 Verdict = Literal["better", "worse", "not decided"]
 
@@ -96,13 +96,14 @@ def band(
 
     With one seed it is the Gaussian multiplier sup-t band over problems. With several, the variance at each K is that of a
     two-way layout, `(MS_seeds + MS_problems - MS_both) / (seeds * problems)`, and not below any of its three parts. Each K
-    has its degrees of freedom by Satterthwaite; few seeds make them few. The critical value is that of the largest of
-    Student variables whose dependence is a Gaussian copula with the estimated correlation over K. Equal arguments give
-    equal bands, and the order of problems and of seeds does not matter.
+    has its degrees of freedom by Satterthwaite, with the seeds' part at its upper 90 % bound: a small spread among few
+    seeds may be luck, and would else pass for much knowledge. The critical value is that of the largest of Student
+    variables whose dependence is a Gaussian copula with the estimated correlation over K. Equal arguments give equal bands,
+    and the order of problems and of seeds does not matter.
 
     Where all problems are equal, or a few of them carry the column, the band is at least that of the rule of three: with
-    confidence, less than `log(len(ks) / (1 - level)) / problems` of all problems are unlike those seen, and each of these
-    may be anything in `support`. So `support` must be what the quantity could be: `SHARE` for pass@K, else a difference.
+    confidence, less than `1 - ((1 - level) / len(ks)) ** (1 / problems)` of all problems are unlike those seen, and each of
+    these may be anything in `support`. So `support` must be what the quantity could be: `SHARE` for pass@K, else a difference.
 
     Raises:
         ValueError: no problem, no K, or a value that is not finite or outside of `support`.
@@ -115,95 +116,21 @@ def band(
         raise ValueError(f"'{name}': a value is outside of {support}")
     seeds, problems, _ = cube.shape
     mean = cube.mean(axis=(0, 1))
-    spread = _spread(cube)
-    maxima = _maxima(spread.correlation, draws, seed)
+    spread = spread_of(cube)
+    maxima = draw_maxima(spread.correlation, draws, seed)
     error, freedom = spread.error, spread.freedom
     if seeds == 1:
         half = float(np.quantile(maxima, level)) * error
     else:
         half = student_quantile(normal_tail(float(np.quantile(maxima, level))), freedom) * error
-    few = _effective(cube.mean(axis=0)) < _FEW
+    few = effective_problems(cube.mean(axis=0)) < _FEW
     unlike = 1 - ((1 - level) / len(ks)) ** (1 / problems)
     low = np.where(few, np.minimum(mean - half, mean - unlike * (mean - support[0])), mean - half)
     high = np.where(few, np.maximum(mean + half, mean + unlike * (support[1] - mean)), mean + half)
     judged = len(ks) - (last_is_n and len(ks) > 1)
-    p_value = _p_value(mean, spread, few, maxima, problems, judged) if support[0] < 0 else float("nan")
+    p_value = p_value_of(mean, spread, few, maxima, problems, judged) if support[0] < 0 else float("nan")
     low, high = np.maximum(low, support[0]), np.minimum(high, support[1])
     return Band(name, tuple(int(k) for k in ks), mean, low, high, seeds, problems, level, last_is_n, p_value)
-
-
-@dataclass(frozen=True, slots=True)
-class _Spread:
-    """Standard error and degrees of freedom at each K, and the correlation of the mean over K."""
-
-    error: NDArray[np.float64]
-    freedom: NDArray[np.float64]
-    correlation: NDArray[np.float64]
-
-
-def _spread(cube: NDArray[np.float64]) -> _Spread:
-    seeds, problems, width = cube.shape
-    mean = cube.mean(axis=(0, 1))
-    by_problem = cube.mean(axis=0) - mean
-    covariance = by_problem.T @ by_problem / (problems * max(1, problems - 1))
-    over_problems = np.diag(covariance)
-    if seeds == 1:
-        error, freedom = np.sqrt(over_problems), np.full(width, np.inf)
-    else:
-        by_seed = cube.mean(axis=1) - mean
-        covariance = covariance + by_seed.T @ by_seed / (seeds * (seeds - 1))
-        over_seeds = (by_seed**2).sum(axis=0) / (seeds * (seeds - 1))
-        rest = cube - by_problem[None] - by_seed[:, None] - mean
-        cells = seeds * problems
-        both = (rest**2).sum(axis=(0, 1)) / (cells * max(1, (seeds - 1) * (problems - 1)))
-        variance = np.maximum.reduce([over_seeds + over_problems - both, over_seeds, over_problems, both])
-        loss = over_seeds**2 / (seeds - 1) + over_problems**2 / max(1, problems - 1)
-        loss += both**2 / max(1, (seeds - 1) * (problems - 1))
-        freedom = np.maximum(1.0, variance**2 / np.maximum(loss, 1e-300))
-        error = np.sqrt(variance)
-    error = np.where(error < _SAME, 0.0, error)
-    scale = np.sqrt(np.diag(covariance))
-    scale = np.where(scale < _SAME, np.inf, scale)  # a column without spread is never the largest
-    return _Spread(error, freedom, covariance / np.outer(scale, scale))
-
-
-def _maxima(correlation: NDArray[np.float64], draws: int, seed: int) -> NDArray[np.float64]:
-    """Draw `max |Z|` over K, `(draws,)`. The symmetric root makes it independent of the order of rows."""
-    values, vectors = np.linalg.eigh(correlation)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    normal = np.random.default_rng(seed).standard_normal((draws, len(correlation)))
-    maxima: NDArray[np.float64] = np.abs(normal @ root).max(axis=1)
-    return maxima
-
-
-def _effective(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how many problems carry the spread of each column: `sum(|d|)^2 / sum(d^2)`, d from the median."""
-    away = np.abs(rows - np.median(rows, axis=0))
-    away = np.where(away < _SAME, 0.0, away)
-    total, squares = away.sum(axis=0) ** 2, (away**2).sum(axis=0)
-    return np.divide(total, squares, out=np.zeros_like(total), where=squares > 0)
-
-
-def _p_value(
-    mean: NDArray[np.float64],
-    spread: _Spread,
-    few: NDArray[np.bool_],
-    maxima: NDArray[np.float64],
-    problems: int,
-    judged: int,
-) -> float:
-    """Return the least `1 - level` at which the band excludes zero at a judged K."""
-    moved = np.abs(mean) > _SAME
-    t = np.divide(np.abs(mean), spread.error, out=np.where(moved, 1e9, 0.0), where=spread.error > 0)
-    one_k = np.array([normal_tail(x) for x in t]) if np.isinf(spread.freedom).all() else student_tail(t, spread.freedom)
-    chances = []
-    for k in range(judged):
-        z = normal_quantile(max(float(one_k[k]), 1e-300))
-        chance = (1 + int((maxima >= z).sum())) / (1 + len(maxima))
-        if few[k]:  # the rule of three, solved for its level
-            chance = max(chance, len(mean) * (1 + abs(float(mean[k]))) ** -problems)
-        chances.append(min(1.0, chance))
-    return min(chances)
 
 
 def decide(band: Band) -> tuple[Verdict, ...]:
@@ -290,10 +217,10 @@ def holm(p_values: Mapping[str, float], level: float = LEVEL) -> dict[str, Holm]
     """
     order = sorted(p_values, key=lambda name: p_values[name])
     results: dict[str, Holm] = {}
-    worst, left, open_ = 0.0, len(order), True
-    for name in order:
-        worst = max(worst, min(1.0, left * p_values[name]))
-        results[name] = Holm(p_values[name], worst, 1 - (1 - level) / left)
-        open_ = open_ and worst <= 1 - level
-        left -= open_  # after the first that stays, all others are tested at its step
+    worst, step = 0.0, len(order)
+    for i, name in enumerate(order):
+        if worst <= 1 - level:  # after the first that stays, all others are tested at its step
+            step = len(order) - i
+        worst = max(worst, min(1.0, (len(order) - i) * p_values[name]))
+        results[name] = Holm(p_values[name], worst, 1 - (1 - level) / step)
     return {name: results[name] for name in p_values}

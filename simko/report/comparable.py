@@ -8,7 +8,9 @@ from typing import Any
 
 from simko.console import one_line
 from simko.errors import UserError
+from simko.report.arm_names import is_base, named_apart
 from simko.report.measured import MUST_AGREE, Measured
+from simko.report.pairing import is_untrained
 
 AGREE = (*MUST_AGREE, "temperature", "top_p", "part")
 """Facts that decide the numbers beside the arm itself. An arm may have its own value of those that its `tuned` fact names."""
@@ -21,7 +23,7 @@ class Comparison:
     """Arms that may be drawn together.
 
     Attributes:
-        measured: all arms and seeds, in the order of the arms' first appearance.
+        measured: all arms and seeds: base models first, then the arms in the order of their first appearance.
         problems: ids with a valid sample in all of them, in the order of the first.
         facts: the facts of `AGREE` that they share; None where nobody knows.
         left_out: for a file, how many problems of the comparison's union it lacks or could not judge.
@@ -52,11 +54,12 @@ class Comparison:
 
 def comparisons(measured: Sequence[Measured]) -> list[Comparison]:
     """Split into comparisons, so that no two measurements of one disagree. A fact that nobody wrote down agrees with any.
+    In each, names of arms are made distinct (`arm_names.named_apart`).
 
     The first comparison holds the first measurement; each later one is of those that could not be drawn with it.
 
     Raises:
-        UserError: there is nothing to compare, or an arm and seed is there twice.
+        UserError: there is nothing to compare, or three arms and more share too few problems.
     """
     if not measured:
         raise UserError("compare: nothing to compare; give run folders or results of `simko eval`")
@@ -112,14 +115,10 @@ def _tuned(entry: Measured) -> list[str]:
 
 
 def _comparison(group: Sequence[Measured]) -> Comparison:
-    names: dict[tuple[str, int | None], Measured] = {}
-    for entry in group:
-        if (other := names.setdefault((entry.arm, entry.seed), entry)) is not entry:
-            raise UserError(
-                f"compare: arm {_shown(entry.arm)}, seed {entry.seed} is in {other.place} and in {entry.place}; give one"
-            )
+    left: list[str] = []
+    group = named_apart(group, left.append)
     order = {arm: i for i, arm in enumerate(dict.fromkeys(entry.arm for entry in group))}
-    measured = tuple(sorted(group, key=lambda entry: order[entry.arm]))
+    measured = tuple(sorted(group, key=lambda entry: (not is_untrained(entry), not is_base(entry), order[entry.arm])))
     every = dict.fromkeys(task for entry in measured for task in entry.counts)
     problems = [task for task in every if all(entry.counts.get(task, (0, 0))[0] for entry in measured)]
     if len(problems) < _SHARED * len(every):
@@ -131,7 +130,7 @@ def _comparison(group: Sequence[Measured]) -> Comparison:
     facts = {name: _shared_fact(name, measured) for name in AGREE}
     left_out = {place: count for place, count in lacking.items() if count}
     return Comparison(
-        measured, tuple(problems), facts, left_out, tuple(_notes(measured, facts, len(every), len(problems)))
+        measured, tuple(problems), facts, left_out, (*left, *_notes(measured, facts, len(every), len(problems)))
     )
 
 

@@ -60,7 +60,11 @@ def draw_differences(result: Mapping[str, Any]) -> bytes:
     figure, panels = _sheet(result, "Paired differences of pass@K", arms, "difference (points)")
     gaps = [gap for arm in arms for gap in (arm["against_base"], arm["against_reference"]) if gap]
     bands = [as_band("", gap) for gap in gaps]
-    limits = 100 * min(float(b.low.min()) for b in bands), 100 * max(float(b.high.max()) for b in bands)
+    most = 10 + 300 * max(
+        float(np.abs(b.mean).max()) for b in bands
+    )  # wider bands leave the panel: they decide nothing
+    low, high = 100 * min(float(b.low.min()) for b in bands), 100 * max(float(b.high.max()) for b in bands)
+    limits = max(-most, low), min(most, high)
     looks = styles(result)
     for axes, arm in zip(panels, arms, strict=True):
         axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
@@ -172,7 +176,7 @@ def _subtitle(arm: Mapping[str, Any]) -> str:
 
 def _title(axes: Any, arm: Mapping[str, Any], lines: Sequence[str]) -> None:
     """The arm's name and up to two lines above its panel, at sizes that fit its width."""
-    name = label(arm["name"], 44) + (" (counts by others)" if arm["foreign"] else "")
+    name = f"{label(arm['name'], 22)} (counts by others)" if arm["foreign"] else label(arm["name"], 40)
     rows = [(line, 7.5, _WORDS_LENGTH, 4 + 10 * i, "normal") for i, line in enumerate(reversed(lines))]
     for text, size, fits, offset, weight in [*rows, (name, 10.0, _TITLE_LENGTH, 6 + 10 * len(lines), "bold")]:
         axes.annotate(

@@ -13,6 +13,7 @@ from simko.report.labels import label, markdown_cell
 
 NOISY = "at K = n one problem is 0 or 1: this point is noisy, and nothing is decided from it"
 _LONG = 400
+_BLIND = 0.5  # half width of a band that says nothing
 _NARROW = 16  # characters of a name in a terminal of 80 columns
 
 
@@ -144,8 +145,13 @@ def doubts(result: Mapping[str, Any]) -> list[str]:
     seen = result["could_be_seen"]
     if seen is not None:
         seeds = f"{seen['seeds']} seed" + ("" if seen["seeds"] == 1 else "s")
-        points = f"{100 * seen['difference']:.1f} points to {label(seen['against'])}"
-        lines.append(f"with {seeds} a difference of {points} could be seen at pass@1")
+        other = label(seen["against"])
+        if seen["difference"] < _BLIND:
+            lines.append(
+                f"with {seeds} a difference of {100 * seen['difference']:.1f} points to {other} could be seen at pass@1"
+            )
+        else:
+            lines.append(f"with {seeds} no difference to {other} could be seen at pass@1: take more seeds or problems")
     if len(result["k"]) > 1:
         lines.append(f"* {NOISY}")
     return lines + [label(note, _LONG) for note in result["notes"]]

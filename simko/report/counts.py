@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simko.envs.split import normalise
+from simko.report.bands import SHARE, Band, FirstLoss, band, decide, first_loss, words
+from simko.report.cover import cover_at, guess_floor, pass_all_matrix, tokens_at
 from simko.report.majority import majority_at_k
-from simko.report.passk import Curve, crossover, k_grid, mean_curve, pass_matrix
+from simko.report.passk import k_grid, pass_matrix
 from simko.types import OUTCOMES, Completion, Group
 
 _LONGEST_ANSWER = 160  # characters of an answer that a result holds
@@ -97,6 +99,9 @@ def summarise(counts: Counts, base: Counts | None = None, seed: int = 0) -> dict
     the same K's, too: those that each problem can show from its own valid samples. So if a verifier failed once among 256
     samples, the last K is 255.
 
+    Intervals are simultaneous bands over problems (`simko.report.bands`), so they may be read at any K. One evaluation has
+    one training seed, and nothing in it tells what another seed would give.
+
     Raises:
         ValueError: no problem was graded.
     """
@@ -106,41 +111,66 @@ def summarise(counts: Counts, base: Counts | None = None, seed: int = 0) -> dict
     ks = k_grid(min(side.fewest(ids) for side in (counts, base) if side is not None))
     result = _side(counts, ids, ks, seed)
     result["base"] = None if base is None else _side(base, ids, ks, seed)
-    result["difference"] = result["overtaken_at"] = None
+    result |= {"difference": None, "verdicts": None, "in_words": None, "first_loss": None, "p_value": None}
     if base is not None:
-        gap = mean_curve("difference", ks, counts.pass_values(ids, ks) - base.pass_values(ids, ks), seed)
+        values = counts.pass_values(ids, ks) - base.pass_values(ids, ks)
+        gap = band("difference", ks, values, seed=seed, last_is_n=True)
+        loss = first_loss(gap)
         result["difference"] = {str(k): [float(x) for x in row] for k, *row in _rows(gap)}
-        result["overtaken_at"] = crossover(curve_of(result, "trained"), curve_of(result["base"], "base"))
+        result["verdicts"] = {str(k): verdict for k, verdict in zip(ks, decide(gap), strict=True)}
+        result["in_words"] = words(gap)
+        result["first_loss"] = {"possible": list(loss.possible), "none": loss.none, "grid": list(loss.grid)}
+        result["p_value"] = gap.p_value
     return result
 
 
-def curve_of(side: Mapping[str, Any], name: str) -> Curve:
-    """Read the pass@K curve of a result, or of its `base`."""
+def loss_of(result: Mapping[str, Any]) -> FirstLoss | None:
+    """Read the first-loss set of a result; None without a base model, and in an older result."""
+    loss = result.get("first_loss")
+    return loss and FirstLoss(tuple(loss["possible"]), loss["none"], tuple(loss["grid"]))
+
+
+def curve_of(side: Mapping[str, Any], name: str) -> Band:
+    """Read the pass@K curve of a result, or of its `base`. An older result holds a separate interval at each K."""
     ks = tuple(int(k) for k in side["pass_at_k"])
     ends = np.array([side["interval"][str(k)] for k in ks], dtype=np.float64)
-    return Curve(name, ks, np.array(list(side["pass_at_k"].values()), dtype=np.float64), ends[:, 0], ends[:, 1])
+    mean = np.array(list(side["pass_at_k"].values()), dtype=np.float64)
+    problems = len(side["counts"]) - len(side["ungraded"])
+    return Band(name, ks, mean, ends[:, 0], ends[:, 1], problems=problems, last_is_n=True)
 
 
 def _side(counts: Counts, ids: Sequence[str], ks: Sequence[int], seed: int) -> dict[str, Any]:
-    passed = mean_curve("pass@K", ks, counts.pass_values(ids, ks), seed)
-    majority = mean_curve("majority@K", ks, counts.majority_values(ids, ks), seed)
+    passed = band("pass@K", ks, counts.pass_values(ids, ks), seed=seed, last_is_n=True, support=SHARE)
+    majority = band("majority@K", ks, counts.majority_values(ids, ks), seed=seed, last_is_n=True, support=SHARE)
     graded = set(ids)
+    tallies = [counts.tallies[task] for task in ids]
+    all_right = pass_all_matrix([t.samples for t in tallies], [t.correct for t in tallies], ks).mean(axis=0)
+    floor = guess_floor([t.answers for t in tallies], ks).mean(axis=0)
+    tokens = counts.tokens / counts.samples
     return {
         "pass_at_k": {str(k): float(mean) for k, mean, _, _ in _rows(passed)},
         "interval": {str(k): [float(low), float(high)] for k, _, low, high in _rows(passed)},
         "majority_at_k": {str(k): float(mean) for k, mean, _, _ in _rows(majority)},
         "majority_interval": {str(k): [float(low), float(high)] for k, _, low, high in _rows(majority)},
+        "all_k": _by_k(ks, all_right),
+        "cover": {f"{tau:g}": share for tau, share in cover_at([(t.samples, t.correct) for t in tallies]).items()},
+        "guess_floor": _by_k(ks, floor),
+        "tokens_at_k": _by_k(ks, tokens_at(ks, tokens)),
         "counts": {task: {"samples": t.samples, "correct": t.correct} for task, t in counts.tallies.items()},
         "answers": {task: t.answers for task, t in counts.tallies.items()},
-        "distinct_answers": float(np.mean([len(counts.tallies[task].answers) for task in ids])),
+        "distinct_answers": float(np.mean([len(t.answers) for t in tallies])),
         "outcomes": dict(counts.outcomes),
         "truncated": counts.truncated / counts.samples,
-        "tokens_per_answer": counts.tokens / counts.samples,
+        "tokens_per_answer": tokens,
         "ungraded": [task for task in counts.tallies if task not in graded],
     }
 
 
-def _rows(curve: Curve) -> Iterable[tuple[int, float, float, float]]:
+def _by_k(ks: Sequence[int], values: Iterable[float]) -> dict[str, float]:
+    return {str(k): float(value) for k, value in zip(ks, values, strict=True)}
+
+
+def _rows(curve: Band) -> Iterable[tuple[int, float, float, float]]:
     return zip(curve.k, curve.mean, curve.low, curve.high, strict=True)
 
 

@@ -8,12 +8,14 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from simko.report.comparison_plot import DPI, FAINT, GRID, INK, headline, png, styles
 from simko.report.comparison_table import describe, sizes
 from simko.report.labels import label
 
-_PANEL, _LEGEND, _HEAD, _FOOT, _SIDE = 4.0, 2.5, 0.75, 0.72, 0.62  # inches
+_PANEL, _LEGEND, _HEAD, _FOOT, _SIDE, _GAP = 4.0, 2.5, 0.75, 0.72, 0.62, 0.5  # inches
+_NEAR = 12.0  # points
 _ROW = 0.235  # inches of a line of the legend
 
 
@@ -25,14 +27,14 @@ def draw_frontier(result: Mapping[str, Any]) -> bytes:
     """
     ks = [k for k in dict.fromkeys((result["half_k"], result["k"][-1])) if k > 1] or [result["k"][-1]]
     arms = sorted(result["arms"], key=lambda arm: -arm["pass_at_k"]["curve"]["1"][0])
-    width = _SIDE + len(ks) * (_PANEL + 0.35) + _LEGEND
+    width = _SIDE + len(ks) * (_PANEL + _GAP) + _LEGEND
     height = _HEAD + max(_PANEL * 0.8, _ROW * (len(arms) + 1)) + _FOOT
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     by_name = styles(result)
     looks = [by_name[arm["name"]] | {"size": 8 if arm["trained"] else 13} for arm in arms]
     for i, k in enumerate(ks):
-        left = _SIDE + i * (_PANEL + 0.35)
+        left = _SIDE + i * (_PANEL + _GAP)
         box = (left / width, _FOOT / height, (_PANEL - 0.25) / width, 1 - (_HEAD + _FOOT) / height)
         axes = figure.add_axes(box)
         noisy = " (K = n: noisy)" if k == result["k"][-1] and k > 1 else ""
@@ -57,6 +59,9 @@ def _panel(axes: Any, arms: Sequence[Any], looks: Sequence[dict[str, Any]], k: s
             color=colour, marker=marker, markersize=look["size"], elinewidth=0.9, alpha=0.9, markeredgecolor="white",
             markeredgewidth=0.6,
         )  # fmt: skip
+    _limits(axes, arms, k)
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(7, integer=True))
     axes.set_xlabel("pass@1 (%)", color=INK, fontsize=10)
     axes.set_ylabel(ylabel, color=INK, fontsize=10)
     axes.grid(color=GRID, linewidth=0.8)
@@ -66,13 +71,20 @@ def _panel(axes: Any, arms: Sequence[Any], looks: Sequence[dict[str, Any]], k: s
     axes.tick_params(colors=INK, labelsize=9, length=0)
 
 
+def _limits(axes: Any, arms: Sequence[Mapping[str, Any]], k: str) -> None:
+    """Every point inside, and of wide bands what is near: those of few seeds would leave nothing of the points to see."""
+    for at, limits, put in (("1", axes.get_xlim(), axes.set_xlim), (k, axes.get_ylim(), axes.set_ylim)):
+        points = [100 * point["pass_at_k"][at] for arm in arms for point in arm["seeds"]]
+        put(max(limits[0], min(points) - _NEAR), min(101.0, limits[1], max(points) + _NEAR))
+
+
 def _legend(figure: Figure, arms: Sequence[Any], looks: Sequence[dict[str, Any]], width: float, height: float) -> None:
     left, top = width - _LEGEND + 0.05, _HEAD + 0.1
     for i, (arm, look) in enumerate(zip(arms, looks, strict=True)):
         y = 1 - (top + i * _ROW) / height
         figure.add_artist(_mark(left / width, y, look))
-        name = label(arm["name"], 40) + (" (counts by others)" if arm["foreign"] else "")
-        size = 9.0 * min(1.0, 30 / len(name))
+        name = f"{label(arm['name'], 20)} (counts by others)" if arm["foreign"] else label(arm["name"], 34)
+        size = 9.0 * min(1.0, 28 / len(name))
         figure.text(
             (left + 0.16) / width,
             y,

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from simko.report.passk import Curve, format_k
+from simko.report.bands import Band, FirstLoss, loss_words
 
 # Okabe and Ito's palette (jfly.uni-koeln.de/color): readers with any colour vision can tell the colours apart, also in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -26,15 +26,15 @@ _CROWDED = 1.45  # two K's with a smaller ratio would print over each other: onl
 
 
 def plot_curves(
-    curves: Sequence[Curve],
+    curves: Sequence[Band],
     path: str | Path,
     title: str,
     subtitle: str = "",
-    overtaken_at: float | None = None,
+    loss: FirstLoss | None = None,
     ylabel: str = "pass@K (%)",
 ) -> Path:
     """Write the picture to `path` as a PNG. A file is never half written. Arguments as in `draw_curves`."""
-    data = draw_curves(curves, title, subtitle, overtaken_at, ylabel)
+    data = draw_curves(curves, title, subtitle, loss, ylabel)
     scratch = Path(path).with_name(f".{Path(path).name}.writing")
     scratch.write_bytes(data)
     os.replace(scratch, path)
@@ -42,16 +42,17 @@ def plot_curves(
 
 
 def draw_curves(
-    curves: Sequence[Curve],
+    curves: Sequence[Band],
     title: str,
     subtitle: str = "",
-    overtaken_at: float | None = None,
+    loss: FirstLoss | None = None,
     ylabel: str = "pass@K (%)",
 ) -> bytes:
-    """Draw named curves against K on a log2 axis, with shaded intervals; return the bytes of a PNG.
+    """Draw named curves against K on a log2 axis, with shaded bands; return the bytes of a PNG.
 
-    A curve named "base" is drawn grey and dashed. `overtaken_at` marks a K. Equal arguments give equal bytes with the same
-    version of matplotlib.
+    A curve named "base" is drawn grey and dashed. `loss` marks where the first curve begins to lose to the base, if it
+    certainly does. A last K that is all samples of a problem has an open marker. Equal arguments give equal bytes with the
+    same version of matplotlib.
 
     Raises:
         ValueError: there are no curves.
@@ -65,16 +66,13 @@ def draw_curves(
     styles = _styles(curves)
     for curve, style in zip(curves, styles, strict=True):
         axes.fill_between(curve.k, 100 * curve.low, 100 * curve.high, color=style["color"], alpha=0.14, linewidth=0)
-        axes.plot(curve.k, 100 * curve.mean, linewidth=2, markersize=5, **style)
+        axes.plot(curve.k, 100 * curve.mean, linewidth=2, markersize=5, markevery=range(curve.judged), **style)
+        if curve.judged < len(curve.k):
+            open_end = {**style, "linestyle": "none", "markerfacecolor": "white"}
+            axes.plot(curve.k[-1:], 100 * curve.mean[-1:], markersize=5, zorder=3, **open_end)
     _axes(axes, curves, ylabel)
-    if overtaken_at is not None and overtaken_at > 1:
-        axes.axvline(overtaken_at, color=BASE_COLOUR, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
-        at_right = overtaken_at > axes.get_xlim()[1] / 3
-        axes.annotate(
-            f"base overtakes\nat K = {format_k(overtaken_at)}", (overtaken_at, 0.03), xycoords=("data", "axes fraction"),
-            xytext=(-5 if at_right else 5, 0), textcoords="offset points", ha="right" if at_right else "left",
-            color=BASE_COLOUR, fontsize=9,
-        )  # fmt: skip
+    if loss is not None and loss.possible and not loss.none:
+        _mark(axes, loss)
     _names(axes, curves, styles)
     _headline(figure, 0.965, title, 12, 68, color=_INK, fontweight="bold")
     _headline(figure, 0.905, subtitle, 9, 105, color="#555555")
@@ -83,25 +81,38 @@ def draw_curves(
     return out.getvalue()
 
 
+def _mark(axes: Any, loss: FirstLoss) -> None:
+    """Shade the K that may be the first loss, and say it in words."""
+    low, high = loss.possible[0], loss.possible[-1]
+    axes.axvspan(low / 1.08, high * 1.08, color=BASE_COLOUR, alpha=0.1, linewidth=0, zorder=0)
+    left, right = axes.get_xlim()
+    at_right = math.sqrt(low * high) > math.sqrt(left * right)
+    axes.annotate(
+        loss_words(loss), (high * 1.08 if at_right else low / 1.08, 0.03), xycoords=("data", "axes fraction"),
+        xytext=(-4 if at_right else 4, 0), textcoords="offset points", ha="right" if at_right else "left",
+        color=BASE_COLOUR, fontsize=9,
+    )  # fmt: skip
+
+
 def _headline(figure: Any, y: float, text: str, size: float, fits: int, **style: Any) -> None:
     """Write a line above the axes, in a smaller size if it has more than `fits` characters."""
     size *= min(1.0, fits / max(1, len(text)))
     figure.text(0.015, y, text, fontsize=size, va="top", parse_math=False, **style)
 
 
-def _styles(curves: Sequence[Curve]) -> list[dict[str, Any]]:
+def _styles(curves: Sequence[Band]) -> list[dict[str, Any]]:
     styles: list[dict[str, Any]] = []
     used = 0
     for curve in curves:
         if curve.name == "base":
-            styles.append({"color": BASE_COLOUR, "marker": "o", "linestyle": (0, (4, 2)), "markerfacecolor": "white"})
+            styles.append({"color": BASE_COLOUR, "marker": "o", "linestyle": (0, (4, 2))})
             continue
         styles.append({"color": COLOURS[used % len(COLOURS)], "marker": MARKERS[used % len(MARKERS)], "linestyle": "-"})
         used += 1
     return styles
 
 
-def _axes(axes: Any, curves: Sequence[Curve], ylabel: str) -> None:
+def _axes(axes: Any, curves: Sequence[Band], ylabel: str) -> None:
     """Set a log2 axis with the measured K's as ticks, and percent from the lowest interval to the highest."""
     ks = sorted({k for curve in curves for k in curve.k})
     axes.set_xscale("log", base=2)
@@ -114,7 +125,8 @@ def _axes(axes: Any, curves: Sequence[Curve], ylabel: str) -> None:
     high = max(100 * float(curve.high.max()) for curve in curves)
     margin = max(2.0, 0.06 * (high - low))
     axes.set_ylim(max(-2.0, low - margin), min(102.0, high + margin))
-    axes.set_xlabel("K: samples a problem (log scale)", color=_INK, fontsize=10)
+    note = "; open: all samples, nothing is decided there" if any(c.judged < len(c.k) for c in curves) else ""
+    axes.set_xlabel(f"K: samples a problem (log scale{note})", color=_INK, fontsize=10)
     axes.set_ylabel(ylabel, color=_INK, fontsize=10)
     axes.grid(axis="y", color=_GRID, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -123,7 +135,7 @@ def _axes(axes: Any, curves: Sequence[Curve], ylabel: str) -> None:
     axes.tick_params(colors=_INK, labelsize=9.5, length=0)
 
 
-def _names(axes: Any, curves: Sequence[Curve], styles: Sequence[dict[str, Any]]) -> None:
+def _names(axes: Any, curves: Sequence[Band], styles: Sequence[dict[str, Any]]) -> None:
     """Write each name and last value to the right of its curve's end, moved apart if they would overlap."""
     bottom, top = axes.get_ylim()
     ends = [(100 * float(curve.mean[-1]) - bottom) / (top - bottom) for curve in curves]

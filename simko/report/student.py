@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 _NORMAL = NormalDist()
 _LARGE = 1e5  # degrees of freedom from which the normal is exact to five digits
-_STEPS = 4096
+_STEPS = 2048
 
 
 def normal_tail(z: float) -> float:

@@ -9,14 +9,16 @@ from rich.console import Group
 from rich.text import Text
 
 from simko.console import table
-from simko.report.passk import format_k
+from simko.report.bands import loss_words
+from simko.report.counts import loss_of
 
-INTERVAL = "95 % bootstrap interval over problems"
+INTERVAL = "95 % band over problems, at all K at once; other training seeds are not in it"
 
 
 def evaluation_table(result: Mapping[str, Any]) -> Group:
     """A result of `simko.evaluate.evaluate` for `console.print`: what was measured and how, the table, what to make of it."""
     interval = f"percent; [ ] {INTERVAL}" + ("; of the difference: paired" if result.get("base") else "")
+    interval += "\n* all samples: a problem is 0 or 100 there, and nothing is decided from it"
     parts = [Text(describe_sampling(result), style="bold"), Text(""), Text(_pass_table(result)), Text("")]
     return Group(*parts, Text(interval), *map(Text, conclusions(result)))
 
@@ -62,18 +64,16 @@ def conclusions(result: Mapping[str, Any]) -> list[str]:
     """Say what the numbers show, and what makes them doubtful; one line each."""
     base = result.get("base")
     lines = []
-    if base:
-        largest = list(result["pass_at_k"])[-1]
-        at = result["overtaken_at"]
-        if at is None:
-            lines.append(f"the base model does not overtake up to K = {largest}")
-        elif at <= 1:
-            lines.append("the base model is not behind at any K")
-        else:
-            lines.append(f"the base model overtakes at K = {format_k(at)}")
+    loss = loss_of(result)
+    if base and loss:
+        lines.append(f"{trained_name(result)} against the base model: {result['in_words']}")
+        lines.append(loss_words(loss))
+    elif base:
+        lines.append("an older result: its intervals hold at one K each, and nothing is decided from them")
     for name, side in (("", result), ("base: ", base)):
         if side:
             lines.append(name + _answers_line(side))
+            lines += [f"{name}{_cover_line(side)}"] if "cover" in side else []
     if result["ungraded"]:
         lines.append(f"{len(result['ungraded'])} problems are in no curve: the verifier failed on all their answers")
     return lines
@@ -95,14 +95,20 @@ def _answers_line(side: Mapping[str, Any]) -> str:
     return line + (f", verifier failed on {failed} of {total} (left out)" if failed else "")
 
 
+def _cover_line(side: Mapping[str, Any]) -> str:
+    shares = ", ".join(f"{100 * float(tau):g} %: {_percent(share)}" for tau, share in side["cover"].items())
+    return f"problems solved in at least so many of the samples (cover): {shares}"
+
+
 def _pass_table(result: Mapping[str, Any]) -> str:
     base = result.get("base")
     headings = ["K", "pass@K", "majority@K"]
     if base:  # two lines in the last one: together they fit 80 columns
         headings = ["K", f"{trained_name(result)} pass@K", "base pass@K", "difference", "majority@K\n(base)"]
     rows = []
+    last = list(result["pass_at_k"])[-1]
     for k in result["pass_at_k"]:
-        row = [k, _with_interval(result["pass_at_k"][k], result["interval"][k])]
+        row = [f"{k}*" if k == last else k, _with_interval(result["pass_at_k"][k], result["interval"][k])]
         majority = _number(result["majority_at_k"][k])
         if base:
             gap, *ends = result["difference"][k]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -148,3 +150,9 @@ def test_a_cell_is_of_the_arm_that_the_comparison_says(tmp_path: Path) -> None:
     assert [(entry.arm, entry.seed) for entry in read_cell(path, "mine", 2)] == [("mine", 2), ("base", 2)]
     (own,) = read_cell(path, "mine", 2, "mine at T 0.6", "temperature")
     assert (own.arm, own.facts["arm"], own.facts["tuned"]) == ("mine at T 0.6", "mine", ["temperature"])
+
+
+def test_comparisons_need_no_torch() -> None:
+    modules = "simko.report.arms, simko.report.comparison_folder, simko.report.comparison_table"
+    code = f"import sys, {modules}; assert not {{'torch', 'transformers', 'matplotlib'}} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

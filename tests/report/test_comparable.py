@@ -84,8 +84,20 @@ def test_numbers_of_samples_may_differ_and_are_told() -> None:
     assert "samples a problem differ (a 16, b 32): all curves end at the fewest" in one.notes
 
 
-def test_an_arm_and_seed_twice_or_nothing_is_refused() -> None:
-    with pytest.raises(UserError, match="arm 'a', seed 0 is in"):
-        comparisons([arm("a"), arm("a")])
+def test_names_are_told_apart_in_each_comparison_alone() -> None:
+    """A run in another environment changes no name here; a repeated one gets a number."""
+    measured = [replace(arm("a", settings={"method": {"alpha": alpha}}, env=env), place=f"{alpha}") for alpha, env in (
+        (0.2, "x"), (0.5, "x"), (0.5, "y"))]  # fmt: skip
+    assert [one.arms for one in comparisons(measured)] == [["a alpha 0.2", "a alpha 0.5"], ["a"]]
+    assert one_comparison([arm("a"), replace(arm("a"), place="b")]).arms == ["a", "a #2"]
+
+
+def test_a_base_that_is_left_out_is_told() -> None:
+    one = one_comparison([arm("base"), replace(arm("base", solved=[9] * 24), place="b")])
+    assert one.arms == ["base"]
+    assert "base, seed 0: " in one.notes[0]
+
+
+def test_nothing_is_refused() -> None:
     with pytest.raises(UserError, match="nothing to compare"):
         comparisons([])

@@ -80,8 +80,8 @@ def test_results_are_arms_again(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_pictures")
 def test_files_inside_the_folder_are_named_relative_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert write(tmp_path, study())["arms"][0]["seeds"][0]["file"] == "runs/grpo/seed-0/eval/x.json"
-    assert write(tmp_path / "elsewhere", study())["arms"][0]["seeds"][0]["file"].startswith("runs/grpo")
+    assert write(tmp_path, study())["arms"][1]["seeds"][0]["file"] == "runs/grpo/seed-0/eval/x.json"
+    assert write(tmp_path / "elsewhere", study())["arms"][1]["seeds"][0]["file"].startswith("runs/grpo")
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -106,7 +106,7 @@ def test_the_csv_has_a_row_for_each_arm_seed_and_k(tmp_path: Path) -> None:
 def test_hostile_names_do_no_harm(tmp_path: Path) -> None:
     result = write(tmp_path, [*study(("grpo", "base"), 1), *(noisy(name, 0) for name in HOSTILE)])
     names = [entry["name"] for entry in json.loads((tmp_path / "results.json").read_text())["arms"]]
-    assert names == ["grpo", "base", *HOSTILE]
+    assert names == ["base", "grpo", *HOSTILE]
     rows = rows_of(tmp_path)
     assert len(rows) == len(names) * 2 * 5
     assert {row["problems"] for row in rows} == {"48"}
@@ -169,6 +169,12 @@ def test_the_terminal_has_80_columns_and_says_what_is_decided() -> None:
     lines = doubts(result)
     assert any("with 3 seeds a difference of" in line and "could be seen at pass@1" in line for line in lines)
     assert any(line.startswith("* at K = n") for line in lines)
+
+
+def test_two_seeds_see_nothing_and_say_so() -> None:
+    result = results_of(one_comparison(study()))
+    result["could_be_seen"]["difference"] = 0.7
+    assert any("with 2 seeds no difference to grpo could be seen" in line for line in doubts(result))
 
 
 def test_one_seed_is_said_in_table_and_terminal() -> None:

@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from simko.report import Counts, Tally, curve_of, pass_at_k, summarise
+from simko.report import Counts, FirstLoss, Tally, curve_of, pass_at_k, summarise
+from simko.report.counts import loss_of
 from simko.types import Completion, Finish, Group, Outcome, Task, Verdict
 
 
@@ -85,16 +86,37 @@ def test_base_and_trained_share_problems_and_ks() -> None:
     assert result["ungraded"] == result["base"]["ungraded"] == ["b"]
     assert list(result["pass_at_k"]) == list(result["base"]["pass_at_k"]) == ["1", "2", "3"]
     gap, low, high = result["difference"]["1"]
-    assert gap == low == high == pytest.approx(2 / 3)
-    assert result["overtaken_at"] is None
+    assert gap == pytest.approx(2 / 3)
+    assert low < 0  # one problem decides nothing
+    assert high > 0.9
+    assert result["in_words"] == "not decided at any K"
+    assert result["first_loss"] == {"possible": [1], "none": True, "grid": [1]}
 
 
-def test_overtaking_is_found() -> None:
-    trained = counted(a=[completion("correct")] * 8, b=[completion("incorrect")] * 8)
-    base = counted(**{p: [completion("correct")] * 3 + [completion("incorrect")] * 5 for p in "ab"})
+def test_what_is_decided_is_in_the_result() -> None:
+    trained = counted(**{str(i): [completion("correct")] * 8 for i in range(20)}, x=[completion("incorrect")] * 8)
+    base = counted(**{str(i): [completion("correct")] * (1 + i % 2) + [completion("incorrect")] * 7 for i in range(20)},
+                   x=[completion("incorrect")] * 7 + [completion("correct")])  # fmt: skip
     result = summarise(trained, base)
-    assert result["pass_at_k"]["1"] > result["base"]["pass_at_k"]["1"]
-    assert 1 < result["overtaken_at"] < 2
+    assert result["verdicts"]["1"] == "better"
+    assert result["verdicts"]["8"] == "not decided"
+    assert result["in_words"] == "better at every K"
+    assert result["p_value"] < 0.001
+    assert loss_of(result) == FirstLoss(tuple(result["first_loss"]["possible"]), True, (1, 2, 4))
+    assert loss_of(summarise(trained)) is None
+    low, high = result["interval"]["1"]
+    assert low < 20 / 21 < high <= 1
+
+
+def test_what_stands_beside_pass_at_k() -> None:
+    counts = counted(
+        a=[completion("correct", "1")] * 3 + [completion("incorrect", "2")], b=[completion("no_answer")] * 4
+    )
+    result = summarise(counts)
+    assert result["all_k"] == pytest.approx({"1": 3 / 8, "2": 1 / 4, "4": 0})
+    assert result["cover"] == {"0.1": 0.5, "0.5": 0.5, "0.9": 0.0}
+    assert result["guess_floor"] == {"1": 0.25, "2": 0.375, "4": 15 / 32}
+    assert result["tokens_at_k"] == {"1": 2.0, "2": 4.0, "4": 8.0}
 
 
 def test_a_result_is_finite_json_and_gives_its_curve_back() -> None:
@@ -103,7 +125,9 @@ def test_a_result_is_finite_json_and_gives_its_curve_back() -> None:
     curve = curve_of(again, "x")
     assert curve.k == (1, 2, 4)
     np.testing.assert_allclose(curve.mean, [0.25, 0.5, 1.0], rtol=1e-13)
-    np.testing.assert_allclose(curve.low, curve.high)
+    assert curve.judged == 2
+    assert curve.problems == 1
+    assert np.all(curve.high - curve.low > 0.9)  # a single problem
     assert again["majority_at_k"]["4"] == 0.0
     assert again["distinct_answers"] == 2
 

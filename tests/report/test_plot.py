@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
-from simko.report import Curve
+from simko.report import Band, FirstLoss
 from simko.report.plot import BASE_COLOUR, COLOURS, draw_curves, plot_curves, spread
 
 
-def curve(name: str, height: float = 0.5, k: tuple[int, ...] = (1, 2, 4, 8)) -> Curve:
+def curve(name: str, height: float = 0.5, k: tuple[int, ...] = (1, 2, 4, 8), last_is_n: bool = False) -> Band:
     mean = np.linspace(0.1, height, len(k))
-    return Curve(name, k, mean, mean - 0.05, mean + 0.05)
+    return Band(name, k, mean, mean - 0.05, mean + 0.05, last_is_n=last_is_n)
 
 
 SHADE = [round(255 - 0.14 * (255 - int(COLOURS[0][i : i + 2], 16))) for i in (1, 3, 5)]  # the first colour at 14 %
@@ -42,20 +42,33 @@ def test_three_curves_each_in_its_colour() -> None:
 
 def test_intervals_are_shaded() -> None:
     mean = np.array([0.2, 0.4, 0.6, 0.8])
-    narrow, wide = (Curve("a", (1, 2, 4, 8), mean, mean - half, mean + half) for half in (0.01, 0.1))
+    narrow, wide = (Band("a", (1, 2, 4, 8), mean, mean - half, mean + half) for half in (0.01, 0.1))
     shaded = [(pixels(draw_curves([c], "t")) == SHADE).all(axis=-1).sum() for c in (narrow, wide)]
     assert shaded[1] > 4 * shaded[0] > 0
 
 
 def test_equal_arguments_give_equal_bytes() -> None:
-    assert draw_curves([curve("a")], "t", "s", 3.0) == draw_curves([curve("a")], "t", "s", 3.0)
+    loss = FirstLoss((2, 4), False, (1, 2, 4))
+    assert draw_curves([curve("a")], "t", "s", loss) == draw_curves([curve("a")], "t", "s", loss)
 
 
-def test_where_the_base_overtakes_is_marked() -> None:
+def test_only_a_certain_loss_is_marked() -> None:
     curves = [curve("a"), curve("base")]
     unmarked = draw_curves(curves, "t")
-    assert draw_curves(curves, "t", overtaken_at=3.0) != unmarked
-    assert draw_curves(curves, "t", overtaken_at=1.0) == unmarked  # from the start: nothing is overtaken
+    assert draw_curves(curves, "t", loss=FirstLoss((2, 4), False, (1, 2, 4, 8))) != unmarked
+    assert draw_curves(curves, "t", loss=FirstLoss((2, 4), True, (1, 2, 4, 8))) == unmarked
+    assert draw_curves(curves, "t", loss=FirstLoss((), True, (1, 2, 4, 8))) == unmarked
+
+
+def test_all_samples_have_an_open_marker() -> None:
+    """The last marker loses its filling, so the curve's colour covers fewer pixels; one K alone keeps its own."""
+    rgb = [int(COLOURS[0][i : i + 2], 16) for i in (1, 3, 5)]
+    filled, open_ = (
+        (pixels(draw_curves([curve("a", last_is_n=last)], "t")) == rgb).all(axis=-1).sum() for last in (False, True)
+    )
+    assert filled - 200 < open_ < filled - 20
+    one = [draw_curves([curve("a", k=(1,), last_is_n=last)], "t") for last in (False, True)]
+    assert one[0] == one[1]
 
 
 @pytest.mark.parametrize("k", [(1,), (1, 2, 3), (1, 2, 4, 8, 16, 32, 64, 128, 256, 300)])

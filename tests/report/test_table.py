@@ -43,7 +43,7 @@ def test_everything_that_decides_the_numbers_is_printed() -> None:
 
 def rows(text: str) -> list[list[str]]:
     """The cells of the lines that begin with a K."""
-    return [line.split("  ") for line in map(str.strip, text.splitlines()) if line.split("  ")[0].isdigit()]
+    return [line.split("  ") for line in map(str.strip, text.splitlines()) if line.split("  ")[0].strip("*").isdigit()]
 
 
 @pytest.mark.parametrize("width", [80, 200])
@@ -51,9 +51,11 @@ def test_rows_hold_both_curves_and_their_difference(width: int) -> None:
     text = shown(a_result(counts(2)), width)
     table_rows = rows(text)
     assert "…" not in text
-    assert [row[0] for row in table_rows] == ["1", "2", "4", "8"]
+    assert [row[0] for row in table_rows] == ["1", "2", "4", "8*"]
+    assert "* all samples" in text
     cells = [cell.strip() for cell in table_rows[0] if cell]
-    assert cells == ["1", "75.0 [75.0, 75.0]", "25.0 [25.0, 25.0]", "+50.0 [+50.0, +50.0]", "75.0 (25.0)"]
+    # four problems that are all alike: as many as 1 - 0.0125 ** (1 / 4) of all may be unlike them
+    assert cells == ["1", "75.0 [25.1, 91.6]", "25.0 [8.4, 74.9]", "+50.0 [-49.8, +83.3]", "75.0 (25.0)"]
 
 
 def test_without_a_base_there_is_one_curve() -> None:
@@ -62,10 +64,30 @@ def test_without_a_base_there_is_one_curve() -> None:
     assert "difference" not in text
 
 
-def test_overtaking_in_words() -> None:
-    assert conclusions(a_result(counts(2)))[0] == "the base model does not overtake up to K = 8"
-    assert conclusions(a_result(counts(2), overtaken_at=45.2))[0] == "the base model overtakes at K = 45"
-    assert conclusions(a_result(counts(7)))[0] == "the base model is not behind at any K"
+def test_what_is_decided_is_said_in_words() -> None:
+    lines = conclusions(a_result(counts(2)))
+    assert lines[0] == "simko against the base model: not decided at any K"
+    assert lines[1] == "the first loss may be at K = 1 to 4, or at none up to K = 4"
+    told = a_result(
+        counts(2), in_words="worse at K = 4", first_loss={"possible": [4], "none": False, "grid": [1, 2, 4]}
+    )
+    assert conclusions(told)[:2] == ["simko against the base model: worse at K = 4", "first loss at K = 4"]
+
+
+def test_an_older_result_is_shown_and_decides_nothing() -> None:
+    result = a_result(counts(2), overtaken_at=4.0)
+    for key in ("first_loss", "in_words", "verdicts", "p_value"):
+        del result[key]
+    for side in (result, result["base"]):
+        for key in ("cover", "all_k", "guess_floor", "tokens_at_k"):
+            del side[key]
+    text = shown(result)
+    assert "an older result" in text
+    assert "against the base" not in text
+
+
+def test_cover_is_said() -> None:
+    assert "10 %: 100.0 %, 50 %: 100.0 %, 90 %: 0.0 %" in " ".join(conclusions(a_result()))
 
 
 def test_what_spoils_the_numbers_is_said() -> None:
