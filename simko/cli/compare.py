@@ -36,7 +36,7 @@ class _Flags(Sizes, TrainConfig):
     """The settings that both commands take as flags."""
 
 
-_SKIPPED = {"seed", "out", "algorithm", "eval_temperature", "eval_top_p"} | {"method"}
+_SKIPPED = {"seed", "out", "algorithm", "method"}
 _OUT = typer.Option(None, "--out", metavar="FOLDER", help="folder of the comparison; it goes on where it was")
 _SEEDS = typer.Option(None, "--seeds", metavar="N", help="number of training seeds, or the seeds as 0,1,2")
 _BUDGET = typer.Option(None, "--budget", metavar="HOURS", min=0.0, help="begin no run after so many hours of this call")
@@ -121,9 +121,8 @@ def _session(
 
     if not out:
         raise UserError(f"{command}: --out is empty; give the folder of the comparison, which may be a new one")
-    typed = f"simko {' '.join(map(quote, sys.argv[1:]))}"
     arms = named_arms(methods) if methods else {}
-    return Session(Path(out).expanduser(), study, arms, jobs, budget, command=typed)
+    return Session(Path(out).expanduser(), study, arms, jobs, budget)
 
 
 def _run(session: Session, command: str, dry_run: bool, as_json: bool) -> None:

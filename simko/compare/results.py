@@ -7,10 +7,13 @@ from typing import Any
 
 from simko.compare.board import Board, Result
 from simko.compare.cells import Evaluation
+from simko.compare.plan import PLAN
 from simko.compare.study import BASE, content_of
 from simko.report.arms import read_cell
 from simko.report.comparison_folder import write
 from simko.report.measured import Measured
+
+COMMAND = f"simko compare --config {PLAN} --out FOLDER"
 
 
 def label(cell: Evaluation) -> str:
@@ -44,8 +47,10 @@ def notes(board: Board) -> list[str]:
     return lines
 
 
-def write_results(board: Board, reference: str = "grpo", command: str = "") -> dict[str, Any] | None:
+def write_results(board: Board, reference: str = "grpo") -> dict[str, Any] | None:
     """Write the results of all final evaluations that are there, and return their content; None if there is none.
+
+    However often it was interrupted, and by which commands it was made, a comparison has the same results.
 
     Raises:
         UserError: a result is damaged, or the folder cannot be written.
@@ -57,5 +62,4 @@ def write_results(board: Board, reference: str = "grpo", command: str = "") -> d
     if not measured:
         return None
     plan = content_of(board.plan.study)
-    commands = [command] if command else []
-    return write(board.folder, measured, reference=reference, plan=plan, commands=commands, notes=notes(board))
+    return write(board.folder, measured, reference=reference, plan=plan, commands=[COMMAND], notes=notes(board))

@@ -32,7 +32,6 @@ class Session:
     budget_hours: float | None = None
     sweeps: bool = False
     reference: str = "grpo"
-    command: str = ""
 
     def planned(self) -> Plan:
         """The plan, with what the folder has already. Raises `UserError`; see `checked_plan`."""
@@ -73,7 +72,7 @@ class Session:
         if board.plan.is_sweep:
             write_tuned(board)
             return None
-        return write_results(board, self.reference, self.command)
+        return write_results(board, self.reference)
 
 
 @contextmanager

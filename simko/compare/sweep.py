@@ -60,16 +60,16 @@ def write_tuned(board: Board) -> Path | None:
     chosen, every, study = best(board), candidates(board.plan.study), board.plan.study
     if len(chosen) < len(every):
         return None
-    mark = grid_hash(study)
+    mark, name = grid_hash(study), board.folder.resolve().name  # no path: the file goes into other people's folders
     content: dict[str, Any] = {
         "common": dict(study.common),
         "arms": {arm: every[arm][name] for arm, name in chosen.items()},
-        "tuned": {"sweep": str(board.folder), "grid_sha256": mark},
+        "tuned": {"sweep": name, "grid_sha256": mark},
     }
     path = board.folder / TUNED
     head = (
-        f"# The best setting of each arm, from the sweep in {board.folder} (grid {mark}): mean of pass@K on tuning problems.\n"
-        f"# simko compare --config {path} --seeds 5 --out FOLDER\n"
+        f"# The best setting of each arm, from the sweep {name} (grid {mark}): mean of pass@K on tuning problems.\n"
+        f"# simko compare --config {TUNED} --seeds 5 --out FOLDER\n"
     )
     write_atomically(path, head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     return path

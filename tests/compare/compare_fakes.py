@@ -110,6 +110,9 @@ class FakeMachine:
         result["template"] = asked.get("template") or (run and run.config.template)
         result["path"] = words[1]
         value = self.better(result)
+        right = round(value * asked["n"])
+        result["counts"] = {f"t{i}": {"samples": asked["n"], "correct": right} for i in range(asked["problems"])}
+        result["model"], result["adapter"] = "tiny", run and "adapter"
         result["pass_at_k"] = {str(k): value for k in (1, 2, 4, 8)}
         folder = run.path / "eval" if run else Path(asked["out"])
         folder.mkdir(parents=True, exist_ok=True)
