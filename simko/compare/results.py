@@ -50,7 +50,7 @@ def notes(board: Board) -> list[str]:
 def write_results(board: Board, reference: str = "grpo") -> dict[str, Any] | None:
     """Write the results of all final evaluations that are there, and return their content; None if there is none.
 
-    However often it was interrupted, and by which commands it was made, a comparison has the same results.
+    However often it was interrupted, and by which commands it was made, a comparison has the same table.
 
     Raises:
         UserError: a result is damaged, or the folder cannot be written.
