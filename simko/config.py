@@ -175,6 +175,14 @@ class UpdateSettings(CommonSettings):
     warmup_steps: int = setting(0, "linear learning-rate warm-up", minimum=0)
     weight_decay: float = setting(0.0, "AdamW", minimum=0.0)
     max_grad_norm: float = setting(1.0, "gradient clipping", above=0.0)
+    random_rewards: float | None = setting(
+        None,
+        "a control: verdicts by a coin with this chance of a correct one, whatever the answer says",
+        minimum=0.0,
+        maximum=1.0,
+        later=True,
+        decides="run",
+    )
     method: Mapping[str, Any] = setting({}, "settings of the method; its own defaults where left out")
 
 

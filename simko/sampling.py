@@ -20,7 +20,7 @@ from simko.micro_batch import TokenBudget
 from simko.rollout import rollout
 from simko.schedule import refill_tasks, stream_seed, training_tasks
 from simko.step_stats import step_stats
-from simko.types import Batch, Completion, Group, Policy, Sampling, Task
+from simko.types import Batch, Completion, Group, Policy, Sampling, Task, Verdict
 from simko.update import accumulate_gradients
 
 
@@ -135,7 +135,28 @@ class StepContext:
 
     def _rollout(self, tasks: Sequence[Task], n: int, sampling: Sampling, first: int) -> list[Group]:
         seed = stream_seed("base", self.settings.seed) if self._base else self.settings.seed
-        return rollout(self.policy.engine, self.env, tasks, n, sampling, seed=seed, step=self.step, first_sample=first)
+        groups = rollout(
+            self.policy.engine, self.env, tasks, n, sampling, seed=seed, step=self.step, first_sample=first
+        )
+        chance = self.settings.random_rewards
+        return groups if chance is None else [tossed(group, chance, seed, first) for group in groups]
+
+
+def tossed(group: Group, chance: float, seed: int, first: int = 0) -> Group:
+    """The group with verdicts by a coin, which is correct with that chance: the random-reward control (arXiv 2506.10947).
+
+    The coin depends on the seed, the task and the number of the sample, and on nothing else; `first` numbers the first sample.
+    """
+    tosses = [stream_seed("coin", seed, group.task.id, first + i) for i in range(len(group.completions))]
+    completions = [
+        replace(c, verdict=_by_coin(c.verdict, toss < chance * 2**64))
+        for c, toss in zip(group.completions, tosses, strict=True)
+    ]
+    return Group(group.task, tuple(completions))
+
+
+def _by_coin(verdict: Verdict, heads: bool) -> Verdict:
+    return Verdict("correct" if heads else "incorrect", float(heads), verdict.extracted, seconds=verdict.seconds)
 
 
 def sample_step(

@@ -64,6 +64,11 @@ def settled(config: TrainConfig, chosen: Collection[str] | None = None) -> Train
             f"config: updates_per_batch is {config.updates_per_batch}, but a step has {config.prompts_per_step} prompts, and "
             "each update takes at least one; lower updates_per_batch or raise prompts_per_step"
         )
+    if config.random_rewards is not None and config.attempts > 1:
+        raise UserError(
+            f"config: attempts is {config.attempts}, and between them the environment tells the real verdict, which "
+            "random_rewards must hide; leave one of the two out"
+        )
     check_end(config)
     return config
 

@@ -99,7 +99,10 @@ DECIDING = """
     solve_samples temperature template tis_clip updates_per_batch verifier warmup_steps weight_decay
 """  # as it lay in the first checkpoints' state.json
 
-LATER = ["target_modules"]  # settings that the first run folders do not have: a file has them where they are set
+LATER = [
+    "target_modules",
+    "random_rewards",
+]  # settings that the first run folders do not have: a file has them where they are set
 
 RESULT: dict[str, Any] = {
     **{"model": "tiny", "quantization": "nf4", "step": 5, "run": "runs/a", "env": "simko/Countdown-v0", "base": {}},
@@ -153,7 +156,7 @@ def test_what_decides_a_run(stored: RunFolder) -> None:
 def test_a_resumed_run_may_change_what_decides_nothing(stored: RunFolder, name: str) -> None:
     others = {bool: "true", int: "77", float: "0.77", str: "8GB"}
     kinds = {"quantization": "int8", "engine": "vllm", "decode_weights": "live", "logger": "none", "algorithm": "grpo"}
-    kinds["keep_solved"] = "0.1:0.9"
+    kinds |= {"keep_solved": "0.1:0.9", "random_rewards": "0.5"}
     value = getattr(stored.config, name)
     other = kinds.get(name) or others.get(type(value)) or ("true" if name == "burn_in" else "8")
     if name in [*DECIDING.split(), *LATER]:

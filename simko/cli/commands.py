@@ -17,7 +17,7 @@ from typing import Any
 import typer
 
 import simko
-from simko.cli import doctor, env, export, plan, results, runs, talk, verify
+from simko.cli import compare, doctor, env, export, plan, results, runs, talk, verify
 from simko.cli.output import fail, flush, never_fail
 from simko.console import note
 from simko.errors import UserError
@@ -121,6 +121,7 @@ def _start(
 
 
 runs.add_to(app)
+compare.add_to(app)
 plan.add_to(app)
 env.add_to(app)
 talk.add_to(app)

@@ -48,6 +48,12 @@ def introduce(
             console,
             "updates compute padded rows, each with its prompt: this model's attention cannot be computed packed",
         )
+    if config.random_rewards is not None:
+        say(
+            console,
+            f"note: rewards are a coin, correct with a chance of {config.random_rewards:g}: a control, in which no answer is "
+            "better than another",
+        )
     if len(first) < config.prompts_per_step:
         say(console, f"data: {config.prompts_per_step} prompts a step were asked for, and there are {len(first)}")
     for line in idle_settings(config, method, start):
