@@ -280,11 +280,9 @@ def test_an_alarm_is_told_once_and_a_resumed_run_writes_the_same(tmp_path: Path)
     assert told(whole) == [[], [], ["alarm_template"], []]
     output = console.file.getvalue()  # type: ignore[attr-defined]
     assert output.count("alarm: template: 100% of the first answers were cut off") == 1
-    for cut in (2, 3):
-        out = tmp_path / f"cut-{cut}"
-        small_run(out, cut, max_new_tokens=3)
-        resumed = small_run(out, 4, resume=RunFolder.open(out), max_new_tokens=3)
-        assert timeless(resumed) == timeless(whole)
+    small_run(tmp_path / "cut", 2, max_new_tokens=3)
+    resumed = small_run(tmp_path / "cut", 4, resume=RunFolder.open(tmp_path / "cut"), max_new_tokens=3)
+    assert timeless(resumed) == timeless(whole)
 
 
 def test_metrics_of_concentration_are_in_every_line_with_an_update(tmp_path: Path) -> None:

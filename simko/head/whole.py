@@ -73,11 +73,14 @@ def whole_statistics(
 
 
 def holders(p: Float[Tensor, "n V"], mass: float) -> Int[Tensor, "n"]:
-    """Return the fewest tokens that hold `mass` together, for each row of float32 probabilities. Nothing is sorted.
+    """Return the fewest tokens that hold `mass` together, for each row of float32 probabilities.
 
-    The upper 16 bits of a positive float32 order it. They make buckets of almost equal p. The tokens of the buckets above the
-    one that crosses the mass are counted, and only those of this one are ordered.
+    A small vocabulary is sorted. A large one is not: the upper 16 bits of a positive float32 order it, and make buckets of almost
+    equal p. The tokens of the buckets above the one that crosses the mass are counted, and only those of this one are ordered.
     """
+    if p.shape[1] < _BUCKETS:
+        within = p.sort(dim=1, descending=True).values.cumsum(1, dtype=torch.float64) < mass
+        return within.sum(1).add_(1).clamp_(max=p.shape[1])
     bits = (p.contiguous().view(torch.int32) >> 16).long()
     key = (_BUCKETS - 1 - bits).clamp_(0, _BUCKETS - 1)  # the likeliest first
     exact = p.double()
