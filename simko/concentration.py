@@ -39,7 +39,7 @@ EDGES = (0.01, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 """Nats between the bins of the entropy's histogram: `entropy_hist_00` is below the first, `entropy_hist_09` from the last on."""
 POPULATIONS = ("", "gated_", "right_", "wrong_", "gated_right_", "gated_wrong_")
 _TOKENS = ("entropy", "top1_fraction", "logp_sampled", *(f"logp_rank{i + 1}" for i in range(RANKS)))
-_LEAST, _MOST, _SHARE, _LOGITS = 16, 1024, 64, 2**18
+_LEAST, _MOST, _SHARE, _LOGITS = 8, 1024, 128, 2**18
 
 
 class Look(NamedTuple):
@@ -132,7 +132,7 @@ class Concentration:
 def pick(tokens: int, vocabulary: int, step: int) -> NDArray[np.int64]:
     """Return the tokens of a step that are looked at whole, in order: one, by chance, of each of n equal stretches.
 
-    So each answer is looked at according to its length. n is 1/64 of the tokens, at least 16 and at most 1,024, or as many as
+    So each answer is looked at according to its length. n is 1/128 of the tokens, at least 8 and at most 1,024, or as many as
     make 2^18 logits: a small vocabulary costs little. They depend on the step and the number of tokens alone.
     """
     n = min(tokens, max(min(max(tokens // _SHARE, _LEAST), _MOST), _LOGITS // vocabulary))
