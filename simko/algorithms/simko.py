@@ -33,7 +33,7 @@ Differences between the released code (CLR-Lab/SimKO at 306f4ff) and the paper, 
 13. correctness broadcast along the wrong axis where B == T (code): shaped (B, 1).
 18. old log-probs in eval mode, update in train mode (code): the adapter has no dropout, so the two agree.
 19. statistics ignore the rollout's top-p and top-k (code): rollouts are untruncated.
-20. no concentration diagnostics (code): the trainer logs the log-probs of ranks 1 to 3 (`simko.metrics`).
+20. no concentration diagnostics (code): the trainer logs the log-probs of ranks 1 to 5, and more (`simko.concentration`).
 """
 
 from __future__ import annotations
