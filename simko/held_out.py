@@ -1,4 +1,4 @@
-"""Looks at few held-out problems during training: pass@1 and pass@K, and a warning where they part from the reward.
+"""Looks at few held-out problems during training: pass@1 and pass@K, and whether they part from the reward.
 
 The problems are from the tuning part (`simko.envs.split.is_tuning`), so the final evaluation, on the other part, has not been
 looked at. The random stream of a sample derives from (seed, step, task, sample), and nothing that training reads is changed:
@@ -19,7 +19,7 @@ from simko.console import say
 from simko.envs.watched import watched
 from simko.eval_samples import sample_counts
 from simko.eval_tasks import choose_tasks
-from simko.report.parting import look_score, partings
+from simko.report.parting import fallen, look_score
 from simko.run.folder import RunFolder
 from simko.run.records import Look
 from simko.types import Sampling
@@ -47,7 +47,9 @@ class HeldOut:
         return self._look(start, {})
 
     def after(self, step: int, metrics: Mapping[str, Any]) -> dict[str, Any]:
-        """`heldout_pass_1`, `heldout_pass_K` and `seconds_heldout` after a step that is looked at; empty after any other.
+        """`heldout_pass_K`, `heldout_fell_K` and `seconds_heldout` after a step that is looked at; empty after any other.
+
+        `heldout_fell_K` is 1 where the score parts from the reward (`simko.report.parting`); the alarm `parting` reads it.
 
         `metrics` are those of the step, which is not yet recorded.
         """
@@ -72,8 +74,8 @@ class HeldOut:
         rates = {line["step"]: line.get("solve_rate") for line in self._records.metrics()}
         rates[step] = metrics.get("solve_rate")
         known = {at: rate for at, rate in rates.items() if rate is not None}
-        for line in partings(self._records.looks(), known, self._k):
-            say(self._console, f"warning: step {step}: {line}", "yellow")
+        falls = fallen(self._records.looks(), known, self._k)
+        scores |= {f"heldout_fell_{k}": float(fell) for k, fell in falls.items()}
         return {**scores, "seconds_heldout": time.monotonic() - began}
 
     def _say(self, step: int, scores: dict[str, float | None]) -> None:

@@ -76,23 +76,20 @@ def test_what_is_not_alarming(changes: dict[str, Any]) -> None:
     assert alarms(run(**changes)) == []
 
 
-def looks(scores: list[float], name: str = "heldout_pass_1", every: int = 10) -> list[dict[str, Any]]:
-    lines = run(every * len(scores))
-    for i, score in enumerate(scores, start=1):
-        lines[every * i - 1][name] = score
-    for line in lines:
-        line["reward"] = 0.2 + 0.005 * line["step"]
+def looks(falls: list[float], k: int, every: int = 20) -> list[dict[str, Any]]:
+    lines = run(every * len(falls))
+    for i, fell in enumerate(falls, start=1):
+        lines[every * i - 1] |= {f"heldout_pass_{k}": 0.3, f"heldout_fell_{k}": fell}
     return lines
 
 
-@pytest.mark.parametrize("name", ["heldout_pass_1", "heldout_pass_16"])
-def test_reward_and_held_out_score_part(name: str) -> None:
-    assert [(n, s, since) for n, s, since in sounded(looks([0.3, 0.4, 0.28, 0.27, 0.1], name)) if n == "parting"] == [
-        ("parting", 40, 20)
-    ]
-    assert not [a for a in alarms(looks([0.3, 0.4, 0.28, 0.33], name)) if a.name == "parting"]
-    falling = [{**line, "reward": 0.4 - 0.001 * line["step"]} for line in looks([0.3, 0.4, 0.2, 0.2], name)]
-    assert not [a for a in alarms(falling) if a.name == "parting"]
+@pytest.mark.parametrize("k", [1, 16])
+def test_reward_and_held_out_score_part(k: int) -> None:
+    parted = [alarm for alarm in alarms(looks([0, 1, 1, 0, 1], k)) if alarm.name == "parting"]
+    assert [(alarm.step, alarm.since) for alarm in parted] == [(40, 40), (100, 100)]
+    assert f"pass@{k} fell to 30%" in parted[0].seen
+    assert ("while the training reward rose" in parted[0].seen) == (k == 1)
+    assert not [alarm for alarm in alarms(looks([0, 0, 0], k)) if alarm.name == "parting"]
 
 
 def test_an_episode_ends_after_some_silent_steps() -> None:

@@ -32,32 +32,19 @@ def look_score(look: Look, k: int) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def partings(looks: Sequence[Look], solve_rates: Mapping[int, float], k: int) -> list[str]:
-    """A line for each way in which the newest look parts from the reward, with its remedy; empty where it does not.
+def fallen(looks: Sequence[Look], solve_rates: Mapping[int, float], k: int) -> dict[int, bool]:
+    """Whether the newest look parts from the reward in pass@1, and whether it does in pass@`k`; empty before a second look.
 
     `solve_rates` maps a step to its mean training solve rate, in order. Only problems that both looks have are compared: the
     settings of looks may change when a run goes on.
     """
     if len(looks) < 2:
-        return []
+        return {}
     *earlier, now = looks
-    lines = []
     best = max(earlier, key=lambda look: look_score(look, 1) or 0.0)
     then, since = _rates(solve_rates, best.step, now.step)
-    if _fell(best, now, 1, FALL_FROM_BEST) and since > then:
-        lines.append(
-            f"held-out pass@1 fell from {_percent(best, 1)} (step {best.step}) to {_percent(now, 1)}, beyond its noise, while "
-            f"the training solve rate rose from {then:.0%} to {since:.0%}: the policy learns its training problems by heart, or "
-            f"tricks the verifier. Read answers with `simko sample`; go back to a checkpoint of about step {best.step}, train on "
-            "more problems, or lower --learning-rate"
-        )
-    if k > 1 and _fell(earlier[0], now, k, FALL_FROM_FIRST):
-        first = earlier[0]
-        lines.append(
-            f"held-out pass@{k} fell from {_percent(first, k)} (step {first.step}) to {_percent(now, k)}, beyond its noise: the "
-            "policy loses answers that it had. Lower --learning-rate, stop earlier, or take --algorithm simko_pass_at_k"
-        )
-    return lines
+    falls = {1: _fell(best, now, 1, FALL_FROM_BEST) and since > then}
+    return falls | ({k: _fell(earlier[0], now, k, FALL_FROM_FIRST)} if k > 1 else {})
 
 
 def _rates(solve_rates: Mapping[int, float], then: int, now: int) -> tuple[float, float]:
@@ -86,7 +73,3 @@ def _fell(before: Look, now: Look, k: int, errors: float) -> bool:
 def _differences(before: Look, now: Look, k: int) -> NDArray[np.float64]:
     pairs = [(before.counts[task], now.counts[task]) for task in now.counts if task in before.counts]
     return np.array([pass_at_k(*b, k) - pass_at_k(*a, k) for a, b in pairs if min(a[0], b[0]) >= k], dtype=np.float64)
-
-
-def _percent(look: Look, k: int) -> str:
-    return f"{100 * (look_score(look, k) or 0.0):.1f} %"
