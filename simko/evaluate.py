@@ -16,7 +16,7 @@ from rich.console import Console
 
 from simko.build import make_env, make_policy
 from simko.config import EnvironmentSettings, EvalConfig, SamplingSettings, TrainConfig, names
-from simko.console import say
+from simko.console import duration, say
 from simko.envs import verifiers
 from simko.envs.watched import watched
 from simko.errors import TooFewTasksError, UserError
@@ -30,7 +30,6 @@ from simko.run.folder import RunFolder
 from simko.run.manifest import data_notes, date_entry, date_notes, file_hash, machine, versions
 from simko.run.records import problem_key
 from simko.run.target import Target, resolve, sampling_settings
-from simko.run.tracker import duration
 from simko.types import Sampling, Task
 
 GENERATED_PROBLEMS = 100

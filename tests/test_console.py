@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from simko.console import clean, markdown, note, one_line, say, table
+from simko.console import clean, duration, markdown, note, one_line, say, table
 
 
 def test_a_line_is_printed_as_it_is() -> None:
@@ -70,3 +70,7 @@ def test_letters_of_all_scripts_stay() -> None:
 def test_what_a_model_wrote_does_not_drive_the_terminal() -> None:
     assert clean("a\tb\n\x07c") == "a\tb\n\N{REPLACEMENT CHARACTER}c"
     assert one_line(" a\n\n b\t") == "a b"
+
+
+def test_durations() -> None:
+    assert [duration(s) for s in (4.4, 75, 7500)] == ["4 s", "1 min 15 s", "2 h 05 min"]

@@ -17,7 +17,7 @@ from rich.console import Console
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from simko.console import say
+from simko.console import duration, say
 from simko.errors import UserError
 from simko.files import append
 
@@ -117,16 +117,6 @@ class Progress:
             f"informative {metrics['informative'] or 0.0:4.0%}  entropy {metrics.get('entropy') or 0.0:.2f}  "
             f"{seconds:.1f} s/step  {ending}",
         )
-
-
-def duration(seconds: float) -> str:
-    """`42 s`, `3 min 10 s`, `2 h 05 min`."""
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60:02d} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
 def _extra(module: str, extra: str) -> Any:
