@@ -127,7 +127,7 @@ def _dead_groups(lines: Sequence[Line]) -> Evidence:
 
 def _collapse(lines: Sequence[Line]) -> Evidence:
     now, start = _mean_now(lines, "entropy"), _mean_start(lines, "entropy")
-    before = _mean_now(lines[:-10], "entropy")
+    before = _mean_now(lines[-10 - 4 * WINDOW : -10], "entropy")  # no copy of a long run
     top1 = _mean_now(lines, "top1_fraction")
     since = _since(lines, "entropy")
     if now is not None and now < 0.02:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from simko.console import clean, one_line
 from simko.report.terminal.choice import Alike, RecordedGroup
-from simko.report.terminal.numbers import short
+from simko.report.terminal.numbers import number, short
 from simko.report.terminal.pieces import Piece, cut
 from simko.report.terminal.series import BARS, PLAIN_BARS, bars
 
@@ -97,7 +97,7 @@ def _columns(panels: Sequence[RenderableType], width: int) -> Table:
 def _panel(shown: Shown, console: Console, limit: int) -> Panel:
     row, plain = shown.alike.row, console.color_system is None or console.no_color
     mark, style = _MARKS.get(str(row["outcome"]), _FAILED)
-    head = Text.assemble((f"{mark} {one_line(str(row['outcome']))[:20]}", style), f"  reward {short(row['reward'])}")
+    head = Text.assemble((f"{mark} {one_line(str(row['outcome']))[:20]}", style), f"  reward {short(number(row['reward']))}")
     if row.get("finish") == "length":
         head.append("  cut off at the budget", "yellow")
     lines: list[RenderableType] = [head]

@@ -18,9 +18,11 @@ def number(value: Any) -> float | None:
 
 
 def short(value: float | None) -> str:
-    """Three digits that count: `0.431`, `12.5`, `-0.0021`, `1.2e+06`; `-` for no number."""
+    """Three digits that count: `0.431`, `12.5`, `1`, `-2.1e-04`, `1.2e+06`; `-` for no number."""
     if value is None:
         return "-"
+    if value == int(value) and abs(value) < 100:
+        return f"{value:.0f}"
     size = abs(value)
     if size >= 1e5 or 0 < size < 1e-3:
         return f"{value:.1e}"

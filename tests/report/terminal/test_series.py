@@ -38,7 +38,7 @@ def test_bars() -> None:
 
 def test_numbers_as_a_person_reads_them() -> None:
     assert [short(x) for x in (None, 0.4312, 12.54, -0.00021, 1234567.0, 0.0, 9.876)] == [
-        "-", "0.431", "12.5", "-2.1e-04", "1.2e+06", "0.000", "9.88",
+        "-", "0.431", "12.5", "-2.1e-04", "1.2e+06", "0", "9.88",
     ]  # fmt: skip
     assert (percent(0.4531), percent(None)) == ("45.3 %", "-")
     assert [number(x) for x in (True, "1", 2, 10**400, float("inf"))] == [None, None, 2.0, None, None]
