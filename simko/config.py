@@ -30,6 +30,7 @@ from simko.types import DecodeWeights, EngineName, Quantization
 __all__ = ["EvalConfig", "TrainConfig", "as_dict", "deciding", "names", "read_yaml", "setting", "write_yaml"]
 
 Logger = Literal["tensorboard", "wandb", "trackio", "none"]
+Part = Literal["all", "tuning", "final"]
 
 # Tuned on the tiny policy's own problems by `python -m studies.tune_tiny`; the tables are in docs/tuning.md.
 TINY_PRESET: dict[str, Any] = {
@@ -237,7 +238,13 @@ class SamplingSettings:
     problems: int | None = setting(
         None, "held-out problems; all of a data set, 100 of a generated task, where empty", minimum=1
     )
+    part: Part = setting(
+        "all", "of the held-out problems: one in four is for tuning, the others are final", later=True, after="problems"
+    )
     seed: int = setting(0, "of problems and samples", minimum=0, maximum=2**64 - 1)
+    problem_seed: int | None = setting(
+        None, "which problems; the seed where empty", minimum=0, maximum=2**64 - 1, later=True, after="seed"
+    )
     temperature: float | None = setting(None, "sampling temperature; 0.6 (the paper's) where empty", minimum=0.0)
     top_p: float | None = setting(None, "nucleus; 0.95 (the paper's) where empty", above=0.0, maximum=1.0)
     training_sampling: bool = setting(False, "sample at the run's training temperature, untruncated", decides=False)
@@ -254,6 +261,7 @@ class EvalConfig(EnvironmentSettings, SamplingSettings):
     target: str = setting("", "run folder, Hub id, local model folder, or 'tiny'", path=True)
     base: bool = setting(True, "evaluate the base model on the same problems too, where there is an adapter")
     out: str | None = setting(None, "folder for the result; RUN/eval or eval/ where empty", path=True, decides=False)
+    samples: bool = setting(True, "keep every answer in a file beside the result", decides=False)
     model: str | None = setting(
         None, "of a run: where its model is now, if the folder has moved; the weights must be the same", path=True
     )

@@ -65,7 +65,7 @@ class Records:
         path = self.rollouts_path / f"{step:06d}.jsonl.gz"
         try:
             with gzip.open(path, "rb") as packed:
-                return [_rollout_row(line) for line in _lines(packed)]
+                return [_rollout_row(line) for line in unpacked_lines(packed, _LONGEST_FILE)]
         except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
             raise UserError(f"{path}: damaged, cannot be read ({error}); delete it to go on without it") from error
 
@@ -130,26 +130,36 @@ def _is_metrics(line: Any) -> bool:
     return numbers and isinstance(line.get("step"), int) and line["step"] > 0
 
 
-def _lines(packed: gzip.GzipFile) -> Iterator[bytes]:
-    """The lines of a file of rollouts, up to what a run may write: a few packed bytes may hold more than any memory."""
+def unpacked_lines(packed: gzip.GzipFile, longest_file: int) -> Iterator[bytes]:
+    """The lines of a packed file, up to what may be written: a few packed bytes may hold more than any memory.
+
+    Raises:
+        ValueError: a line or the file is longer.
+    """
     total = 0
     while line := packed.readline(_LONGEST_LINE + 1):
         total += len(line)
-        if len(line) > _LONGEST_LINE or total > _LONGEST_FILE:
+        if len(line) > _LONGEST_LINE or total > longest_file:
             raise ValueError(
-                f"unpacked it is longer than {_LONGEST_LINE if total <= _LONGEST_FILE else _LONGEST_FILE} bytes"
+                f"unpacked it is longer than {_LONGEST_LINE if total <= longest_file else longest_file} bytes"
             )
         yield line
 
 
-def _rollout_row(line: bytes) -> dict[str, Any]:
-    """The completion of a line. Raises `ValueError` if the line does not hold one."""
+def typed_row(line: bytes, kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON object of a line. Raises `ValueError` if it is none, or a value in it is not of its kind."""
     row = json.loads(line.decode("utf-8", "surrogatepass"))
     if not isinstance(row, dict):
         raise ValueError("a line is not a JSON object")
-    for name, kind in _ROW.items():
+    for name, kind in kinds.items():
         if not isinstance(row.get(name), kind):
             raise ValueError(f"a line's {name} is {row.get(name)!r:.40}")
+    return row
+
+
+def _rollout_row(line: bytes) -> dict[str, Any]:
+    """The completion of a line. Raises `ValueError` if the line does not hold one."""
+    row = typed_row(line, _ROW)
     parts = row.get("parts", {})
     if not isinstance(parts, dict) or not all(isinstance(value, int | float | None) for value in parts.values()):
         raise ValueError(f"a line's parts are {parts!r:.40}")
