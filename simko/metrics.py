@@ -76,9 +76,11 @@ def add(totals: dict[str, float], more: Mapping[str, float]) -> None:
 def of_updates(updates: Sequence[tuple[Mapping[str, float], bool]]) -> dict[str, float]:
     """Join the metrics of a rollout batch's updates: means over the steps that were taken, counts over all.
 
-    `updates` holds for each update its metrics, and whether its step was taken.
+    `updates` holds for each update its metrics, and whether its step was taken. A mean is over the updates that have the metric:
+    one without a right answer, say, has no metrics of right answers.
     """
     steps = [metrics for metrics, taken in updates if taken]
-    means = {name: float(np.mean([metrics[name] for metrics in steps])) for name in (steps[0] if steps else ())}
+    names = dict.fromkeys(name for metrics in steps for name in metrics)
+    means = {name: float(np.mean([metrics[name] for metrics in steps if name in metrics])) for name in names}
     counts = {name: float(sum(metrics.get(name, 0.0) for metrics, _ in updates)) for name in _COUNTS}
     return {"updates": float(len(steps)), "updates_skipped": float(len(updates) - len(steps)), **means, **counts}

@@ -121,8 +121,9 @@ def update(
     updates = []
     for batch, (stats, decided) in zip(batches, prepared, strict=True):
         metrics = accumulate_gradients(
-            policy, method, batch, **shape, step=stats, prepared=decided, tis_clip=settings.tis_clip
-        )
+            policy, method, batch, **shape, step=stats, prepared=decided, tis_clip=settings.tis_clip,
+            group_size=settings.group_size,
+        )  # fmt: skip
         if method.auxiliary and sampled.auxiliary:
             metrics |= auxiliary_gradients(policy, method.auxiliary, sampled.auxiliary, **shape)
         metrics["grad_norm"], taken = apply_gradients(policy, optimizer, settings.max_grad_norm)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from simko.algorithms.base import TokenLoss
 from simko.algorithms.stats import Aggregation, Prepared, StepStats
+from simko.concentration import Concentration, Look
 from simko.metrics import RANKS, add, diagnostics
 from simko.micro_batch import (
     MicroBatch,
@@ -54,20 +55,29 @@ def accumulate_gradients(
     step: StepStats | None = None,
     prepared: Prepared | None = None,
     tis_clip: float = 0.0,
+    group_size: int = 0,
 ) -> dict[str, float]:
     """Add the step's gradient to the adapter's `.grad`; return the step's metrics (means over its trained tokens).
 
     `step` and `prepared` are those of `prepare`; without them the current policy is the old one, and nothing couples rows.
     `tis_clip` above 0 weights each token by truncated importance sampling (see `simko.micro_batch`). A row that gives NaN or
     infinity is counted in `nonfinite_rows`. It adds nothing to the gradient, and its tokens stay in the denominators.
+    `group_size` (G) above 0 adds the metrics of `simko.concentration`, which change nothing of the gradient.
     """
     budget = TokenBudget(micro_batch_tokens) if isinstance(micro_batch_tokens, int) else micro_batch_tokens
     weights, halvings = row_weights(batch, method.aggregate, max_new_tokens), budget.halvings
     parameters = [parameter for _, parameter in policy.trainable_parameters()]
     extra: frozenset[Any] = method.needs_new & {"entropy_grad", "nucleus_entropy"}
 
-    def gradients_of(micro: MicroBatch) -> tuple[tuple[Tensor | None, ...], dict[str, float]]:
-        raw = micro.statistics(policy, max(method.k, RANKS), temperature, extra, method.stat_options)
+    fine = finite_rows(batch, step)
+    kept = fine if prepared is None or prepared.keep is None else [row for row in fine if prepared.keep[row]]
+    seen = Concentration(batch, kept, policy.lm_head(), step.step if step else 0) if group_size and kept else None
+
+    def gradients_of(micro: MicroBatch) -> tuple[tuple[Tensor | None, ...], dict[str, float], Look | None]:
+        states = micro.states(policy)
+        picked = seen.states(micro, states) if seen else states[:0]
+        raw = micro.statistics(policy, max(method.k, RANKS), temperature, extra, method.stat_options, states)
+        del states  # the backward does not need them
         check_rows(micro, raw)  # before the backward: here the rows to blame are known
         stats = matrices(micro, raw, batch, method.k, step, prepared)
         loss = method.loss(stats)
@@ -87,21 +97,24 @@ def accumulate_gradients(
             raise NonFiniteRowsError
         sums = {name: float(share[micro.mask].float().sum()) for name, share in shares.items()}
         sums |= {"loss": value.item(), "tokens": float(len(raw.logp))}
-        return gradients, sums | diagnostics(raw, [batch.completions[row] for row in micro.rows])
+        look = seen.look(micro, raw, picked) if seen else None
+        return gradients, sums | diagnostics(raw, [batch.completions[row] for row in micro.rows]), look
 
-    fine = finite_rows(batch, step)
-    kept = fine if prepared is None or prepared.keep is None else [row for row in fine if prepared.keep[row]]
     rows_used, totals = len(fine) - len(kept), {"loss": 0.0, "sampler_gap_max": 0.0, "tokens": 0.0}
-    for micro, (gradients, sums) in run(policy, batch, budget, gradients_of, kept):
+    for micro, (gradients, sums, look) in run(policy, batch, budget, gradients_of, kept):
         rows_used += len(micro.rows)
         add(totals, sums)
+        if seen and look:
+            seen.add(look)
         for parameter, grad in zip(parameters, gradients, strict=True):
             if grad is not None:
                 parameter.grad = grad if parameter.grad is None else parameter.grad + grad
     count = max(totals.pop("tokens"), 1.0)
     alone = {name: totals.pop(name) for name in ("loss", "sampler_gap_max")}
     alone |= {"nonfinite_rows": float(len(batch) - rows_used), "oom_halvings": float(budget.halvings - halvings)}
-    return alone | dict(prepared.metrics if prepared else {}) | {name: total / count for name, total in totals.items()}
+    means = {name: total / count for name, total in totals.items()}
+    spread = seen.metrics(temperature, group_size) if seen else {}
+    return alone | dict(prepared.metrics if prepared else {}) | means | spread
 
 
 def apply_gradients(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_norm: float) -> tuple[float, bool]:
