@@ -11,8 +11,7 @@ from simko.config import TrainConfig, names
 from simko.report.measured import Measured
 
 BASE = "base"
-_DECIDE = frozenset(names(TrainConfig, True, "run")) | {"steps", "adapter"}
-_NOT_A_NAME = frozenset({"seed", "out", "threads", "device"})
+_NOT_A_NAME = frozenset(names(TrainConfig, False)) - {"steps"} | {"seed", "threads", "device"}
 _MOST_SETTINGS = 3  # that a name tells; with more, the run's folder is the name
 
 
@@ -97,7 +96,7 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in settings.items():
         if key == "method" and isinstance(value, Mapping):
             flat |= {f"method.{inner}": setting for inner, setting in value.items()}
-        elif key in _DECIDE and key not in _NOT_A_NAME:
+        elif key not in _NOT_A_NAME:
             flat[key] = value
     return flat
 

@@ -10,7 +10,7 @@ from simko.console import one_line
 from simko.errors import UserError
 from simko.report.measured import MUST_AGREE, Measured
 
-AGREE = (*MUST_AGREE, "temperature", "top_p", "part", "problem_seed")
+AGREE = (*MUST_AGREE, "temperature", "top_p", "part")
 """Facts that decide the numbers beside the arm itself. An arm may have its own value of those that its `tuned` fact names."""
 TUNABLE = ("temperature", "top_p", "template")
 _SHARED = 0.5  # of the larger set of problems: with fewer in common, two arms were asked different things
@@ -98,6 +98,9 @@ def conflict(one: Measured, other: Measured) -> tuple[str, Any, Any] | None:
     judged = [{task for task, (samples, _) in side.counts.items() if samples} for side in (one, other)]
     shared = len(judged[0] & judged[1])
     if not shared or shared < _SHARED * max(map(len, judged)):
+        seeds = [side.facts.get("problem_seed") for side in (one, other)]
+        if None not in seeds and seeds[0] != seeds[1]:
+            return "problem_seed", seeds[0], seeds[1]
         left, right = (f"{len(side)} problems, {shared} of them shared" for side in judged)
         return "problems", left, right
     return None
@@ -125,9 +128,17 @@ def _comparison(group: Sequence[Measured]) -> Comparison:
             f"{min(measured, key=lambda entry: len(entry.counts)).place}: leave it out"
         )
     lacking = {entry.place + f" ({entry.arm})": _lacking(entry, every) for entry in measured}
-    facts = {name: next((v for entry in measured if (v := entry.facts.get(name)) is not None), None) for name in AGREE}
+    facts = {name: _shared_fact(name, measured) for name in AGREE}
     left_out = {place: count for place, count in lacking.items() if count}
-    return Comparison(measured, tuple(problems), facts, left_out, tuple(_notes(measured, facts, len(every), len(problems))))
+    return Comparison(
+        measured, tuple(problems), facts, left_out, tuple(_notes(measured, facts, len(every), len(problems)))
+    )
+
+
+def _shared_fact(name: str, measured: Sequence[Measured]) -> Any:
+    """The value that all have; of arms with a value of their own only if there is no other."""
+    ordered = sorted(measured, key=lambda entry: name in _tuned(entry))
+    return next((value for entry in ordered if (value := entry.facts.get(name)) is not None), None)
 
 
 def _lacking(entry: Measured, every: dict[str, None]) -> int:
@@ -137,23 +148,26 @@ def _lacking(entry: Measured, every: dict[str, None]) -> int:
 def _notes(measured: Sequence[Measured], facts: dict[str, Any], every: int, used: int) -> list[str]:
     notes = []
     if used < every:
-        notes.append(f"{every - used} of {every} problems are in no curve: an arm lacks them, or its verifier failed on them all")
-    sizes = {entry.arm: {entry.facts.get("n") for entry in measured if entry.arm == entry.arm} for entry in measured}
-    for arm in sizes:
-        sizes[arm] = {entry.facts.get("n") for entry in measured if entry.arm == arm} - {None}
+        notes.append(
+            f"{every - used} of {every} problems are in no curve: an arm lacks them, or its verifier failed on them all"
+        )
+    arms = {entry.arm: [other for other in measured if other.arm == entry.arm] for entry in measured}
+    sizes = {arm: {int(n) for entry in entries if (n := entry.facts.get("n"))} for arm, entries in arms.items()}
     if len(set().union(*sizes.values())) > 1:
         told = ", ".join(f"{one_line(arm)} {'/'.join(map(str, sorted(n)))}" for arm, n in sizes.items() if n)
         notes.append(f"samples a problem differ ({told}): all curves end at the fewest")
-    for arm in sizes:
-        entries = [entry for entry in measured if entry.arm == arm]
-        missing = [name for name in AGREE if facts[name] is not None and any(e.facts.get(name) is None for e in entries)]
+    for arm, entries in arms.items():
+        missing = [
+            name for name in AGREE if facts[name] is not None and any(e.facts.get(name) is None for e in entries)
+        ]
         if missing:
             notes.append(f"{one_line(arm)}: not known: {', '.join(missing)}")
         if any(entry.foreign for entry in entries):
-            notes.append(f"{one_line(arm)}: counts by others ({entries[0].source}); our verifier has not seen the answers")
-        if tuned := _tuned(entries[0]):
-            told = ", ".join(f"{name} {entries[0].facts.get(name)}" for name in tuned)
-            notes.append(f"{one_line(arm)}: its own {told}, chosen on tuning problems")
+            notes.append(
+                f"{one_line(arm)}: counts by others ({entries[0].source}); our verifier has not seen the answers"
+            )
+    if own := [one_line(arm) for arm, entries in arms.items() if _tuned(entries[0])]:
+        notes.append(f"temperature or prompt of their own, chosen on tuning problems: {', '.join(own)}")
     models = {str(entry.facts["model"]) for entry in measured if entry.facts.get("model")}
     if len(models) > 1:
         notes.append(f"arms are of {len(models)} models ({', '.join(sorted(map(one_line, models)))})")

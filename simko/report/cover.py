@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,7 @@ def cover_curve(counts: Pairs) -> tuple[NDArray[np.float64], NDArray[np.float64]
     return rates, np.cumsum(members[::-1])[::-1] / len(samples)
 
 
+@lru_cache(maxsize=1 << 16)
 def pass_all_k(n: int, c: int, k: int) -> float:
     """Estimate pass^K, the chance that all of `k` samples are correct, from `c` correct of `n`: `C(c, k) / C(n, k)`.
 

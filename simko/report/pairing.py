@@ -20,7 +20,11 @@ def pair(left: Sequence[Measured], right: Sequence[Measured]) -> tuple[list[int]
     for side, other, flipped in ((right, left, False), (left, right, True)):
         if len(side) == 1 and len(other) > 1 and (side[0].seed is None or is_untrained(side[0])):
             every, once = list(range(len(other))), [0] * len(other)
-            return (once, every, "one measurement against all") if flipped else (every, once, "all against one measurement")
+            return (
+                (once, every, "one measurement against all")
+                if flipped
+                else (every, once, "all against one measurement")
+            )
     if shared:
         return [seeds[0].index(seed) for seed in shared], [seeds[1].index(seed) for seed in shared], "by seed"
     count = min(len(left), len(right))
