@@ -11,10 +11,12 @@ from rich.console import Console
 
 from simko import algorithms
 from simko.advantages import make_batch, split_groups
+from simko.alarms import Watch
 from simko.algorithms.compose import Algorithm
 from simko.algorithms.stats import State
 from simko.build import make_env, make_policy
 from simko.config import TrainConfig, UpdateSettings, as_dict
+from simko.console import say
 from simko.difficulty import keep_solved
 from simko.envs.watched import WatchedEnv
 from simko.evaluate import evaluate_run
@@ -69,7 +71,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
 
         budget = TokenBudget(config.micro_batch_tokens or MICRO_BATCH_TOKENS)
         progress = Progress(console, config.steps, gap_limit=gap_limit(policy.dtype, config.engine))
-        streak = Streak(run.metrics())
+        streak, watch = Streak(lines := run.metrics()), Watch(lines)
         rescue.begin(start, policy, optimizer, state)
         with closing(Tracker(config.logger, run.path, as_dict(config), start, console)) as tracker:
             for step in range(start + 1, config.steps + 1):
@@ -93,11 +95,15 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
                         )
                         state.update(method.end_step(state, metrics))
                         metrics |= {"seconds_rollout": decoded - began, "seconds_update": time.monotonic() - decoded}
+                        alarms = watch.step({"step": step, **metrics})
+                        metrics |= {f"alarm_{alarm.name}": 1.0 for alarm in alarms}
                         metrics = run.records.add(step, groups, metrics)
                     if step % config.checkpoint_every == 0 or step == config.steps:
                         rescue.save()
                 tracker.log(step, metrics)
                 progress.step(step, metrics, time.monotonic() - began)
+                for alarm in alarms:
+                    say(console, str(alarm), "yellow")
                 streak.step(metrics)
         rescue.save()  # zero steps too: a study's control
         run.write_manifest({"status": "finished", "steps": max(start, config.steps)})

@@ -268,3 +268,32 @@ def test_what_a_steps_rollouts_show() -> None:
     assert shown["reward"] == pytest.approx(sum(c.verdict.reward for c in every) / 16)
     assert shown["informative"] == sum(g.informative for g in groups) / 4
     assert shown["verifier_failed"] == 0
+
+
+def test_an_alarm_is_told_once_and_a_resumed_run_writes_the_same(tmp_path: Path) -> None:
+    def told(run: RunFolder) -> list[list[str]]:
+        return [[name for name in line if name.startswith("alarm_")] for line in run.metrics()]
+
+    console = quiet()
+    settings = {**SMALL, "max_new_tokens": 3, "out": str(tmp_path / "whole"), "steps": 4}
+    whole = train(train_config(settings), console=console)
+    assert told(whole) == [[], [], ["alarm_template"], []]
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    assert output.count("alarm: template: 100% of the first answers were cut off") == 1
+    for cut in (2, 3):
+        out = tmp_path / f"cut-{cut}"
+        small_run(out, cut, max_new_tokens=3)
+        resumed = small_run(out, 4, resume=RunFolder.open(out), max_new_tokens=3)
+        assert timeless(resumed) == timeless(whole)
+
+
+def test_metrics_of_concentration_are_in_every_line_with_an_update(tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run", 2, updates_per_batch=2)
+    lines = [line for line in run.metrics() if line["updates"]]
+    assert lines
+    for line in lines:
+        assert sum(value for name, value in line.items() if name.startswith("entropy_hist_")) == pytest.approx(1)
+        assert 1 <= line["candidates_95"] <= 512
+        assert 1 <= line["distinct_tokens"] <= SMALL["group_size"]
+        assert line["logp_rank3"] >= line["logp_rank4"] >= line["logp_rank5"]
+        assert line["gated_entropy"] > line["entropy"]
