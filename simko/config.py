@@ -208,6 +208,15 @@ class RunSettings:
     eval_samples: int = setting(64, "samples a problem in those evaluations", minimum=1, decides=False)
     eval_temperature: float = setting(0.6, "of those evaluations", minimum=0.0, decides=False)
     eval_top_p: float = setting(0.95, "of those evaluations", above=0.0, maximum=1.0, decides=False)
+    eval_every: int = setting(
+        0, "steps between looks at few held-out problems during training; 0: none", minimum=0, decides=False, later=True
+    )
+    eval_every_problems: int = setting(
+        16, "problems of a look, from the tuning part", minimum=1, decides=False, later=True
+    )
+    eval_every_samples: int = setting(
+        32, "samples a problem of a look; half of them is its K", minimum=1, decides=False, later=True
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,8 +247,12 @@ class SamplingSettings:
     problems: int | None = setting(
         None, "held-out problems; all of a data set, 100 of a generated task, where empty", minimum=1
     )
-    part: Part = setting(
-        "all", "of the held-out problems: one in four is for tuning, the others are final", later=True, after="problems"
+    part: Part | None = setting(
+        None,
+        "of the held-out problems: one in four is for tuning, the others are final; all where empty, final for a run with "
+        "--eval-every",
+        later=True,
+        after="problems",
     )
     seed: int = setting(0, "of problems and samples", minimum=0, maximum=2**64 - 1)
     problem_seed: int | None = setting(
@@ -302,10 +315,10 @@ def names(settings: type, *decides: Decides) -> list[str]:
 
 
 def as_dict(config: Any) -> dict[str, Any]:
-    """The settings of a config in the order of a file. One that came later is left out where it is empty."""
+    """The settings of a config in the order of a file. One that came later is left out where it has its default."""
     values = {entry.name: getattr(config, entry.name) for entry in entries(type(config))}
-    later = [entry.name for entry in fields(config) if entry.metadata["later"]]
-    values = {name: value for name, value in values.items() if name not in later or value is not None}
+    later = {entry.name: entry.default for entry in fields(config) if entry.metadata["later"]}
+    values = {name: value for name, value in values.items() if name not in later or value != later[name]}
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from simko.build import make_env, make_policy
-from simko.config import EnvironmentSettings, EvalConfig, SamplingSettings, TrainConfig, names
+from simko.config import EnvironmentSettings, EvalConfig, Part, SamplingSettings, TrainConfig, names
 from simko.console import say
 from simko.envs import verifiers
 from simko.envs.watched import watched
@@ -54,17 +54,18 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
     date = None if target.run is None else target.run.prompt_date()
     env = watched(env or make_env(target.settings, policy, "eval", date), target.settings.env)
     verifiers.warm_up(str(getattr(env, "verifier_name", "")))
-    tasks = choose_tasks(env, config.problems, problem_seed(config), config.part)
+    part, why = _part(config, target)
+    tasks = choose_tasks(env, config.problems, problem_seed(config), part)
     single = env.source.size == 1  # the toy MDP: one problem has nothing to hold out, and the title says so
     overlap = count_overlap(target.run, tasks, config.allow_overlap or single)
     folder = _writable_folder(config)
-    result = _describe(config, target, env, tasks, overlap)
+    result = _describe(config, target, env, tasks, overlap) | {"part": part}
     result |= {"temperature": decoding.temperature, "top_p": decoding.top_p}
     result |= date_entry(env)
-    for note in [*data_notes(env), *date_notes(env), *context_notes(env, tasks)]:
+    for note in [*why, *data_notes(env), *date_notes(env), *context_notes(env, tasks)]:
         say(console, f"data: {note}")
     if config.problems and len(tasks) < config.problems:
-        where = "the split" if config.part == "all" else f"its {config.part} part"
+        where = "the split" if part == "all" else f"its {part} part"
         say(console, f"data: {config.problems} problems were asked for, and {where} has {len(tasks)}")
     with_base = config.base and (target.adapter is not None or (policy is not None and target.run is not None))
     beside = " and its base model" if with_base else ""
@@ -108,6 +109,21 @@ def evaluate_run(run: RunFolder, config: TrainConfig, policy: Any, console: Cons
     evaluate(settings, console=console, policy=policy)
 
 
+def _part(config: EvalConfig, target: Target) -> tuple[Part, list[str]]:
+    """Which held-out problems, and a line where the run has been watched on some of them (`eval_every`)."""
+    run = target.run
+    watched_on = run is not None and (run.config.eval_every > 0 or run.records.looks_path.exists())
+    if not watched_on or run is None or target.settings.env != run.config.env:
+        return config.part or "all", []
+    if config.part is None:
+        return "final", ["the run was watched on tuning problems (--eval-every); these are the final ones"]
+    if config.part != "final":
+        return config.part, [
+            "the run was watched on some of these problems (--eval-every); --part final leaves them out"
+        ]
+    return config.part, []
+
+
 def problem_seed(config: EvalConfig) -> int:
     """The seed that chooses the problems."""
     return config.seed if config.problem_seed is None else config.problem_seed
@@ -135,7 +151,7 @@ def _describe(config: EvalConfig, target: Target, env: Any, tasks: Sequence[Task
         "max_new_tokens": env.max_new_tokens,
         "n": config.n,
         "problems": len(tasks),
-        "part": config.part,
+        "part": config.part or "all",
         "seed": config.seed,
         "problem_seed": problem_seed(config),
         "overlap": overlap,

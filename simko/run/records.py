@@ -8,6 +8,7 @@ import math
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from simko.errors import UserError
 from simko.files import append, write_atomically
 from simko.types import Group
 
+LOOKS = "heldout.jsonl"
 _LONGEST_LINE, _LONGEST_FILE = 1 << 26, 1 << 32
 _ROW: dict[str, Any] = {
     **{"step": int, "sample": int, "task": str, "problem": str, "gold": str, "text": str, "outcome": str},
@@ -28,12 +30,34 @@ def problem_key(text: str) -> str:
     return blake2b("".join(text.split()).casefold().encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Few held-out problems after `step` steps: for each task its samples with a verdict, and how many of them are correct."""
+
+    step: int
+    counts: Mapping[str, tuple[int, int]]
+
+    def line(self) -> str:
+        """As a line of heldout.jsonl."""
+        return json.dumps({"step": self.step, "counts": self.counts}, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def read(cls, line: bytes) -> Look:
+        """A line of heldout.jsonl. Raises `ValueError` if it is none."""
+        row = typed_row(line, {"step": int, "counts": dict})
+        for name, pair in row["counts"].items():
+            numbers = isinstance(pair, list) and len(pair) == 2 and all(type(number) is int for number in pair)
+            if not numbers or not 0 <= pair[1] <= pair[0]:
+                raise ValueError(f"the counts of {name!r:.40} are {pair!r:.40}")
+        return cls(row["step"], {name: (samples, right) for name, (samples, right) in row["counts"].items()})
+
+
 class Records:
-    """metrics.jsonl, rollouts/ and problems.txt of a run folder."""
+    """metrics.jsonl, rollouts/, problems.txt and heldout.jsonl of a run folder."""
 
     def __init__(self, path: Path) -> None:
         self.metrics_path, self.rollouts_path = path / "metrics.jsonl", path / "rollouts"
-        self.problems_path = path / "problems.txt"
+        self.problems_path, self.looks_path = path / "problems.txt", path / LOOKS
 
     def add(self, step: int, groups: Sequence[Group], metrics: Mapping[str, Any]) -> dict[str, Any]:
         """Write one step: its problems, every completion to rollouts/, then its metrics as one line; returns the metrics.
@@ -83,6 +107,25 @@ class Records:
             problem_key(row["problem"]) for step in missing for row in self.rollouts(step)
         }
 
+    def add_look(self, look: Look) -> None:
+        """Write the counts of few held-out problems after a step."""
+        append(self.looks_path, look.line().encode("utf-8", "surrogatepass"))
+
+    def looks(self) -> list[Look]:
+        """The looks at held-out problems, oldest first; a last line cut short by a kill is left out.
+
+        Raises:
+            UserError: an earlier line is not one that `add_look` writes.
+        """
+        if not self.looks_path.exists():
+            return []
+        lines = self.looks_path.read_bytes().splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith(b"\n")]
+        try:
+            return [Look.read(line) for line in whole]
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{self.looks_path}: damaged ({error}); delete it to go on without it") from error
+
     def rewind(self, step: int) -> None:
         """Forget what was recorded after `step`; verdicts stay. Raises `UserError` if metrics.jsonl is damaged."""
         metrics = [line for line in self._metrics_lines() if json.loads(line)["step"] <= step]
@@ -90,6 +133,9 @@ class Records:
         if self.problems_path.exists():
             lines = [f"{number:06d} {key}\n" for number, key in self._problem_lines() if number <= step]
             write_atomically(self.problems_path, "".join(lines))
+        if self.looks_path.exists():
+            looks = [look for look in self.looks() if look.step <= step]
+            write_atomically(self.looks_path, "".join(map(Look.line, looks)))
         for later in self.recorded_steps():
             if later > step:
                 (self.rollouts_path / f"{later:06d}.jsonl.gz").unlink()
