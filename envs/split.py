@@ -1,4 +1,7 @@
-"""The split: which problems are held out. Their content decides, so no run can train on its evaluation problems."""
+"""The split: which problems are held out, and which of these are for tuning. The content of a problem decides both.
+
+So no run can train on its evaluation problems, and no choice made on tuning problems has seen the final ones.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hashlib
 import unicodedata
 
 EVAL_ONE_IN = 5
+TUNING_ONE_IN = 4
 
 
 def normalise(key: str) -> str:
@@ -20,3 +24,13 @@ def is_eval(key: str) -> bool:
     """
     digest = hashlib.blake2b(normalise(key).encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") % EVAL_ONE_IN == 0
+
+
+def is_tuning(key: str) -> bool:
+    """Whether a held-out problem with this canonical text or key is for tuning. One in four is; the rest are final.
+
+    It is another hash than that of `is_eval`: the same would put all held-out problems of one rest into one part.
+    """
+    text = normalise(key).encode("utf-8", "surrogatepass")
+    digest = hashlib.blake2b(text, digest_size=8, person=b"simko-part").digest()
+    return int.from_bytes(digest, "big") % TUNING_ONE_IN == 0

@@ -78,6 +78,11 @@ class WatchedSource:
         tasks = _asked(self._name, "tasks", None, self._source.tasks, count, seed)
         return [self._checked("tasks", task) for task in tasks]
 
+    def content(self, task: Task) -> str:
+        """What decides the split of a task: the key of a generated one, else its text."""
+        content = getattr(self._source, "content", None)
+        return task.problem if content is None else str(_asked(self._name, "content", task, content, task))
+
     def _checked(self, what: str, task: Any) -> Task:
         if not isinstance(task, Task):
             raise UserError(f"environment {self._name}: {what} gave {type(task).__name__} {task!r:.80}, not a Task")

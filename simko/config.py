@@ -30,6 +30,7 @@ from simko.types import DecodeWeights, EngineName, Quantization
 __all__ = ["EvalConfig", "TrainConfig", "as_dict", "deciding", "names", "read_yaml", "setting", "write_yaml"]
 
 Logger = Literal["tensorboard", "wandb", "trackio", "none"]
+Part = Literal["all", "tuning", "final"]
 
 # Tuned on the tiny policy's own problems by `python -m studies.tune_tiny`; the tables are in docs/tuning.md.
 TINY_PRESET: dict[str, Any] = {
@@ -207,6 +208,15 @@ class RunSettings:
     eval_samples: int = setting(64, "samples a problem in those evaluations", minimum=1, decides=False)
     eval_temperature: float = setting(0.6, "of those evaluations", minimum=0.0, decides=False)
     eval_top_p: float = setting(0.95, "of those evaluations", above=0.0, maximum=1.0, decides=False)
+    eval_every: int = setting(
+        0, "steps between looks at few held-out problems during training; 0: none", minimum=0, decides=False, later=True
+    )
+    eval_every_problems: int = setting(
+        16, "problems of a look, from the tuning part", minimum=1, decides=False, later=True
+    )
+    eval_every_samples: int = setting(
+        32, "samples a problem of a look; half of them is its K", minimum=1, decides=False, later=True
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,7 +247,17 @@ class SamplingSettings:
     problems: int | None = setting(
         None, "held-out problems; all of a data set, 100 of a generated task, where empty", minimum=1
     )
+    part: Part | None = setting(
+        None,
+        "of the held-out problems: one in four is for tuning, the others are final; all where empty, final for a run with "
+        "--eval-every",
+        later=True,
+        after="problems",
+    )
     seed: int = setting(0, "of problems and samples", minimum=0, maximum=2**64 - 1)
+    problem_seed: int | None = setting(
+        None, "which problems; the seed where empty", minimum=0, maximum=2**64 - 1, later=True, after="seed"
+    )
     temperature: float | None = setting(None, "sampling temperature; 0.6 (the paper's) where empty", minimum=0.0)
     top_p: float | None = setting(None, "nucleus; 0.95 (the paper's) where empty", above=0.0, maximum=1.0)
     training_sampling: bool = setting(False, "sample at the run's training temperature, untruncated", decides=False)
@@ -254,6 +274,7 @@ class EvalConfig(EnvironmentSettings, SamplingSettings):
     target: str = setting("", "run folder, Hub id, local model folder, or 'tiny'", path=True)
     base: bool = setting(True, "evaluate the base model on the same problems too, where there is an adapter")
     out: str | None = setting(None, "folder for the result; RUN/eval or eval/ where empty", path=True, decides=False)
+    samples: bool = setting(True, "keep every answer in a file beside the result", decides=False)
     model: str | None = setting(
         None, "of a run: where its model is now, if the folder has moved; the weights must be the same", path=True
     )
@@ -294,10 +315,10 @@ def names(settings: type, *decides: Decides) -> list[str]:
 
 
 def as_dict(config: Any) -> dict[str, Any]:
-    """The settings of a config in the order of a file. One that came later is left out where it is empty."""
+    """The settings of a config in the order of a file. One that came later is left out where it has its default."""
     values = {entry.name: getattr(config, entry.name) for entry in entries(type(config))}
-    later = [entry.name for entry in fields(config) if entry.metadata["later"]]
-    values = {name: value for name, value in values.items() if name not in later or value is not None}
+    later = {entry.name: entry.default for entry in fields(config) if entry.metadata["later"]}
+    values = {name: value for name, value in values.items() if name not in later or value != later[name]}
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
 
 

@@ -25,7 +25,7 @@ from rich.console import Console
 from simko.config import TrainConfig, solved_range
 from simko.console import duration, say
 from simko.errors import TooFewTasksError, UserError
-from simko.evaluate import chunk_size
+from simko.eval_samples import chunk_size
 from simko.files import append, write_atomically
 from simko.rollout import rollout
 from simko.run.faults import Faults

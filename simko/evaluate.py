@@ -6,41 +6,42 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
 from simko.build import make_env, make_policy
-from simko.config import EnvironmentSettings, EvalConfig, SamplingSettings, TrainConfig, names
-from simko.console import duration, say
+from simko.config import EnvironmentSettings, EvalConfig, Part, SamplingSettings, TrainConfig, names
+from simko.console import say
 from simko.envs import verifiers
 from simko.envs.watched import watched
-from simko.errors import TooFewTasksError, UserError
+from simko.errors import UserError
+from simko.eval_samples import Progress, sample_counts
+from simko.eval_tasks import choose_tasks, context_notes, count_overlap
 from simko.files import write_atomically
-from simko.grading import holding
-from simko.report.counts import Counts, curve_of, summarise
+from simko.report.counts import curve_of, summarise
 from simko.report.plot import draw_curves
 from simko.report.table import evaluation_table, held_out, model_name, sampling, trained_name
-from simko.rollout import rollout
 from simko.run.folder import RunFolder
 from simko.run.manifest import data_notes, date_entry, date_notes, file_hash, machine, versions
-from simko.run.records import problem_key
+from simko.run.samples import SUFFIX, keeping_samples
 from simko.run.target import Target, resolve, sampling_settings
-from simko.types import Sampling, Task
+from simko.types import Task
 
-GENERATED_PROBLEMS = 100
-_CHUNK_TOKENS = {"cpu": 1 << 14, "cuda": 1 << 18}  # answers times budget of one call of the engine
+_YOUNGER = ("part", "problem_seed")
 
 
 def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = None, env: Any = None) -> dict[str, Any]:
-    """Measure pass@K and majority@K, print the table, write `<name>.json` and `<name>.png`, and return the JSON's content.
+    """Measure pass@K and majority@K, print the table, write `<name>.json` and its plot, and return the JSON's content.
 
     `policy` and `env` may be objects in memory. Otherwise they are loaded as `config` says: a run gives its newest adapter,
-    and its own settings where `config` leaves them empty. Problems come from the evaluation split.
+    and its own settings where `config` leaves them empty. Problems come from the evaluation split. Every
+    answer is kept in `<name>.samples.jsonl.gz`; see `simko.run.samples`.
 
     Raises:
         UserError: the target cannot be evaluated, a problem is among the run's training prompts, a prompt is too long, or the
@@ -53,37 +54,50 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
     date = None if target.run is None else target.run.prompt_date()
     env = watched(env or make_env(target.settings, policy, "eval", date), target.settings.env)
     verifiers.warm_up(str(getattr(env, "verifier_name", "")))
-    tasks = choose_tasks(env, config.problems, config.seed)
+    part, why = _part(config, target)
+    tasks = choose_tasks(env, config.problems, problem_seed(config), part)
     single = env.source.size == 1  # the toy MDP: one problem has nothing to hold out, and the title says so
     overlap = count_overlap(target.run, tasks, config.allow_overlap or single)
     folder = _writable_folder(config)
-    result = _describe(config, target, env, tasks, overlap)
+    result = _describe(config, target, env, tasks, overlap) | {"part": part}
     result |= {"temperature": decoding.temperature, "top_p": decoding.top_p}
     result |= date_entry(env)
-    for note in [*data_notes(env), *date_notes(env), *_context_notes(env, tasks)]:
+    for note in [*why, *data_notes(env), *date_notes(env), *context_notes(env, tasks)]:
         say(console, f"data: {note}")
     if config.problems and len(tasks) < config.problems:
-        say(console, f"data: {config.problems} problems were asked for, and the split has {len(tasks)}")
+        where = "the split" if part == "all" else f"its {part} part"
+        say(console, f"data: {config.problems} problems were asked for, and {where} has {len(tasks)}")
     with_base = config.base and (target.adapter is not None or (policy is not None and target.run is not None))
     beside = " and its base model" if with_base else ""
     say(console, f"evaluating {model_name(result)}{beside}: {sampling(result)}")
 
     began = time.monotonic()
-    progress = _Progress(console, len(tasks) * config.n * (2 if with_base else 1))
+    progress = Progress(console, len(tasks) * config.n * (2 if with_base else 1))
+    kept = folder / f"{result_name(result | {'base': with_base or None})}{SUFFIX}" if config.samples else None
     base = None
     try:
-        counts = sample_counts(policy, env, tasks, config.n, decoding, config.seed, progress.part(""))
-        if with_base:
-            with policy.base():
-                base = sample_counts(policy, env, tasks, config.n, decoding, config.seed, progress.part("base "))
+        with keeping_samples(kept) if kept else nullcontext() as keep:
+            shape = (policy, env, tasks, config.n, decoding, config.seed)
+            counts = sample_counts(*shape, progress.part(""), keep=keep and partial(keep, "trained"))
+            if with_base:
+                with policy.base():
+                    base = sample_counts(*shape, progress.part("base "), keep=keep and partial(keep, "base"))
         result |= summarise(counts, base, config.seed)
+    except OSError as error:
+        if kept is None or error.filename is None or Path(error.filename).parent != folder:
+            raise
+        raise UserError(f"eval: {kept}: {error.strerror}; make room, or give another --out or --no-samples") from error
     except FloatingPointError as error:
         raise UserError(f"eval: {error}; try another --device or --quantization") from error
     except ValueError as error:
         raise UserError(f"eval: {error}; look at one with `simko sample`, or take another --verifier") from error
+    result["samples"] = kept and str(kept)
     result |= {"seconds": time.monotonic() - began, "machine": machine(policy.device), "versions": versions()}
     console.print(evaluation_table(result))
-    return _write(result, folder, console)
+    result = _write(result, folder, console)
+    if kept:
+        say(console, f"samples: {kept}")
+    return result
 
 
 def evaluate_run(run: RunFolder, config: TrainConfig, policy: Any, console: Console) -> dict[str, Any]:
@@ -95,117 +109,24 @@ def evaluate_run(run: RunFolder, config: TrainConfig, policy: Any, console: Cons
     return evaluate(settings, console=console, policy=policy)
 
 
-def sample_counts(
-    policy: Any,
-    env: Any,
-    tasks: Sequence[Task],
-    n: int,
-    decoding: Sampling,
-    seed: int,
-    progress: Callable[[Counts], None] | None = None,
-    chunk: int | None = None,
-) -> Counts:
-    """The counts of `n` graded samples of each task.
-
-    At most `chunk` answers are in memory at a time, and `progress` is called after each chunk. Sample i of a task has the
-    same random stream however the work is cut, so `chunk` changes memory and not the result.
-    """
-    counts = Counts()
-    with holding(policy.engine):
-        for part, first, size in chunks(tasks, n, chunk or chunk_size(env.max_new_tokens, policy.device)):
-            counts.add(rollout(policy.engine, env, part, size, decoding, seed=seed, first_sample=first))
-            if progress:
-                progress(counts)
-    return counts
+def _part(config: EvalConfig, target: Target) -> tuple[Part, list[str]]:
+    """Which held-out problems, and a line where the run has been watched on some of them (`eval_every`)."""
+    run = target.run
+    watched_on = run is not None and (run.config.eval_every > 0 or run.records.looks_path.exists())
+    if not watched_on or run is None or target.settings.env != run.config.env:
+        return config.part or "all", []
+    if config.part is None:
+        return "final", ["the run was watched on tuning problems (--eval-every); these are the final ones"]
+    if config.part != "final":
+        return config.part, [
+            "the run was watched on some of these problems (--eval-every); --part final leaves them out"
+        ]
+    return config.part, []
 
 
-def chunks(tasks: Sequence[Task], n: int, chunk: int) -> Iterator[tuple[Sequence[Task], int, int]]:
-    """`(tasks, first sample, samples)` that together are `n` of each task, at most `chunk` answers in each."""
-    if n <= chunk:
-        width = chunk // n
-        for start in range(0, len(tasks), width):
-            yield tasks[start : start + width], 0, n
-        return
-    for task in tasks:
-        for first in range(0, n, chunk):
-            yield [task], first, min(chunk, n - first)
-
-
-def choose_tasks(env: Any, problems: int | None, seed: int) -> list[Task]:
-    """The first `problems`; if None, all of a data set and 100 of a generated task. All of them if there are fewer.
-
-    Raises:
-        UserError: the split has no problem, or a prompt does not fit the environment.
-    """
-    wanted = problems or (GENERATED_PROBLEMS if env.source.size is None else None)
-    try:
-        tasks: list[Task] = env.source.tasks(wanted, seed)
-    except TooFewTasksError as error:
-        tasks = env.source.tasks(error.count, seed) if error.count else []
-    if not tasks:
-        raise UserError("eval: the evaluation split has no problem; take another --env, --level or --data")
-    for task in tasks:
-        env.begin(task)  # a prompt that is too long is better found now than after an hour
-    return tasks
-
-
-def _context_notes(env: Any, tasks: Sequence[Task]) -> list[str]:
-    """A line on generated prompts that leave less than the budget of the model's context. Rows have a line of their own."""
-    if env.source.size is not None:
-        return []
-    tight = [task for task in tasks if env.begin(task).budget_left < env.max_new_tokens]
-    if not tight:
-        return []
-    return [
-        f"{len(tight)} of {len(tasks)} prompts leave less than {env.max_new_tokens} of the model's tokens, and their answers "
-        f"are cut off there; the first: task '{tight[0].id}'"
-    ]
-
-
-def count_overlap(run: RunFolder | None, tasks: Sequence[Task], allow: bool) -> int:
-    """How many problems are among the run's training prompts, compared by their text.
-
-    Raises:
-        UserError: there are some, and `allow` is off.
-    """
-    if run is None:
-        return 0
-    seen = run.records.training_problems()
-    shared = [task for task in tasks if problem_key(task.problem) in seen]
-    if shared and not allow:
-        raise UserError(
-            f"eval: {len(shared)} of {len(tasks)} problems are among the training prompts of {run.path}, one is task "
-            f"'{shared[0].id}'; take another --env, --level or --data, or accept it with --allow-overlap"
-        )
-    return len(shared)
-
-
-class _Progress:
-    """A line every few seconds, with the time left at the mean speed so far."""
-
-    def __init__(self, console: Console, total: int, every_seconds: float = 5.0) -> None:
-        self._console, self._total, self._every = console, total, every_seconds
-        self._began = self._printed = time.monotonic()
-        self._before = 0
-
-    def part(self, label: str) -> Callable[[Counts], None]:
-        """A callback for `sample_counts`; one part of the evaluation after the other."""
-        before, line = self._before, self
-
-        def progress(counts: Counts) -> None:
-            line._before = before + counts.samples
-            line._print(label, counts)
-
-        return progress
-
-    def _print(self, label: str, counts: Counts) -> None:
-        now = time.monotonic()
-        if now - self._printed < self._every:
-            return
-        self._printed = now
-        left = (now - self._began) / self._before * (self._total - self._before)
-        solved = counts.outcomes["correct"] / counts.samples
-        say(self._console, f"{label}answer {self._before}/{self._total}  solved {solved:.0%}  left {duration(left)}")
+def problem_seed(config: EvalConfig) -> int:
+    """The seed that chooses the problems."""
+    return config.seed if config.problem_seed is None else config.problem_seed
 
 
 def _describe(config: EvalConfig, target: Target, env: Any, tasks: Sequence[Task], overlap: int) -> dict[str, Any]:
@@ -230,7 +151,9 @@ def _describe(config: EvalConfig, target: Target, env: Any, tasks: Sequence[Task
         "max_new_tokens": env.max_new_tokens,
         "n": config.n,
         "problems": len(tasks),
+        "part": config.part or "all",
         "seed": config.seed,
+        "problem_seed": problem_seed(config),
         "overlap": overlap,
         "bad_rows": len(getattr(env.source, "bad_rows", ())),
     }
@@ -263,12 +186,13 @@ def result_name(result: dict[str, Any]) -> str:
 
     Two evaluations share a name only if one repeats the other.
     """
-    identity = [result[key] for key in _deciding_keys()] + [result["base"] is not None]
+    identity = [result[key] for key in _deciding_keys()] + [result["base"] is not None, *_younger(result)]
     mark = blake2b(json.dumps(identity).encode(), digest_size=4).hexdigest()
     what = result["env"].rsplit("/", 1)[-1]
     if result["run"] is None:
         what = f"{Path(result['model']).name}-{what}"
     step = "" if result["step"] is None else f"-step{result['step']:06d}"
+    step += "" if result.get("part", "all") == "all" else f"-{result['part']}"
     name = f"{what}{step}-n{result['n']}-t{result['temperature']:g}-p{result['top_p']:g}-{mark}"
     return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")
 
@@ -277,7 +201,14 @@ def _deciding_keys() -> list[str]:
     """Keys of a result that decide its numbers, in the order that its name hashes: another order would give other names."""
     environment = names(EnvironmentSettings, True)
     environment.insert(environment.index("data") + 1, "data_sha256")
-    return ["model", "quantization", "adapter_sha256", "step", *environment, *names(SamplingSettings, True)]
+    sampled = [name for name in names(SamplingSettings, True) if name not in _YOUNGER]
+    return ["model", "quantization", "adapter_sha256", "step", *environment, *sampled]
+
+
+def _younger(result: dict[str, Any]) -> list[list[Any]]:
+    """Key and value of settings that came later, where they decide something: an evaluation without them keeps its name."""
+    old = {"part": "all", "problem_seed": result["seed"]}
+    return [[key, result[key]] for key in _YOUNGER if result.get(key, old[key]) != old[key]]
 
 
 def _writable_folder(config: EvalConfig) -> Path:
@@ -290,12 +221,3 @@ def _writable_folder(config: EvalConfig) -> Path:
     if not os.access(folder, os.W_OK):
         raise UserError(f"eval: folder {folder} is not writable; give another --out")
     return folder
-
-
-def chunk_size(max_new_tokens: int, device: Any) -> int:
-    """Answers in one call of the engine: enough to fill it, few enough for an early estimate of the time left.
-
-    A function of the configuration alone, never of the clock, so that a repeated evaluation decodes the same batches.
-    """
-    tokens = _CHUNK_TOKENS.get(torch.device(device).type, _CHUNK_TOKENS["cpu"])
-    return min(4096, max(16, tokens // max_new_tokens))

@@ -53,7 +53,7 @@ def setting(
         above: bound that the value must exceed.
         size: it is a size in bytes, as text like `8GB`; see `parse_bytes`.
         names: it is names with commas between; a list of names is taken, too.
-        later: it is younger than the first run folders, and None there: files leave it out where it is None.
+        later: it is younger than the first run folders, which mean its default: files leave it out where it has that.
         path: it may name a file or a folder; a leading `~` is the home folder.
         decides: whether another value gives other numbers. If False, a resumed run may change it. "run" decides a run, but not
             the numbers of an evaluation.

@@ -8,15 +8,17 @@ Every `OSError` that leaves this module names the file.
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import file_digest
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from simko.errors import UserError
@@ -62,6 +64,39 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             with suppress(OSError):
                 scratch.unlink()
             raise
+    sync(path.parent)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Callable[[bytes], None]]:
+    """Yield a function that adds bytes to a new file, which takes the name `path` at the end. On an error nothing is left.
+
+    For content that is too long to hold. Several processes may write the same name at once: the last one wins. Raises `OSError`.
+    """
+    for old in path.parent.glob(f".{glob.escape(path.name)}.*{SCRATCH}"):
+        number = old.name.removesuffix(SCRATCH).rpartition(".")[2]
+        if number.isdigit() and not psutil.pid_exists(int(number)):  # a killed process left it
+            with suppress(OSError):
+                old.unlink()
+    scratch = path.with_name(f".{path.name}.{os.getpid()}{SCRATCH}")
+    handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _SAFE, 0o666)
+
+    def add(data: bytes) -> None:
+        with _named(path):
+            _write_all(handle, data)
+
+    try:
+        try:
+            yield add
+            with _named(path):
+                os.fsync(handle)
+        finally:
+            os.close(handle)
+        scratch.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            scratch.unlink()
+        raise
     sync(path.parent)
 
 

@@ -78,6 +78,11 @@ def check_end(config: TrainConfig) -> None:
             f"config: eval_temperature 0 gives the same answer {config.eval_samples} times; set eval_samples to 1, or raise "
             "eval_temperature"
         )
+    if config.eval_every and config.eval_temperature == 0 and config.eval_every_samples > 1:
+        raise UserError(
+            f"config: eval_temperature 0 gives the same answer {config.eval_every_samples} times; set eval_every_samples to 1, "
+            "or raise eval_temperature"
+        )
 
 
 def _of_adapter(config: TrainConfig, chosen: Collection[str]) -> TrainConfig:

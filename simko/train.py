@@ -20,6 +20,7 @@ from simko.console import say
 from simko.difficulty import keep_solved
 from simko.envs.watched import WatchedEnv
 from simko.evaluate import evaluate_run
+from simko.held_out import HeldOut
 from simko.memory import burn_in
 from simko.memory.forecast import MICRO_BATCH_TOKENS
 from simko.metrics import describe, gap_limit, of_updates
@@ -63,6 +64,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
         optimizer = torch.optim.AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay)
         start, state = run.restore(checkpoint, policy, optimizer) if checkpoint else (0, method.initial_state())
         manifest = introduce(config, policy, env, method, start, console)
+        held_out = HeldOut(config, policy, run, console)
         env = keep_solved(config, policy, env, run, faults, console)
         if not start and config.steps and config.preflight_prompts:
             preflight(config, policy, env, console)
@@ -74,6 +76,8 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
         streak, watch = Streak(lines := run.metrics()), Watch(lines)
         rescue.begin(start, policy, optimizer, state)
         with closing(Tracker(config.logger, run.path, as_dict(config), start, console)) as tracker:
+            if reference := held_out.begin(start):
+                tracker.log(start, reference)
             for step in range(start + 1, config.steps + 1):
                 began = time.monotonic()
                 seed_everything(config.seed, step)
@@ -95,6 +99,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
                         )
                         state.update(method.end_step(state, metrics))
                         metrics |= {"seconds_rollout": decoded - began, "seconds_update": time.monotonic() - decoded}
+                        metrics |= held_out.after(step, metrics)
                         alarms = watch.step({"step": step, **metrics})
                         metrics |= {f"alarm_{alarm.name}": 1.0 for alarm in alarms}
                         metrics = run.records.add(step, groups, metrics)

@@ -241,9 +241,16 @@ def test_the_schema_has_every_setting_of_an_evaluation_file() -> None:
 
 
 def test_a_config_of_the_defaults_is_what_the_schema_says() -> None:
-    resolved, about = as_dict(train_config({"model": "some/model"})), schema()["properties"]
+    resolved, about = train_config({"model": "some/model"}), schema()["properties"]
     for name in set(names(TrainConfig)) - {"model", "method"}:
-        assert resolved.get(name) == about[name]["default"], name
+        assert getattr(resolved, name) == about[name]["default"], name
+
+
+def test_files_leave_younger_settings_out_where_they_have_their_default() -> None:
+    config = train_config({"eval_every": 5, "eval_every_problems": 16})
+    assert as_dict(config)["eval_every"] == 5
+    assert "eval_every_problems" not in as_dict(config)
+    assert "eval_every" not in as_dict(train_config({}))
 
 
 def test_pydantic_waits_for_the_first_config() -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,159 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from eval_fakes import FakeEnv, FakePolicy, a_run, empty_run, run_evaluation
 from rich.console import Console
 
 import simko.envs
 from simko.config import EvalConfig, TrainConfig
 from simko.errors import TooFewTasksError, UserError
-from simko.evaluate import choose_tasks, chunks, count_overlap, evaluate, sample_counts
-from simko.report import Counts
-from simko.rollout import rollout
-from simko.run.folder import RunFolder
+from simko.eval_tasks import count_overlap
+from simko.evaluate import evaluate
+from simko.run.samples import read_samples
 from simko.run.target import resolve, sampling_settings
-from simko.types import Completion, Generation, Group, Sampling, Task, Verdict
-
-EOS, CORRECT, WRONG, NOTHING, BREAKS = 0, 1, 2, 3, 4
-OUTCOMES = {CORRECT: "correct", WRONG: "incorrect", NOTHING: "no_answer", BREAKS: "timeout"}
-
-
-@dataclass
-class FakeEngine:
-    """It is right with a chance that grows with the prompt. Each sequence depends on its own seed alone."""
-
-    skill: float = 0.9
-    calls: list[int] = field(default_factory=list)
-
-    def generate(
-        self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, seeds: Sequence[int], budgets: Any = None
-    ) -> list[list[Generation]]:
-        assert len(seeds) == n * len(prompts)
-        self.calls.append(len(seeds))
-        return [[self.answer(p, seeds[i * n + j]) for j in range(n)] for i, p in enumerate(prompts)]
-
-    def answer(self, prompt: Sequence[int], seed: int) -> Generation:
-        draw, other = np.random.default_rng(seed).random(2)
-        token = CORRECT if draw < self.skill * prompt[0] / 10 else WRONG if other < 0.8 else NOTHING
-        ids = [token, WRONG, WRONG] if other > 0.95 else [token, EOS]
-        return Generation(np.array(ids), np.zeros(len(ids), np.float32), "length" if len(ids) == 3 else "stop")
-
-
-class FakePolicy:
-    device = torch.device("cpu")
-
-    def __init__(self) -> None:
-        self.engine = FakeEngine()
-
-    @contextmanager
-    def base(self) -> Iterator[FakePolicy]:
-        self.engine.skill /= 3
-        yield self
-        self.engine.skill *= 3
-
-    def trainable_parameters(self) -> list[tuple[str, torch.Tensor]]:
-        return []
-
-    def save(self, folder: Path) -> None:
-        folder.mkdir()
-        (folder / "adapter_model.safetensors").write_bytes(b"weights")
-
-
-class FakeEpisode:
-    budget_left = 3
-
-    def __init__(self, task: Task) -> None:
-        self.task, self.prompt_ids, self.ids, self.sampled = task, [int(task.problem.split()[-1])], [], []
-        self.done = self.truncated = False
-
-    def extend(self, tokens: list[int]) -> int:
-        self.ids, self.sampled = list(tokens), [True] * len(tokens)
-        self.done, self.truncated = True, len(tokens) == 3
-        return len(tokens)
-
-    @property
-    def text(self) -> str:
-        return str(self.ids[0])
-
-
-class FakeEnv:
-    """Problem i has the prompt i; five of them, one of which may break the verifier."""
-
-    stop, stop_ids, max_new_tokens, verifier_name = (), frozenset({EOS}), 3, "fake"
-
-    def __init__(self, size: int | None = 5, breaks: str = "") -> None:
-        made = [Task(f"fake/eval/{i}", f"problem {i}", "1") for i in range(1, 6)]
-        self.source = SimpleNamespace(size=size, tasks=lambda count, seed: made[:count])
-        self.breaks = breaks
-
-    def begin(self, task: Task) -> FakeEpisode:
-        if task.gold == "too long":
-            raise UserError(f"task '{task.id}' is too long")
-        return FakeEpisode(task)
-
-    def grade(self, text: str, task: Task) -> Verdict:
-        token = BREAKS if task.id == self.breaks and int(text) != CORRECT else int(text)
-        return Verdict(OUTCOMES[token], float(token == CORRECT), text if token in (CORRECT, WRONG) else None)
-
-
-def empty_run(path: Path, **settings: Any) -> RunFolder:
-    run = RunFolder(path, TrainConfig(**settings))
-    with run.opened(run.config, 0):
-        return run
-
-
-def a_run(path: Path, problems: Sequence[str] = ("problem 77",), step: int = 7, **settings: Any) -> RunFolder:
-    """A run that trained on `problems` and saved one checkpoint."""
-    run = empty_run(path, steps=step, **settings)
-    ids = np.arange(2)
-    trained = Completion(ids, ids, np.zeros(2, np.float32), ids >= 0, "1", "stop", Verdict("correct", 1.0, "1"))
-    run.records.add(1, [Group(Task(f"t{i}", text, "1"), (trained,)) for i, text in enumerate(problems)], {})
-    policy: Any = FakePolicy()
-    run.save_checkpoint(step, policy, torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))]))
-    return run
-
-
-def run_evaluation(config: EvalConfig, **env: Any) -> tuple[dict[str, Any], str]:
-    out = io.StringIO()
-    result = evaluate(config, Console(file=out, width=200), policy=FakePolicy(), env=FakeEnv(**env))
-    return result, out.getvalue()
-
-
-def test_chunks_cover_every_sample_once() -> None:
-    tasks = [Task(str(i), "", "") for i in range(7)]
-    for n in (1, 3, 8, 20):
-        for chunk in (1, 3, 8, 50, 1000):
-            seen = [
-                (t.id, first + i) for part, first, size in chunks(tasks, n, chunk) for t in part for i in range(size)
-            ]
-            assert sorted(seen) == sorted((t.id, i) for t in tasks for i in range(n))
-            assert all(len(part) * size <= chunk for part, _, size in chunks(tasks, n, chunk))
-
-
-def test_chunks_change_the_work_and_not_the_counts() -> None:
-    env, tasks = FakeEnv(), FakeEnv().source.tasks(None, 0)
-    results, calls = [], []
-    for chunk in (1, 7, 40, 1000):
-        policy = FakePolicy()
-        results.append(sample_counts(policy, env, tasks, 20, Sampling(), seed=3, chunk=chunk))
-        calls.append(len(policy.engine.calls))
-        assert max(policy.engine.calls) <= chunk
-    assert all(counts == results[0] for counts in results)
-    assert calls == [100, 15, 3, 1]
-    assert results[0] != sample_counts(FakePolicy(), env, tasks, 20, Sampling(), seed=4)
-
-
-def test_counts_are_those_of_the_rollout() -> None:
-    env, policy = FakeEnv(breaks="fake/eval/2"), FakePolicy()
-    tasks = env.source.tasks(None, 0)
-    heard: list[int] = []
-    counts = sample_counts(policy, env, tasks, 30, Sampling(0.6, 0.95), 5, lambda c: heard.append(c.samples), chunk=30)
-    expected = Counts()
-    expected.add(rollout(policy.engine, env, tasks, 30, Sampling(0.6, 0.95), seed=5))
-    assert counts == expected
-    assert heard == [30, 60, 90, 120, 150]
-    assert counts.truncated > 0
-    assert counts.outcomes["timeout"] > 0
-    assert counts.tallies["fake/eval/2"].samples == 30 - counts.outcomes["timeout"]
+from simko.types import Sampling, Task, Verdict
 
 
 def test_a_run_from_end_to_end(tmp_path: Path) -> None:
@@ -194,7 +50,43 @@ def test_a_run_from_end_to_end(tmp_path: Path) -> None:
     assert file.parent == run.eval_path
     assert json.loads(file.read_text()) == json.loads(json.dumps(result))
     assert Path(result["plot"]).read_bytes().startswith(b"\x89PNG")
-    assert {path.suffix for path in run.eval_path.iterdir()} == {".json", ".png"}  # nothing half-written left behind
+    assert {path.suffix for path in run.eval_path.iterdir()} == {
+        ".json",
+        ".png",
+        ".gz",
+    }  # nothing half-written left behind
+    assert result["samples"] == str(file.with_suffix(".samples.jsonl.gz"))
+    assert result["samples"] in printed
+
+
+def test_every_answer_is_kept_and_gives_the_counts_again(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run")
+    result, _ = run_evaluation(EvalConfig(str(run.path), n=6, seed=1))
+    rows = list(read_samples(result["samples"]))
+    assert [(r["task"], r["sample"]) for r in rows] == [(task, i) for task in result["counts"] for i in range(6)] * 2
+    for side, counts in (("trained", result["counts"]), ("base", result["base"]["counts"])):
+        of_side = [row for row in rows if row["side"] == side]
+        assert {task: sum(r["outcome"] == "correct" for r in of_side if r["task"] == task) for task in counts} == {
+            task: count["correct"] for task, count in counts.items()
+        }
+    first = Path(result["samples"]).read_bytes()
+    assert Path(run_evaluation(EvalConfig(str(run.path), n=6, seed=1))[0]["samples"]).read_bytes() == first
+
+
+def test_answers_are_left_out_on_request(tmp_path: Path) -> None:
+    result, _ = run_evaluation(EvalConfig("tiny", n=4, samples=False, out=str(tmp_path)))
+    assert result["samples"] is None
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".png"}
+
+
+def test_a_disk_that_fills_up_with_answers_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int, data: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(UserError, match=r"samples\.jsonl\.gz: No space left.*--no-samples"):
+        run_evaluation(EvalConfig("tiny", n=4, out=str(tmp_path)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_base_is_left_out_on_request_and_where_nothing_was_trained(tmp_path: Path) -> None:
@@ -210,11 +102,40 @@ def test_names_differ_where_numbers_may_and_repeat_otherwise(tmp_path: Path) -> 
     variants = [
         {}, {"n": 5}, {"seed": 1}, {"problems": 3}, {"training_sampling": True}, {"top_p": 1.0}, {"base": False},
         {"level": 2}, {"template": "plain"}, {"env": "simko/Arithmetic-v0"},
+        {"part": "final"}, {"part": "tuning"}, {"problem_seed": 1},
     ]  # fmt: skip
     files = [run_evaluation(EvalConfig(target, **{"n": 4, **variant}))[0]["file"] for variant in variants]
     assert len(set(files)) == len(files)
     assert "step000007-n4-t0.6-p0.95" in files[0]
     assert run_evaluation(EvalConfig(target, n=4, temperature=1.0, top_p=1.0))[0]["file"] == files[4]
+    assert run_evaluation(EvalConfig(target, n=4, part="all", problem_seed=0))[0]["file"] == files[0]
+
+
+def test_the_seed_of_the_problems_is_not_that_of_the_samples(tmp_path: Path) -> None:
+    target, out = "tiny", str(tmp_path)
+    asked: list[int] = []
+
+    def evaluated(**settings: int) -> dict[str, Any]:
+        env: Any = FakeEnv()
+        tasks = env.source.tasks
+        env.source.tasks = lambda count, seed: asked.append(seed) or tasks(count, seed)
+        config = EvalConfig(target, n=30, out=out, **settings)
+        return evaluate(config, Console(file=io.StringIO()), policy=FakePolicy(), env=env)
+
+    first, other = evaluated(seed=1), evaluated(seed=2, problem_seed=1)
+    assert asked == [1, 1]
+    assert [(r["seed"], r["problem_seed"], r["part"]) for r in (first, other)] == [(1, 1, "all"), (2, 1, "all")]
+    assert first["counts"] != other["counts"]
+
+
+def test_a_part_is_measured_and_named(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run")
+    results = {part: run_evaluation(EvalConfig(str(run.path), n=4, part=part)) for part in ("all", "tuning", "final")}
+    tuning, final = (set(results[part][0]["counts"]) for part in ("tuning", "final"))
+    assert not tuning & final
+    assert tuning | final == set(results["all"][0]["counts"])
+    assert "held-out, tuning part" in results["tuning"][1]
+    assert "-tuning-n4" in results["tuning"][0]["file"]
 
 
 def test_other_weights_under_the_same_path_have_another_name(tmp_path: Path) -> None:
@@ -246,30 +167,6 @@ def test_an_adapter_inside_a_run_brings_the_runs_prompts(tmp_path: Path) -> None
     assert resolve(config).step == 7
 
 
-def test_how_many_problems() -> None:
-    asked: list[int | None] = []
-
-    def tasks(count: int | None, seed: int) -> list[Task]:
-        asked.append(count)
-        return [Task("a", "problem 1", "")]
-
-    env: Any = FakeEnv()
-    for size, problems in ((500, None), (None, None), (500, 20), (None, 20)):
-        env.source = SimpleNamespace(size=size, tasks=tasks)
-        choose_tasks(env, problems, 0)
-    assert asked == [None, 100, 20, 20]
-
-
-def test_a_split_with_fewer_problems_is_measured_whole(tmp_path: Path) -> None:
-    """It is not refused at the end of a training run, for a number that nobody chose."""
-    rows = [{"problem": f"1 + {n}", "answer": str(1 + n)} for n in range(60)]
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    few = simko.envs.make("simko/JSONL-v0", split="eval", data=str(tmp_path / "rows.jsonl"))
-    assert 0 < len(choose_tasks(few, 128, 0)) == few.source.size < 60
-    generated = simko.envs.make("simko/Arithmetic-v0", split="eval", level=1)
-    assert 0 < len(choose_tasks(generated, 10_000, 0)) < 10_000
-
-
 def test_fewer_problems_than_asked_for_are_said(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run")
 
@@ -285,20 +182,6 @@ def test_fewer_problems_than_asked_for_are_said(tmp_path: Path) -> None:
     result = evaluate(config, Console(file=out, width=200), policy=FakePolicy(), env=env)
     assert result["problems"] == 2
     assert "5 problems were asked for, and the split has 2" in out.getvalue()
-
-
-def test_a_prompt_that_is_too_long_is_found_before_sampling() -> None:
-    env: Any = FakeEnv()
-    env.source.tasks = lambda count, seed: [Task("a", "problem 1", ""), Task("b", "problem 2", "too long")]
-    with pytest.raises(UserError, match="'b' is too long"):
-        choose_tasks(env, None, 0)
-
-
-def test_no_problem_is_an_error() -> None:
-    env: Any = FakeEnv()
-    env.source.tasks = lambda count, seed: []
-    with pytest.raises(UserError, match="no problem"):
-        choose_tasks(env, None, 0)
 
 
 def test_sampling_settings() -> None:
@@ -401,21 +284,6 @@ def test_the_built_in_model(tmp_path: Path) -> None:
     assert first["counts"] == again["counts"]
     assert first["file"] == again["file"]
     assert 0 < first["pass_at_k"]["1"] < first["pass_at_k"]["16"]
-
-
-GSM = "A shop sold {} pens and then 2 more. How many pens?"
-
-
-def test_training_rows_of_another_data_set_are_refused_by_their_text(tmp_path: Path) -> None:
-    """GSM8K-train-like rows in an evaluation file: other ids, columns, spacing and case, the same problems."""
-    run = a_run(tmp_path / "run", [GSM.format(n) for n in range(40)], env="simko/GSM8K-v0")
-    rows = [{"id": f"own-{n}", "problem": GSM.format(n).upper().replace(" ", "  "), "answer": n + 2} for n in (3, 90)]
-    path = tmp_path / "own.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    tasks = simko.envs.make(f"jsonl:{path}", split="all").source.tasks(None, 0)
-    with pytest.raises(UserError, match=r"1 of 2 problems are among the training prompts .* one is task 'own-3'"):
-        count_overlap(run, tasks, allow=False)
-    assert count_overlap(run, tasks[1:], allow=False) == 0
 
 
 def test_rows_left_out_are_counted_and_said(tmp_path: Path) -> None:

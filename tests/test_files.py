@@ -24,6 +24,7 @@ from simko.files import (
     odd_file,
     remove,
     replace_folder,
+    whole_file,
     whole_folder,
     write,
     write_atomically,
@@ -291,3 +292,42 @@ def test_a_pipe_or_a_link_is_no_lock(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / LOCK)
     os.utime(tmp_path / LOCK, (0, 0))
     assert not is_locked(tmp_path)
+
+
+def test_a_long_file_takes_its_name_whole(tmp_path: Path) -> None:
+    path = tmp_path / "long[1].gz"
+    path.write_text("old")
+    with whole_file(path) as add:
+        add(b"one ")
+        assert path.read_text() == "old"
+        add(b"two")
+    assert path.read_text() == "one two"
+
+    def killed() -> None:
+        with whole_file(path) as add:
+            add(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        killed()
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [(path.name, "one two")]
+
+
+def test_a_long_file_on_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        full(3, patched)
+        with pytest.raises(OSError, match="No space left") as caught, whole_file(tmp_path / "a") as add:
+            add(b"content")
+    assert caught.value.filename == str(tmp_path / "a")
+    with pytest.raises(OSError, match="of another"), whole_file(tmp_path / "a"):
+        raise OSError(5, "of another")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_what_a_killed_process_left_of_a_long_file_is_cleared(tmp_path: Path) -> None:
+    dead, alive, other = (tmp_path / f".{name}.writing" for name in ("a.999999999", f"a.{os.getppid()}", "b.999999999"))
+    for path in (dead, alive, other):
+        path.write_text("half")
+    with whole_file(tmp_path / "a") as add:
+        add(b"x")
+    assert {path.name for path in tmp_path.iterdir()} == {"a", alive.name, other.name}

@@ -76,6 +76,10 @@ class ProceduralSource(ABC):
 
     def get(self, task_id: str) -> Task:
         """The task with that id. Raises `UserError` if the id does not belong to this source and split."""
+        return self._make(*self._place(task_id))[0]
+
+    def _place(self, task_id: str) -> tuple[int, int]:
+        """Level and seed of a task. Raises `UserError` if the id does not belong to this source and split."""
         parts = task_id.split("/")
         try:
             name, split, level, seed = parts[0], parts[1], int(parts[2]), int(parts[3])
@@ -86,7 +90,11 @@ class ProceduralSource(ABC):
         if not (belongs and in_range) or task_id != f"{name}/{split}/{level}/{seed}":
             form = f"{self.name}/{self.split}/<level>/<seed>"
             raise UserError(f"{self.name}: no task '{task_id[:80]}' in split '{self.split}'; ids look like {form}")
-        return self._make(level, seed)[0]
+        return level, seed
+
+    def content(self, task: Task) -> str:
+        """What decides the split of a task: its key, or its text where it has no key. Raises `UserError` as `get` does."""
+        return self._make(*self._place(task.id))[1]
 
     def tasks(self, count: int | None, seed: int) -> list[Task]:
         """`count` tasks of distinct content. The same seed gives the same tasks.

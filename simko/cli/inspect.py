@@ -44,7 +44,9 @@ def inspect(
 
     path = Path(run).expanduser()
     if not (path / "rollouts").is_dir():
-        raise UserError(f"{path} is not a run folder with recorded answers: it has no rollouts/; give the folder of a run")
+        raise UserError(
+            f"{path} is not a run folder with recorded answers: it has no rollouts/; give the folder of a run"
+        )
     number, groups = _found(Records(path), path, problem, step)
     group, *others = most_mixed(groups)
     shades = shades_of(path, number, group.rows)
@@ -54,9 +56,7 @@ def inspect(
         _show(path, number, group, others, shades, full)
 
 
-def _found(
-    records: Records, path: Path, wanted: str | None, step: int | None
-) -> tuple[int, list[RecordedGroup]]:
+def _found(records: Records, path: Path, wanted: str | None, step: int | None) -> tuple[int, list[RecordedGroup]]:
     """A step and its groups that are wanted. Without `step` it is the last step that has one.
 
     Raises:
@@ -101,7 +101,9 @@ def _show(
     console.print()
     console.print(group_view(group, answers, console, 1 << 30 if full else 1500))
     if others:
-        console.print(Text("\nother problems of the step, the most mixed first (right / answers); --problem ID shows one", "bold"))
+        console.print(
+            Text("\nother problems of the step, the most mixed first (right / answers); --problem ID shows one", "bold")
+        )
         console.print(list_of(others, console.width))
 
 

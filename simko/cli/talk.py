@@ -29,7 +29,9 @@ def add_to(app: typer.Typer) -> None:
     app.command()(chat)
 
 
-@config_flags(EvalConfig, skip=("target", "n", "problems", "base", "out", "allow_overlap"))
+@config_flags(
+    EvalConfig, skip=("target", "n", "problems", "part", "problem_seed", "base", "out", "samples", "allow_overlap")
+)
 def sample(
     flags: Mapping[str, Any],
     target: str = TARGET,

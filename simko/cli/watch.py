@@ -32,7 +32,9 @@ def add_to(app: typer.Typer) -> None:
 def watch(
     run: str = typer.Argument(metavar="RUN", help="run folder, or folder of a comparison; it may not be there yet"),
     once: bool = typer.Option(False, "--once", help="print the present state and stop"),
-    as_json: bool = typer.Option(False, "--json", help="print one JSON object a line for each new step, and one at the end"),
+    as_json: bool = typer.Option(
+        False, "--json", help="print one JSON object a line for each new step, and one at the end"
+    ),
     every: float = typer.Option(1.0, "--every", metavar="SECONDS", min=0.05, help="time between two looks"),
 ) -> None:
     """Watch a run: progress, learning, concentration, alarms.

@@ -51,9 +51,11 @@ def trained_name(result: Mapping[str, Any]) -> str:
 
 
 def held_out(result: Mapping[str, Any]) -> str:
-    """Say 'held-out', or how many of the problems were seen in training."""
-    overlap = result.get("overlap", 0)
-    return f"{overlap} of them seen in training" if overlap else "held-out"
+    """Say 'held-out' and which part, or how many of the problems were seen in training."""
+    overlap, part = result.get("overlap", 0), result.get("part", "all")
+    if overlap:
+        return f"{overlap} of them seen in training"
+    return "held-out" if part == "all" else f"held-out, {part} part"
 
 
 def conclusions(result: Mapping[str, Any]) -> list[str]:

@@ -4,7 +4,8 @@ config.yaml      the resolved configuration        metrics.jsonl   one object a 
 manifest.json    versions, machine, data hashes    rollouts/       every completion, one .jsonl.gz a step
 checkpoints/     step-000025/ ..., best            verdicts/       every verdict, as it was reached
 problems.txt     hashes of the training prompts    eval/           pass@K results and plots
-                                                   solve_rates.jsonl  of the base model, with `keep_solved`
+heldout.jsonl    looks at few held-out problems,   solve_rates.jsonl  of the base model, with `keep_solved`
+                 with `eval_every`
 
 Three kinds of file show damage in three ways:
 
@@ -37,7 +38,7 @@ from simko.errors import UserError
 from simko.files import LOCK, SCRATCH, clear_scratch, locked, odd_file, remove, write_atomically
 from simko.run.checkpoint import damage, foreign, restore, save_checkpoint
 from simko.run.places import data_path
-from simko.run.records import Records
+from simko.run.records import LOOKS, Records
 
 SOLVE_RATES = "solve_rates.jsonl"
 _SEAL = "# sha256 of the lines above: "
@@ -81,7 +82,7 @@ class RunFolder:
         folder = Path(path).expanduser()
         run = cls(folder, _read_config(folder / "config.yaml"))
         names = ("manifest.json", "metrics.jsonl", "problems.txt", "rollouts", "verdicts", "eval", "tensorboard")
-        for name in (*names, SOLVE_RATES):
+        for name in (*names, SOLVE_RATES, LOOKS):
             _refuse_odd(run.path / name)
         _refuse_odd(run.checkpoints_path, within=False)
         _refuse_odd(run.best_path)
@@ -227,11 +228,11 @@ class RunFolder:
         Later checkpoints are damaged ones. They are renamed, so that they no longer count; nothing is deleted.
 
         Raises:
-            UserError: the data is not what the run began with, or metrics.jsonl is damaged.
+            UserError: the data is not what the run began with, or metrics.jsonl or heldout.jsonl is damaged.
         """
         # Everything that may refuse comes first, so that a run that cannot go on is left as it was.
         _refuse_other_data(self, manifest)
-        self.records.metrics()
+        self.records.metrics(), self.records.looks()
         for path in self.checkpoints():
             if _step(path) > step:
                 aside = path.with_name(f"{path.name}.damaged")
@@ -317,7 +318,7 @@ class RunFolder:
 
     def _discard(self) -> None:
         """Take back what `_make` made."""
-        for name in ("config.yaml", "manifest.json"):
+        for name in ("config.yaml", "manifest.json", LOOKS):
             with suppress(OSError):
                 (self.path / name).unlink()
         for folder in self._folders():

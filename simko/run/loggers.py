@@ -45,7 +45,10 @@ class EventFile:
 
     def table(self, step: int, rows: Sequence[Row]) -> None:
         """A table of the text plugin: a two-dimensional tensor of strings, whose cells are Markdown."""
-        cells = [*COLUMNS, *(as_code(value) if isinstance(value, str) else f"{value:g}" for row in rows for value in row)]
+        cells = [
+            *COLUMNS,
+            *(as_code(value) if isinstance(value, str) else f"{value:g}" for row in rows for value in row),
+        ]
         sizes = (len(rows) + 1, len(COLUMNS))
         tensor = tensor_pb2.TensorProto(
             dtype=types_pb2.DT_STRING,

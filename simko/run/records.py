@@ -7,7 +7,8 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from simko.errors import UserError
 from simko.files import append, write_atomically
 from simko.types import Group
 
+LOOKS = "heldout.jsonl"
 _LONGEST_LINE, _LONGEST_FILE = 1 << 26, 1 << 32
 _ROW: dict[str, Any] = {
     **{"step": int, "sample": int, "task": str, "problem": str, "gold": str, "text": str, "outcome": str},
@@ -28,12 +30,34 @@ def problem_key(text: str) -> str:
     return blake2b("".join(text.split()).casefold().encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Few held-out problems after `step` steps: for each task its samples with a verdict, and how many of them are correct."""
+
+    step: int
+    counts: Mapping[str, tuple[int, int]]
+
+    def line(self) -> str:
+        """As a line of heldout.jsonl."""
+        return json.dumps({"step": self.step, "counts": self.counts}, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def read(cls, line: bytes) -> Look:
+        """A line of heldout.jsonl. Raises `ValueError` if it is none."""
+        row = typed_row(line, {"step": int, "counts": dict})
+        for name, pair in row["counts"].items():
+            numbers = isinstance(pair, list) and len(pair) == 2 and all(type(number) is int for number in pair)
+            if not numbers or not 0 <= pair[1] <= pair[0]:
+                raise ValueError(f"the counts of {name!r:.40} are {pair!r:.40}")
+        return cls(row["step"], {name: (samples, right) for name, (samples, right) in row["counts"].items()})
+
+
 class Records:
-    """metrics.jsonl, rollouts/ and problems.txt of a run folder."""
+    """metrics.jsonl, rollouts/, problems.txt and heldout.jsonl of a run folder."""
 
     def __init__(self, path: Path) -> None:
         self.metrics_path, self.rollouts_path = path / "metrics.jsonl", path / "rollouts"
-        self.problems_path = path / "problems.txt"
+        self.problems_path, self.looks_path = path / "problems.txt", path / LOOKS
 
     def add(self, step: int, groups: Sequence[Group], metrics: Mapping[str, Any]) -> dict[str, Any]:
         """Write one step: its problems, every completion to rollouts/, then its metrics as one line; returns the metrics.
@@ -65,7 +89,7 @@ class Records:
         path = self.rollouts_path / f"{step:06d}.jsonl.gz"
         try:
             with gzip.open(path, "rb") as packed:
-                return [_rollout_row(line) for line in _lines(packed)]
+                return [_rollout_row(line) for line in unpacked_lines(packed, _LONGEST_FILE)]
         except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
             raise UserError(f"{path}: damaged, cannot be read ({error}); delete it to go on without it") from error
 
@@ -83,6 +107,25 @@ class Records:
             problem_key(row["problem"]) for step in missing for row in self.rollouts(step)
         }
 
+    def add_look(self, look: Look) -> None:
+        """Write the counts of few held-out problems after a step."""
+        append(self.looks_path, look.line().encode("utf-8", "surrogatepass"))
+
+    def looks(self) -> list[Look]:
+        """The looks at held-out problems, oldest first; a last line cut short by a kill is left out.
+
+        Raises:
+            UserError: an earlier line is not one that `add_look` writes.
+        """
+        if not self.looks_path.exists():
+            return []
+        lines = self.looks_path.read_bytes().splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith(b"\n")]
+        try:
+            return [Look.read(line) for line in whole]
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{self.looks_path}: damaged ({error}); delete it to go on without it") from error
+
     def rewind(self, step: int) -> None:
         """Forget what was recorded after `step`; verdicts stay. Raises `UserError` if metrics.jsonl is damaged."""
         metrics = [line for line in self._metrics_lines() if json.loads(line)["step"] <= step]
@@ -90,6 +133,9 @@ class Records:
         if self.problems_path.exists():
             lines = [f"{number:06d} {key}\n" for number, key in self._problem_lines() if number <= step]
             write_atomically(self.problems_path, "".join(lines))
+        if self.looks_path.exists():
+            looks = [look for look in self.looks() if look.step <= step]
+            write_atomically(self.looks_path, "".join(map(Look.line, looks)))
         for later in self.recorded_steps():
             if later > step:
                 (self.rollouts_path / f"{later:06d}.jsonl.gz").unlink()
@@ -124,32 +170,54 @@ class Records:
         return [(int(match[1]), match[2]) for match in matches if match]
 
 
+def groups_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
+    """The rows of one step by groups, cut where the samples begin again."""
+    group: list[Any] = []
+    for row in rows:
+        if group and (row["sample"] == 0 or row["task"] != group[-1]["task"]):
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
+
+
 def _is_metrics(line: Any) -> bool:
     """Whether a line holds what `add` writes: a step, and numbers by name."""
     numbers = isinstance(line, dict) and all(v is None or isinstance(v, int | float) for v in line.values())
     return numbers and isinstance(line.get("step"), int) and line["step"] > 0
 
 
-def _lines(packed: gzip.GzipFile) -> Iterator[bytes]:
-    """The lines of a file of rollouts, up to what a run may write: a few packed bytes may hold more than any memory."""
+def unpacked_lines(packed: gzip.GzipFile, longest_file: int) -> Iterator[bytes]:
+    """The lines of a packed file, up to what may be written: a few packed bytes may hold more than any memory.
+
+    Raises:
+        ValueError: a line or the file is longer.
+    """
     total = 0
     while line := packed.readline(_LONGEST_LINE + 1):
         total += len(line)
-        if len(line) > _LONGEST_LINE or total > _LONGEST_FILE:
+        if len(line) > _LONGEST_LINE or total > longest_file:
             raise ValueError(
-                f"unpacked it is longer than {_LONGEST_LINE if total <= _LONGEST_FILE else _LONGEST_FILE} bytes"
+                f"unpacked it is longer than {_LONGEST_LINE if total <= longest_file else longest_file} bytes"
             )
         yield line
 
 
-def _rollout_row(line: bytes) -> dict[str, Any]:
-    """The completion of a line. Raises `ValueError` if the line does not hold one."""
+def typed_row(line: bytes, kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON object of a line. Raises `ValueError` if it is none, or a value in it is not of its kind."""
     row = json.loads(line.decode("utf-8", "surrogatepass"))
     if not isinstance(row, dict):
         raise ValueError("a line is not a JSON object")
-    for name, kind in _ROW.items():
+    for name, kind in kinds.items():
         if not isinstance(row.get(name), kind):
             raise ValueError(f"a line's {name} is {row.get(name)!r:.40}")
+    return row
+
+
+def _rollout_row(line: bytes) -> dict[str, Any]:
+    """The completion of a line. Raises `ValueError` if the line does not hold one."""
+    row = typed_row(line, _ROW)
     parts = row.get("parts", {})
     if not isinstance(parts, dict) or not all(isinstance(value, int | float | None) for value in parts.values()):
         raise ValueError(f"a line's parts are {parts!r:.40}")

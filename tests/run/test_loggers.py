@@ -163,7 +163,9 @@ def test_a_table_that_fails_costs_no_scalars(tmp_path: Path, monkeypatch: pytest
 
 def test_a_logger_that_fails_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "tensorboard").write_text("in the way")
-    tracker = Tracker("tensorboard", tmp_path, {"checkpoint_every": 1}, 0, Console(file=(out := io.StringIO()), width=300))
+    tracker = Tracker(
+        "tensorboard", tmp_path, {"checkpoint_every": 1}, 0, Console(file=(out := io.StringIO()), width=300)
+    )
     for step in (1, 2):
         tracker.log(step, {"reward": 0.5}, [group("a", answer("b"))])
     tracker.curve(2, tmp_path / "x.png")

@@ -101,9 +101,7 @@ def _stands_still(state: State, history: History, now: float) -> str:
     return f"no step for {duration(since)}; one usually takes {duration(each)}"
 
 
-def _histories(
-    title: str, names: Sequence[str], series: Mapping[str, Series], width: int, ramp: str
-) -> Table:
+def _histories(title: str, names: Sequence[str], series: Mapping[str, Series], width: int, ramp: str) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(width=max(18, len(title)), no_wrap=True)
     table.add_column(justify="right", width=8)
@@ -125,9 +123,7 @@ def _results(state: State) -> list[Text]:
     for result in state.results[-3:]:
         passed, base = result["pass_at_k"], result["base"]
         ends = dict.fromkeys((min(passed), max(passed)))
-        said = [
-            f"pass@{k} {percent(passed[k])}" + (f" (base {percent(base[k])})" if k in base else "") for k in ends
-        ]
+        said = [f"pass@{k} {percent(passed[k])}" + (f" (base {percent(base[k])})" if k in base else "") for k in ends]
         step = "" if result["step"] is None else f"step {result['step']}: "
         lines.append(Text(f"{step}{', '.join(said)}"))
     return lines

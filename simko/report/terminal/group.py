@@ -55,9 +55,7 @@ def legend(what: str, colour: bool) -> Text:
     return line
 
 
-def group_view(
-    group: RecordedGroup, answers: Sequence[Shown], console: Console, limit: int = 1500
-) -> RenderableType:
+def group_view(group: RecordedGroup, answers: Sequence[Shown], console: Console, limit: int = 1500) -> RenderableType:
     """The problem, its gold answer, and the answers in as many columns as the terminal has room for.
 
     Of each text at most `limit` characters are drawn.
@@ -97,12 +95,16 @@ def _columns(panels: Sequence[RenderableType], width: int) -> Table:
 def _panel(shown: Shown, console: Console, limit: int) -> Panel:
     row, plain = shown.alike.row, console.color_system is None or console.no_color
     mark, style = _MARKS.get(str(row["outcome"]), _FAILED)
-    head = Text.assemble((f"{mark} {one_line(str(row['outcome']))[:20]}", style), f"  reward {short(number(row['reward']))}")
+    head = Text.assemble(
+        (f"{mark} {one_line(str(row['outcome']))[:20]}", style), f"  reward {short(number(row['reward']))}"
+    )
     if row.get("finish") == "length":
         head.append("  cut off at the budget", "yellow")
     lines: list[RenderableType] = [head]
     extracted = row["extracted"]
-    answer = Text("no answer found", "dim") if extracted is None else Text(visible(_short(one_line(extracted), 200)), "bold")
+    answer = (
+        Text("no answer found", "dim") if extracted is None else Text(visible(_short(one_line(extracted), 200)), "bold")
+    )
     lines += [Text.assemble("answer: ", answer), Text()]
     parts = cut(shown.pieces, limit)
     lines.append(_text(parts))

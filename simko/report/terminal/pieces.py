@@ -77,7 +77,9 @@ def spoken_places(row: Mapping[str, Any]) -> set[int]:
     return {i for i, flag in enumerate(sampled) if flag == 0} if isinstance(sampled, list) else set()
 
 
-def pieces(row: Mapping[str, Any], nats: Sequence[float | None] | None, decode: Decode | None) -> tuple[list[Piece], bool]:
+def pieces(
+    row: Mapping[str, Any], nats: Sequence[float | None] | None, decode: Decode | None
+) -> tuple[list[Piece], bool]:
     """The pieces of a recorded answer, and whether they are its tokens. `nats` has a number for each token.
 
     They are words, shaded by the place of the words in the answer, without a tokenizer, or if it gives another text.

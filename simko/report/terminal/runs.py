@@ -114,7 +114,9 @@ def runs_view(folder: Path, runs: Sequence[RunOf], planned: int | None, console:
     table = Table.grid(padding=(0, 2, 0, 0))
     for justify in ("left", "right", "left", "right", "right", "right", "right", "left"):
         table.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    table.add_row(*(Text(head, "dim") for head in ("arm", "seed", "status", "step", "left", "solved", "entropy", "alarms")))
+    table.add_row(
+        *(Text(head, "dim") for head in ("arm", "seed", "status", "step", "left", "solved", "entropy", "alarms"))
+    )
     for run in runs:
         history, state = run.history, run.state
         left = history.seconds_left(state.steps) if state.status == "running" else None

@@ -59,9 +59,7 @@ def _model(run: Path) -> str:
     return model if isinstance(model, str) else ""
 
 
-def _entropies(
-    run: Path, step: int, rows: Sequence[Mapping[str, Any]]
-) -> tuple[int | None, dict[int, Nats]] | None:
+def _entropies(run: Path, step: int, rows: Sequence[Mapping[str, Any]]) -> tuple[int | None, dict[int, Nats]] | None:
     """The entropy of each token, by sample, where the newest forks hold this group; and the step of their adapter."""
     path = newest_forks(run)
     if path is None:

@@ -141,7 +141,9 @@ def refuse_other(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} is a file; give the folder of a run")
     begun = (LOCK, "checkpoints", "rollouts", "verdicts", "eval", "solve_rates.jsonl")
-    other = [p.name for p in path.iterdir() if p.name not in begun and not p.name.startswith(".")] if path.is_dir() else []
+    other = (
+        [p.name for p in path.iterdir() if p.name not in begun and not p.name.startswith(".")] if path.is_dir() else []
+    )
     if other:
         raise UserError(
             f"{path} is not a run folder: it has no config.yaml, and it has {other[0]!r}; give the folder that "

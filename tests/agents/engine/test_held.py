@@ -16,7 +16,7 @@ from simko.agents.engine.by_name import make_engine
 from simko.agents.engine.held import HeldModel
 from simko.build import make_env
 from simko.config import TrainConfig
-from simko.evaluate import sample_counts
+from simko.eval_samples import sample_counts
 from simko.rollout import rollout
 from simko.types import Sampling
 

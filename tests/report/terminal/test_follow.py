@@ -93,7 +93,9 @@ def test_a_line_that_no_step_wrote_is_passed_over(bad: bytes, tmp_path: Path) ->
 
 def test_what_is_not_a_finite_number_is_none(tmp_path: Path) -> None:
     huge = "9" * 400
-    (tmp_path / "m").write_text(f'{{"step": 1, "a": NaN, "b": 1e999, "c": {huge}, "d": "x", "e": [1], "f": true, "g": 2}}\n')
+    (tmp_path / "m").write_text(
+        f'{{"step": 1, "a": NaN, "b": 1e999, "c": {huge}, "d": "x", "e": [1], "f": true, "g": 2}}\n'
+    )
     (line,) = MetricsFile(tmp_path / "m").look().lines
     assert line == {"step": 1.0, **dict.fromkeys("abcdef"), "g": 2.0}
 

@@ -79,7 +79,9 @@ def test_checkpoints_and_results(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["", "[" * 9999, "[1]", '{"status": ', '{"step": "x", "pass_at_k": 3}', '{"step": -1}', "\xff\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "[" * 9999, "[1]", '{"status": ', '{"step": "x", "pass_at_k": 3}', '{"step": -1}', "\xff\x00"]
+)
 def test_damaged_files_are_left_out(text: str, tmp_path: Path) -> None:
     run = make_run(tmp_path, "finished")
     (run / "eval").mkdir()
