@@ -15,8 +15,8 @@ from rich.console import Console
 
 from simko.console import duration, say
 from simko.errors import UserError
-from simko.run.loggers import EventFile, ModuleLogger
 from simko.run.logged import completion_rows
+from simko.run.loggers import EventFile, ModuleLogger
 from simko.types import Group
 
 _SCALARS, _TABLE, _CURVE = "scalars", "completions table", "pass@K curve"

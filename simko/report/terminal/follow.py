@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from simko.report.terminal.numbers import number
 
@@ -53,20 +55,20 @@ class MetricsFile:
     def look(self) -> News:
         """Read on, up to a few megabytes. A file that is not there, or cannot be read, has no lines."""
         try:
-            file: BinaryIO = open(self._path, "rb", buffering=0, opener=lambda path, _: os.open(path, _FLAGS))
+            handle = os.open(self._path, _FLAGS)
         except OSError:
             return News()
-        with file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):  # a folder or a pipe
+            os.close(handle)
+            return News()
+        with os.fdopen(handle, "rb", buffering=0) as file:
             about = os.fstat(file.fileno())
             identity = about.st_dev, about.st_ino
             news = News(restarted=self._identity is not None and not self._is_same(file, identity, about.st_size))
             if news.restarted or self._identity is None:
                 self._reset(identity)
-            try:
-                file.seek(self._offset)
-                data = file.read(self._chunk) or b""
-            except OSError:  # a folder or a pipe
-                return news
+            file.seek(self._offset)
+            data = file.read(self._chunk)
         end = data.rfind(b"\n") + 1
         if end:
             *lines, _ = data[:end].split(b"\n")
@@ -78,7 +80,7 @@ class MetricsFile:
         news.more = len(data) == self._chunk
         return news
 
-    def _is_same(self, file: BinaryIO, identity: tuple[int, int], size: int) -> bool:
+    def _is_same(self, file: FileIO, identity: tuple[int, int], size: int) -> bool:
         """Whether the file still begins with what was read."""
         if identity != self._identity or size < self._offset:
             return False

@@ -127,7 +127,7 @@ def _words(text: str, nats: Sequence[float | None]) -> list[Piece]:
 
 
 def cut(parts: Sequence[Piece], limit: int) -> list[Piece]:
-    """At most about `limit` characters: two thirds from the head and one from the tail, and between them how many are left out."""
+    """At most about `limit` characters: two thirds from the head, one from the tail, between them how many are left out."""
     total = sum(len(part.text) for part in parts)
     if total <= limit:
         return list(parts)

@@ -25,7 +25,8 @@ def make_run(path: Path, status: str | None, **manifest: Any) -> Path:
 @pytest.mark.parametrize(
     ("said", "held", "status"),
     [
-        ("running", True, "running"), ("running", False, "died"), ("finished", True, "evaluating"), ("finished", False, "finished"),
+        ("running", True, "running"), ("running", False, "died"), ("finished", True, "evaluating"),
+        ("finished", False, "finished"),
         ("stopped", False, "stopped"), ("stopped", True, "starting"), ("failed", False, "failed"), (None, True, "starting"),
         (None, False, "died"), ({"x": 1}, False, "died"),
     ],
