@@ -92,11 +92,13 @@ def _show(
 
     from simko.console import one_line
     from simko.report.terminal.choice import without_doubles
-    from simko.report.terminal.group import Shown, group_view, legend, list_of
+    from simko.report.terminal.group import Shown, group_view, legend, list_of, visible
 
     console = terminal()
     answers = [Shown(alike, shades.pieces(alike.row)) for alike in without_doubles(group.rows)]
-    console.print(Text.assemble((one_line(str(path)), "bold"), f"  step {step}  problem {one_line(group.task)}"))
+    console.print(
+        Text.assemble((one_line(str(path)), "bold"), f"  step {step}  problem {visible(one_line(group.task))}")
+    )
     console.print(legend(shades.what, console.color_system is not None and not console.no_color))
     console.print()
     console.print(group_view(group, answers, console, 1 << 30 if full else 1500))

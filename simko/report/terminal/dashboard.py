@@ -51,12 +51,9 @@ def dashboard(state: State, history: History, console: Console, now: float | Non
 
 
 def _title(state: State) -> Text:
-    line = Text(no_wrap=True, overflow="ellipsis")
-    line.append(one_line(str(state.path)), "bold")
-    line.append("  ")
-    line.append(state.status, STATUS_STYLES[state.status])
+    line = Text.assemble((state.status, STATUS_STYLES[state.status]), "  ", (one_line(str(state.path)), "bold"))
     if state.reason:
-        line.append(f" ({one_line(state.reason)[:120]})")
+        line.append(f"\n{one_line(state.reason)[:200]}")
     if model := state.setting("model"):
         method, env = state.setting("algorithm") or "?", state.setting("env")
         line.append(f"\n{one_line(method)} on {one_line(env)}: {one_line(model.rstrip('/').rsplit('/', 1)[-1])}", "dim")

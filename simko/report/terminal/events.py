@@ -15,7 +15,7 @@ from simko.report.terminal.state import State
 
 
 class Steps:
-    """Which steps were told. After a resume, a step that was taken again is told again, and no other."""
+    """Which steps were told. After a resume, the steps that were taken again are told again, and no others."""
 
     def __init__(self) -> None:
         self._told: dict[int, int] = {}
@@ -23,9 +23,11 @@ class Steps:
     def is_new(self, line: Line) -> bool:
         """Whether the line was not told before; it counts as told from now on."""
         step, mark = int(line["step"] or 0), crc32(repr(line).encode())
-        is_new = self._told.get(step) != mark
+        before = self._told.get(step)
+        if before is not None and before != mark:  # what was told after it is of another past
+            self._told = {told: of for told, of in self._told.items() if told < step}
         self._told[step] = mark
-        return is_new
+        return before != mark
 
 
 def step_event(state: State, history: History, sounding: Iterable[Alarm]) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def _panel(shown: Shown, console: Console, limit: int) -> Panel:
     row, plain = shown.alike.row, console.color_system is None or console.no_color
     mark, style = _MARKS.get(str(row["outcome"]), _FAILED)
     head = Text.assemble(
-        (f"{mark} {one_line(str(row['outcome']))[:20]}", style), f"  reward {short(number(row['reward']))}"
+        (f"{mark} {visible(one_line(str(row['outcome'])))[:20]}", style), f"  reward {short(number(row['reward']))}"
     )
     if row.get("finish") == "length":
         head.append("  cut off at the budget", "yellow")

@@ -109,8 +109,9 @@ def _folders(path: Path) -> list[Path]:
 def runs_view(folder: Path, runs: Sequence[RunOf], planned: int | None, console: Console) -> RenderableType:
     """A line for each run: how it stands, how far it is, and what it reaches."""
     ended = sum(run.state.status == "finished" for run in runs)
-    title = Text(one_line(str(folder)), "bold")
-    title.append(f"  {ended} of {planned or len(runs)} runs finished", "bold green")
+    title = Text.assemble(
+        (f"{ended} of {planned or len(runs)} runs finished", "bold green"), "  ", (one_line(str(folder)), "bold")
+    )
     table = Table.grid(padding=(0, 2, 0, 0))
     for justify in ("left", "right", "left", "right", "right", "right", "right", "left"):
         table.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
