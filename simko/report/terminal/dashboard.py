@@ -35,6 +35,7 @@ def dashboard(state: State, history: History, console: Console, now: float | Non
     parts: list[RenderableType] = [_title(state), _progress(state, history, console.width, is_utf)]
     if still := _stands_still(state, history, now):
         parts.append(Text(still, "yellow"))
+    parts += _alarms(history)  # high up: a low terminal cuts off the end
     if history.step:
         width = max(8, min(72, console.width - 46))
         parts += [Text(), _histories("learning", LEARNING, history.series, width, ramp)]
@@ -46,7 +47,7 @@ def dashboard(state: State, history: History, console: Console, now: float | Non
             parts += [Text(), _histories(f"held-out, step {history.looked}", list(held_out), held_out, width, ramp)]
     if state.results:
         parts += [Text(), *_results(state)]
-    parts += [Text(), *_alarms(history), *_places(state)]
+    parts += [Text(), *_places(state)]
     return Lines(*parts)
 
 
@@ -130,9 +131,9 @@ def _alarms(history: History) -> list[Text]:
     if not history.alarms:
         return [Text("no alarm", "dim")] if history.step else []
     newest = list(history.alarms)[-_MOST_ALARMS:]
-    lines = [Text("alarms", "bold")]
+    lines = [Text()]
     for alarm in reversed(newest):
-        line = Text.assemble((f"step {alarm.step}: {alarm.name}", "bold red"), f": {one_line(alarm.seen)}")
+        line = Text.assemble((f"alarm at step {alarm.step}: {alarm.name}", "bold red"), f": {one_line(alarm.seen)}")
         lines += [line, Text(f"    {one_line(alarm.remedy)}", "dim")]
     return lines
 
