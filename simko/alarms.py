@@ -125,7 +125,7 @@ def _dead_groups(lines: Sequence[Line]) -> Evidence:
 
 def _collapse(lines: Sequence[Line]) -> Evidence:
     now, start = _mean_now(lines, "entropy"), _mean_start(lines, "entropy")
-    before = _mean_now(lines[:-10], "entropy")
+    before = _mean_now(lines[-10 - 4 * WINDOW : -10], "entropy")  # no copy of a long run
     top1 = _mean_now(lines, "top1_fraction")
     since = _since(lines, "entropy")
     if now is not None and now < 0.02:
@@ -204,8 +204,8 @@ RULES: dict[str, tuple[Rule, str]] = {
     ),
     "parting": (
         _parting,
-        "read answers with `simko sample`; take an earlier checkpoint, train on more problems or with a lower --learning-rate, or "
-        "take --algorithm simko_pass_at_k",
+        "read answers with `simko sample`; take an earlier checkpoint, train on more problems, or take a lower --learning-rate or "
+        "--algorithm simko_pass_at_k",
     ),
 }
 """Each alarm's rule and remedy, in the order in which alarms are told."""

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
+_SEEN = "\t\n\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format, half of a surrogate pair, line and paragraph separator
+_REPLACED = "\N{REPLACEMENT CHARACTER}"
+
 
 def say(console: Console | None, line: str, style: str = "") -> None:
     """Print a line as it is: no markup, no colour but `style`, and the terminal wraps it.
@@ -58,11 +62,25 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "|---" * len(header) + "|", *lines[1:]])
 
 
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 10 s`, `2 h 05 min`."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
 def one_line(text: str) -> str:
     """`text` with its line breaks made spaces."""
     return " ".join(clean(text).split())
 
 
 def clean(text: str) -> str:
-    """`text` without control characters but tab and line feed: what a model wrote must not drive the terminal."""
-    return "".join(c if c in "\t\n" or unicodedata.category(c) != "Cc" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """`text` without characters that act on a terminal, or that a reader cannot see: what a model wrote must not mislead.
+
+    Control characters but tab and line feed, marks of direction, zero-width characters and halves of surrogate pairs become
+    U+FFFD. The two joiners stay: Persian, the scripts of India and emoji are spelt with them.
+    """
+    return "".join(c if c in _SEEN or unicodedata.category(c) not in _UNSEEN else _REPLACED for c in text)

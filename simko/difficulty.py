@@ -23,14 +23,13 @@ import numpy as np
 from rich.console import Console
 
 from simko.config import TrainConfig, solved_range
-from simko.console import say
+from simko.console import duration, say
 from simko.errors import TooFewTasksError, UserError
 from simko.eval_samples import chunk_size
 from simko.files import append, write_atomically
 from simko.rollout import rollout
 from simko.run.faults import Faults
 from simko.run.folder import RunFolder
-from simko.run.tracker import duration
 from simko.schedule import stream_seed
 from simko.types import Group, Policy, Sampling, Task, TaskSource
 

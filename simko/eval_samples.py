@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from simko.console import say
+from simko.console import duration, say
 from simko.grading import holding
 from simko.report.counts import Counts
 from simko.rollout import rollout
-from simko.run.tracker import duration
 from simko.types import Group, Sampling, Task
 
 _CHUNK_TOKENS = {"cpu": 1 << 14, "cuda": 1 << 18}  # answers times budget of one call of the engine

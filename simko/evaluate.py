@@ -100,13 +100,13 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
     return result
 
 
-def evaluate_run(run: RunFolder, config: TrainConfig, policy: Any, console: Console) -> None:
-    """The evaluation at the end of a training run, with the policy in memory."""
+def evaluate_run(run: RunFolder, config: TrainConfig, policy: Any, console: Console) -> dict[str, Any]:
+    """The evaluation at the end of a training run, with the policy in memory; returns its result."""
     settings = EvalConfig(
         target=str(run.path), n=config.eval_samples, problems=config.eval_problems, seed=config.seed,
         temperature=config.eval_temperature, top_p=config.eval_top_p, device=config.device, threads=config.threads,
     )  # fmt: skip
-    evaluate(settings, console=console, policy=policy)
+    return evaluate(settings, console=console, policy=policy)
 
 
 def part_of(config: EvalConfig, target: Target) -> tuple[Part, list[str]]:

@@ -105,16 +105,17 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
                         metrics = run.records.add(step, groups, metrics)
                     if step % config.checkpoint_every == 0 or step == config.steps:
                         rescue.save()
-                tracker.log(step, metrics)
+                tracker.log(step, metrics, groups)
                 progress.step(step, metrics, time.monotonic() - began)
                 for alarm in alarms:
                     say(console, str(alarm), "yellow")
                 streak.step(metrics)
-        rescue.save()  # zero steps too: a study's control
-        run.write_manifest({"status": "finished", "steps": max(start, config.steps)})
-        say_faults(run, console)
-        if config.eval_problems:
-            evaluate_run(run, config, policy, console)
+            rescue.save()  # zero steps too: a study's control
+            run.write_manifest({"status": "finished", "steps": max(start, config.steps)})
+            say_faults(run, console)
+            if config.eval_problems:
+                result = evaluate_run(run, config, policy, console)
+                tracker.curve(max(start, config.steps), result["plot"])
     return run
 
 

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from simko.console import clean, markdown, note, one_line, say, table
+from simko.console import clean, duration, markdown, note, one_line, say, table
 
 
 def test_a_line_is_printed_as_it_is() -> None:
@@ -50,6 +50,27 @@ def test_markdown_holds_the_same_cells() -> None:
     assert markdown(("a", "b"), [("1", "2")]) == "| a | b |\n|---|---|\n| 1 | 2 |"
 
 
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "\x1b", "\x9b", "\r", "\x08", "\x7f", "\u202e", "\u2066", "\u200f", "\u061c", "\u200b", "\ufeff", "\u2060", "\xad",
+        "\u2028", "\U000e0041", "\ud800",
+    ],
+)  # fmt: skip
+def test_what_a_reader_cannot_see_is_shown(hidden: str) -> None:
+    assert clean(f"a{hidden}b") == "a\N{REPLACEMENT CHARACTER}b"
+    clean(hidden).encode()
+
+
+def test_letters_of_all_scripts_stay() -> None:
+    text = "é e\u0301 می\u200cخواهم क्\u200dष 👨\u200d👩 ΩЖ漢\t∑\n"
+    assert clean(text) == text
+
+
 def test_what_a_model_wrote_does_not_drive_the_terminal() -> None:
     assert clean("a\tb\n\x07c") == "a\tb\n\N{REPLACEMENT CHARACTER}c"
     assert one_line(" a\n\n b\t") == "a b"
+
+
+def test_durations() -> None:
+    assert [duration(s) for s in (4.4, 75, 7500)] == ["4 s", "1 min 15 s", "2 h 05 min"]

@@ -15,9 +15,11 @@ import pytest
 from simko import files
 from simko.errors import UserError
 from simko.files import (
+    LOCK,
     append,
     check_space,
     clear_scratch,
+    is_locked,
     locked,
     odd_file,
     remove,
@@ -265,6 +267,31 @@ def test_the_disk_has_a_content_before_its_name_and_then_the_name(
     named_at = events.index(("name", "f"))
     assert {("sync", "x"), ("sync", "inner"), ("sync", ".f.writing")} <= set(events[:named_at])
     assert ("sync", tmp_path.name) in events[named_at:]
+
+
+def test_asking_for_a_lock_takes_it_from_nobody(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path)
+    assert not list(tmp_path.iterdir())
+    with locked(tmp_path):
+        assert is_locked(tmp_path)
+        os.utime(tmp_path / LOCK, (0, 0))
+        assert is_locked(tmp_path)
+    (tmp_path / LOCK).touch()  # as a killed process leaves it
+    assert is_locked(tmp_path)  # new: somebody may be about to lock it
+    os.utime(tmp_path / LOCK, (0, 0))
+    assert not is_locked(tmp_path)
+    with locked(tmp_path):
+        pass
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_or_a_link_is_no_lock(tmp_path: Path) -> None:
+    (tmp_path / LOCK).symlink_to("nowhere")
+    assert not is_locked(tmp_path)
+    (tmp_path / LOCK).unlink()
+    os.mkfifo(tmp_path / LOCK)
+    os.utime(tmp_path / LOCK, (0, 0))
+    assert not is_locked(tmp_path)
 
 
 def test_a_long_file_takes_its_name_whole(tmp_path: Path) -> None:

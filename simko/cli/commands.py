@@ -17,7 +17,7 @@ from typing import Any
 import typer
 
 import simko
-from simko.cli import compare, doctor, env, export, plan, results, runs, talk, verify
+from simko.cli import compare, doctor, env, export, inspect, plan, results, runs, talk, verify, watch
 from simko.cli.output import fail, flush, never_fail
 from simko.console import note
 from simko.errors import UserError
@@ -122,6 +122,8 @@ def _start(
 
 runs.add_to(app)
 compare.add_to(app)
+watch.add_to(app)
+inspect.add_to(app)
 plan.add_to(app)
 env.add_to(app)
 talk.add_to(app)

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def print_json(value: Any) -> None:
-    """One JSON value on stdout; NaN and infinity are not JSON and raise `ValueError`."""
-    plain = not (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
+def print_json(value: Any, ascii_only: bool = False) -> None:
+    """One JSON value on stdout; NaN and infinity are not JSON and raise `ValueError`.
+
+    With `ascii_only` every other character is escaped: text of a model reaches the program whole, and no terminal.
+    """
+    plain = ascii_only or not (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
     typer.echo(json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False, default=_as_json))
 
 

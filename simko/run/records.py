@@ -7,7 +7,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -168,6 +168,18 @@ class Records:
         if not all(matches[:-1]):  # the last line may have been cut short by a kill
             return []
         return [(int(match[1]), match[2]) for match in matches if match]
+
+
+def groups_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
+    """The rows of one step by groups, cut where the samples begin again."""
+    group: list[Any] = []
+    for row in rows:
+        if group and (row["sample"] == 0 or row["task"] != group[-1]["task"]):
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
 
 
 def _is_metrics(line: Any) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from simko.envs.verifiers import get_verifier, warm_up
 from simko.errors import UserError
 from simko.group_view import GroupView
 from simko.run.folder import RunFolder
+from simko.run.records import groups_of
 from simko.types import Verdict
 
 
@@ -66,7 +66,7 @@ def rescore(run: RunFolder, verifier: str | None = None) -> Rescore:
     total = [0.0, 0.0]
     graded: dict[tuple[str, str], Any] = {}  # equal answers are graded once
     for step in run.records.recorded_steps():
-        for rows in _groups(run.records.rollouts(step)):
+        for rows in groups_of(run.records.rollouts(step)):
             verdicts = []
             for row in rows:
                 key = row["text"], row["gold"]
@@ -106,18 +106,6 @@ def _of_environment(id: str) -> str:
     if name not in verifiers:
         raise UserError(f"the run's environment '{id}' names no verifier; give --verifier")
     return verifiers[name]
-
-
-def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """The rows of one step, cut where the samples begin again."""
-    group: list[dict[str, Any]] = []
-    for row in rows:
-        if group and (row["sample"] == 0 or row["task"] != group[-1]["task"]):
-            yield group
-            group = []
-        group.append(row)
-    if group:
-        yield group
 
 
 def _signs(method: Algorithm, verdicts: list[Verdict]) -> list[int]:

@@ -3,87 +3,75 @@
 from __future__ import annotations
 
 import importlib
-import io
 import math
-import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from rich.console import Console
-from tensorboard.compat.proto import event_pb2, summary_pb2
-from tensorboard.summary.writer.record_writer import RecordWriter
 
-from simko.console import say
+from simko.console import duration, say
 from simko.errors import UserError
-from simko.files import append
+from simko.run.logged import completion_rows
+from simko.run.loggers import EventFile, ModuleLogger
+from simko.types import Group
+
+_SCALARS, _TABLE, _CURVE = "scalars", "completions table", "pass@K curve"
 
 
 class Tracker:
-    """Scalars to TensorBoard, W&B or trackio, beside the run's own metrics.jsonl.
+    """Scalars, a few completions and the curve to TensorBoard, W&B or trackio, beside the run's own files.
 
-    A logger that fails is reported once and not called again. The run goes on, and metrics.jsonl has everything.
+    The names are the same in all three. A logger that fails is reported once and not called again; one whose table or picture
+    fails goes on with scalars. The run goes on, and metrics.jsonl and rollouts/ have everything.
     """
 
     def __init__(
         self, kind: str, folder: Path, config: Mapping[str, Any], start: int, console: Console | None = None
     ) -> None:
-        self._kind, self._console, self._sink = kind, console or Console(stderr=True), None
+        self._kind, self._console = kind, console or Console(stderr=True)
+        self._every, self._steps = config.get("checkpoint_every") or 0, config.get("steps")
+        self._failed: set[str] = set()
+        self._logger: EventFile | ModuleLogger | None = None
         if kind == "tensorboard":
-            self._sink = self._guarded(EventFile, folder / "tensorboard", start)
+            self._logger = self._guarded(_SCALARS, EventFile, folder / "tensorboard", start)
         elif kind in ("wandb", "trackio"):
-            sink = _extra(kind, kind)
-            self._guarded(sink.init, project="simko", name=folder.name, config=dict(config))
-            self._sink = sink
+            self._logger = self._guarded(_SCALARS, ModuleLogger, _extra(kind), folder, config)
 
-    def log(self, step: int, metrics: Mapping[str, float | None]) -> None:
-        """Send the step's scalars."""
+    def log(self, step: int, metrics: Mapping[str, float | None], groups: Sequence[Group] = ()) -> None:
+        """Send the step's scalars, and a few of its completions where a checkpoint is due."""
+        if self._logger is None:
+            return
         values = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-        if self._kind != "none" and self._sink is not None:
-            if self._kind == "tensorboard":
-                self._guarded(self._sink.add, step, values)
-            else:
-                self._guarded(self._sink.log, values, step=step)
+        self._guarded(_SCALARS, self._logger.scalars, step, values)
+        if groups and (step == self._steps or (self._every and step % self._every == 0)):
+            self._guarded(_TABLE, lambda logger: logger.table(step, completion_rows(step, groups)), self._logger)
+
+    def curve(self, step: int, plot: str | Path) -> None:
+        """Send the picture of pass@K, a PNG."""
+        if self._logger is not None:
+            self._guarded(_CURVE, self._logger.picture, step, Path(plot))
 
     def close(self) -> None:
         """Flush."""
-        if self._kind in ("wandb", "trackio") and self._sink is not None:
-            self._guarded(self._sink.finish)
+        if self._logger is not None:
+            self._guarded(_SCALARS, self._logger.close)
 
-    def _guarded(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    def _guarded(self, what: str, call: Callable[..., Any], *arguments: Any) -> Any:
+        if self._failed & {what, _SCALARS}:
+            return None
         try:
-            return call(*arguments, **options)
+            return call(*arguments)
         except Exception as error:  # a logger raises whatever it likes
             message = " ".join(str(error).split())[:200] or type(error).__name__
-            say(self._console, f"fault: logger {self._kind} failed ({message}); the run goes on without it", "yellow")
-            self._kind = "none"
+            part, rest = ("", "it") if what == _SCALARS else (f": the {what}", "that")
+            line = f"fault: logger {self._kind}{part} failed ({message}); the run goes on without {rest}"
+            say(self._console, line, "yellow")
+            self._failed.add(what)
             return None
-
-
-class EventFile:
-    """Scalars in TensorBoard's own format, written as they come. There is no thread: every error is raised here."""
-
-    def __init__(self, folder: Path, purge_step: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        name = f"events.out.tfevents.{time.time_ns() // 1000:020d}.{os.getpid()}.simko"
-        self._path = folder / name
-        self._write(file_version="brain.Event:2")
-        if purge_step:
-            start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-            self._write(step=purge_step, session_log=start)
-
-    def add(self, step: int, values: Mapping[str, float]) -> None:
-        """One step's values. Raises `OSError`."""
-        scalars = [summary_pb2.Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
-        self._write(step=step, summary=summary_pb2.Summary(value=scalars))
-
-    def _write(self, **content: Any) -> None:
-        packed = io.BytesIO()
-        RecordWriter(packed).write(event_pb2.Event(wall_time=time.time(), **content).SerializeToString())
-        append(self._path, packed.getvalue(), durable=False)
 
 
 class Progress:
@@ -119,18 +107,8 @@ class Progress:
         )
 
 
-def duration(seconds: float) -> str:
-    """`42 s`, `3 min 10 s`, `2 h 05 min`."""
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60:02d} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
-
-
-def _extra(module: str, extra: str) -> Any:
+def _extra(name: str) -> Any:
     try:
-        return importlib.import_module(module)
+        return importlib.import_module(name)
     except ImportError as error:
-        raise UserError(f"logger {extra}: not installed; pip install 'simko[{extra}]', or --logger none") from error
+        raise UserError(f"logger {name}: not installed; pip install 'simko[{name}]', or --logger none") from error

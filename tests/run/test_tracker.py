@@ -14,7 +14,7 @@ from simko.build import make_env, make_policy
 from simko.errors import UserError
 from simko.metrics import gap_limit
 from simko.run.manifest import introduce
-from simko.run.tracker import Progress, Tracker, duration
+from simko.run.tracker import Progress, Tracker
 from simko.settings import train_config
 
 
@@ -67,10 +67,6 @@ def test_a_sampler_that_is_not_the_trainer_is_said_once() -> None:
     (line,) = out.getvalue().splitlines()
     assert line.startswith("step 4: sampler and trainer disagree by 0.02 nats a token")
     assert gap_limit(torch.bfloat16, "local") == gap_limit(torch.float32, "vllm") == 0.1
-
-
-def test_durations() -> None:
-    assert [duration(s) for s in (4.4, 75, 7500)] == ["4 s", "1 min 15 s", "2 h 05 min"]
 
 
 def test_a_model_that_does_not_pack_is_said() -> None:
