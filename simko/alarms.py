@@ -204,8 +204,8 @@ RULES: dict[str, tuple[Rule, str]] = {
     ),
     "parting": (
         _parting,
-        "read answers with `simko sample`; take an earlier checkpoint, or train on more problems, with a lower --learning-rate or "
-        "with --algorithm simko_pass_at_k",
+        "read answers with `simko sample`; take an earlier checkpoint, or train on more problems, with a lower "
+        "--learning-rate or with --algorithm simko_pass_at_k",
     ),
 }
 """Each alarm's rule and remedy, in the order in which alarms are told."""
