@@ -84,7 +84,7 @@ def compare(
             )
         _compare_results(places, out, reference, as_json)
         return
-    study = joined(read_study(config), asked) if config else asked
+    study = _over(read_study(config), asked) if config else asked
     session = _session("compare", out, study, jobs, budget, algorithms)
     _run(replace(session, reference=reference), "compare", dry_run, as_json)
 
@@ -108,9 +108,14 @@ def sweep(
     if len(places) > 1:
         raise UserError(f"sweep: {', '.join(places)}: one study at a time")
     asked = Study(_common({**flags, **more}), {}, {}, seeds_of(seeds) if seeds else (), _sizes(flags))
-    study = joined(read_study(places[0]), asked) if places else asked
+    study = _over(read_study(places[0]), asked) if places else asked
     session = _session("sweep", out, study, jobs, budget)
     _run(replace(session, sweeps=True), "sweep", dry_run, as_json)
+
+
+def _over(file: Study, asked: Study) -> Study:
+    """The study of a file with what was asked for by flags over it; seeds by a flag replace those of the file."""
+    return joined(replace(file, seeds=()) if asked.seeds else file, asked)
 
 
 def _session(
