@@ -17,7 +17,7 @@ from typing import Any
 import typer
 
 import simko
-from simko.cli import doctor, env, export, plan, runs, talk, verify
+from simko.cli import doctor, env, export, plan, report, runs, talk, verify
 from simko.cli.output import fail, flush, never_fail
 from simko.console import note
 from simko.errors import UserError
@@ -126,4 +126,5 @@ env.add_to(app)
 talk.add_to(app)
 export.add_to(app)
 verify.add_to(app)
+report.add_to(app)
 doctor.add_to(app)
