@@ -22,10 +22,10 @@ _FILES = (
     "manifest.json",
     "eval/*.json",
     "forks/*",
-    "rollouts/*",
     "results.json",
-    "runs/*/*/eval/*",
+    "runs/*/*/eval/*.json",
 )
+_PATHS = typer.Argument(metavar="RUN...", help="run folders, results of `simko eval`, or a comparison's folder")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,9 +34,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def report(
-    paths: list[str] = typer.Argument(
-        metavar="RUN...", help="run folders, results of `simko eval`, or a comparison's folder"
-    ),
+    paths: list[str] = _PATHS,
     out: str = typer.Option("report.html", "-o", "--out", metavar="FILE", help="where the page goes"),
     no_model: bool = typer.Option(False, "--no-model", help="load no model: no forking map, unless one is stored"),
     device: str = typer.Option("auto", "--device", help="device of the model: auto, cpu, cuda"),

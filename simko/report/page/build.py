@@ -105,12 +105,11 @@ def _measured_by(run: RunData) -> tuple[str, ...]:
 
 def _maps(runs: Sequence[RunData], forks: Mapping[Path, Forks | str]) -> str:
     blocks = []
+    drawn = False
     for run in runs:
         entry = forks.get(run.path, run.forks or "no forks are stored, and no model was loaded")
-        if isinstance(entry, Forks) and not any(
-            isinstance(forks.get(other.path), Forks) for other in runs[: runs.index(run)]
-        ):
-            block = fork_map(entry, str(run.config.get("algorithm", "")))
+        if isinstance(entry, Forks) and not drawn:
+            block, drawn = fork_map(entry), True
         elif isinstance(entry, Forks):
             block = f'<p class="note">Its map is in a report of its own: simko report {line(run.path)}</p>'
         else:

@@ -26,7 +26,7 @@ _KNOWN = {
 """Words for what losses report. Another name stands as it is."""
 
 
-def fork_map(forks: Forks, algorithm: str = "") -> str:
+def fork_map(forks: Forks) -> str:
     """Section 5, in at most about `BUDGET` bytes."""
     shown = [(group, answer) for group in forks.groups for answer in group.answers if answer.tokens]
     kept = _kept([answer for _, answer in shown])
@@ -65,10 +65,11 @@ def _legend(forks: Forks) -> str:
     at = f"step {forks.step}" if forks.step is not None else "the run's adapter"
     return (
         f'<p class="legendline">Entropy in nats: <span class="map">{shades}</span></p>'
-        f'<p class="note">After: {line(forks.model)} with the adapter of {at}. Before: the model without it. Probabilities are at '
-        f'temperature {forks.temperature:g}, and nothing is cut off. <span class="t g">Underlined</span>: passed the method\'s '
-        'gate; <span class="t g s">double</span>: reward shared; <span class="t g p">wavy</span>: punished harder. What the '
-        f"method did is what the loss of {line(forks.algorithm)} itself reports with this adapter.</p>"
+        f'<p class="note">After: {line(forks.model)} with the adapter of {at}. Before: the model without it. Probabilities are '
+        f"at temperature {forks.temperature:g}, and nothing is cut off. "
+        '<span class="t g">Underlined</span>: passed the gate of the method; <span class="t g s">double</span>: reward shared; '
+        '<span class="t g p">wavy</span>: punished harder. What the method did is what the loss of '
+        f"{line(forks.algorithm)} itself reports with this adapter.</p>"
         '<p class="needs-script" hidden><label><input type="checkbox" id="shade-before"> Shade by the entropy before training'
         '</label> <span class="note">Point at a token, tap it, or take Tab and the arrow keys.</span></p>'
     )
@@ -91,7 +92,8 @@ def _group(forks: Forks, group: ForkGroup, answers: Sequence[Answer], kept: Mapp
         _answer(forks, group, answer, kept[id(answer)], f"m{number}-{i}") for i, answer in enumerate(answers)
     )
     panel = f'<div class="panel needs-script" id="panel-{number}" role="status" hidden></div>'
-    return f'<div class="forks" data-panel="panel-{number}">{head}{problem}<div class="side"><div>{blocks}</div>{panel}</div></div>'
+    inner = f'{head}{problem}<div class="side"><div>{blocks}</div>{panel}</div>'
+    return f'<div class="forks" data-panel="panel-{number}">{inner}</div>'
 
 
 def _answer(forks: Forks, group: ForkGroup, answer: Answer, places: set[int], mark: str) -> str:
@@ -114,9 +116,10 @@ def _answer(forks: Forks, group: ForkGroup, answer: Answer, places: set[int], ma
     told = esc(answer.outcome.replace("_", " "))
     gain = _advantage(answer) if group.source == "step" else "not trained on"
     table = (
-        f'<div class="wide" tabindex="0" role="region" aria-label="Tokens of sample {answer.sample}"><table class="tokens"><thead>'
-        '<tr><th scope="col">token</th><th scope="col">entropy before → after</th><th scope="col">candidates: before, after (%)</th>'
-        '<th scope="col">the method</th><th scope="col">where the group went on</th></tr></thead>'
+        f'<div class="wide" tabindex="0" role="group" aria-label="Tokens of sample {answer.sample}"><table class="tokens">'
+        '<thead><tr><th scope="col">token</th><th scope="col">entropy before → after</th>'
+        '<th scope="col">candidates: before, after (%)</th><th scope="col">the method</th>'
+        '<th scope="col">where the group went on</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
     return (

@@ -31,7 +31,8 @@ def group_browser(runs: Sequence[RunData], notes: list[str]) -> str:
     options = "".join(f'<option value="{step}">step {step}</option>' for step in sorted(steps, reverse=True))
     form = (
         '<form class="filter needs-script" hidden><label>Verdict <select id="f-verdict"><option value="">all</option>'
-        '<option value="right">right</option><option value="wrong">wrong</option><option value="other">other</option></select></label>'
+        '<option value="right">right</option><option value="wrong">wrong</option>'
+        '<option value="other">other</option></select></label>'
         f'<label>Step <select id="f-step"><option value="">all</option>{options}</select></label>'
         '<label>Groups <select id="f-kind"><option value="">all</option><option value="mixed">right and wrong</option>'
         '<option value="solved">all right</option><option value="failed">none right</option></select></label>'
@@ -39,7 +40,7 @@ def group_browser(runs: Sequence[RunData], notes: list[str]) -> str:
         '<output id="f-count" role="status"></output></form>'
     )
     note = f'<p class="note">{shown} of {everything:,} recorded groups are in this page; rollouts/ holds them all.</p>'
-    return form + note + f'<div id="groups">{"".join(parts)}</div>'
+    return form + note + f"<div>{''.join(parts)}</div>"
 
 
 def _chosen(run: RunData) -> list[tuple[int, int]]:
@@ -104,13 +105,14 @@ def _block(group: Sequence[Mapping[str, Any]], run: str, longest: int) -> str:
         )
     kind = "solved" if right == len(group) else "mixed" if right else "failed"
     where = f"{line(run, 40)}, " if run else ""
+    step, task, problem = int(first["step"]), line(first["task"], 80), first["problem"]
     return (
-        f'<details class="group" data-step="{int(first["step"])}" data-kind="{kind}"><summary><span class="tag">{where}step '
-        f'{int(first["step"])}</span> <span class="score">{right}/{len(group)} right</span> {line(first["problem"], 140)}</summary>'
-        f'<p class="problem">{esc(first["problem"], 800)}</p><p class="note">task {line(first["task"], 80)}; gold '
-        f'{line(first["gold"], 120)}</p><div class="wide" tabindex="0" role="region" aria-label="Samples of {line(first["task"], 80)}">'
-        '<table><thead><tr><th scope="col">sample</th><th scope="col">verdict</th><th scope="col">extracted</th>'
-        f'<th scope="col">answer</th></tr></thead><tbody>{"".join(rows)}</tbody></table></div></details>'
+        f'<details class="group" data-step="{step}" data-kind="{kind}"><summary><span class="tag">{where}step {step}</span> '
+        f'<span class="score">{right}/{len(group)} right</span> {line(problem, 140)}</summary>'
+        f'<p class="problem">{esc(problem, 800)}</p><p class="note">task {task}; gold {line(first["gold"], 120)}</p>'
+        f'<div class="wide" tabindex="0" role="group" aria-label="Samples of {task}"><table><thead><tr>'
+        '<th scope="col">sample</th><th scope="col">verdict</th><th scope="col">extracted</th><th scope="col">answer</th></tr>'
+        f"</thead><tbody>{''.join(rows)}</tbody></table></div></details>"
     )
 
 

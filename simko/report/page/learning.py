@@ -50,10 +50,13 @@ CONCENTRATION = (
         (("top1_fraction", "all tokens"), ("gated_top1_fraction", "gated"), ("right_top1_fraction", "right answers"),
          ("wrong_top1_fraction", "wrong answers")), percent=True,
     ),
-    Chart("Candidates that hold 95 % of the mass", "tokens", (("candidates_95", "all tokens"), ("gated_candidates_95", "gated"))),
-    Chart("Expected distinct next tokens of a group", "tokens", (("distinct_tokens", "all tokens"), ("gated_distinct_tokens", "gated"))),
-    Chart("What the method did", "% of tokens", (("gate_fraction", "passed the gate"), ("shared_fraction", "shared"),
-                                               ("punished_fraction", "punished"), ("clip_fraction", "clipped")), True, 0.0),
+    Chart("Candidates that hold 95 % of the mass", "tokens",
+          (("candidates_95", "all tokens"), ("gated_candidates_95", "gated"))),
+    Chart("Expected distinct next tokens of a group", "tokens",
+          (("distinct_tokens", "all tokens"), ("gated_distinct_tokens", "gated"))),
+    Chart("What the method did", "% of tokens",
+          (("gate_fraction", "passed the gate"), ("shared_fraction", "shared"), ("punished_fraction", "punished"),
+           ("clip_fraction", "clipped")), True, 0.0),
 )  # fmt: skip
 
 

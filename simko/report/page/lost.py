@@ -67,7 +67,8 @@ def moved(base: Measured, trained: Measured) -> tuple[list[Moved], list[Moved], 
 
 def lost_and_won(sheet: Sheet) -> str:
     """Section 7: counts of every trained arm and seed, and the problems of as many as fit, with a right sample each."""
-    rows, details = [], []
+    rows: list[list[str]] = []
+    details: list[str] = []
     budget = BUDGET
     by_arm = {arm["name"]: arm for arm in sheet.result["arms"]}
     for entry in sheet.comparison.measured:

@@ -29,7 +29,7 @@ def server(make: Callable[[], tuple[Any, Callable[[], str]]], port: int = 0) -> 
         server_version, sys_version = "simko", ""
 
         def do_GET(self) -> None:  # the name that http.server calls
-            bound = self.server.server_address[1]
+            bound = self.request.getsockname()[1]
             if self.headers.get("Host", "").lower() not in {f"{name}:{bound}" for name in (HOST, "localhost")}:
                 self._send(421, "text/plain", b"this page is served as 127.0.0.1 and localhost only\n")
             elif self.path != "/":

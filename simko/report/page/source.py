@@ -52,8 +52,7 @@ class RunData:
 
     def column(self, name: str) -> list[tuple[float, float]]:
         """(step, value) of a metric, where it is a number."""
-        pairs = ((line["step"], line.get(name)) for line in self.metrics)
-        return [(float(step), float(value)) for step, value in pairs if is_number(value)]
+        return [(float(row["step"]), float(row[name])) for row in self.metrics if is_number(row.get(name))]
 
 
 def is_number(value: object) -> bool:

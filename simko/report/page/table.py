@@ -13,7 +13,7 @@ def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]],
     )
     attribute = f' class="{kind}"' if kind else ""
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{caption}"><table{attribute}><caption>{caption}</caption>'
+        f'<div class="wide" tabindex="0" role="group" aria-label="{caption}"><table{attribute}><caption>{caption}</caption>'
         f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

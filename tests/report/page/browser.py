@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
 import shutil
-import subprocess
+import signal
 import time
 from base64 import b64decode
 from pathlib import Path
@@ -22,23 +23,31 @@ class Chromium:
     """One browser with one page. Messages go over the file descriptors 3 and 4, each ended by a zero byte."""
 
     def __init__(self, profile: Path) -> None:
-        to_read, self._write = os.pipe()
-        self._read, to_write = os.pipe()
+        to_read, self._write = map(_high, os.pipe())
+        self._read, to_write = map(_high, os.pipe())
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
                  "--disable-background-networking", "--remote-debugging-pipe", f"--user-data-dir={profile}"]  # fmt: skip
-        command = ["sh", "-c", f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}', str(BINARY), *flags, "about:blank"]
-        self._process = subprocess.Popen(
-            command, pass_fds=(to_read, to_write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        actions = [(os.POSIX_SPAWN_DUP2, to_read, 3), (os.POSIX_SPAWN_DUP2, to_write, 4)]
+        actions += [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (1, 2)]  # type: ignore[misc]
+        command = [str(BINARY), *flags, "about:blank"]
+        self._process = os.posix_spawn(command[0], command, os.environ, file_actions=actions)
         os.close(to_read)
         os.close(to_write)
         self._buffer, self._number, self._session = b"", 0, None
         self.events: list[dict[str, Any]] = []
+        try:
+            self._begin()
+        except AssertionError:
+            self.close()
+            raise
+
+    def _begin(self) -> None:
         targets = self.call("Target.getTargets")["targetInfos"]
         page = next(target["targetId"] for target in targets if target["type"] == "page")
         self._session = self.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
+        self.call("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._number += 1
@@ -106,8 +115,15 @@ class Chromium:
     def close(self) -> None:
         try:
             self.call("Browser.close")
-        except AssertionError:
-            self._process.kill()
-        self._process.wait(timeout=30)
+        except (AssertionError, OSError):
+            os.kill(self._process, signal.SIGKILL)
+        os.waitpid(self._process, 0)
         os.close(self._read)
         os.close(self._write)
+
+
+def _high(number: int) -> int:
+    """A copy of a file descriptor above those that the browser gets."""
+    copy = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(number)
+    return copy
