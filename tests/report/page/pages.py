@@ -42,7 +42,10 @@ def write_run(
     config: dict[str, Any] | None = None,
     evaluation: dict[str, Any] | None = None,
     algorithm: str = "simko",
+    evaluated: str | None = None,
+    recorded: int = 12,
 ) -> Path:
+    """`text` is in the answers of the first `recorded` steps, `evaluated` (else `text`) in those of the evaluation."""
     path.mkdir(parents=True)
     for name in ("rollouts", "eval", "checkpoints/step-000006"):
         (path / name).mkdir(parents=True)
@@ -54,11 +57,15 @@ def write_run(
     records = Records(path)
     for step in range(1, steps + 1):
         groups = [
-            group(f"{task}-{i}", problem, [text, f"{text} again {step}", "wrong one", "other"], i % 5) for i in range(4)
+            group(f"{task}-{i}", problem, [text, f"{text} again{step}", "wrong one", "other"], i % 5) for i in range(4)
         ]
         more = {"entropy": 0.7 - 0.01 * step} | {f"entropy_hist_{i:02}": 0.1 for i in range(10)}
-        records.add(step, groups, {**METRICS, **more})
-    write_evaluation(path, text, task, problem, evaluation or {})
+        if step <= recorded:
+            records.add(step, groups, {**METRICS, **more})
+        else:
+            with records.metrics_path.open("a") as lines_after:
+                lines_after.write(json.dumps({"step": step, **METRICS, **more}) + "\n")
+    write_evaluation(path, text if evaluated is None else evaluated, task, problem, evaluation or {})
     write_forks(path, forks(text, task, problem))
     return path
 

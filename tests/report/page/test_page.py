@@ -144,7 +144,7 @@ def test_the_browser_has_every_sample_of_a_group(page: str) -> None:
     first = page[page.index('<details class="group"') :]
     block = first[: first.index("</details>")]
     assert 'data-step="6"' in block
-    assert "1+2 again 6" in block
+    assert "1+2 again6" in block
     assert block.count("<tr class=") == 4
 
 
@@ -171,13 +171,13 @@ def test_hostile_text_stays_text(tmp_path: Path, page: str, place: str) -> None:
 
 
 def test_a_long_answer_is_cut_and_the_page_stays_small(tmp_path: Path) -> None:
-    page, _ = report([write_run(tmp_path / "run", text="x" * 1_000_000, steps=2)])
+    page, _ = report([write_run(tmp_path / "run", text="x" * 1_000_000, steps=2, evaluated="x")])
     assert len(page) < 150_000
     assert "cut: 1,000,000 characters" in page
 
 
 def test_a_run_of_200_steps_fits(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", steps=200, text="So the answer is 6 times 7, which is 42. " * 12)
+    run = write_run(tmp_path / "run", steps=200, text="So the answer is 6 times 7, which is 42. " * 12, evaluated="x")
     many = forks("word", tokens=300, answers=8)
     page, _ = report([run], {run: many})
     assert len(page.encode()) < 300_000
