@@ -62,12 +62,19 @@ def line_chart(title: str, lines: Sequence[Line], axes: Axes, about: str = "") -
 
 
 def point_chart(title: str, points: Sequence[tuple[str, int, float, float, bool]], axes: Axes, about: str = "") -> str:
-    """Points by (name, look, x, y, large); the large ones are in the legend."""
+    """Points by (name, look, x, y, large); the large ones have a number, and the legend says whose it is."""
     if not points:
         return ""
     scale = _Scale.of([p[2] for p in points], [p[3] for p in points], axes)
-    drawn = [_dot(*scale.xy(x, y), kind, 6.5 if large else 2.6) for _, kind, x, y, large in points]
-    return figure(title, _frame(scale, axes, []) + "".join(drawn), [(p[0], p[1]) for p in points if p[4]], about)
+    drawn: list[str] = []
+    legend: list[tuple[str, int]] = []
+    for name, kind, x, y, large in sorted(points, key=lambda point: point[4]):
+        px, py = scale.xy(x, y)
+        drawn.append(_dot(px, py, kind, 5.0 if large else 2.2))
+        if large:
+            legend.append((f"{len(legend) + 1} {name}", kind))
+            drawn.append(f'<text class="small mid" x="{px:.1f}" y="{py - 7:.1f}">{len(legend)}</text>')
+    return figure(title, _frame(scale, axes, []) + "".join(drawn), legend, about)
 
 
 def bar_chart(title: str, labels: Sequence[str], series: Sequence[tuple[str, int, Sequence[float]]], y: str) -> str:

@@ -13,6 +13,7 @@ from simko.report.page.escape import esc, line
 from simko.report.page.table import html_table, interval, numbers, percent
 
 _MOST_LINES = 8
+_MOST_CARDS = 3
 
 
 def before_after(result: Mapping[str, Any]) -> str:
@@ -21,7 +22,9 @@ def before_after(result: Mapping[str, Any]) -> str:
     by_name = {arm["name"]: arm for arm in result["arms"]}
     parts = []
     gaps = [arm for arm in result["arms"] if arm["trained"] and arm["against_base"]]
-    for arm in gaps[:_MOST_LINES]:
+    if len(gaps) > _MOST_CARDS:
+        parts.append(_table(result, gaps, by_name, ks))
+    for arm in gaps if len(gaps) <= _MOST_CARDS else ():
         gap, base = arm["against_base"], by_name[arm["against_base"]["arm"]]
         cards = "".join(_card(arm, base, gap, k, k > 1 and k == result["k"][-1]) for k in ks)
         loss = gap["first_loss"]["words"]
@@ -29,8 +32,6 @@ def before_after(result: Mapping[str, Any]) -> str:
             f'<h3>{line(arm["name"])} <small>beside {line(base["name"])}</small></h3><div class="cards">{cards}</div>'
             f"<p><strong>{esc(gap['words'][:1].upper() + gap['words'][1:])}.</strong> {esc(loss[:1].upper() + loss[1:])}.</p>"
         )
-    if len(gaps) > _MOST_LINES:
-        parts.append(f'<p class="note">{len(gaps) - _MOST_LINES} more arms stand in the table of the curve.</p>')
     if not gaps:
         parts.append("<p>There is no base model beside this: nothing says what training changed.</p>")
     reference = [arm for arm in result["arms"] if arm["against_reference"]]
@@ -44,11 +45,32 @@ def before_after(result: Mapping[str, Any]) -> str:
     return "".join(parts) + f'<p class="note">{esc(describe(result))}</p><ul class="note">{"".join(points)}</ul>'
 
 
+def _table(
+    result: Mapping[str, Any], gaps: Sequence[Mapping[str, Any]], by_name: Mapping[str, Any], ks: Sequence[int]
+) -> str:
+    """A row for each of many arms."""
+    rows = []
+    for arm in gaps:
+        gap = arm["against_base"]
+        row = [f"{line(arm['name'])} <small>beside {line(gap['arm'])}</small>"]
+        for k in map(str, ks):
+            before, after = by_name[gap["arm"]]["pass_at_k"]["curve"][k], arm["pass_at_k"]["curve"][k]
+            kind = _KIND.get(gap["decisions"][k], "open")
+            mark = f'<b class="mark">{_MARK[kind]} {esc(gap["decisions"][k])}</b>'
+            row.append(f'<span class="{kind}">{percent(before[0])} → {percent(after[0])}<br>{mark}</span>')
+        rows.append([*row, esc(gap["words"]), esc(gap["first_loss"]["words"])])
+    heads = [f"pass@{k}{'*' if k > 1 and k == result['k'][-1] else ''}, before → after (%)" for k in ks]
+    return html_table("Every arm beside its base model", ["arm", *heads, "in words", "first loss"], rows)
+
+
+_KIND = {"better": "better", "worse": "worse"}
+
+
 def _card(arm: Mapping[str, Any], base: Mapping[str, Any], gap: Mapping[str, Any], k: int, noisy: bool) -> str:
     key = str(k)
     before, after = base["pass_at_k"]["curve"][key], arm["pass_at_k"]["curve"][key]
     change, verdict = gap["curve"][key], gap["decisions"][key]
-    kind = {"better": "better", "worse": "worse"}.get(verdict, "open")
+    kind = _KIND.get(verdict, "open")
     sign = "+" if change[0] >= 0 else "−"
     return (
         f'<div class="card {kind}"><p class="what">pass@{k}{"*" if noisy else ""}</p>'
@@ -77,17 +99,20 @@ def pass_curve(result: Mapping[str, Any]) -> str:
     arms = result["arms"]
     drawn = arms if len(arms) <= _MOST_LINES else [arm for arm in arms if not arm["trained"]][:1] + _spread(arms)
     with_bands = len(drawn) <= 3
-    lines = [_line_of(arm, looks[arm["name"]], with_bands) for arm in drawn]
+    numbered = [arm["name"] for arm in drawn if arm["trained"]]  # colours of their own, whatever their place among all
+    lines = [_line_of(arm, numbered.index(arm["name"]) if arm["trained"] else -1, with_bands) for arm in drawn]
     unit = Axes("K: samples a problem (log scale)", "pass@K (%)", log=True, percent=True)
     about = "; ".join(f"{arm['name']}: {percent(arm['pass_at_k']['curve']['1'][0])} % at K = 1" for arm in drawn)
     chart = line_chart("pass@K", lines, unit, about)
     rows = [[str(k), *(interval(arm["pass_at_k"]["curve"][str(k)]) for arm in arms)] for k in result["k"]]
-    parts = [chart, numbers("pass@K in percent, with bands", ["K", *(line(arm["name"]) for arm in arms)], rows)]
+    trained = [arm for arm in arms if arm["trained"]]
+    frontier = _frontier(result, looks) if len(trained) > 1 and len(result["k"]) > 1 else ""
+    parts = [
+        f'<div class="charts">{chart}{frontier}</div>' if frontier else chart,
+        numbers("pass@K in percent, with bands", ["K", *(line(arm["name"]) for arm in arms)], rows),
+    ]
     if len(drawn) < len(arms):
         parts.append(f'<p class="note">{len(drawn)} of {len(arms)} arms are drawn; the table has all.</p>')
-    trained = [arm for arm in arms if arm["trained"]]
-    if len(trained) > 1 and len(result["k"]) > 1:
-        parts.append(_frontier(result, looks))
     return "".join(parts)
 
 

@@ -16,7 +16,8 @@ BUDGET = 90_000  # bytes of the whole map
 LEVELS = (0.01, 0.05, 0.15, 0.35, 0.7, 1.2, 2.0)
 """Nats between the shades of a token."""
 _LEAST = 0.0005  # probability under either policy of a candidate that is listed
-_KNOWN = {
+_OWN = ' class="own"'
+_KN_OWN = {
     "gate": "passed the gate of high entropy",
     "shared": "reward shared with the candidates",
     "punished": "wrong and the likeliest: punished harder",
@@ -159,7 +160,7 @@ def _row(forks: Forks, answer: Answer, t: Token, taken: Sequence[Branch], place:
     if own not in {id for id, _, _ in listed}:
         listed.append((own, t.base_p, t.p))
     candidates = "".join(
-        f"<b{' class=own' if id == own else ''}>{token(forks.texts.get(id, str(id)))}</b><i>{_pc(base)} {_pc(new)}</i> "
+        f"<b{_OWN if id == own else ''}>{token(forks.texts.get(id, str(id)))}</b><i>{_pc(base)}→{_pc(new)}</i> "
         for id, base, new in listed
     )
     total = sum(branch.count for branch in taken)
@@ -174,7 +175,7 @@ def _row(forks: Forks, answer: Answer, t: Token, taken: Sequence[Branch], place:
 
 
 def _words(name: str, value: float) -> str:
-    known = esc(_KNOWN.get(name, name.replace("_", " ")))
+    known = esc(_KN_OWN.get(name, name.replace("_", " ")))
     return known if value == 1 else f"{known} {value:.3g}"
 
 

@@ -19,7 +19,7 @@
     panel.append(title, make("p", "", "Entropy " + cells[1].textContent + " nats"));
     const names = all("b", cells[2]), numbers = all("i", cells[2]);
     names.forEach((name, i) => {
-      const [before, after] = numbers[i].textContent.split(" ").map(Number);
+      const [before, after] = numbers[i].textContent.split("→").map(Number);
       const line = make("div", "cand" + (name.className ? " own" : ""));
       const bars = make("span", "bars");
       [["old", before], ["new", after]].forEach(([kind, value]) => {
