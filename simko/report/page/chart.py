@@ -189,7 +189,7 @@ def _frame(scale: _Scale, axes: Axes, ks: Sequence[float], ticks: bool = True) -
 def round_ticks(low: float, high: float, most: int = 5) -> list[float]:
     """At most about `most` round numbers from `low` to `high`."""
     rough = (high - low) / most
-    if not rough > 0 or not math.isfinite(rough):
+    if not rough > 1e-12 * max(abs(low), abs(high), 1e-200) or not math.isfinite(rough):
         return [low]
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)
