@@ -30,13 +30,12 @@ from simko.head.whole import whole_statistics
 from simko.metrics import RANKS
 from simko.micro_batch import MicroBatch
 from simko.schedule import stream_seed
+from simko.sizes import ENTROPY_EDGES as EDGES
 from simko.types import Batch
 
 GATE_QUANTILE, GATE_FLOOR = 0.8, 1e-4  # SimKO's defaults, for every method: methods can be compared
 MASS = 0.95
 WHOLE_RANKS = 5
-EDGES = (0.01, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
-"""Nats between the bins of the entropy's histogram: `entropy_hist_00` is below the first, `entropy_hist_09` from the last on."""
 POPULATIONS = ("", "gated_", "right_", "wrong_", "gated_right_", "gated_wrong_")
 _TOKENS = ("entropy", "top1_fraction", "logp_sampled", *(f"logp_rank{i + 1}" for i in range(RANKS)))
 _LEAST, _MOST, _SHARE, _LOGITS = 8, 1024, 128, 2**18

@@ -17,7 +17,7 @@ from typing import Any
 import typer
 
 import simko
-from simko.cli import compare, doctor, env, export, inspect, plan, results, runs, talk, verify, watch
+from simko.cli import compare, doctor, env, export, inspect, plan, report, results, runs, talk, verify, watch
 from simko.cli.output import fail, flush, never_fail
 from simko.console import note
 from simko.errors import UserError
@@ -130,4 +130,5 @@ talk.add_to(app)
 export.add_to(app)
 results.add_to(app)
 verify.add_to(app)
+report.add_to(app)
 doctor.add_to(app)
