@@ -11,27 +11,24 @@ from rich.console import Console
 
 from simko import algorithms
 from simko.advantages import make_batch, split_groups
-from simko.alarms import Watch
 from simko.algorithms.compose import Algorithm
 from simko.algorithms.stats import State
 from simko.build import make_env, make_policy
-from simko.config import TrainConfig, UpdateSettings, as_dict
-from simko.console import say
+from simko.config import TrainConfig, UpdateSettings
 from simko.difficulty import keep_solved
 from simko.envs.watched import WatchedEnv
 from simko.evaluate import evaluate_run
-from simko.held_out import HeldOut
 from simko.memory import burn_in
 from simko.memory.forecast import MICRO_BATCH_TOKENS
-from simko.metrics import describe, gap_limit, of_updates
+from simko.metrics import describe, of_updates
 from simko.micro_batch import TokenBudget
+from simko.onlookers import Onlookers
 from simko.preflight import preflight
-from simko.run.faults import Faults, Streak
+from simko.run.faults import Faults
 from simko.run.folder import RunFolder, check_adapter, new_folder
 from simko.run.manifest import introduce
 from simko.run.rescue import Rescue, no_random_state_moved, say_faults, warm_up
 from simko.run.signals import StopSignals
-from simko.run.tracker import Progress, Tracker
 from simko.run.verdicts import VerdictJournal
 from simko.sampling import Sampled, auxiliary_gradients, sample_step
 from simko.schedule import learning_rate, seed_everything
@@ -64,7 +61,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
         optimizer = torch.optim.AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay)
         start, state = run.restore(checkpoint, policy, optimizer) if checkpoint else (0, method.initial_state())
         manifest = introduce(config, policy, env, method, start, console)
-        held_out = HeldOut(config, policy, run, console)
+        onlookers = Onlookers(config, policy, run, console)
         env = keep_solved(config, policy, env, run, faults, console)
         if not start and config.steps and config.preflight_prompts:
             preflight(config, policy, env, console)
@@ -72,12 +69,9 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
         run.begin(start, manifest)
 
         budget = TokenBudget(config.micro_batch_tokens or MICRO_BATCH_TOKENS)
-        progress = Progress(console, config.steps, gap_limit=gap_limit(policy.dtype, config.engine))
-        streak, watch = Streak(lines := run.metrics()), Watch(lines)
         rescue.begin(start, policy, optimizer, state)
-        with closing(Tracker(config.logger, run.path, as_dict(config), start, console)) as tracker:
-            if reference := held_out.begin(start):
-                tracker.log(start, reference)
+        with closing(onlookers):
+            onlookers.begin(start)
             for step in range(start + 1, config.steps + 1):
                 began = time.monotonic()
                 seed_everything(config.seed, step)
@@ -99,23 +93,16 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
                         )
                         state.update(method.end_step(state, metrics))
                         metrics |= {"seconds_rollout": decoded - began, "seconds_update": time.monotonic() - decoded}
-                        metrics |= held_out.after(step, metrics)
-                        alarms = watch.step({"step": step, **metrics})
-                        metrics |= {f"alarm_{alarm.name}": 1.0 for alarm in alarms}
+                        metrics |= onlookers.metrics(step, metrics)
                         metrics = run.records.add(step, groups, metrics)
                     if step % config.checkpoint_every == 0 or step == config.steps:
                         rescue.save()
-                tracker.log(step, metrics, groups)
-                progress.step(step, metrics, time.monotonic() - began)
-                for alarm in alarms:
-                    say(console, str(alarm), "yellow")
-                streak.step(metrics)
+                onlookers.tell(step, metrics, groups, time.monotonic() - began)
             rescue.save()  # zero steps too: a study's control
             run.write_manifest({"status": "finished", "steps": max(start, config.steps)})
             say_faults(run, console)
             if config.eval_problems:
-                result = evaluate_run(run, config, policy, console)
-                tracker.curve(max(start, config.steps), result["plot"])
+                onlookers.curve(max(start, config.steps), evaluate_run(run, config, policy, console)["plot"])
     return run
 
 

@@ -45,18 +45,10 @@ def row_weights(batch: Batch, aggregation: Aggregation, max_new_tokens: int) -> 
 
 
 def accumulate_gradients(
-    policy: Policy,
-    method: TokenLoss,
-    batch: Batch,
-    *,
-    temperature: float,
-    micro_batch_tokens: int | TokenBudget,
-    max_new_tokens: int,
-    step: StepStats | None = None,
-    prepared: Prepared | None = None,
-    tis_clip: float = 0.0,
-    group_size: int = 0,
-) -> dict[str, float]:
+    policy: Policy, method: TokenLoss, batch: Batch, *,
+    temperature: float, micro_batch_tokens: int | TokenBudget, max_new_tokens: int,
+    step: StepStats | None = None, prepared: Prepared | None = None, tis_clip: float = 0.0, group_size: int = 0,
+) -> dict[str, float]:  # fmt: skip
     """Add the step's gradient to the adapter's `.grad`; return the step's metrics (means over its trained tokens).
 
     `step` and `prepared` are those of `prepare`; without them the current policy is the old one, and nothing couples rows.

@@ -35,6 +35,7 @@ UPDATE = (
 ELSEWHERE = {
     "algorithms": "the table of names",
     "algorithms.registry": "how a file adds itself to the table",
+    "concentration": "metrics of the update, which change nothing of it",
     "build": "makes policy and environment from a config",
     "config": "settings",
     "device": "what the machine has",
@@ -44,6 +45,7 @@ ELSEWHERE = {
     "evaluate": "after training",
     "head": "counted apart, and held against plain autograd",
     "memory": "does it fit?",
+    "onlookers": "loggers, alarms and held-out problems, which change nothing",
     "preflight": "before training",
     "reward_parts": "a mapping that cannot be changed",
     "run": "the folder on disk",

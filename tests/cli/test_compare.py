@@ -41,9 +41,9 @@ def test_a_dry_run_says_what_would_be_done_and_leaves_nothing(
 def test_seeds_by_a_flag_replace_those_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = tmp_path / "study.yaml"
     study.write_text("seeds: 5\narms: {grpo: {algorithm: grpo}}\n")
-    assert simko(["compare", "--config", str(study), "--seeds", "7", "--out", str(tmp_path / "x"), "--dry-run"]) == 0
+    assert simko(["compare", "--config", str(study), "--seeds", "5,7", "--out", str(tmp_path / "x"), "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert {line.split("seed ")[1].split(":")[0] for line in lines if "seed " in line} == {"7"}
+    assert {line.split("seed ")[1].split(":")[0] for line in lines if "seed " in line} == {"5", "7"}
 
 
 def test_the_frontier_studys_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
