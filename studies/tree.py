@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HOUSES = ("simko", "envs", "agents")
 PLAIN = {
     "examples": "Programs to start from. A test runs each of them",
+    "recipes": "Settings to start from, as files for simko train --config",
     "tests": "They mirror the files. tests/faults breaks whole runs on purpose",
 }
 """Folders that are no packages, so that no docstring says what they are."""

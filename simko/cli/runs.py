@@ -123,9 +123,12 @@ def overrides_of(config: str | None, flags: Mapping[str, Any]) -> dict[str, Any]
 
         old, new = (algorithms.settings(name, content) for name in (before, after))
         foreign = sorted(set(content) & set(old) - set(new))
-        content = {key: value for key, value in content.items() if key not in foreign}
-        if foreign:
-            note(f"{config} is for {before}; {after} has no {', '.join(foreign)}: left out")
+        parts = sorted(set(content) & set(algorithms.KINDS) - set(flags))
+        content = {key: value for key, value in content.items() if key not in (*foreign, *parts)}
+        lacks = [f"{after} has no {', '.join(foreign)}"] if foreign else []
+        lacks += [f"its {part} is a part of {before}" for part in parts]
+        if lacks:
+            note(f"{config} is for {before}; {', and '.join(lacks)}: left out")
     return {**content, **flags}
 
 

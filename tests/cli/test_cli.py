@@ -158,6 +158,18 @@ def test_another_algorithm_over_a_file_leaves_out_what_it_lacks(
     assert ran.err.count("\n") == 1
 
 
+def test_another_algorithm_over_a_file_leaves_out_its_parts(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    Path("run.yaml").write_text("algorithm: simko\nadvantage: maxrl\nalpha: 0.5\nlearning_rate: 0.001\n")
+    ran = Ran(capsys, "train", "--dry-run", "--json", "--config", "run.yaml", "--algorithm", "grpo")
+    assert "advantage" not in ran.json["method"]
+    assert ran.json["learning_rate"] == 0.001
+    assert ran.err == "simko: run.yaml is for simko; grpo has no alpha, and its advantage is a part of simko: left out\n"
+    kept = Ran(
+        capsys, "train", "--dry-run", "--json", "--config", "run.yaml", "--algorithm", "grpo", "--advantage", "nsr"
+    )
+    assert kept.json["method"]["advantage"] == "nsr"
+
+
 def test_the_tiny_preset_is_for_tiny_alone(capsys: pytest.CaptureFixture[str]) -> None:
     tiny = Ran(capsys, "train", "--dry-run", "--json").json
     other = Ran(capsys, "train", "--dry-run", "--json", "--model", "some/model").json
