@@ -1,7 +1,7 @@
 """Train the built-in policy from Python, measure it, and ask it something.
 
     python examples/02_train_tiny.py
-    python examples/02_train_tiny.py --steps 150 --problems 128 --samples 256      # what `make train` does
+    python examples/02_train_tiny.py --steps 150 --problems 128 --samples 256      # SimKO at the preset
 
 A minute or two on one CPU core.
 """
