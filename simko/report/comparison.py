@@ -161,7 +161,7 @@ def _base_of(comparison: Comparison, arm: str) -> str | None:
 def _is_of_one_base(comparison: Comparison, arm: str, base: str) -> bool:
     """Whether the facts of a base model are those of an arm; one that nobody knows, or that was tuned, may be any."""
     one, other = (comparison.seeds_of(name)[0].facts for name in (arm, base))
-    free = {*_tuned(comparison, arm), *_tuned(comparison, base)}
+    free = [*_tuned(comparison, arm), *_tuned(comparison, base)]
     pairs = [(one.get(name), other.get(name)) for name in OF_A_BASE if name not in free]
     return all(None in pair or pair[0] == pair[1] for pair in pairs)
 

@@ -211,6 +211,10 @@ def test_an_arm_stands_against_the_base_at_its_own_prompt() -> None:
     assert of(result, "b")["against_base"]["arm"] == "base chat"
 
 
+def test_a_hostile_list_of_tuned_facts_does_no_harm() -> None:
+    assert of(results(arm("a", tuned=[["template"], {}]), arm("base")), "a")["against_base"]["arm"] == "base"
+
+
 def test_a_difference_that_rests_on_one_shared_seed_says_so() -> None:
     measured = [arm("grpo", seed) for seed in (0, 1, 2)] + [arm("a", seed) for seed in (2, 3)]
     assert f"a and grpo share {ONE_SEED}" in results(*measured)["notes"]
