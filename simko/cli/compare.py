@@ -36,6 +36,8 @@ class _Flags(Sizes, TrainConfig):
     """The settings that both commands take as flags."""
 
 
+REFERENCE = "grpo"
+_PLAN = "plan.yaml"  # as in simko.compare.plan, which loads torch
 _SKIPPED = {"seed", "out", "algorithm", "method"}
 _OUT = typer.Option(None, "--out", metavar="FOLDER", help="folder of the comparison; it goes on where it was")
 _SEEDS = typer.Option(None, "--seeds", metavar="N", help="number of training seeds, or the seeds as 0,1,2")
@@ -63,7 +65,9 @@ def compare(
     random_control: bool | None = typer.Option(
         None, "--random-control/--no-random-control", help="add an arm with random rewards [on with 2 methods or more]"
     ),
-    reference: str = typer.Option("grpo", "--reference", metavar="ARM", help="arm that all others are compared with"),
+    reference: str = typer.Option(
+        REFERENCE, "--reference", metavar="ARM", help="arm that all others are compared with"
+    ),
     jobs: int = _JOBS,
     budget: float | None = _BUDGET,
     dry_run: bool = _DRY_RUN,
@@ -75,10 +79,10 @@ def compare(
     """
     places, more = _places(context.args)
     asked = Study(_common({**flags, **more}), {}, {}, seeds_of(seeds) if seeds else (), _sizes(flags), random_control)
-    if len(places) == 1 and (Path(places[0]) / "plan.yaml").is_file() and out is None:
+    if len(places) == 1 and (Path(places[0]) / _PLAN).is_file() and out is None:
         out = places.pop()
     if places:
-        if config or algorithms or asked != Study():
+        if config or algorithms or dry_run or budget is not None or jobs > 1 or asked != Study():
             raise UserError(
                 f"compare: {places[0]} is compared as it is, and nothing is trained; leave the settings of training out"
             )
@@ -140,7 +144,8 @@ def _run(session: Session, command: str, dry_run: bool, as_json: bool) -> None:
         _print_plan(session, as_json)
         return
     console = terminal(stderr=as_json)
-    how = f"simko {command} {'' if command == 'compare' else '--out '}{folder}"
+    how = f"simko {command} {'' if command == 'compare' else '--out '}{quote(str(folder))}"
+    how += "" if session.reference == REFERENCE else f" --reference {quote(session.reference)}"
     try:
         board, outcome, result = session.run(lambda line: say(console, line))
     except Stopped as stopped:
@@ -202,8 +207,10 @@ def _compare_results(places: Sequence[str], out: str | None, reference: str, as_
 
     found = comparisons(load(places))
     if out:
-        if RunFolder.is_run(out):
-            raise UserError(f"compare: {out} is a run folder; give another --out")
+        out = str(Path(out).expanduser())
+        if RunFolder.is_run(out) or (Path(out) / _PLAN).is_file():
+            kind = "a run folder" if RunFolder.is_run(out) else "the folder of a comparison, which has its own results"
+            raise UserError(f"compare: {out} is {kind}; give another --out")
         results = write_all(out, found, reference=reference, commands=[f"simko {' '.join(map(quote, sys.argv[1:]))}"])
     else:
         results = [results_of(comparison, reference) for comparison in found]

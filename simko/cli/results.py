@@ -116,7 +116,7 @@ def _show(arms: Sequence[Measured], as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    columns = ("arm", "source", "env", "verifier", "problems", "n")
+    columns = ("arm", "seed", "source", "env", "verifier", "problems", "n")
     cells = [[*(_cell(row[name]) for name in columns), _percent(row["pass_at_1"])] for row in rows]
     print_table(cells, [*(name.upper() for name in columns), "PASS@1 %"])
     for row in rows:
@@ -140,7 +140,12 @@ def _text(arms: Sequence[Measured], format: str, target: str) -> str:
     if format == "csv":
         return csv_file.write(arms)
     if len(arms) > 1:
-        names = ", ".join(measured.arm for measured in arms)
+        names = ", ".join(dict.fromkeys(measured.arm for measured in arms))
+        if names == arms[0].arm:
+            raise UserError(
+                f"results: {target} has {len(arms)} seeds of arm '{names}', and a file of counts holds one; name the result "
+                f"of one seed, as {arms[0].place}"
+            )
         raise UserError(
             f"results: {target} has several arms, and a file of counts holds one; choose with --arm: {names[:200]}"
         )
@@ -163,8 +168,9 @@ def _write_records(
     if out is None:
         raise UserError("results: --format every-eval-ever writes several files; give a folder with --out")
     if model_id is not None and len(arms) > 1:
-        names = ", ".join(measured.arm for measured in arms)
-        raise UserError(f"results: --model-id names one model, and there are the arms {names[:200]}; choose with --arm")
+        names = ", ".join(dict.fromkeys(measured.arm for measured in arms))
+        mend = f"name the result of one seed, as {arms[0].place}" if names == arms[0].arm else "choose with --arm"
+        raise UserError(f"results: --model-id names one model, and there are {len(arms)}, of {names[:200]}; {mend}")
     for measured in arms:
         env = measured.facts.get("env")
         hub = None if env is None else data_set(env)

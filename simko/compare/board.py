@@ -177,7 +177,7 @@ class Board:
             stamp = path.stat().st_mtime_ns
             if self._read.get(path, (None,))[0] != stamp:
                 self._read[path] = stamp, _digest(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, ZeroDivisionError):
             return {}
         return self._read[path][1]
 

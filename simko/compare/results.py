@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 from typing import Any
 
 from simko.compare.board import Board, Result
@@ -62,4 +63,5 @@ def write_results(board: Board, reference: str = "grpo") -> dict[str, Any] | Non
     if not measured:
         return None
     plan = content_of(board.plan.study)
-    return write(board.folder, measured, reference=reference, plan=plan, commands=[COMMAND], notes=notes(board))
+    command = COMMAND if reference == "grpo" else f"{COMMAND} --reference {quote(reference)}"
+    return write(board.folder, measured, reference=reference, plan=plan, commands=[command], notes=notes(board))

@@ -67,9 +67,10 @@ def write_tuned(board: Board) -> Path | None:
         "tuned": {"sweep": name, "grid_sha256": mark},
     }
     path = board.folder / TUNED
+    others = range(max(board.plan.seeds) + 1, max(board.plan.seeds) + 6)  # the sweep has chosen by its own
     head = (
         f"# The best setting of each arm, from the sweep {name} (grid {mark}): mean of pass@K on tuning problems.\n"
-        f"# simko compare --config {TUNED} --seeds 5 --out FOLDER\n"
+        f"# simko compare --config {TUNED} --seeds {','.join(map(str, others))} --out FOLDER\n"
     )
     write_atomically(path, head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     return path

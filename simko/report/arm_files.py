@@ -19,6 +19,7 @@ from simko.run.records import Records
 LAST_STEPS = 10
 """Steps at the end of a run over which its own metrics are averaged."""
 _MOST_SAMPLES = 1 << 20  # of a problem: the time of pass@K grows with it
+_LARGEST_NUMBER = 1e300
 _LARGEST = 1 << 30  # bytes of a file that is read as JSON
 _NUMBERS = (
     "level", "max_new_tokens", "attempts", "temperature", "top_p", "problem_seed", "n", "overlap", "bad_rows", "step",
@@ -211,4 +212,5 @@ def integer(value: Any, default: int | None = None) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether this is a number that a float can hold; a whole number in JSON may have thousands of digits."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST_NUMBER

@@ -11,6 +11,8 @@ from simko.config import TrainConfig, names
 from simko.report.measured import Measured
 
 BASE = "base"
+OF_A_BASE = ("model", "quantization", "template")
+"""Facts that make two base models two: whoever was trained from one is not compared with the other."""
 _NOT_A_NAME = frozenset(names(TrainConfig, False)) - {"steps"} | {"seed", "threads", "device"}
 _MOST_SETTINGS = 3  # that a name tells; with more, the run's folder is the name
 
@@ -19,7 +21,8 @@ def named_apart(measured: Sequence[Measured], say: Callable[[str], None]) -> lis
     """Return each arm and seed once. Arms of one name whose settings differ get the settings that differ as a name.
 
     A file that was given twice counts once. Of several measurements of one base model at one seed, that with the most samples
-    stays. `say` gets a line for each that is left out.
+    stays, also where they are of other problems. `say` gets a line for each that is left out. Base models that differ in
+    model, quantization or prompt are arms of their own.
     """
     once: dict[tuple[str, str, int | None], Measured] = {}
     for entry in measured:
@@ -69,22 +72,17 @@ def _numbered(measured: Sequence[Measured]) -> list[Measured]:
 
 
 def _one_base_a_seed(bases: Sequence[Measured], say: Callable[[str], None]) -> list[Measured]:
-    models = list(dict.fromkeys(str(entry.facts.get("model")) for entry in bases))
-    kept: dict[tuple[Any, ...], Measured] = {}
+    values = {name: {repr(entry.facts.get(name)) for entry in bases} - {"None"} for name in OF_A_BASE}
+    kept: dict[tuple[str, int | None], Measured] = {}
     for entry in bases:
-        model = str(entry.facts.get("model"))
-        if len(models) > 1:
-            entry = replace(entry, arm=f"{BASE} {_short(model)}")
-        key = (model, entry.seed, frozenset(entry.counts), *(repr(entry.facts.get(name)) for name in _MEASURED_ALIKE))
-        other = kept.setdefault(key, entry)
+        parts = [_short(entry.facts[name]) for name in OF_A_BASE if len(values[name]) > 1 and entry.facts.get(name)]
+        entry = replace(entry, arm=" ".join([BASE, *parts]), facts={**entry.facts, "trained": False})
+        other = kept.setdefault((entry.arm, entry.seed), entry)
         if other.counts != entry.counts:
             more, fewer = (entry, other) if _samples(entry) > _samples(other) else (other, entry)
-            kept[key] = more
+            kept[entry.arm, entry.seed] = more
             say(f"base, seed {entry.seed}: {more.place} is taken, {fewer.place} is left out")
     return list(kept.values())
-
-
-_MEASURED_ALIKE = ("env", "level", "verifier", "temperature", "top_p", "part", "template", "max_new_tokens", "attempts")
 
 
 def _samples(entry: Measured) -> int:

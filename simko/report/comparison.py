@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simko.console import one_line
 from simko.report import bands
-from simko.report.arm_names import BASE
+from simko.report.arm_names import BASE, OF_A_BASE
 from simko.report.bands import Band, band, decide, first_loss, loss_words, words
 from simko.report.comparable import Comparison
 from simko.report.comparison_points import by_k, cube, means, pairs, point
@@ -59,7 +60,7 @@ def results_of(comparison: Comparison, reference: str = "grpo") -> dict[str, Any
             "left_out": comparison.left_out,
             "ids": list(comparison.problems),
         },
-        "notes": [*comparison.notes, *_seed_notes(comparison)],
+        "notes": [*comparison.notes, *_seed_notes(comparison, arms), *_reference_notes(comparison, reference)],
         "versions": _distinct(comparison, "versions"),
         "machines": _distinct(comparison, "machine"),
         "arms": arms,
@@ -150,15 +151,19 @@ def _is_trained(comparison: Comparison, arm: str) -> bool:
 
 def _base_of(comparison: Comparison, arm: str) -> str | None:
     """The base arm of the same model: at its own best temperature for an arm at its own, else as it was trained from."""
-    entry = comparison.seeds_of(arm)[0]
-    model = entry.facts.get("model")
     every = [other for other in comparison.arms if not _is_trained(comparison, other)]
-    alike = [
-        name for name in every if model is None or comparison.seeds_of(name)[0].facts.get("model") in (None, model)
-    ]
+    alike = [name for name in every if _is_of_one_base(comparison, arm, name)]
     if arm in alike:  # a base at another prompt or temperature against the plain one
         return next((name for name in alike if not _tuned(comparison, name)), None)
     return _variant(comparison, alike, _tuned(comparison, arm))
+
+
+def _is_of_one_base(comparison: Comparison, arm: str, base: str) -> bool:
+    """Whether the facts of a base model are those of an arm; one that nobody knows, or that was tuned, may be any."""
+    one, other = (comparison.seeds_of(name)[0].facts for name in (arm, base))
+    free = [*_tuned(comparison, arm), *_tuned(comparison, base)]
+    pairs = [(one.get(name), other.get(name)) for name in OF_A_BASE if name not in free]
+    return all(None in pair or pair[0] == pair[1] for pair in pairs)
 
 
 def _reference_of(comparison: Comparison, arm: str, reference: str) -> str | None:
@@ -179,11 +184,22 @@ def _tuned(comparison: Comparison, arm: str) -> list[str]:
     return list(comparison.seeds_of(arm)[0].facts.get("tuned") or [])
 
 
-def _seed_notes(comparison: Comparison) -> list[str]:
+def _reference_notes(comparison: Comparison, reference: str) -> list[str]:
+    names = [name for arm in comparison.arms for name in (arm, comparison.seeds_of(arm)[0].facts.get("arm"))]
+    if reference in (BASE, *names):
+        return []
+    return [f"no arm is named {one_line(reference)}: arms are compared with their base only"]
+
+
+def _seed_notes(comparison: Comparison, arms: Sequence[Mapping[str, Any]]) -> list[str]:
     sizes = {arm: len(comparison.seeds_of(arm)) for arm in comparison.arms if _is_trained(comparison, arm)}
     notes = [ONE_SEED] if 1 in sizes.values() else []
     if len(set(sizes.values())) > 1:
         notes.append("seeds differ: " + ", ".join(f"{arm} {count}" for arm, count in sizes.items()))
+    for arm in arms:
+        for gap in (arm["against_base"], arm["against_reference"]):
+            if gap and gap["seeds"] == 1 < min(len(comparison.seeds_of(name)) for name in (arm["name"], gap["arm"])):
+                notes.append(f"{one_line(arm['name'])} and {one_line(gap['arm'])} share {ONE_SEED}")
     return notes
 
 

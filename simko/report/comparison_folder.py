@@ -43,8 +43,6 @@ def write(
     folder = Path(folder)
     comparison = arms if isinstance(arms, Comparison) else one_comparison(arms)
     result = results_of(comparison, reference)
-    if result["reference"] is None and reference != "base":
-        result["notes"].append(f"no arm is named {reference}: arms are compared with their base only")
     result["notes"] += notes
     result |= {"plan": plan, "plan_sha256": None if plan is None else sha256(_json(plan).encode()).hexdigest()}
     result["commands"] = list(commands)

@@ -83,7 +83,7 @@ def _majority(comparison: Comparison, entry: Measured, ks: Sequence[int]) -> dic
     few = [k for k in ks if k in _MAJORITY]
     rows = []
     for task in comparison.problems:
-        votes = list(entry.answers.get(task, {}).values())
+        votes = [pair for pair in entry.answers.get(task, {}).values() if pair[0]]
         blank = entry.counts[task][0] - sum(count for count, _ in votes)
         rows.append(majority_at_k([n for n, _ in votes], [c / n for n, c in votes], few, max(0, blank)))
     return by_k(few, np.mean(rows, axis=0))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Any
 
 from simko.console import one_line
 
 _LONGEST = 48
-_FORMULA = ("=", "+", "-", "@")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MARKDOWN = "\\|`*_[]<>~"
 
 
@@ -23,8 +24,12 @@ def label(name: str, longest: int = _LONGEST) -> str:
 
 def csv_cell(text: str) -> str:
     """Text for a CSV cell. A spreadsheet would run one that begins with `=`, `+`, `-` or `@`, so it gets a `'` before it."""
-    shown = label(text, 1 << 10)
-    return f"'{shown}" if shown.startswith(_FORMULA) else shown
+    return no_formula(label(text, 1 << 10))
+
+
+def no_formula(value: Any) -> Any:
+    """Text as it is, with a `'` before what a spreadsheet would run; any other value as it is."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def markdown_cell(text: str, longest: int = _LONGEST) -> str:

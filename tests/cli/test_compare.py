@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fake_arms import a_run
 
 from simko.cli import run as simko
 from simko.files import locked
@@ -73,6 +74,9 @@ def test_the_frontier_studys_sweep(tmp_path: Path, capsys: pytest.CaptureFixture
         (["compare", "none", "other"], "compare: none: no such file or folder"),
         (["compare", "none", "--algorithms", "grpo"], "compare: none is compared as it is, and nothing is trained"),
         (["compare", "none", "--steps", "3"], "compare: none is compared as it is"),
+        (["compare", "none", "--dry-run"], "compare: none is compared as it is"),
+        (["compare", "none", "--budget", "1"], "compare: none is compared as it is"),
+        (["compare", "none", "--jobs", "2"], "compare: none is compared as it is"),
         (["compare", "--algorithms", "grpo", "--out", "FILE"], "FILE is not a folder; give another --out"),
         (["sweep", "--out", "OUT"], "there is no arm"),
         (["sweep", "FILE", "--out", "OUT"], "sweep: no arm has a grid; give"),
@@ -120,9 +124,23 @@ def test_without_budget_only_the_plan_is_written(tmp_path: Path, capsys: pytest.
     assert [path.name for path in Path(out).iterdir()] == ["plan.yaml"]
     with locked(Path(out)):
         pass
+    assert simko(["compare", out, "--reference", "nsr", "--budget", "0"]) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == f"simko: go on with: simko compare {out} --reference nsr"
     assert simko(["compare", "--algorithms", "psr", "--out", out, "--dry-run"]) == 0
     assert "psr, seed 0: training" in capsys.readouterr().out
     assert simko(["compare", "--algorithms", "grpo", "--learning-rate", "0.1", "--out", out]) == 2
     assert last_error(capsys).startswith("arm grpo: learning_rate was 0.0005, and it is 0.1 now")
     assert simko(["sweep", "--out", out]) == 2
     assert last_error(capsys).startswith("sweep: no arm has a grid")
+
+
+def test_results_that_exist_are_not_written_over_a_comparison(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = a_run(tmp_path / "run").parent.parent, tmp_path / "c"
+    out.mkdir()
+    (out / "plan.yaml").touch()
+    assert simko(["compare", str(run), "--out", str(out)]) == 2
+    line = f"compare: {out} is the folder of a comparison, which has its own results; give another --out"
+    assert last_error(capsys) == line
+    assert [path.name for path in out.iterdir()] == ["plan.yaml"]

@@ -54,9 +54,9 @@ def test_the_arms_are_listed(capsys: pytest.CaptureFixture[str], result: Path) -
         code, out, err = ran(capsys, target)
         assert (code, err) == (0, "")
         header, trained, base = out.splitlines()
-        assert header.split() == ["ARM", "SOURCE", "ENV", "VERIFIER", "PROBLEMS", "N", "PASS@1", "%"]
-        assert trained.split() == ["simko", "simko", ENV, "expression", "2", "4", "50.0"]
-        assert base.split() == ["base", "simko", ENV, "expression", "2", "4", "12.5"]
+        assert header.split() == ["ARM", "SEED", "SOURCE", "ENV", "VERIFIER", "PROBLEMS", "N", "PASS@1", "%"]
+        assert trained.split() == ["simko", "-", "simko", ENV, "expression", "2", "4", "50.0"]
+        assert base.split() == ["base", "-", "simko", ENV, "expression", "2", "4", "12.5"]
     rows = json.loads(ran(capsys, result, "--json")[1])
     assert [(row["arm"], row["pass_at_1"], row["foreign"]) for row in rows] == [
         ("simko", 0.5, False),
@@ -129,6 +129,23 @@ def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], result: Path,
     result.write_text(json.dumps(content))
     assert "damaged" in refusal(capsys, result)
     assert "no result of an evaluation" in refusal(capsys, _empty(tmp_path))
+
+
+def test_of_several_seeds_the_way_to_one_is_told(
+    capsys: pytest.CaptureFixture[str], result: Path, tmp_path: Path
+) -> None:
+    for seed in (0, 1):
+        place = tmp_path / f"c/runs/grpo/seed-{seed}/eval"
+        place.mkdir(parents=True)
+        (place / "r.json").write_text(json.dumps({**json.loads(result.read_text()), "base": None}))
+    first = tmp_path / "c/runs/grpo/seed-0/eval/r.json"
+    line = refusal(capsys, tmp_path / "c", "--format", "counts")
+    assert line.endswith(
+        f"has 2 seeds of arm 'grpo', and a file of counts holds one; name the result of one seed, as {first}"
+    )
+    record = ("--format", "every-eval-ever", "-o", tmp_path / "e", "--model-id", "a/b")
+    assert refusal(capsys, tmp_path / "c", *record).endswith(f"name the result of one seed, as {first}")
+    assert ran(capsys, first, "--format", "counts")[0] == 0
 
 
 def _empty(tmp_path: Path) -> Path:

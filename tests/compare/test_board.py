@@ -89,12 +89,12 @@ def test_a_part_with_fewer_problems_than_asked_for_is_whole(tmp_path: Path) -> N
     assert run_all(more, Few())[1].commands == []
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"pass_at_k": 3}', "null", "[" * 5000])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pass_at_k": 3}', "null", "[" * 5000, "NONE"])
 def test_a_damaged_result_is_none(tmp_path: Path, text: str) -> None:
     of = board(tmp_path / "c", study("grpo"))
     run_all(of)
     (path,) = (of.folder / "base/seed-0").glob("*.json")
-    path.write_text(text)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pass_at_k": {}}) if text == "NONE" else text)
     assert [words[0] for words in run_all(Board(of.folder, of.plan))[1].commands] == ["eval"]
 
 

@@ -45,6 +45,7 @@ def test_the_best_setting_of_each_arm_becomes_a_study(tmp_path: Path) -> None:
     assert tuned.tuned == {"sweep": "c", "grid_sha256": grid_hash(of.plan.study)}
     assert checked_plan(tuned).study.tuned == tuned.tuned
     assert str(tmp_path) not in path.read_text()
+    assert "--config tuned.yaml --seeds 102,103,104,105,106 --out" in path.read_text()  # not those of the sweep
     lines = sweep_table(of).splitlines()
     assert lines[0].split() == ["candidate", "seed", "100", "seed", "101", "score", "setting"]
     assert [line.split()[0] for line in lines if "<- best" in line] == ["grpo-2", "simko-1"]

@@ -63,3 +63,13 @@ def test_base_models_of_two_models_have_two_names() -> None:
     assert named(arm("base", 0), replace(arm("base", 0, model="org/SmolLM2"), place="b")) == [
         ("base tiny", 0), ("base SmolLM2", 0)
     ]  # fmt: skip
+
+
+def test_one_base_a_seed_also_where_its_problems_differ() -> None:
+    assert named(arm("base", 0, [1] * 4), replace(arm("base", 0, [1] * 3), place="b")) == [("base", 0)]
+
+
+def test_bases_at_other_prompts_are_two_arms() -> None:
+    plain = replace(arm("base", template="plain"), place="b")
+    assert named(arm("base"), plain) == [("base chat", 0), ("base plain", 0)]
+    assert named(arm("base", quantization="nf4"), replace(arm("base"), place="b")) == [("base", 0)]

@@ -13,6 +13,8 @@ from fake_arms import a_run, arm, result_of
 
 from simko.errors import UserError
 from simko.report.arms import load, read_cell
+from simko.report.comparable import one_comparison
+from simko.report.comparison import results_of
 from simko.report.measured import Measured
 
 
@@ -119,6 +121,17 @@ def test_facts_of_a_wrong_type_are_not_known(tmp_path: Path) -> None:
     path.write_text(text.replace('"env": 3', '"env": NaN'))
     (measured,) = load_quietly(path)
     assert [measured.facts[name] for name in ("temperature", "env", "outcomes", "tokens_per_answer")] == [None] * 4
+
+
+def test_numbers_without_end_and_answers_without_votes_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    numbers = dict.fromkeys(("temperature", "tokens_per_answer", "truncated", "n", "seconds"), 10**400)
+    votes = {"p": {"a": [0, 0], "b": [4, 1]}}
+    path.write_text(json.dumps(result_of({"p": (4, 1)}, **numbers, answers=votes, majority_at_k={"1": 10**400})))
+    result = results_of(one_comparison(load_quietly(path)))
+    (entry,) = result["arms"]
+    assert [entry[name] for name in ("tokens_per_answer", "truncated")] == [None, None]
+    assert entry["majority_at_k"]["1"] == 0.25
 
 
 def test_a_comparison_folder_gives_arms_by_their_folders(tmp_path: Path) -> None:

@@ -198,3 +198,31 @@ def test_bands_come_back_from_their_values() -> None:
     band = as_band("x", json.loads(json.dumps(gap)))
     assert (band.k, band.seeds, band.problems, band.judged) == ((1, 2, 4, 8, 16), 2, 48, 4)
     assert [band.mean[0], band.low[0], band.high[0]] == gap["curve"]["1"]
+
+
+def test_an_arm_stands_against_the_base_at_its_own_prompt() -> None:
+    bases = arm("base", 0, [8] * 8), replace(arm("base", 0, [4] * 8, template="plain"), place="b")
+    result = results(*bases, arm("a", template="plain", solved=[6] * 8), arm("b", solved=[6] * 8))
+    assert [(entry["name"], len(entry["seeds"])) for entry in result["arms"]][:2] == [
+        ("base chat", 1),
+        ("base plain", 1),
+    ]
+    assert of(result, "a")["against_base"]["arm"] == "base plain"
+    assert of(result, "b")["against_base"]["arm"] == "base chat"
+
+
+def test_a_hostile_list_of_tuned_facts_does_no_harm() -> None:
+    assert of(results(arm("a", tuned=[["template"], {}]), arm("base")), "a")["against_base"]["arm"] == "base"
+
+
+def test_a_difference_that_rests_on_one_shared_seed_says_so() -> None:
+    measured = [arm("grpo", seed) for seed in (0, 1, 2)] + [arm("a", seed) for seed in (2, 3)]
+    assert f"a and grpo share {ONE_SEED}" in results(*measured)["notes"]
+    assert not any(ONE_SEED in note for note in results(*measured, arm("a", 1))["notes"])
+
+
+def test_a_reference_that_is_no_arm_is_told_and_one_that_is_alone_is_not() -> None:
+    line = "no arm is named other: arms are compared with their base only"
+    assert line in results(arm("grpo"), arm("a"), reference="other")["notes"]
+    for measured, reference in (((arm("grpo"), arm("base")), "grpo"), ((arm("a"),), "base")):
+        assert not any("no arm" in note for note in results(*measured, reference=reference)["notes"])

@@ -20,3 +20,11 @@ def test_a_row_for_each_arm_and_problem() -> None:
     ]  # fmt: skip
     assert (rows[0]["env"], rows[0]["temperature"], rows[0]["level"], rows[1]["source"]) == ("e", "0.6", "", "counts")
     assert set(rows[0]) == set(COLUMNS)
+
+
+def test_a_spreadsheet_runs_nothing() -> None:
+    text = write([Measured("=1+1", None, {"@sum": (1, 0), "a-b": (1, 0)}, facts={"model": "+m", "level": -1})])
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [(row["arm"], row["problem"], row["model"], row["level"]) for row in rows] == [
+        ("'=1+1", "'@sum", "'+m", "-1"), ("'=1+1", "a-b", "'+m", "-1"),
+    ]  # fmt: skip
