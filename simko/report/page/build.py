@@ -103,7 +103,7 @@ def _with_metrics(runs: Sequence[RunData], draw: Callable[[Sequence[RunData]], s
 
 def _measured_on(run: RunData) -> tuple[str, ...]:
     """What decides the numbers of a step beside the verifier: two runs that differ in any of it share no picture."""
-    return tuple(str(run.config.get(name)) for name in ("env", "level")) + (str(run.manifest.get("data_sha256")),)
+    return tuple(str(v) for v in (run.config.get("env"), run.config.get("level"), run.manifest.get("data_sha256")))
 
 
 def _verifier_of(run: RunData, runs: Sequence[RunData]) -> str:

@@ -20,6 +20,7 @@ from simko.errors import UserError
 from simko.files import locked
 from simko.report.page.build import finished, report
 from simko.report.page.escape import line
+from simko.report.page.glossary import glossary
 from simko.report.page.lost import Moved, _list
 
 SECTIONS = ["before-after", "curve", "learning", "concentration", "forks", "groups", "lost", "cover", "record"]
@@ -357,3 +358,20 @@ def test_many_lost_problems_keep_their_number() -> None:
 
 def test_a_cut_line_says_its_whole_length() -> None:
     assert line("ab " * 1000, 30).endswith("[cut: 2,999 characters]")
+
+
+def test_the_page_says_what_its_metrics_mean(page: str) -> None:
+    rows = {row[0].strip("`"): row[1] for row in glossary()}
+    concentration = page[page.index('<section id="concentration"') : page.index('<section id="forks"')]
+    for name in ("entropy", "logp_rankN", "entropy_hist_N"):
+        assert f"<code>{name}</code></th><td>{rows[name].partition('`')[0].partition(';')[0]}" in concentration
+    assert "solve_rate" not in concentration
+    assert "<code>solve_rate</code></th>" in page
+    assert "<code>eepo_forgot</code>" not in page
+
+
+def test_numbers_of_several_runs_name_their_metric(tmp_path: Path) -> None:
+    page, _ = report([write_run(tmp_path / "a" / "run"), write_run(tmp_path / "b" / "run", algorithm="grpo")])
+    learning = page[page.index('<section id="learning"') : page.index('<section id="concentration"')]
+    assert learning.count(">run: reward, reward and solve rate</th>") == 2
+    assert learning.count(">run: tokens, length of an answer</th>") == 2
