@@ -79,22 +79,18 @@ def report(
 
 
 def _forks(paths: Sequence[Path], no_model: bool, device: str) -> dict[Path, Forks | str]:
-    """The forking map of the first run, or for each run why it has none; nothing in here is fatal."""
-    from simko.report.page.source import is_run_folder
+    """The forking map of the first run, or why it has none. Only a link or a pipe in its folder is fatal."""
+    from simko.report.page.source import is_run_folder, refuse_links
 
     entries: dict[Path, Forks | str] = {}
     runs = [path for path in paths if is_run_folder(path)]
     for path in runs[:_MAPS]:
+        refuse_links(path)
         try:
             entries[path] = _stored(path) if no_model else _computed(path, device)
         except UserError as error:
             entries[path] = str(error)
-        except (
-            RuntimeError,
-            MemoryError,
-            OSError,
-            FloatingPointError,
-        ) as error:  # the device, the disk, a foreign model
+        except Exception as error:  # the device, the disk, a foreign model or tokenizer: the rest of the page is made
             entries[path] = f"{type(error).__name__}: {one_line(str(error))[:200]}"
     return entries
 
@@ -125,7 +121,8 @@ def _serve(paths: Sequence[Path], forks: dict[Path, Forks | str], port: int) -> 
     build(paths, forks)  # a mistake in the paths is told now, not in the browser
 
     def make() -> tuple[object, Callable[[], str]]:
-        return _mark(paths), lambda: build(paths, forks, refresh=not finished(paths))[0]
+        goes_on = not finished(paths)
+        return (goes_on, _mark(paths)), lambda: build(paths, forks, refresh=goes_on)[0]
 
     with server(make, port) as httpd:
         typer.echo(f"report: http://{HOST}:{httpd.server_address[1]}/ (Ctrl-C ends it)")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from simko.console import one_line
 from simko.errors import UserError
+from simko.files import is_locked
 from simko.report.forks import Forks
 from simko.report.page import curves, learning
 from simko.report.page.escape import esc, line
@@ -16,7 +17,8 @@ from simko.report.page.lost import lost_and_won
 from simko.report.page.measure import Sheet, sheets
 from simko.report.page.record import alarm_list, record
 from simko.report.page.shell import Section, html_page
-from simko.report.page.source import RunData, is_run_folder, read_run
+from simko.report.page.source import RunData, is_run_folder, manifest_of, read_run
+from simko.report.terminal.state import ENDED, status_of
 
 _MOST_RECORDS = 12
 _MOST_CELLS = 7  # runs inside a comparison's folder whose metrics are drawn
@@ -65,10 +67,13 @@ def report(
 
 
 def finished(paths: Sequence[Path]) -> bool:
-    """Whether every run among the paths says that it is over; a comparison's folder has its results then."""
+    """Whether no process goes on with a run among the paths; a comparison's folder has its results then.
+
+    A run says `finished` before its evaluation: as long as a process has its folder, pass@K may still come.
+    """
     runs = [path for path in paths if is_run_folder(path)]
     folders = [path for path in paths if path.is_dir() and path not in runs]
-    over = all(read_run(path).manifest.get("status") == "finished" for path in runs)
+    over = all(status_of(manifest_of(path), is_locked(path))[0] in ENDED for path in runs)
     return over and all((path / "results.json").is_file() for path in folders)
 
 
@@ -83,9 +88,9 @@ def _each(parts: Sequence[Sheet], draw: Callable[..., str], whole: bool = False)
 def _with_metrics(runs: Sequence[RunData], draw: Callable[[Sequence[RunData]], str]) -> str:
     """Runs of different environments, data or verifiers are drawn apart."""
     groups: dict[tuple[str, ...], list[RunData]] = {}
-    for run in runs:
-        if run.metrics:
-            groups.setdefault(_measured_by(run), []).append(run)
+    drawn = [run for run in runs if run.metrics]
+    for run in drawn:
+        groups.setdefault((*_measured_on(run), _verifier_of(run, drawn)), []).append(run)
     if not groups:
         return '<p class="note">No metrics were recorded.</p>' if runs else ""
     if len(groups) == 1:
@@ -96,11 +101,17 @@ def _with_metrics(runs: Sequence[RunData], draw: Callable[[Sequence[RunData]], s
     )
 
 
-def _measured_by(run: RunData) -> tuple[str, ...]:
-    """What decides the numbers of a step: two runs that differ in any of it share no picture."""
-    verifier = run.config.get("verifier") or (run.evaluation or {}).get("verifier")
-    data = run.manifest.get("data_sha256")
-    return tuple(str(value) for value in (run.config.get("env"), run.config.get("level"), data, verifier))
+def _measured_on(run: RunData) -> tuple[str, ...]:
+    """What decides the numbers of a step beside the verifier: two runs that differ in any of it share no picture."""
+    return tuple(str(v) for v in (run.config.get("env"), run.config.get("level"), run.manifest.get("data_sha256")))
+
+
+def _verifier_of(run: RunData, runs: Sequence[RunData]) -> str:
+    """The verifier of a run. One that names none has its environment's own, which another run's evaluation may name."""
+    alike = [run, *(other for other in runs if _measured_on(other) == _measured_on(run))]
+    names = [other.config.get("verifier") or (other.evaluation or {}).get("verifier") for other in alike]
+    others = {str(name) for name in names if name}
+    return str(names[0] or (others.pop() if len(others) == 1 else None))
 
 
 def _maps(runs: Sequence[RunData], forks: Mapping[Path, Forks | str]) -> str:

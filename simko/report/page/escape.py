@@ -44,7 +44,7 @@ def esc(value: object, longest: int = LONGEST) -> str:
 
 def line(value: object, longest: int = 160) -> str:
     """The same in one line."""
-    return esc(" ".join(str(value)[: 4 * longest].split()), longest)
+    return esc(" ".join(str(value).split()), longest)
 
 
 def token(text: str) -> str:

@@ -14,7 +14,7 @@ from simko.run.records import groups_of
 BUDGET = 80_000  # bytes of HTML of the whole browser
 STEPS = 6
 LONGEST = 500
-"""Characters of an answer that the page holds; the longest shared beginning of a group's budget."""
+"""Characters of an answer that the page holds; fewer where the first group of a step would not fit."""
 
 
 def group_browser(runs: Sequence[RunData], notes: list[str]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from simko.report.page.chart import Axes, Line, bar_chart, line_chart, thinned
 from simko.report.page.escape import line
+from simko.report.page.glossary import meanings
 from simko.report.page.source import RunData
 from simko.report.page.table import numbers
 from simko.sizes import ENTROPY_EDGES
@@ -78,18 +79,20 @@ def concentration(runs: Sequence[RunData]) -> str:
 
 
 def _charts(runs: Sequence[RunData], charts: Sequence[Chart], last: str = "") -> str:
-    parts, used, size = [], [], 1
+    parts, used, names, size = [], [], [], 1
     for chart in charts:
         lines = []
         metrics = chart.metrics if len(runs) == 1 else chart.metrics[:1]
         columns = [(run, key, name, run.column(key)) for run in runs[:MOST_RUNS] for key, name in metrics]
+        names += [key for _, key, _, points in columns if points]
         if len(runs) == 1 and _doubled(columns):
             columns = [(*columns[0][:2], " = ".join(name for _, name in metrics), columns[0][3])]
         for i, (run, key, name, points) in enumerate(columns):
             drawn, each = thinned(points, MOST_POINTS)
             size = max(size, each)
             if drawn:
-                used.append((run, key, f"{name}, {chart.title.lower()}" if len(runs) == 1 else run.name, points))
+                label = f"{name}, {chart.title.lower()}"
+                used.append((run, key, label if len(runs) == 1 else f"{run.name}: {label}", points))
             lines.append(Line(name if len(runs) == 1 else run.name, drawn, i))
         title = chart.title if len(runs) == 1 or len(chart.metrics) == 1 else f"{chart.title}: {chart.metrics[0][1]}"
         unit = Axes("step", chart.unit, percent=chart.percent, floor=chart.floor)
@@ -100,7 +103,8 @@ def _charts(runs: Sequence[RunData], charts: Sequence[Chart], last: str = "") ->
     note = f'<p class="note">Each point is the mean of {size} steps.</p>' if size > 1 else ""
     if len(runs) > MOST_RUNS:
         note += f'<p class="note">The first {MOST_RUNS} of {len(runs)} runs are drawn.</p>'
-    return f'<div class="charts">{"".join(parts)}</div>{note}{_numbers(used)}'
+    shown = meanings([*names, *(["entropy_hist_00"] if last else [])])
+    return f'<div class="charts">{"".join(parts)}</div>{note}{_numbers(used)}{shown}'
 
 
 def _doubled(columns: Sequence[tuple[RunData, str, str, list[tuple[float, float]]]]) -> bool:
@@ -120,7 +124,7 @@ def _numbers(used: Sequence[tuple[RunData, str, str, list[tuple[float, float]]]]
     if not steps:
         return ""
     shown = sorted({steps[round(i * (len(steps) - 1) / (_ROWS - 1))] for i in range(_ROWS)})
-    columns = list({(run.name, key): (label, dict(points)) for run, key, label, points in used}.values())
+    columns = list({(run.path, key): (label, dict(points)) for run, key, label, points in used}.values())
     rows = []
     for label, values in columns:
         rows.append([line(label), *(f"{values[step]:.4g}" if step in values else "–" for step in shown)])

@@ -18,7 +18,7 @@ from simko.run.samples import SUFFIX, read_samples
 
 BUDGET = 30_000  # bytes of all examples
 LONGEST = 300
-_MOST = 25  # problems of a kind that are listed
+_MOST, _FEW = 25, 8  # problems of a kind that are listed; few where the examples of many would not fit
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def lost_and_won(sheet: Sheet) -> str:
             right = _right_samples(entry.place, wanted)
             block = _list("Lost", lost, right, "base") + _list("Won", won, right, "trained")
             if len(block) > budget:
-                block = _list("Lost", lost[:8], {}, "base") + _list("Won", won[:8], {}, "trained")
+                block = _list("Lost", lost, {}, "base", _FEW) + _list("Won", won, {}, "trained", _FEW)
             budget -= len(block.encode("utf-8", "replace"))
             details.append(folded(f"{name}: the problems", block, len(details) == 0))
     if not rows:
@@ -106,17 +106,23 @@ def _base_of(entry: Measured, every: Sequence[Measured], arms: Mapping[str, Any]
     return next((other for other in bases if other.seed == entry.seed), bases[0] if bases else None)
 
 
-def _list(title: str, problems: Sequence[Moved], right: Mapping[tuple[str, str], Mapping[str, Any]], side: str) -> str:
+def _list(
+    title: str,
+    problems: Sequence[Moved],
+    right: Mapping[tuple[str, str], Mapping[str, Any]],
+    side: str,
+    most: int = _MOST,
+) -> str:
     if not problems:
         return f"<p><b>{title}:</b> none.</p>"
     rows = []
-    for m in problems[:_MOST]:
+    for m in problems[:most]:
         sample = right.get((side, m.task))
         text = esc(sample["problem"], LONGEST) if sample else ""
         answer = f'<span class="text">{esc(sample["text"], LONGEST)}</span>' if sample else "–"
         before, after = (f"{c} of {n}" for n, c in (m.before, m.after))
         rows.append([f"{line(m.task, 60)}<br><small>{text}</small>", before, after, f"{100 * m.chance:.2g} %", answer])
-    cut = f'<p class="note">{_MOST} of {len(problems)} are listed.</p>' if len(problems) > _MOST else ""
+    cut = f'<p class="note">{most} of {len(problems)} are listed.</p>' if len(problems) > most else ""
     whose = "base model" if side == "base" else "trained model"
     head = ["problem", "before", "after", "by chance", f"a right answer of the {whose}"]
     return html_table(f"{title}: {len(problems)} problems", head, rows) + cut

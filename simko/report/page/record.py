@@ -63,6 +63,7 @@ def commands(run: RunData) -> list[str]:
             ("--temperature", "temperature"),
             ("--top-p", "top_p"),
             ("--seed", "seed"),
+            ("--problem-seed", "problem_seed"),
         ]
         given = [
             f"{flag} {run.evaluation[key]}" for flag, key in flags if isinstance(run.evaluation.get(key), int | float)

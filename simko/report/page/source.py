@@ -18,7 +18,7 @@ from simko.run.records import Records
 from simko.run.samples import SUFFIX
 
 _LONGEST_LINE = 1 << 20
-_PARTS = ("config.yaml", "metrics.jsonl", "manifest.json", "rollouts", "eval", "checkpoints")
+_PARTS = ("config.yaml", "metrics.jsonl", "manifest.json", "rollouts", "eval", "checkpoints", "forks")
 
 
 @dataclass
@@ -75,7 +75,7 @@ def read_run(path: Path) -> RunData:
         raise UserError(
             f"report: {path} is not a run folder; give one, a result of `simko eval`, or a comparison's folder"
         )
-    _refuse_links(path)
+    refuse_links(path)
     run = RunData(path, path.resolve().name)
     run.config = _tried(run, "config.yaml", lambda: read_yaml(path / "config.yaml"), {})
     run.manifest = _tried(run, "manifest.json", lambda: _mapping(path / "manifest.json"), {})
@@ -156,6 +156,12 @@ def _tried(run: RunData, name: str, read: Callable[[], Any], otherwise: Any) -> 
         return otherwise
 
 
+def manifest_of(path: Path) -> dict[str, Any]:
+    """What manifest.json of a run says; empty if it cannot be read. Raises `UserError` for a link or a pipe."""
+    refuse_links(path)
+    return _tried(RunData(path, path.name), "manifest.json", lambda: _mapping(path / "manifest.json"), {})
+
+
 def _mapping(path: Path) -> dict[str, Any]:
     content = json.loads(path.read_text(encoding="utf-8", errors="replace"))
     if not isinstance(content, dict):
@@ -163,10 +169,17 @@ def _mapping(path: Path) -> dict[str, Any]:
     return content
 
 
-def _refuse_links(path: Path) -> None:
-    """A link in a foreign folder could lead to any file of the reader, and its text would be in the page."""
+def refuse_links(path: Path) -> None:
+    """A link in a foreign folder could lead to any file of the reader, and its text would be in the page. A pipe never ends.
+
+    Raises:
+        UserError: a part of the run is a link or a pipe.
+    """
     for name in _PARTS:
         part = path / name
-        odd = part if part.is_symlink() else odd_file(part) if part.is_dir() and name != "checkpoints" else None
+        if part.is_dir() and not part.is_symlink():
+            odd = odd_file(part) if name != "checkpoints" else None
+        else:
+            odd = part if part.is_symlink() or (part.exists() and not part.is_file()) else None
         if odd is not None:
             raise UserError(f"{odd} is a link or a pipe, not a file of the run; put the file itself there")

@@ -122,7 +122,7 @@ def runs_view(folder: Path, runs: Sequence[RunOf], planned: int | None, console:
         history, state = run.history, run.state
         left = history.seconds_left(state.steps) if state.status == "running" else None
         table.add_row(
-            one_line(run.arm)[:30], str(run.seed), Text(state.status, STATUS_STYLES[state.status]),
+            Text(one_line(run.arm)[:30]), str(run.seed), Text(state.status, STATUS_STYLES[state.status]),
             f"{history.step}/{state.steps or '?'}", "" if left is None else duration(left),
             percent(history.last.get("solve_rate")), short(history.last.get("entropy")),
             Text(", ".join(dict.fromkeys(alarm.name for alarm in history.alarms)), "red"),

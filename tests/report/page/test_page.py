@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
+import shutil
 from base64 import b64encode
 from hashlib import sha256
 from html.parser import HTMLParser
@@ -15,7 +17,11 @@ import pytest
 from pages import RESULT, forks, write_run
 
 from simko.errors import UserError
+from simko.files import locked
 from simko.report.page.build import finished, report
+from simko.report.page.escape import line
+from simko.report.page.glossary import glossary
+from simko.report.page.lost import Moved, _list
 
 SECTIONS = ["before-after", "curve", "learning", "concentration", "forks", "groups", "lost", "cover", "record"]
 VOID = {"meta", "link", "br", "input", "line", "circle", "rect", "polyline", "polygon"}
@@ -219,8 +225,6 @@ def test_what_is_damaged_is_said_and_the_rest_is_shown(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_not_there_is_said(tmp_path: Path, gone: list[str], words: str) -> None:
-    import shutil
-
     run = write_run(tmp_path / "run")
     for name in gone:
         shutil.rmtree(run / name) if (run / name).is_dir() else (run / name).unlink()
@@ -321,6 +325,53 @@ def test_alarms_are_at_the_top(tmp_path: Path) -> None:
 def test_whether_a_run_is_over(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     assert finished([run])
-    (run / "manifest.json").write_text('{"status": "running"}')
-    assert not finished([run])
+    with locked(run):
+        assert not finished([run])  # its evaluation is still to come
+    (run / "manifest.json").write_text('{"status": "stopped"}')
+    assert finished([run])
     assert "data-refresh" in report([run], refresh=True)[0].split("<head>")[0]
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "config.yaml", "manifest.json"])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    run = write_run(tmp_path / "run")
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    with pytest.raises(UserError, match=f"{name} is a link or a pipe"):
+        report([run])
+
+
+def test_a_run_without_an_evaluation_stands_beside_one_that_has_it(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / "one"), write_run(tmp_path / "two")]
+    shutil.rmtree(runs[1] / "eval")
+    page, _ = report(runs)
+    assert "are drawn apart" not in page
+    assert "two from 0.25" in page
+
+
+def test_many_lost_problems_keep_their_number() -> None:
+    problems = [Moved(f"task {i}", (8, 1), (8, 0)) for i in range(40)]
+    block = _list("Lost", problems, {}, "base", 8)
+    assert "Lost: 40 problems" in block
+    assert "8 of 40 are listed" in block
+
+
+def test_a_cut_line_says_its_whole_length() -> None:
+    assert line("ab " * 1000, 30).endswith("[cut: 2,999 characters]")
+
+
+def test_the_page_says_what_its_metrics_mean(page: str) -> None:
+    rows = {row[0].strip("`"): row[1] for row in glossary()}
+    concentration = page[page.index('<section id="concentration"') : page.index('<section id="forks"')]
+    for name in ("entropy", "logp_rankN", "entropy_hist_N"):
+        assert f"<code>{name}</code></th><td>{rows[name].partition('`')[0].partition(';')[0]}" in concentration
+    assert "solve_rate" not in concentration
+    assert "<code>solve_rate</code></th>" in page
+    assert "<code>eepo_forgot</code>" not in page
+
+
+def test_numbers_of_several_runs_name_their_metric(tmp_path: Path) -> None:
+    page, _ = report([write_run(tmp_path / "a" / "run"), write_run(tmp_path / "b" / "run", algorithm="grpo")])
+    learning = page[page.index('<section id="learning"') : page.index('<section id="concentration"')]
+    assert learning.count(">run: reward, reward and solve rate</th>") == 2
+    assert learning.count(">run: tokens, length of an answer</th>") == 2

@@ -38,7 +38,13 @@ def test_json_says_what_is_missing(run: Path, tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize(
-    "error", [UserError("the model /x is not there"), RuntimeError("CUDA out of memory"), OSError(28, "full")]
+    "error",
+    [
+        UserError("the model /x is not there"),
+        RuntimeError("CUDA out of memory"),
+        OSError(28, "full"),
+        KeyError("layers"),
+    ],
 )
 def test_a_model_that_cannot_be_loaded_is_a_line(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception

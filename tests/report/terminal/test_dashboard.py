@@ -160,5 +160,8 @@ def test_the_runs_of_a_comparison(tmp_path: Path) -> None:
     assert runs.planned() == 4
     text = drawn(runs_view(folder, listed, 4, Console(file=io.StringIO(), width=100)))
     assert "1 of 4 runs finished" in text
+    listed[0].arm = "[red]grpo"  # a folder's name is text, no mark-up
+    assert "[red]grpo" in drawn(runs_view(folder, listed, 4, Console(file=io.StringIO(), width=100)))
+    listed[0].arm = "grpo"
     event = runs_event(listed, 4, "end")
     assert [run["arm"] for run in event["runs"]] == ["grpo", "simko"]
