@@ -163,7 +163,9 @@ def test_another_algorithm_over_a_file_leaves_out_its_parts(capsys: pytest.Captu
     ran = Ran(capsys, "train", "--dry-run", "--json", "--config", "run.yaml", "--algorithm", "grpo")
     assert "advantage" not in ran.json["method"]
     assert ran.json["learning_rate"] == 0.001
-    assert ran.err == "simko: run.yaml is for simko; grpo has no alpha, and its advantage is a part of simko: left out\n"
+    assert (
+        ran.err == "simko: run.yaml is for simko; grpo has no alpha, and its advantage is a part of simko: left out\n"
+    )
     kept = Ran(
         capsys, "train", "--dry-run", "--json", "--config", "run.yaml", "--algorithm", "grpo", "--advantage", "nsr"
     )
