@@ -65,6 +65,7 @@ class Watch:
 
     def __init__(self, lines: Iterable[Line] = ()) -> None:
         self._lines: list[Line] = []
+        self._looks: list[Line] = []  # lines of a look at held-out problems
         self._silent = dict.fromkeys(RULES, REST)
         for line in lines:
             self.step(line)
@@ -73,9 +74,11 @@ class Watch:
         """Take the line of a step; return the alarms that sound."""
         kept = {name: value for name, value in line.items() if name in _READ or name.startswith("heldout_")}
         self._lines.append(kept)  # the other metrics of a long run would fill the memory
+        if any(name.startswith("heldout_fell_") for name in kept):
+            self._looks.append(kept)
         out = []
         for name, (rule, remedy) in RULES.items():
-            if (evidence := rule(self._lines)) is None:
+            if (evidence := rule(self._looks if name == "parting" else self._lines)) is None:
                 self._silent[name] += 1
                 continue
             if self._silent[name] >= REST:
@@ -165,14 +168,13 @@ def _length(lines: Sequence[Line]) -> Evidence:
     )
 
 
-def _parting(lines: Sequence[Line]) -> Evidence:
-    looks = [line for line in lines if any(name.startswith("heldout_fell_") for name in line)]
-    if not looks:
-        return None
-    for name in sorted(name for name in looks[-1] if name.startswith("heldout_fell_") and looks[-1][name] == 1):
+def _parting(looks: Sequence[Line]) -> Evidence:
+    """The rule of the lines with a look."""
+    newest = looks[-1] if looks else {}
+    for name in sorted(name for name in newest if name.startswith("heldout_fell_") and newest[name] == 1):
         k = name.removeprefix("heldout_fell_")
         since = next(i for i in range(len(looks), 0, -1) if i == 1 or looks[i - 2].get(name) != 1)
-        score = _number(looks[-1], f"heldout_pass_{k}")
+        score = _number(newest, f"heldout_pass_{k}")
         seen = f"held-out pass@{k} fell" + ("" if score is None else f" to {score:.0%}")
         more = "its best look while the training reward rose" if k == "1" else "its first look"
         return _step(looks[since - 1]), f"{seen}, beyond its noise, from {more}"
@@ -218,7 +220,7 @@ def _number(line: Line, name: str) -> float | None:
 
 def _first(lines: Sequence[Line], name: str, count: int) -> list[float]:
     out: list[float] = []
-    for line in lines:
+    for line in lines[: 4 * count]:  # bounded: a long run asks at each step
         if len(out) == count:
             break
         if (value := _number(line, name)) is not None:

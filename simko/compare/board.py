@@ -91,13 +91,14 @@ class Board:
         config = self._config(cell)
         wanted = evaluation_settings(self.plan, cell, config)
         facts = {key: wanted[key] for key in ("part", "n", "problem_seed", "seed", "temperature", "top_p")}
-        facts |= {"template": cell.template or config.template}
+        facts |= {"template": cell.template or config.template, "level": config.level}
         facts |= {} if cell.arm == BASE else {"step": config.steps}
         path = run_path(self.folder, cell.arm, cell.seed)
         every = []
         for file in sorted((path if cell.arm == BASE else path / "eval").glob("*.json")):
             content = self._content(file)
-            if content and all(content[key] == value for key, value in facts.items()):
+            same_env = content and _same_env(content["env"], config.env)
+            if same_env and all(content[key] == value for key, value in facts.items()):
                 every.append(Result(file, content["score"], content["seconds"], content["problems"]))
         return every
 
@@ -190,8 +191,15 @@ def _read_fewer(path: Path) -> dict[str, int]:
         return {}
 
 
+def _same_env(one: str, other: str) -> bool:
+    """Whether two ids name one environment; the file of `jsonl:PATH` may have moved with its run."""
+    return one == other or (one.startswith("jsonl:") and other.startswith("jsonl:"))
+
+
 def _digest(content: dict[str, Any]) -> dict[str, Any]:
-    kept = ("part", "n", "problem_seed", "seed", "temperature", "top_p", "step", "template", "problems", "seconds")
+    kept = (
+        "part", "n", "problem_seed", "seed", "temperature", "top_p", "step", "template", "problems", "seconds", "env", "level",
+    )  # fmt: skip
     passed = {int(k): float(value) for k, value in content["pass_at_k"].items()}
     return {key: content[key] for key in kept} | {"score": score(passed, content["n"])}
 

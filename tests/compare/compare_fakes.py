@@ -106,7 +106,8 @@ class FakeMachine:
     def _evaluate(self, words: list[str]) -> None:
         asked = yaml.safe_load(Path(words[3]).read_text())
         run = RunFolder.open(words[1]) if RunFolder.is_run(words[1]) else None
-        result = {**asked, "env": "e", "seconds": 6.0, "step": run and run.config.steps}
+        result = {**asked, "seconds": 6.0, "step": run and run.config.steps}
+        result |= {key: asked.get(key) or (run and getattr(run.config, key)) for key in ("env", "level")}
         result["template"] = asked.get("template") or (run and run.config.template)
         result["path"] = words[1]
         value = self.better(result)

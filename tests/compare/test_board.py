@@ -98,6 +98,14 @@ def test_a_damaged_result_is_none(tmp_path: Path, text: str) -> None:
     assert [words[0] for words in run_all(Board(of.folder, of.plan))[1].commands] == ["eval"]
 
 
+def test_a_result_of_another_environment_is_not_taken(tmp_path: Path) -> None:
+    of = board(tmp_path / "c", study("grpo"))
+    run_all(of)
+    (path,) = (of.folder / "base/seed-0").glob("*.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "env": "simko/Arithmetic-v0"}))
+    assert [words[0] for words in run_all(Board(of.folder, of.plan))[1].commands] == ["eval"]
+
+
 def test_the_score_is_the_mean_over_powers_of_two_up_to_half() -> None:
     assert score({1: 0.2, 2: 0.4, 4: 0.6, 6: 0.9, 8: 1.0}, 8) == pytest.approx(0.4)
     assert score({1: 0.2, 2: 0.4, 4: 0.6, 7: 1.0}, 8) == pytest.approx(0.4)
