@@ -114,18 +114,19 @@ def headline(figure: Figure, title: str, subtitle: str) -> None:
 
 
 def _sheet(result: Mapping[str, Any], what: str, arms: Sequence[Any], ylabel: str) -> tuple[Figure, list[Any]]:
-    columns = min(_COLUMNS, max(2, len(arms)))
+    columns = min(_COLUMNS, max(1, len(arms)))
     rows = math.ceil(len(arms) / columns)
-    width, height = _SIDE + columns * _PANEL[0] + 0.1, _HEAD + rows * _PANEL[1] + _FOOT
+    panel = _PANEL[0] * (2 if columns == 1 else 1)  # one panel has the width of two: the headline needs it
+    width, height = _SIDE + columns * panel + 0.1, _HEAD + rows * _PANEL[1] + _FOOT
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     panels = []
     for i in range(len(arms)):
         row, column = divmod(i, columns)
-        left, top = _SIDE + column * _PANEL[0] + 0.12, _HEAD + row * _PANEL[1] + _TITLE
+        left, top = _SIDE + column * panel + 0.12, _HEAD + row * _PANEL[1] + _TITLE
         panel_height = _PANEL[1] - _TITLE - 0.3
         bottom = 1 - (top + panel_height) / height
-        axes = figure.add_axes((left / width, bottom, (_PANEL[0] - 0.42) / width, panel_height / height))
+        axes = figure.add_axes((left / width, bottom, (panel - 0.42) / width, panel_height / height))
         _look(axes)
         if column == 0:
             axes.set_ylabel(ylabel, color=INK, fontsize=9)
