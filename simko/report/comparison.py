@@ -23,6 +23,9 @@ from simko.report.passk import k_grid
 
 SCHEMA = "simko.comparison/1"
 ONE_SEED = "one seed: the band is over problems only and says nothing of another training"
+TWO_SEEDS = (
+    "two seeds hardly know how far trainings lie apart: bands are erratic from K to K; take five seeds before a claim"
+)
 
 
 def results_of(comparison: Comparison, reference: str = "grpo") -> dict[str, Any]:
@@ -193,7 +196,7 @@ def _reference_notes(comparison: Comparison, reference: str) -> list[str]:
 
 def _seed_notes(comparison: Comparison, arms: Sequence[Mapping[str, Any]]) -> list[str]:
     sizes = {arm: len(comparison.seeds_of(arm)) for arm in comparison.arms if _is_trained(comparison, arm)}
-    notes = [ONE_SEED] if 1 in sizes.values() else []
+    notes = [ONE_SEED] if 1 in sizes.values() else [TWO_SEEDS] if 2 in sizes.values() else []
     if len(set(sizes.values())) > 1:
         notes.append("seeds differ: " + ", ".join(f"{arm} {count}" for arm, count in sizes.items()))
     for arm in arms:

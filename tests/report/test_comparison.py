@@ -12,7 +12,7 @@ from fake_arms import arm, noisy
 
 from simko.report import pass_at_k
 from simko.report.comparable import one_comparison
-from simko.report.comparison import ONE_SEED, as_band, half_k, results_of
+from simko.report.comparison import ONE_SEED, TWO_SEEDS, as_band, half_k, results_of
 from simko.report.measured import Measured
 from simko.report.pairing import pair
 
@@ -105,7 +105,9 @@ def test_how_seeds_are_paired() -> None:
 
 def test_one_seed_is_told() -> None:
     assert ONE_SEED in results(arm("a"), arm("base"))["notes"]
-    assert ONE_SEED not in results(arm("a", 0), arm("a", 1), arm("base", 0))["notes"]
+    of_two = results(arm("a", 0), arm("a", 1), arm("base", 0))["notes"]
+    assert TWO_SEEDS in of_two
+    assert ONE_SEED not in of_two
     assert "seeds differ: a 2, b 1" in results(arm("a", 0), arm("a", 1), arm("b", 0))["notes"]
 
 
