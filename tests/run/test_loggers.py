@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from simko.report.passk import Curve
+from simko.report.bands import Band
 from simko.report.plot import plot_curves
 from simko.run import tracker as tracker_module
 from simko.run.logged import COLUMNS, completion_rows
@@ -37,7 +37,7 @@ def group(name: str, *answers: Completion) -> Group:
 
 
 def png(folder: Path) -> Path:
-    curve = Curve("x", (1, 2), *(np.array([0.25, 0.5]) for _ in range(3)))
+    curve = Band("x", (1, 2), *(np.array([0.25, 0.5]) for _ in range(3)), seeds=1, problems=2)
     return plot_curves([curve], folder / "curve.png", "title")
 
 
