@@ -16,7 +16,7 @@ TUNED = "tuned.yaml"
 
 
 def scores(board: Board) -> dict[str, list[float | None]]:
-    """The score of each candidate at each seed, None where it is missing; see `simko.compare.board.score`."""
+    """The score of each candidate at each seed, as `simko.compare.board.score` defines it. A missing score is None."""
     every: dict[str, list[float | None]] = {}
     for name in board.plan.arms:
         results = [board.result(board.candidate(name, seed)) for seed in board.plan.seeds]

@@ -18,7 +18,7 @@ class Measured:
 
     Attributes:
         arm: name of the arm; `base` is the model before training.
-        seed: training seed; None where there is none, or nobody says.
+        seed: training seed. It is None if the arm was not trained, or if the file does not name it.
         counts: for each problem id its samples with a verdict, and how many of these are correct.
         answers: for each problem id, and each answer, `[samples that gave it, how many were correct]`; empty where unknown.
         facts: what decides the numbers: `MUST_AGREE`, and temperature, top_p, template, model, n, problems, truncated, ...

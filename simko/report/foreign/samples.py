@@ -19,7 +19,7 @@ class Sample:
     Attributes:
         id: the problem's id in that file.
         place: where it stands, as `file:line`.
-        part: the filter or the agent that it belongs to; each makes an arm. Empty where there is none.
+        part: the filter or the agent that it belongs to; each makes an arm. It is empty if the file names no part.
         text: the response; None where the file does not hold it.
         value: the other program's score; None where it reached no verdict.
         problem, gold: the problem's text and its answer, where the file holds them.
