@@ -10,7 +10,7 @@ import torch
 
 from simko.agents import LoraPolicy
 from simko.agents.engine.by_name import make_engine
-from simko.config import PolicySettings, TrainEnvironment
+from simko.config import EnvironmentSettings, PolicySettings, TrainEnvironment
 from simko.envs import TokenEnv
 from simko.envs import make as make_registered
 from simko.envs.registry import ENTRY_POINT, resolve
@@ -62,6 +62,12 @@ def _layers(target_modules: str | None) -> str | list[str]:
     return "all-linear" if names == ["all-linear"] else [name for name in names if name]
 
 
+def source_options(settings: EnvironmentSettings) -> dict[str, Any]:
+    """The keywords of a source that reads rows."""
+    options = {"keep_good_rows": settings.keep_good_rows or None, "columns": settings.columns}
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def make_env(settings: TrainEnvironment, policy: LoraPolicy, split: str, date: str | None = None) -> TokenEnv:
     """The environment with the policy's tokenizer, EOS ids and context, on the problems of a split (`train` or `eval`).
 
@@ -71,7 +77,7 @@ def make_env(settings: TrainEnvironment, policy: LoraPolicy, split: str, date: s
         "data": settings.data,
         "level": settings.level,
         "attempts": settings.attempts if settings.attempts > 1 else None,
-        "source_options": {"keep_good_rows": True} if settings.keep_good_rows else None,
+        "source_options": source_options(settings) or None,
         "verifier": settings.verifier,
         "max_prompt_tokens": settings.max_prompt_tokens,
         "max_new_tokens": settings.max_new_tokens,

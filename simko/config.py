@@ -56,7 +56,7 @@ class EnvironmentSettings:
     """
 
     env: str | None = setting(None, "environment id, or module:id")
-    data: str | None = setting(None, "data file or folder of the environment, where it reads one", path=True)
+    data: str | None = setting(None, "data file, folder or Hub id of the environment, where it reads one", path=True)
     keep_good_rows: bool | None = setting(
         None, "leave bad rows of the data out and count them; they are refused otherwise", decides="run"
     )
@@ -73,6 +73,9 @@ class EnvironmentSettings:
     )
     max_new_tokens: int | None = setting(
         None, "token budget of an answer; the environment's own where empty", minimum=1
+    )
+    columns: str | None = setting(
+        None, "which column of the data is what, as problem=question,answer=final_answer", later=True, after="data"
     )
 
 

@@ -33,7 +33,7 @@ from simko.run.samples import SUFFIX, keeping_samples
 from simko.run.target import Target, resolve, sampling_settings
 from simko.types import Task
 
-_YOUNGER = ("part", "problem_seed")
+_YOUNGER = ("part", "problem_seed", "columns")
 
 
 def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = None, env: Any = None) -> dict[str, Any]:
@@ -144,6 +144,7 @@ def describe(config: EvalConfig, target: Target, env: Any, tasks: Sequence[Task]
         "split": "eval",
         "data": settings.data,
         "data_sha256": file_hash(settings.data),
+        **({} if settings.columns is None else {"columns": settings.columns}),
         "level": settings.level,
         "attempts": settings.attempts,
         "template": settings.template,
@@ -199,7 +200,7 @@ def result_name(result: dict[str, Any]) -> str:
 
 def _deciding_keys() -> list[str]:
     """Keys of a result that decide its numbers, in the order that its name hashes: another order would give other names."""
-    environment = names(EnvironmentSettings, True)
+    environment = [name for name in names(EnvironmentSettings, True) if name not in _YOUNGER]
     environment.insert(environment.index("data") + 1, "data_sha256")
     sampled = [name for name in names(SamplingSettings, True) if name not in _YOUNGER]
     return ["model", "quantization", "adapter_sha256", "step", *environment, *sampled]
@@ -207,7 +208,7 @@ def _deciding_keys() -> list[str]:
 
 def _younger(result: dict[str, Any]) -> list[list[Any]]:
     """Key and value of settings that came later, where they decide something: an evaluation without them keeps its name."""
-    old = {"part": "all", "problem_seed": result["seed"]}
+    old = {"part": "all", "problem_seed": result["seed"], "columns": None}
     return [[key, result[key]] for key in _YOUNGER if result.get(key, old[key]) != old[key]]
 
 

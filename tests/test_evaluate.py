@@ -310,5 +310,6 @@ def test_keep_good_rows_reaches_the_environment(tmp_path: Path) -> None:
         make_env(settings, policy, "all")
     settings = resolve(EvalConfig("tiny", env="simko/JSONL-v0", data=str(path), keep_good_rows=True)).settings
     assert make_env(settings, policy, "all").source.bad_rows == (  # type: ignore[attr-defined]
-        f"{path}:2: no field 'answer' (it has: problem); each row needs problem and answer",
+        f"{path}:2: no field 'answer' (it has: problem); each row needs problem and answer, or name the column: "
+        "--columns answer=COLUMN",
     )

@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from simko.envs.data.csv_rows import read_csv
 from simko.envs.data.rows import FieldTwiceError, Sieve, once, read_jsonl, shortest, utf8
 from simko.envs.verifiers.reading.brackets import closing
 from simko.errors import UserError
 
 DATA_VARIABLE = "SIMKO_DATA"
-ENDINGS = (".jsonl.gz", ".jsonl", ".json", ".parquet")
+ENDINGS = (".jsonl.gz", ".jsonl", ".json", ".parquet", ".csv", ".tsv")
 _OTHER_TABLES = frozenset(
     [
-        ".csv",
-        ".tsv",
         ".xls",
         ".xlsx",
         ".ods",
@@ -101,15 +100,17 @@ def _split_files(root: Path, config: str, part: str) -> list[Path]:
 
 
 def read_table(path: Path, sieve: Sieve | None = None) -> Iterable[tuple[int, Row]]:
-    """Numbered rows of a `.jsonl`, `.jsonl.gz`, `.json` (a list of objects) or `.parquet` file.
+    """Numbered rows of a `.jsonl`, `.jsonl.gz`, `.json` (a list of objects), `.parquet`, `.csv` or `.tsv` file.
 
-    Raises `UserError` for a file that cannot be read, and for a table of another kind, such as `.csv`.
+    Raises `UserError` for a file that cannot be read, and for a table of another kind, such as `.xlsx`.
     """
     kind = path.suffix.lower()
     if kind == ".parquet":
         return enumerate(_read_parquet(path), 1)
+    if kind in (".csv", ".tsv"):
+        return read_csv(path, sieve)
     if kind in _OTHER_TABLES:
-        raise UserError(f"{path}: {path.suffix} files are not read; save the table as .jsonl or .parquet")
+        raise UserError(f"{path}: {path.suffix} files are not read; save the table as .csv, .jsonl or .parquet")
     if kind == ".json":
         try:
             rows = json.loads(utf8(path.read_bytes(), path), object_pairs_hook=once)
@@ -200,11 +201,12 @@ def _hub_rows(rows: Any) -> Iterable[Row]:
     return rows if schema is None else (in_own_width(row, schema) for row in rows)
 
 
-_ABSENT = object()
+ABSENT = object()
+"""What `dig` returns where nothing is."""
 
 
 def dig(row: Mapping[str, Any], path: str) -> Any:
-    """The value at `a.b.0` of nested objects and lists, or `_ABSENT` if nothing is there."""
+    """The value at `a.b.0` of nested objects and lists, or `ABSENT` if nothing is there."""
     value: Any = row
     for key in path.split("."):
         if isinstance(value, Mapping) and key in value:
@@ -212,13 +214,13 @@ def dig(row: Mapping[str, Any], path: str) -> Any:
         elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
             value = value[int(key)]
         else:
-            return _ABSENT
+            return ABSENT
     return value
 
 
 def present(row: Mapping[str, Any], paths: Iterable[str]) -> str | None:
     """The first of `paths` that the row has."""
-    return next((path for path in paths if dig(row, path) is not _ABSENT), None)
+    return next((path for path in paths if dig(row, path) is not ABSENT), None)
 
 
 def last_boxed(text: str) -> str | None:

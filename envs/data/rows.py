@@ -116,11 +116,12 @@ class RowSource:
     def _refuse_golds(self, verifier: str, grade: Callable[[str, str], Any]) -> None:
         good = []
         for task in self._tasks:
-            reason = why_no_gold(self.answer(task), task.gold, verifier, grade)
-            if reason is None:
-                good.append(task)
+            for answer, gold in self.golds(task):
+                if reason := why_no_gold(answer, gold, verifier, grade):
+                    self._sieve.refuse(f"{self._places[task.id]}: field 'answer' is {gold[:60]!r}, which {reason}")
+                    break
             else:
-                self._sieve.refuse(f"{self._places[task.id]}: field 'answer' is {task.gold[:60]!r}, which {reason}")
+                good.append(task)
         if len(good) < len(self._tasks):
             if not good:
                 raise UserError(f"{self.name}: no row has an answer that '{verifier}' verifies; take another verifier")
@@ -210,6 +211,10 @@ class RowSource:
     def answer(self, task: Task) -> str:
         r"""The gold answer in a `\boxed{}`, or on a final-answer line where its braces do not balance."""
         return boxed(task.gold)
+
+    def golds(self, task: Task) -> list[tuple[str, str]]:
+        """What must verify: each gold answer of a task, as a response and as a gold."""
+        return [(self.answer(task), task.gold)]
 
 
 def boxed(answer: str) -> str:

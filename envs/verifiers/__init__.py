@@ -18,6 +18,7 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from simko.envs.verifiers.answer.extract import EXTRACTS, final_answer, narrowed
+from simko.envs.verifiers.several import TAKE_SEVERAL, any_of, row_if_several
 from simko.errors import UserError, nearest
 from simko.types import OUTCOMES, Verdict
 
@@ -203,6 +204,11 @@ def _bundled(name: str) -> Check:
         raise UserError(f"no verifier '{name}'{nearest(base, names)}; known: {', '.join(names)}")
     module, _, function = BUNDLED[base].entry_point.partition(":")
     check: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    if base == "math":
+        row: Callable[..., Any] = _bundled("math_row")
+        check = partial(row_if_several, check, row)
+    elif base in TAKE_SEVERAL and base != "math_row":
+        check = partial(any_of, check)
     if not parameter and base == name:
         return check
     if base == "exact" and parameter == "nocase":

@@ -1,4 +1,4 @@
-"""`env list`, `show`, `check`, `play`, `new`."""
+"""`env list`, `show`, `look`, `check`, `audit`, `play`, `new`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from simko.cli import scaffold
 from simko.cli.audit import audit
+from simko.cli.look import look
 from simko.cli.modules import reach
 from simko.cli.output import ask, indent, print_json, print_table
 from simko.console import clean
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from simko.types import Task
 
 ID = typer.Argument(metavar="ID", help="environment id, module:id, or jsonl:PATH")
-DATA = typer.Option(None, "--data", metavar="PATH", help="data file or folder, if the environment reads one")
+DATA = typer.Option(None, "--data", metavar="PATH", help="data file, folder or Hub id, if the environment reads one")
+COLUMNS = typer.Option(None, "--columns", metavar="TEXT", help="which column is what: problem=question,answer=solution")
 LEVEL = typer.Option(None, "--level", metavar="N", help="difficulty; the environment's own if left out")
 SPLIT = typer.Option(None, "--split", metavar="train|eval", help="which problems; train if there are any")
 SEED = typer.Option(0, "--seed", metavar="N", help="of the problem that is drawn")
@@ -33,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
     )
     group.callback()(_help)
     group.command("list")(list_all)
-    for command in (show, check, audit, play, new):
+    for command in (show, look, check, audit, play, new):
         group.command()(command)
     app.add_typer(group, name="env")
 
@@ -58,6 +60,7 @@ def list_all(as_json: bool = JSON_FLAG) -> None:
 def show(
     id: str = ID,
     data: str | None = DATA,
+    columns: str | None = COLUMNS,
     level: int | None = LEVEL,
     split: str | None = SPLIT,
     seed: int = SEED,
@@ -66,7 +69,7 @@ def show(
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Show a problem, its prompt, its gold answer."""
-    env = _make(id, data, level, split, tokenizer)
+    env = _make(id, data, level, split, tokenizer, source_options=_options(columns))
     chosen = _pick(env, seed, task)
     prompt = env.describe(chosen)["text"]
     if as_json:
@@ -113,13 +116,14 @@ def check(
 def play(
     id: str = ID,
     data: str | None = DATA,
+    columns: str | None = COLUMNS,
     level: int | None = LEVEL,
     split: str | None = SPLIT,
     attempts: int | None = typer.Option(None, "--attempts", metavar="N", help="tries at each problem"),
     seed: int = SEED,
 ) -> None:
     """Answer problems yourself; see the verdict."""
-    env = _make(id, data, level, split, attempts=attempts)
+    env = _make(id, data, level, split, attempts=attempts, source_options=_options(columns))
     how = "One line an answer" if env.single_turn else "It may answer back: one line a turn, until the verdict"
     typer.echo(f"{id}, graded by '{env.verifier_name}'. {how}; Ctrl-D ends.")
     solved = played = 0
@@ -192,6 +196,10 @@ def _make(
             return make(id, split="eval", **settings)
         except UserError:
             raise error from None
+
+
+def _options(columns: str | None) -> dict[str, str] | None:
+    return None if columns is None else {"columns": columns}
 
 
 def _pick(env: TokenEnv, seed: int, task: str | None) -> Task:

@@ -62,7 +62,6 @@ def test_numbers_have_the_digits_of_their_own_width(tmp_path: Path) -> None:
         (None, "None"),
         (float("nan"), "nan"),
         (float("inf"), "inf"),
-        ([4], r"\[4\]"),
         ({"a": 4}, "{'a': 4}"),
     ],
 )
@@ -128,10 +127,10 @@ def test_json_is_refused_by_field_and_by_row(tmp_path: Path) -> None:
         JSONL("all", data=path)
 
 
-@pytest.mark.parametrize("name", ["a.csv", "a.TSV", "a.xlsx", "a.arrow"])
+@pytest.mark.parametrize("name", ["a.xlsx", "a.arrow", "a.PKL"])
 def test_another_table_is_refused_with_the_mend(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes("problem,answer\r\n1 + 1?,2\r\n".encode("utf-8-sig"))
-    with pytest.raises(UserError, match=r"files are not read; save the table as \.jsonl or \.parquet"):
+    with pytest.raises(UserError, match=r"files are not read; save the table as \.csv, \.jsonl or \.parquet"):
         read_table(tmp_path / name)
-    with pytest.raises(UserError, match=r"files are not read; save the table as \.jsonl or \.parquet"):
+    with pytest.raises(UserError, match=r"files are not read; save the table as \.csv, \.jsonl or \.parquet"):
         JSONL("all", data=tmp_path / name)
