@@ -16,7 +16,7 @@ from simko.console import clean
 from simko.errors import UserError
 
 if TYPE_CHECKING:
-    from simko.envs import Episode, TokenEnv
+    from simko.envs import TokenEnv
     from simko.types import Task
 
 ID = typer.Argument(metavar="ID", help="environment id, module:id, or jsonl:PATH")
@@ -123,6 +123,8 @@ def play(
     seed: int = SEED,
 ) -> None:
     """Answer problems yourself; see the verdict."""
+    from simko.envs.spoken import take_turn
+
     env = _make(id, data, level, split, attempts=attempts, source_options=_options(columns))
     how = "One line an answer" if env.single_turn else "It may answer back: one line a turn, until the verdict"
     typer.echo(f"{id}, graded by '{env.verifier_name}'. {how}; Ctrl-D ends.")
@@ -144,21 +146,6 @@ def play(
         read = "" if verdict.extracted is None else f", read as {clean(verdict.extracted)!r}"
         typer.echo(f"{verdict.outcome}, reward {verdict.reward:g}{read}{cut}; gold: {clean(chosen.gold)}")
         solved, played = solved + verdict.correct, played + 1
-
-
-def take_turn(env: TokenEnv, episode: Episode, answer: str) -> str:
-    """Give the environment one turn of text, as tokens; returns its reply, which may be empty."""
-    from simko.envs.verifiers.answer.visible import closing_of
-
-    before = len(episode.ids)
-    spoken = closing_of(episode.thought) + answer if episode.thought else answer  # a person does not think aloud
-    ids = env.tokenizer.encode(spoken, add_special_tokens=False)
-    end = [min(env.stop_ids)] if env.stop_ids else env.tokenizer.encode(env.stop[0], add_special_tokens=False)
-    for token in [*ids, *end]:
-        if episode.push(token):
-            break
-    reply = [i for i, ours in zip(episode.ids[before:], episode.sampled[before:], strict=True) if not ours]
-    return env.tokenizer.decode(reply, skip_special_tokens=True)
 
 
 def new(

@@ -55,7 +55,7 @@ def test_a_policy_without_quantisation_uses_them(model_folder: Callable[..., Pat
         assert torch.allclose(model(input_ids=IDS, use_cache=False).logits, theirs, atol=5e-4)
 
 
-def test_a_thousand_merges_leave_no_trace(model_folder: Callable[..., Path]) -> None:
+def test_hundreds_of_merges_leave_no_trace(model_folder: Callable[..., Path]) -> None:
     folder = model_folder("llama", num_hidden_layers=1, hidden_size=24, intermediate_size=32)
     policy = LoraPolicy.from_pretrained(folder, "nf4", lora_rank=2, device="cpu", decode_weights="merged")
     with torch.no_grad():
@@ -64,7 +64,7 @@ def test_a_thousand_merges_leave_no_trace(model_folder: Callable[..., Path]) -> 
     model = policy.model.get_base_model()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     first = plain_copy(model).state_dict()
-    for _ in range(1000):
+    for _ in range(300):
         last = policy.engine._weights()
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(torch.equal(tensor, first[name]) for name, tensor in plain_copy(model).state_dict().items())

@@ -1,0 +1,1 @@
+"""Parts of simko inside other people's trainers."""
