@@ -1,0 +1,1 @@
+"""More than one process: ranks are replicas of one run, and share its decoding, its grading and its forwards."""
