@@ -1,1 +1,1 @@
-"""More than one process: ranks are replicas of one run, and share its decoding, its grading and its forwards."""
+"""Several processes that share the work of one run: each is a replica, and two things are dealt out to them."""
