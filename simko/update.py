@@ -1,7 +1,8 @@
 """One optimizer step: the batch in micro-batches, each method's loss matrix, one aggregation over the whole step.
 
 Every row's weight is known before the first forward: it is a count of the whole step, not of a micro-batch. So the gradients
-of the micro-batches add up to the same update, however the batch is split, packed, or split again when memory runs out.
+of the micro-batches add up to the same update, however the batch is split, packed, or split again when memory runs out; and
+those of several ranks, which each compute a part of the rows, add up to that of one process.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from simko.algorithms.base import TokenLoss
 from simko.algorithms.stats import Aggregation, Prepared, StepStats
-from simko.concentration import Concentration, Look
+from simko.concentration import Concentration, Look, metrics_of
 from simko.metrics import RANKS, add, diagnostics
 from simko.micro_batch import (
     MicroBatch,
@@ -28,6 +29,8 @@ from simko.micro_batch import (
     matrices,
     run,
 )
+from simko.ranks import Parcel, of_main, share
+from simko.ranks.sharing import Gradients, my_rows
 from simko.types import Batch, Policy
 
 
@@ -62,7 +65,8 @@ def accumulate_gradients(
     extra: frozenset[Any] = method.needs_new & {"entropy_grad", "nucleus_entropy"}
 
     fine = finite_rows(batch, step)
-    kept = fine if prepared is None or prepared.keep is None else [row for row in fine if prepared.keep[row]]
+    keep = prepared.keep if prepared else None  # rank 0 decides for all: cards may round a method's threshold differently
+    kept = fine if keep is None else of_main(lambda: [row for row in fine if keep[row]])
     seen = Concentration(batch, kept, policy.lm_head(), step.step if step else 0) if group_size and kept else None
 
     def gradients_of(micro: MicroBatch) -> tuple[tuple[Tensor | None, ...], dict[str, float], Look | None]:
@@ -92,20 +96,34 @@ def accumulate_gradients(
         look = seen.look(micro, raw, picked) if seen else None
         return gradients, sums | diagnostics(raw, [batch.completions[row] for row in micro.rows]), look
 
-    rows_used, totals = len(fine) - len(kept), {"loss": 0.0, "sampler_gap_max": 0.0, "tokens": 0.0}
-    for micro, (gradients, sums, look) in run(policy, batch, budget, gradients_of, kept):
-        rows_used += len(micro.rows)
-        add(totals, sums)
-        if seen and look:
-            seen.add(look)
-        for parameter, grad in zip(parameters, gradients, strict=True):
-            if grad is not None:
-                parameter.grad = grad if parameter.grad is None else parameter.grad + grad
+    gradient = Gradients(parameters)
+
+    def mine() -> Parcel:
+        rows_used, totals = 0, {"loss": 0.0, "sampler_gap_max": 0.0, "tokens": 0.0}
+        for micro, (grads, sums, look) in run(policy, batch, budget, gradients_of, my_rows(batch, kept)):
+            rows_used += len(micro.rows)
+            add(totals, sums)
+            if seen and look:
+                seen.add(look)
+            for parameter, grad in zip(parameters, grads, strict=True):
+                if grad is not None:
+                    parameter.grad = grad if parameter.grad is None else parameter.grad + grad
+        counts = {"rows": rows_used, "oom_halvings": budget.halvings - halvings, "budget": budget.tokens}
+        facts = {**counts, "totals": totals, "some": gradient.lay_flat()}
+        return Parcel(facts, seen.columns(temperature, group_size) if seen else {})
+
+    parts = share(mine)
+    gradient.add_up([part.facts["some"] for part in parts])
+    budget.tokens = min(part.facts["budget"] for part in parts)
+    totals: dict[str, float] = {}
+    for part in parts:
+        add(totals, part.facts["totals"])
     count = max(totals.pop("tokens"), 1.0)
     alone = {name: totals.pop(name) for name in ("loss", "sampler_gap_max")}
-    alone |= {"nonfinite_rows": float(len(batch) - rows_used), "oom_halvings": float(budget.halvings - halvings)}
+    spoilt = len(batch) - (len(fine) - len(kept)) - sum(part.facts["rows"] for part in parts)
+    alone |= {"nonfinite_rows": float(spoilt), "oom_halvings": float(sum(p.facts["oom_halvings"] for p in parts))}
     means = {name: total / count for name, total in totals.items()}
-    spread = seen.metrics(temperature, group_size) if seen else {}
+    spread = metrics_of([part.tensors for part in parts]) if seen else {}
     return alone | dict(prepared.metrics if prepared else {}) | means | spread
 
 
@@ -115,7 +133,9 @@ def apply_gradients(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_n
     No step is taken without a gradient, nor if a gradient, a weight or the optimizer's state is not finite.
     """
     parameters = [parameter for _, parameter in policy.trainable_parameters()]
-    norm = float(torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm))
+    total = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    norm = of_main(lambda: float(total))  # cards of two kinds may sum to norms that differ in the last bit
+    torch.nn.utils.clip_grads_with_norm_(parameters, max_grad_norm, total.new_tensor(norm))
     state = [value for entry in optimizer.state.values() for value in entry.values() if isinstance(value, Tensor)]
     finite = bool(np.isfinite(norm)) and all_finite([*parameters, *state])
     if taken := finite and any(parameter.grad is not None for parameter in parameters):
