@@ -122,9 +122,7 @@ def metrics_of(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
     parts = [part for part in parts if part]
     if not parts:
         return {}
-    values, gated, right = (
-        torch.cat([part[name] for part in parts]).numpy() for name in ("values", "gated", "right")
-    )
+    values, gated, right = (torch.cat([part[name] for part in parts]).numpy() for name in ("values", "gated", "right"))
     out = _named(values, _TOKENS[: values.shape[1]], gated, right)
     for name in _TOKENS:  # of all tokens `simko.metrics` has them
         out.pop(name, None)

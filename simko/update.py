@@ -17,7 +17,7 @@ from torch import Tensor
 from simko.algorithms.base import TokenLoss
 from simko.algorithms.stats import Aggregation, Prepared, StepStats
 from simko.concentration import Concentration, Look, metrics_of
-from simko.metrics import RANKS, add, diagnostics
+from simko.metrics import RANKS, add, added, diagnostics
 from simko.micro_batch import (
     MicroBatch,
     NonFiniteRowsError,
@@ -65,8 +65,8 @@ def accumulate_gradients(
     extra: frozenset[Any] = method.needs_new & {"entropy_grad", "nucleus_entropy"}
 
     fine = finite_rows(batch, step)
-    keep = prepared.keep if prepared else None  # rank 0 decides for all: cards may round a method's threshold differently
-    kept = fine if keep is None else of_main(lambda: [row for row in fine if keep[row]])
+    keep = prepared.keep if prepared else None
+    kept = fine if keep is None else of_main(lambda: [row for row in fine if keep[row]])  # cards may round differently
     seen = Concentration(batch, kept, policy.lm_head(), step.step if step else 0) if group_size and kept else None
 
     def gradients_of(micro: MicroBatch) -> tuple[tuple[Tensor | None, ...], dict[str, float], Look | None]:
@@ -99,29 +99,24 @@ def accumulate_gradients(
     gradient = Gradients(parameters)
 
     def mine() -> Parcel:
-        rows_used, totals = 0, {"loss": 0.0, "sampler_gap_max": 0.0, "tokens": 0.0}
-        for micro, (grads, sums, look) in run(policy, batch, budget, gradients_of, my_rows(batch, kept)):
-            rows_used += len(micro.rows)
-            add(totals, sums)
+        totals = {"loss": 0.0, "sampler_gap_max": 0.0, "tokens": 0.0, "rows": 0.0}
+        for micro, (gradients, sums, look) in run(policy, batch, budget, gradients_of, my_rows(batch, kept)):
+            add(totals, {**sums, "rows": len(micro.rows)})
+            gradient.add(gradients)
             if seen and look:
                 seen.add(look)
-            for parameter, grad in zip(parameters, grads, strict=True):
-                if grad is not None:
-                    parameter.grad = grad if parameter.grad is None else parameter.grad + grad
-        counts = {"rows": rows_used, "oom_halvings": budget.halvings - halvings, "budget": budget.tokens}
-        facts = {**counts, "totals": totals, "some": gradient.lay_flat()}
+        totals["oom_halvings"] = float(budget.halvings - halvings)
+        facts = {"totals": totals, "budget": budget.tokens, "some": gradient.lay_flat()}
         return Parcel(facts, seen.columns(temperature, group_size) if seen else {})
 
     parts = share(mine)
     gradient.add_up([part.facts["some"] for part in parts])
     budget.tokens = min(part.facts["budget"] for part in parts)
-    totals: dict[str, float] = {}
-    for part in parts:
-        add(totals, part.facts["totals"])
+    totals = added(part.facts["totals"] for part in parts)
     count = max(totals.pop("tokens"), 1.0)
     alone = {name: totals.pop(name) for name in ("loss", "sampler_gap_max")}
-    spoilt = len(batch) - (len(fine) - len(kept)) - sum(part.facts["rows"] for part in parts)
-    alone |= {"nonfinite_rows": float(spoilt), "oom_halvings": float(sum(p.facts["oom_halvings"] for p in parts))}
+    alone |= {"nonfinite_rows": len(batch) - len(fine) + len(kept) - totals.pop("rows")}
+    alone |= {"oom_halvings": totals.pop("oom_halvings")}
     means = {name: total / count for name, total in totals.items()}
     spread = metrics_of([part.tensors for part in parts]) if seen else {}
     return alone | dict(prepared.metrics if prepared else {}) | means | spread

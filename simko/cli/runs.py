@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,7 +16,10 @@ from simko.cli.output import print_json, terminal
 from simko.config import EvalConfig, TrainConfig, as_dict, read_yaml, write_yaml
 from simko.console import clean, note, say, table
 from simko.errors import UserError, nearest
-from simko.run.signals import Stopped
+from simko.run.signals import Stopped, StopSignals
+
+if TYPE_CHECKING:
+    from simko.run.folder import RunFolder
 
 TRAIN_EPILOG = (
     "A method's own settings are flags too, as in --alpha 0.3: see `simko algorithms`. Without any flag: the built-in "
@@ -47,22 +50,42 @@ def train(
 ) -> None:
     """Train a 4-bit LoRA policy on an environment."""
     overrides = overrides_of(config, {**flags, **extra_settings(context.args)})
-    run = None
-    if resume is None:
-        resolved = resolved_config(config, overrides)
-    else:
-        from simko.run.folder import RunFolder
-        from simko.run.resume import resumed_config
-
-        run = RunFolder.open(resume)
-        resolved = resumed_config(run, overrides)
     if dry_run:
+        _, resolved = _asked(config, resume, overrides)
         print_json(as_dict(resolved)) if as_json else typer.echo(write_yaml(resolved), nl=False)
         return
-    reach(resolved.env, None if run is None else run.manifest().get("env_folder"))
+    from simko.ranks.start import started
+
+    try:
+        with started() as world, nullcontext() if world.alone else StopSignals():
+            path = _train(lambda: _asked(config, resume, overrides), as_json)
+    except Stopped as stopped:
+        raise typer.Exit(stopped.code) from stopped
+    if world.main and as_json:
+        print_json({"run": str(path)})
+
+
+def _asked(
+    config: str | None, resume: str | None, overrides: Mapping[str, Any]
+) -> tuple[RunFolder | None, TrainConfig]:
+    """The run to go on with, or None; and the settings."""
+    if resume is None:
+        return None, resolved_config(config, overrides)
+    from simko.run.folder import RunFolder
+    from simko.run.resume import resumed_config
+
+    run = RunFolder.open(resume)
+    return run, resumed_config(run, overrides)
+
+
+def _train(ask: Callable[[], tuple[RunFolder | None, TrainConfig]], as_json: bool) -> Path:
+    """Train as one rank, or alone; returns the path of the run."""
     from simko.run.folder import new_folder
+    from simko.run.follower import joined
     from simko.train import train as start
 
+    run, resolved = joined(ask)
+    reach(resolved.env, None if run is None else run.manifest().get("env_folder"))
     if run is None:
         resolved = replace(resolved, out=str(new_folder(resolved)))
     path = Path(resolved.out) if run is None else run.path
@@ -71,14 +94,13 @@ def train(
         start(resolved, resume=run, console=console)
     except Stopped as stopped:
         note(f"stopped by {stopped}; go on with: simko train --resume {path}")
-        raise typer.Exit(stopped.code) from stopped
+        raise
     except BrokenPipeError:
         with suppress(OSError):
             note(f"nobody reads the output any more; go on with: simko train --resume {path}")
         raise
     say(console, f"run:    {path}")
-    if as_json:
-        print_json({"run": str(path)})
+    return path
 
 
 def resolved_config(config: str | None, overrides: Mapping[str, Any]) -> TrainConfig:

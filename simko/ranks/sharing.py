@@ -13,7 +13,7 @@ from torch import Tensor
 from simko.packing import needed
 from simko.ranks.dealing import Piece, deal_rollout, deal_rows
 from simko.ranks.parcel import Parcel
-from simko.ranks.world import world
+from simko.ranks.worlds import world
 from simko.types import Batch, Completion, Group, Task, Verdict
 
 _ARRAYS = ("prompt_ids", "ids", "logprobs", "sampled")
@@ -64,10 +64,7 @@ def my_rows(batch: Batch, rows: Sequence[int]) -> list[int]:
 
 
 class Gradients:
-    """The gradient of a piece of work that ranks share, until it is summed and added to the parameters' `.grad`.
-
-    Alone it does nothing: micro-batches add to `.grad` themselves.
-    """
+    """The gradient of a piece of work that ranks share. It is summed once, and added to the parameters' `.grad`."""
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
         self._parameters, self._flat = parameters, torch.empty(0)
@@ -75,6 +72,12 @@ class Gradients:
         if not world().alone:
             for parameter in parameters:
                 parameter.grad = None
+
+    def add(self, gradients: Sequence[Tensor | None]) -> None:
+        """Add those of a micro-batch; None is zeros."""
+        for parameter, grad in zip(self._parameters, gradients, strict=True):
+            if grad is not None:
+                parameter.grad = grad if parameter.grad is None else parameter.grad + grad
 
     def lay_flat(self) -> list[bool]:
         """Copy what this rank added to `.grad` into one vector; return which parameters have some of it."""

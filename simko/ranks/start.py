@@ -11,9 +11,9 @@ import torch
 
 from simko.console import mute
 from simko.errors import UserError
-from simko.ranks import world as worlds
+from simko.ranks import worlds
 from simko.ranks.wire import TorchWire
-from simko.ranks.world import LostError, PeerError, World
+from simko.ranks.worlds import LostError, PeerError, World
 
 
 def place_of(environment: Mapping[str, str]) -> tuple[int, int] | None:

@@ -1,7 +1,7 @@
 """Messages from every rank to every rank, over gloo, and the one sum that may go over NCCL. Bytes and numbers; no pickle.
 
 A wait polls, so that a signal is handled meanwhile. Nothing runs out of time while ranks live: one may decode for an hour while
-the others wait. A peer that died is noticed at once (gloo), or when the launcher's signal has been pending for `PATIENCE` seconds.
+the others wait. A peer that died is noticed at once (gloo), or `PATIENCE` seconds after the launcher's signal.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from simko.ranks.world import LostError
+from simko.ranks.worlds import LostError
 
 PATIENCE = 15.0
 """Seconds that a wait goes on after a signal. torchrun kills 30 seconds after its own."""
@@ -56,7 +57,7 @@ class TorchWire:
             data = bytearray(body) if mine else bytearray(length)
             if length:
                 content = torch.frombuffer(data, dtype=torch.uint8)
-                self._wait(lambda content=content, rank=rank: dist.broadcast(content, rank, async_op=True))
+                self._wait(partial(dist.broadcast, content, rank, async_op=True))
             messages.append((code, bytes(data)))
         return messages
 

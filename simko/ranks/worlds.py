@@ -145,7 +145,7 @@ class World:
         except LostError as lost:
             self._over = True
             if error is not None and status > _STOPPED:
-                raise error
+                raise error from lost
             raise PeerError(self._gone(), told=False) from lost
         worst, rank = max((code, -rank) for rank, (code, _) in enumerate(messages))
         if worst == _FINE:
@@ -169,7 +169,7 @@ class World:
             self._wire.use_nccl()
 
     def part(self, error: BaseException | None) -> None:
-        """The end of the run on this rank. Others hear of an `error` at their next exchange; nobody leaves before all are done."""
+        """The end of the run on this rank. Others hear of an `error` at their next exchange; nobody leaves before all end."""
         try:
             if not self._over:
                 self.exchange(b"", error)
