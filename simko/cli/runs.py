@@ -188,8 +188,15 @@ def evaluate(
         from simko.probe import probe as measure
     else:
         from simko.evaluate import evaluate as measure
-    result = measure(settings, console=terminal(stderr=as_json))
-    if as_json:
+    from simko.ranks.start import started
+
+    with started() as world, nullcontext() if world.alone else StopSignals():
+        if probing and not world.alone:
+            raise UserError("eval: --probe runs in one process; start it without torchrun")
+        console = terminal(stderr=as_json)
+        console.quiet = not world.main
+        result = measure(settings, console=console)
+    if as_json and world.main:
         print_json(result)
 
 
