@@ -59,7 +59,8 @@ def run(arguments: Sequence[str]) -> int:
     debug, stop = "--debug" in arguments, StopSignals(TERMINATING)
     try:
         with stop:
-            result = app([a for a in arguments if a != "--debug"], prog_name="simko", standalone_mode=False)
+            words = [*["--debug"] * debug, *(a for a in arguments if a != "--debug")]
+            result = app(words, prog_name="simko", standalone_mode=False)
         return _interrupted(stop) if result == INTERRUPTED else result if isinstance(result, int) else 0
     except UserError as error:
         told = isinstance(error, PeerError) and error.told

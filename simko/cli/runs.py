@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from simko.cli.flags import config_flags, extra_settings, flag
+from simko.cli.flags import as_arguments, config_flags, extra_settings, flag
+from simko.cli.launch import HELP, launch, one_device, read_devices
 from simko.cli.modules import reach, reach_of
 from simko.cli.output import print_json, terminal
 from simko.config import EvalConfig, TrainConfig, as_dict, read_yaml, write_yaml
@@ -27,6 +28,8 @@ TRAIN_EPILOG = (
 )
 JSON_FLAG = typer.Option(False, "--json", help="print one JSON object")
 CONFIG_FLAG = typer.Option(None, "--config", metavar="FILE", help="YAML file of settings; flags go over it")
+
+DEVICES_FLAG = typer.Option(None, "--devices", metavar="LIST", help=HELP)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,14 +49,21 @@ def train(
         None, "--resume", metavar="DIR", help="go on with a run from its newest checkpoint; with --steps N, to step N"
     ),
     dry_run: bool = typer.Option(False, "--dry-run", help="print the resolved configuration as YAML and stop"),
+    devices: str | None = DEVICES_FLAG,
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Train a 4-bit LoRA policy on an environment."""
-    overrides = overrides_of(config, {**flags, **extra_settings(context.args)})
-    if dry_run:
+    typed = {**flags, **extra_settings(context.args)}
+    places = read_devices(devices, typed)
+    typed |= one_device(places)
+    overrides = overrides_of(config, typed)
+    if dry_run or len(places) > 1:  # before ranks are started, a mistake is told once
         _, resolved = _asked(config, resume, overrides)
+    if dry_run:
         print_json(as_dict(resolved)) if as_json else typer.echo(write_yaml(resolved), nl=False)
         return
+    if len(places) > 1:
+        raise typer.Exit(launch(places, _again(context, typed, config=config, resume=resume, json=as_json)))
     from simko.ranks.start import started
 
     try:
@@ -156,18 +166,22 @@ def overrides_of(config: str | None, flags: Mapping[str, Any]) -> dict[str, Any]
 
 @config_flags(EvalConfig, skip=("target",))
 def evaluate(
+    context: typer.Context,
     flags: Mapping[str, Any],
     target: str = typer.Argument(metavar="RUN_OR_MODEL", help="run folder, Hub id, local model folder, or 'tiny'"),
     config: str | None = CONFIG_FLAG,
     probing: bool = typer.Option(
         False, "--probe", help="ask instead whether the model has read the problems: it continues a part of each"
     ),
+    devices: str | None = DEVICES_FLAG,
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Measure pass@K on held-out problems.
 
     Majority@K and the base model's curve stand beside it. A run's own settings hold where no flag is flags.
     """
+    places = read_devices(devices, flags)
+    flags = {**flags, **one_device(places)}
     content = read_yaml(config) if config else {}
     names = [f.name for f in fields(EvalConfig)]
     if str(content.get("target") or target) != target:
@@ -183,6 +197,9 @@ def evaluate(
         if config is not None:
             _refuse_file(config, str(error), lambda: EvalConfig(**{**content, "target": target}))
         raise
+    if len(places) > 1:
+        arguments = _again(context, flags, config=config, probe=probing, json=as_json)
+        raise typer.Exit(launch(places, [*arguments, "--", target]))
     reach_of(settings.env, settings.target)
     if probing:
         from simko.probe import probe as measure
@@ -198,6 +215,13 @@ def evaluate(
         result = measure(settings, console=console)
     if as_json and world.main:
         print_json(result)
+
+
+def _again(context: typer.Context, flags: Mapping[str, Any], **options: str | bool | None) -> list[str]:
+    """The command as it was typed, for the ranks."""
+    options |= {"debug": context.find_root().params["debug"]}
+    typed = {name: value for name, value in options.items() if value}
+    return [context.info_name or "", *as_arguments({**flags, **typed})]
 
 
 def algorithms(

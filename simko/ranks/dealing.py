@@ -106,13 +106,12 @@ def deal_rows(costs: Sequence[float], groups: Sequence[int], ranks: int) -> list
 def deal_rollout(expected: Sequence[float], n: int, ranks: int) -> list[list[Piece]]:
     """The answers of a rollout for each rank: `n` to each task, `expected[i]` tokens each for task i.
 
-    Whole groups, because the answers to a task share their prompt, and cut groups where `deal_rows` cuts them. The pieces of
-    a rank are in the order of the tasks.
+    Whole groups, because the answers to a task share their prompt, and cut groups where `deal_rows` cuts them. A rank begins
+    with the longest, in which order an engine with fewer slots than answers ends soonest; equals are in the order of tasks.
     """
-    shares = deal_rows(
-        [cost for cost in expected for _ in range(n)], [row // n for row in range(len(expected) * n)], ranks
-    )
-    return [_pieces(share, n) for share in shares]
+    rows = range(len(expected) * n)
+    shares = deal_rows([expected[row // n] for row in rows], [row // n for row in rows], ranks)
+    return [sorted(_pieces(share, n), key=lambda piece: -expected[piece.task]) for share in shares]
 
 
 def _pieces(rows: Sequence[int], n: int) -> list[Piece]:

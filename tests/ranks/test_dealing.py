@@ -98,12 +98,13 @@ def test_every_answer_of_a_rollout_is_dealt_once(expected: list[float], n: int, 
 
 
 def test_whole_groups_are_dealt_by_their_expected_length() -> None:
+    assert deal_rollout([2, 1, 9, 1, 3], 4, 1) == [[Piece(task, 0, 4) for task in (2, 4, 0, 1, 3)]]  # the longest first
     assert deal_rollout([100, 100, 100, 300], 8, 2) == [[Piece(3, 0, 8)], [Piece(i, 0, 8) for i in range(3)]]
 
 
 def test_a_group_is_cut_where_there_are_fewer_groups_than_ranks_or_one_is_very_long() -> None:
     assert deal_rollout([10], 8, 3) == [[Piece(0, 0, 3)], [Piece(0, 3, 2)], [Piece(0, 5, 3)]]
-    assert deal_rollout([10, 30], 4, 2) == [[Piece(0, 0, 4), Piece(1, 0, 1)], [Piece(1, 1, 3)]]
+    assert deal_rollout([10, 30], 4, 2) == [[Piece(1, 0, 1), Piece(0, 0, 4)], [Piece(1, 1, 3)]]
 
 
 def task(name: str, level: str = "") -> Task:
