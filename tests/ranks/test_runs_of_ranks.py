@@ -1,0 +1,152 @@
+"""Whole runs of `simko train` by several processes: what one process leaves, killed and resumed with another number of them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ranks.kit import DEADLINE, environment, merged, run_world
+from safetensors.torch import load_file
+
+from simko.run.folder import RunFolder
+
+STEPS = 4
+SMALL: dict[str, Any] = {
+    "steps": STEPS, "prompts_per_step": 4, "group_size": 4, "checkpoint_every": 2, "keep_checkpoints": 9, "logger": "none",
+    "preflight_prompts": 2, "force": True, "eval_problems": 2, "eval_samples": 4, "eval_every": 2, "eval_every_problems": 2,
+    "eval_every_samples": 4,
+}  # fmt: skip
+FAR: dict[str, Any] = {"checkpoint_every": 100, "eval_problems": 0, "eval_every": 0}
+"""No checkpoint is due before the end: what is saved is saved because the run ended."""
+LAUNCHED = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "-m")
+
+
+def train(out: Path, *launcher: str, **settings: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *launcher, "simko", "train", *merged(SMALL, {**settings, "out": out})]
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=DEADLINE)
+
+
+def failed(out: Path, size: int, fault: str, **settings: Any) -> list[tuple[int, str]]:
+    command = ["-m", "ranks.run_child", "train", *merged(SMALL, {**FAR, **settings, "out": out})]
+    return run_world(size, command, out.with_name("log"), FAULT=fault)
+
+
+def resumed(out: Path, size: int) -> list[tuple[int, str]]:
+    return run_world(size, ["-m", "simko", "train", "--resume", str(out)], out.with_name("again"))
+
+
+def told(ends: list[tuple[int, str]]) -> list[list[str]]:
+    """The lines of each rank that tell of an error."""
+    return [[line for line in output.splitlines() if "error:" in line] for _, output in ends]
+
+
+def rows(run: Path, step: int) -> tuple[list[dict[str, Any]], list[float]]:
+    """The answers of a step without seconds, and their log-probs."""
+    with gzip.open(run / "rollouts" / f"{step:06d}.jsonl.gz") as packed:
+        answers = [json.loads(line) for line in packed]
+    logprobs = [value for row in answers for value in row.pop("logprobs")]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in answers], logprobs
+
+
+def assert_same(run: Path, whole: Path) -> None:
+    """Rollouts and verdicts are equal; metrics, adapter and moments are equal but for rounding."""
+    one, two = (RunFolder.open(path).metrics() for path in (whole, run))
+    assert [line["step"] for line in two] == list(range(1, STEPS + 1))
+    for a, b in zip(one, two, strict=True):
+        assert {name for name in a if "heldout" not in name} == {name for name in b if "heldout" not in name}
+        for name in a.keys() & b.keys():
+            if not name.startswith("seconds"):
+                assert b[name] == pytest.approx(a[name], rel=1e-4, abs=1e-5), name
+    for path in sorted((whole / "verdicts").iterdir()):
+        assert (run / "verdicts" / path.name).read_bytes() == path.read_bytes()
+    for step in range(1, STEPS + 1):
+        (expected, logprobs), (answers, others) = rows(whole, step), rows(run, step)
+        assert answers == expected
+        assert others == pytest.approx(logprobs, abs=5e-5)
+    last = f"checkpoints/step-{STEPS:06d}"
+    for name in ("adapter/adapter_model.safetensors", "optimizer.safetensors"):
+        ours, theirs = load_file(run / last / name), load_file(whole / last / name)
+        assert ours.keys() == theirs.keys()
+        for key in ours:  # a step of Adam is 5e-4
+            torch.testing.assert_close(ours[key], theirs[key], rtol=1e-3, atol=5e-5)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of one process."""
+    path = tmp_path_factory.mktemp("one") / "run"
+    done = train(path, "-m")
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+@pytest.mark.slow
+def test_two_processes_leave_what_one_leaves(whole: Path, tmp_path: Path) -> None:
+    done = train(tmp_path / "run", *LAUNCHED)
+    assert done.returncode == 0, done.stderr
+    assert_same(tmp_path / "run", whole)
+    names, expected = (
+        sorted(p.relative_to(r).as_posix() for r in [root] for p in root.rglob("*"))
+        for root in (tmp_path / "run", whole)
+    )
+    assert [name for name in names if "eval/" not in name] == [name for name in expected if "eval/" not in name]
+    assert [path.name for path in tmp_path.iterdir()] == ["run"], "rank 1 writes nothing"
+    (result,), (other,) = (sorted((root / "eval").glob("*.json")) for root in (tmp_path / "run", whole))
+    counts, others = (json.loads(path.read_text())["counts"] for path in (result, other))
+    assert counts == others
+    assert done.stdout.count("step 1/4") == 1, "one rank speaks"
+    assert (tmp_path / "run" / "heldout.jsonl").read_bytes() == (whole / "heldout.jsonl").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("place", "size", "then"), [("rollout", 2, 3), ("update", 3, 1), ("update", 2, 2)])
+def test_a_rank_that_is_killed_ends_the_others_and_the_run_goes_on(
+    place: str, size: int, then: int, whole: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    ends = failed(run, size, f"1:{place}:3:SIGKILL")
+    assert [code for code, _ in ends] == [2, -9, 2][:size]
+    for rank, lines in enumerate(told(ends)):
+        assert len(lines) == (rank != 1), "one line for each that lives"
+        assert all(f"another of the {size} processes has ended" in line and str(run) in line for line in lines)
+    assert [path.name for path in RunFolder.open(run).checkpoints()] == ["step-000002"], "the last whole step"
+    assert [code for code, _ in resumed(run, then)] == [0] * then
+    assert_same(run, whole)
+
+
+@pytest.mark.slow
+def test_a_rank_without_the_folder_that_is_killed_takes_nothing_along(whole: Path, tmp_path: Path) -> None:
+    ends = failed(tmp_path / "run", 2, "0:update:3:SIGKILL", checkpoint_every=1)
+    assert [code for code, _ in ends] == [-9, 2]
+    assert len(told(ends)[1]) == 1
+    assert [code for code, _ in resumed(tmp_path / "run", 2)] == [0, 0]
+    assert_same(tmp_path / "run", whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("what", "codes"), [("error", [2, 2]), ("SIGTERM", [143, 143])])
+def test_what_happens_to_rank_1_alone_ends_both_and_is_told_once(what: str, codes: list[int], tmp_path: Path) -> None:
+    ends = failed(tmp_path / "run", 2, f"1:rollout:3:{what}")
+    assert [code for code, _ in ends] == codes
+    run = RunFolder.open(tmp_path / "run")
+    assert [path.name for path in run.checkpoints()] == ["step-000002"]
+    if what == "error":
+        assert told(ends) == [[], ["simko: error: environment broken: begin raised; mend it"]]
+        assert run.manifest()["reason"] == "rank 1: environment broken: begin raised; mend it"
+    else:
+        assert [output.count("go on with") for _, output in ends] == [1, 0]
+
+
+@pytest.mark.slow
+def test_adapters_that_differ_end_the_run(tmp_path: Path) -> None:
+    ends = failed(tmp_path / "run", 2, "1:any:2:drift", digest_every=2)
+    assert [code for code, _ in ends] == [2, 2]
+    (line,) = [line for lines in told(ends) for line in lines]
+    assert "step 2: the adapter of rank 1 is not that of rank 0" in line
+    assert [step for step in RunFolder.open(tmp_path / "run").records.recorded_steps()] == [1]
