@@ -138,9 +138,17 @@ def test_a_step_without_numbers_goes_on() -> None:
 @pytest.mark.usefixtures("default_signals")
 def test_a_signal_waits_for_the_next_exchange_and_stops_all() -> None:
     here, wire = world(1, [FINE], [FINE], [FINE])
-    with ranks.within(here), pytest.raises(Stopped) as caught, StopSignals() as stop, stop.deferred():
-        os.kill(os.getpid(), signal.SIGTERM)  # nothing is raised here
-        here.share(Parcel)  # inside what is deferred, others hear nothing
+
+    def work() -> Parcel:
+        os.kill(os.getpid(), signal.SIGTERM)  # nothing is raised here, and others hear nothing
+        return Parcel("done")
+
+    def deferred() -> None:
+        with StopSignals() as stop, stop.deferred():
+            assert here.share(work)[1].facts == "done"
+
+    with ranks.within(here), pytest.raises(Stopped) as caught:
+        deferred()
     assert caught.value.code == 143
     assert [status for status, _ in wire.mine] == [0, 0, 2]
 
