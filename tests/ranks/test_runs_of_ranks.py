@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from ranks.kit import DEADLINE, environment, merged, run_world
+from ranks.kit import DEADLINE, ended, environment, kill, merged, run_world, until, world_of
 from safetensors.torch import load_file
 
 from simko.run.folder import RunFolder
 
+minutes = pytest.mark.skipif("SIMKO_TEST_KILLS" not in os.environ, reason="minutes: part of `make faults`")
 STEPS = 4
 SMALL: dict[str, Any] = {
     "steps": STEPS, "prompts_per_step": 4, "group_size": 4, "checkpoint_every": 2, "keep_checkpoints": 9, "logger": "none",
@@ -27,9 +31,13 @@ FAR: dict[str, Any] = {"checkpoint_every": 100, "eval_problems": 0, "eval_every"
 LAUNCHED = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "-m")
 
 
-def train(out: Path, *launcher: str, **settings: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *launcher, "simko", "train", *merged(SMALL, {**settings, "out": out})]
-    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=DEADLINE)
+def train(
+    out: Path, *launcher: str, program: str = "simko", resume: bool = False, FAULT: str = "", **settings: Any
+) -> subprocess.CompletedProcess[str]:
+    flags = ["--resume", str(out), "--checkpoint-every", "2"] if resume else merged(SMALL, {**settings, "out": out})
+    variables = environment(**({"FAULT": FAULT} if FAULT else {}))
+    command = [sys.executable, *launcher, program, "train", *flags]
+    return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=DEADLINE)
 
 
 def failed(out: Path, size: int, fault: str, **settings: Any) -> list[tuple[int, str]]:
@@ -91,21 +99,65 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.slow
-def test_two_processes_leave_what_one_leaves(whole: Path, tmp_path: Path) -> None:
-    done = train(tmp_path / "run", *LAUNCHED)
+def assert_quiet(done: subprocess.CompletedProcess[str], folder: Path) -> None:
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count("step 4/4") == 1, "one rank speaks"
+    assert [path.name for path in folder.iterdir()] == ["run"], "rank 1 writes nothing"
+
+
+def test_a_run_of_two_is_killed_and_goes_on_to_what_one_process_leaves(whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    first = train(run, *LAUNCHED, program="ranks.run_child", checkpoint_every=4, FAULT="1:update:3:SIGKILL")
+    assert first.returncode == 1
+    (line,) = [line for line in first.stderr.splitlines() if "simko: error:" in line]
+    assert "another of the 2 processes has ended" in line
+    assert f"simko train --resume {run}" in line
+    assert [path.name for path in RunFolder.open(run).checkpoints()] == ["step-000002"], "the last whole step"
+    assert_quiet(train(run, *LAUNCHED, resume=True), tmp_path)
+    assert_same(run, whole)
+    results = [next((root / "eval").glob("*.json")) for root in (run, whole)]
+    counts, expected = (json.loads(path.read_text())["counts"] for path in results)
+    assert counts == expected
+    assert (run / "heldout.jsonl").read_bytes() == (whole / "heldout.jsonl").read_bytes()
+
+
+@minutes
+def test_two_processes_leave_what_one_leaves(whole: Path, tmp_path: Path) -> None:
+    assert_quiet(train(tmp_path / "run", *LAUNCHED), tmp_path)
     assert_same(tmp_path / "run", whole)
     assert names(tmp_path / "run") == names(whole)
-    assert [path.name for path in tmp_path.iterdir()] == ["run"], "rank 1 writes nothing"
-    (result,), (other,) = (sorted((root / "eval").glob("*.json")) for root in (tmp_path / "run", whole))
-    counts, others = (json.loads(path.read_text())["counts"] for path in (result, other))
-    assert counts == others
-    assert done.stdout.count("step 1/4") == 1, "one rank speaks"
-    assert (tmp_path / "run" / "heldout.jsonl").read_bytes() == (whole / "heldout.jsonl").read_bytes()
 
 
-@pytest.mark.slow
+@minutes
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_a_random_moment_and_resumed_three_times(seed: int, whole: Path, tmp_path: Path) -> None:
+    """A rank is killed at a moment by chance, again and again, and the run goes on with two or three processes."""
+    run, chance = tmp_path / "run", random.Random(seed)
+    command = ["-m", "simko", "train", *merged(SMALL, {"out": run})]
+    for trial in range(4):
+        size = chance.choice((2, 3))
+        with world_of(size, command, tmp_path / f"log{trial}") as processes:
+            if trial < 3:
+                step = chance.randint(trial, STEPS - 1)  # after so many steps, and a part of the next
+                until(lambda step=step: steps_of(run) >= step or processes[0].poll() is not None)
+                time.sleep(chance.random())
+                victim = chance.randrange(size)
+                kill(processes[victim])
+            codes = [code for code, _ in ended(processes, tmp_path / f"log{trial}")]
+        survivors = {code for rank, code in enumerate(codes) if trial == 3 or rank != victim}
+        assert survivors <= ({0} if trial == 3 else {0, 2}), codes
+        if RunFolder.is_run(run):
+            command = ["-m", "simko", "train", "--resume", str(run)]
+    assert_same(run, whole)
+
+
+def steps_of(run: Path) -> int:
+    """How many steps a run has recorded."""
+    path = run / "metrics.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+@minutes
 @pytest.mark.parametrize(("place", "size", "then"), [("rollout", 2, 3), ("update", 3, 1), ("update", 2, 2)])
 def test_a_rank_that_is_killed_ends_the_others_and_the_run_goes_on(
     place: str, size: int, then: int, whole: Path, tmp_path: Path
@@ -121,7 +173,7 @@ def test_a_rank_that_is_killed_ends_the_others_and_the_run_goes_on(
     assert_same(run, whole)
 
 
-@pytest.mark.slow
+@minutes
 def test_a_rank_without_the_folder_that_is_killed_takes_nothing_along(whole: Path, tmp_path: Path) -> None:
     ends = failed(tmp_path / "run", 2, "0:update:3:SIGKILL", checkpoint_every=1)
     assert [code for code, _ in ends] == [-9, 2]
@@ -130,7 +182,7 @@ def test_a_rank_without_the_folder_that_is_killed_takes_nothing_along(whole: Pat
     assert_same(tmp_path / "run", whole)
 
 
-@pytest.mark.slow
+@minutes
 @pytest.mark.parametrize(("what", "codes"), [("error", [2, 2]), ("SIGTERM", [143, 143])])
 def test_what_happens_to_rank_1_alone_ends_both_and_is_told_once(what: str, codes: list[int], tmp_path: Path) -> None:
     ends = failed(tmp_path / "run", 2, f"1:rollout:3:{what}")
@@ -144,7 +196,7 @@ def test_what_happens_to_rank_1_alone_ends_both_and_is_told_once(what: str, code
         assert [output.count("go on with") for _, output in ends] == [1, 0]
 
 
-@pytest.mark.slow
+@minutes
 def test_adapters_that_differ_end_the_run(tmp_path: Path) -> None:
     ends = failed(tmp_path / "run", 2, "1:any:2:drift", digest_every=2)
     assert [code for code, _ in ends] == [2, 2]
