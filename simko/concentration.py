@@ -15,7 +15,7 @@ without a token gives no number. Sums are over the whole step, so a mean does no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -83,41 +83,30 @@ class Concentration:
         """Count the tokens of a micro-batch."""
         self._looks.append(look)
 
-    def metrics(self, temperature: float, group_size: int) -> dict[str, float]:
-        """The numbers of the update. `group_size` is G of the expected distinct tokens."""
+    def columns(self, temperature: float, group_size: int) -> dict[str, Tensor]:
+        """All that the tokens of these micro-batches show, and more of the picked ones; `metrics_of` makes numbers of it.
+
+        `group_size` is G of the expected distinct tokens. Picked tokens are in the order of the step: a sum does not depend on
+        the micro-batches.
+        """
         if not self._looks:
             return {}
         values, gated, right = (np.concatenate([look[i] for look in self._looks]) for i in range(3))
-        out = _named(values, _TOKENS[: values.shape[1]], gated, right)
-        for name in _TOKENS:  # of all tokens `simko.metrics` has them
-            out.pop(name, None)
-        shares = np.bincount(np.searchsorted(EDGES, values[:, 0], side="right"), minlength=len(EDGES) + 1) / len(values)
-        out |= {f"entropy_hist_{i:02}": float(share) for i, share in enumerate(shares)}
-        ranks = values[:, 3:].mean(0)
-        out |= {f"logp_gap_{i + 1}_{i + 2}": float(ranks[i] - ranks[i + 1]) for i in range(len(ranks) - 1)}
-        out = {"concentration_tokens": float(len(values)), **out, **self._whole(temperature, group_size)}
-        return {name: float(f"{value:.7g}") for name, value in out.items()}
-
-    def _whole(self, temperature: float, group_size: int) -> dict[str, float]:
-        """The numbers of the picked tokens, in the order of the step: a sum does not depend on the micro-batches."""
         numbers = np.concatenate([look.numbers for look in self._looks])
-        if not len(numbers):
-            return {"whole_tokens": 0.0}
         order = np.argsort(numbers)
-        gated, right = (np.concatenate([look[i][look.places] for look in self._looks])[order] for i in (1, 2))
+        picked = [np.concatenate([look[i][look.places] for look in self._looks])[order] for i in (1, 2)]
+        out = {"values": values, "gated": gated, "right": right, "numbers": numbers[order], "picked": np.stack(picked)}
+        columns = {name: torch.from_numpy(array) for name, array in out.items()}
+        if not len(numbers):
+            return columns
         states, head = torch.cat([look.states for look in self._looks]), self._head
         whole = whole_statistics(
             states[torch.from_numpy(order).to(states.device)], head.weight, temperature,
             k=min(WHOLE_RANKS, head.weight.shape[0]), mass=MASS, draws=group_size,
             bias=head.bias, soft_cap=head.soft_cap, scale=head.scale,
         )  # fmt: skip
-        ranks = whole.topk_logp.double()
-        columns = {f"logp_rank{i + 1}": ranks[:, i] for i in range(RANKS, ranks.shape[1])}
-        columns |= {"candidates_95": whole.candidates, "distinct_tokens": whole.distinct}
-        table = torch.stack([column.double() for column in columns.values()], 1).cpu().numpy()
-        out = {"whole_tokens": float(len(numbers)), **_named(table, tuple(columns), gated, right)}
-        gaps = (ranks[:, :-1] - ranks[:, 1:]).mean(0).tolist()
-        return out | {f"logp_gap_{i + 1}_{i + 2}": gaps[i] for i in range(RANKS - 1, len(gaps))}
+        counts = torch.stack([whole.candidates.double(), whole.distinct.double()], 1)
+        return columns | {"ranks": whole.topk_logp.double().cpu(), "counts": counts.cpu()}
 
     def _places(self, micro: MicroBatch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where the picked tokens stand among those of the micro-batch, and among those of the step."""
@@ -126,6 +115,38 @@ class Concentration:
         )
         places = np.flatnonzero(self._picked[numbers])
         return places, numbers[places]
+
+
+def metrics_of(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
+    """The numbers of an update, from the `columns` of each rank that had a part in it."""
+    parts = [part for part in parts if part]
+    if not parts:
+        return {}
+    values, gated, right = (torch.cat([part[name] for part in parts]).numpy() for name in ("values", "gated", "right"))
+    out = _named(values, _TOKENS[: values.shape[1]], gated, right)
+    for name in _TOKENS:  # of all tokens `simko.metrics` has them
+        out.pop(name, None)
+    shares = np.bincount(np.searchsorted(EDGES, values[:, 0], side="right"), minlength=len(EDGES) + 1) / len(values)
+    out |= {f"entropy_hist_{i:02}": float(share) for i, share in enumerate(shares)}
+    ranks = values[:, 3:].mean(0)
+    out |= {f"logp_gap_{i + 1}_{i + 2}": float(ranks[i] - ranks[i + 1]) for i in range(len(ranks) - 1)}
+    out = {"concentration_tokens": float(len(values)), **out, **_whole([part for part in parts if "ranks" in part])}
+    return {name: float(f"{value:.7g}") for name, value in out.items()}
+
+
+def _whole(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
+    """The numbers of the picked tokens."""
+    if not parts:
+        return {"whole_tokens": 0.0}
+    order = torch.cat([part["numbers"] for part in parts]).argsort()
+    ranks, counts = (torch.cat([part[name] for part in parts])[order] for name in ("ranks", "counts"))
+    gated, right = torch.cat([part["picked"] for part in parts], 1)[:, order].numpy()
+    columns = {f"logp_rank{i + 1}": ranks[:, i] for i in range(RANKS, ranks.shape[1])}
+    columns |= {"candidates_95": counts[:, 0], "distinct_tokens": counts[:, 1]}
+    table = torch.stack(list(columns.values()), 1).numpy()
+    out = {"whole_tokens": float(len(table)), **_named(table, tuple(columns), gated, right)}
+    gaps = (ranks[:, :-1] - ranks[:, 1:]).mean(0).tolist()
+    return out | {f"logp_gap_{i + 1}_{i + 2}": gaps[i] for i in range(RANKS - 1, len(gaps))}
 
 
 def pick(tokens: int, vocabulary: int, step: int) -> NDArray[np.int64]:

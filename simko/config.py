@@ -30,6 +30,7 @@ from simko.types import DecodeWeights, EngineName, Quantization
 __all__ = ["EvalConfig", "TrainConfig", "as_dict", "deciding", "names", "read_yaml", "setting", "write_yaml"]
 
 Logger = Literal["tensorboard", "wandb", "trackio", "none"]
+Collectives = Literal["auto", "nccl", "gloo"]
 Part = Literal["all", "tuning", "final"]
 
 # Tuned on the tiny policy's own problems by `python -m studies.tune_tiny`; the tables are in docs/tuning.md.
@@ -208,6 +209,13 @@ class RunSettings:
         25, "steps between checkpoints; the last step always has one", minimum=1, decides=False
     )
     keep_checkpoints: int = setting(2, "newest checkpoints kept", minimum=1, decides=False)
+    collectives: Collectives = setting(
+        "auto", "what sums the gradient of several processes: nccl, gloo; nccl where each has a CUDA card", decides=False,
+        later=True,
+    )  # fmt: skip
+    digest_every: int = setting(
+        10, "steps between comparisons of the adapter over several processes", minimum=1, decides=False, later=True
+    )
     logger: Logger = setting("tensorboard", "beside metrics.jsonl", decides=False)
     preflight_prompts: int = setting(
         16, "problems sampled before training to see whether it can learn; 0: none", minimum=0, decides=False

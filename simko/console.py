@@ -27,8 +27,23 @@ def say(console: Console | None, line: str, style: str = "") -> None:
         console.print(Text(line, style), soft_wrap=True)
 
 
+_muted = False
+
+
+def mute(on: bool) -> None:
+    """Make no remarks, or make them again: of several processes of one run, one speaks."""
+    global _muted
+    _muted = on
+
+
 def note(text: str) -> None:
     """A remark on stderr, in one line. Stdout stays what was asked for."""
+    if not _muted:
+        tell(text)
+
+
+def tell(text: str) -> None:
+    """A line on stderr, even from a process that makes no remarks."""
     print(f"simko: {one_line(text)}", file=sys.stderr, flush=True)
 
 

@@ -92,13 +92,22 @@ def _libc(name: str) -> Any:
 def pick_device(device: str) -> torch.device:
     """Return the torch device of that name; `auto` is CUDA if there is one, else the CPU.
 
-    Under torchrun, `auto` takes the GPU of the local rank.
+    Under torchrun, `auto` and `cuda` take the GPU of the local rank, which becomes the current one.
 
     Raises:
-        UserError: torch does not know the device, or this machine does not have it.
+        UserError: torch does not know the device, this machine does not have it, or it has fewer GPUs than local ranks.
     """
+    local = os.environ.get("LOCAL_RANK")
     if device == "auto":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and local is not None and torch.cuda.is_available():
+        cards = torch.cuda.device_count()
+        if not local.isdecimal() or int(local) >= cards:
+            raise UserError(
+                f"local rank {local} has no GPU, this machine has {cards}: start {cards} processes here (--nproc-per-node), or "
+                "put several on one card with --device cuda:0"
+            )
+        device = f"cuda:{local}"
     try:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
@@ -106,4 +115,8 @@ def pick_device(device: str) -> torch.device:
         raise UserError(
             f"device '{device}' cannot be used ({str(error).strip().splitlines()[0]}); try 'auto' or 'cpu'"
         ) from error
-    return torch.device("cuda", torch.cuda.current_device()) if device == "cuda" else chosen
+    if chosen.type == "cuda" and chosen.index is None:
+        chosen = torch.device("cuda", torch.cuda.current_device())
+    if chosen.type == "cuda" and local is not None:
+        torch.cuda.set_device(chosen)  # kernels that name no device run on the current one
+    return chosen

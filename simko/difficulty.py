@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import takewhile
 from pathlib import Path
@@ -27,6 +27,7 @@ from simko.console import duration, say
 from simko.errors import TooFewTasksError, UserError
 from simko.eval_samples import chunk_size
 from simko.files import append, write_atomically
+from simko.ranks import of_main, world
 from simko.rollout import rollout
 from simko.run.faults import Faults
 from simko.run.folder import RunFolder
@@ -143,12 +144,13 @@ def measured(config: TrainConfig, policy: Policy, env: Any, path: Path, console:
     tasks = env.source.tasks(None, 0)  # not the run's seed: rates serve runs of other seeds, and stand in this order
     header = header_of(config, policy, env, tasks)
     width = max(1, chunk_size(env.max_new_tokens, policy.device) // config.solve_samples)
-    header, rates = _known(config, path, header, tasks)
+    header, rates = _known_to_all(config, path, header, tasks)
     whole = len(rates) == len(tasks)
     rates = (
         rates if whole else rates[: len(rates) // width * width]
     )  # a chunk is sampled whole, so that it is the same one
-    _write(path, header, rates)
+    if world().main:
+        _write(path, header, rates)
     if rates:
         say(console, f"solve rates: {len(rates)} of {len(tasks)} problems are known")
     began = printed = time.monotonic()
@@ -168,7 +170,8 @@ def measured(config: TrainConfig, policy: Policy, env: Any, path: Path, console:
                 f"solve rates: model {config.model}: {error}; try another --device or --quantization"
             ) from error
         more = [_rate(group) for group in groups]
-        append(path, "".join(map(_line, more)).encode())
+        if world().main:
+            append(path, "".join(map(_line, more)).encode())
         rates += more
         now = time.monotonic()
         if now - printed >= 5.0 and len(rates) < len(tasks):
@@ -198,6 +201,21 @@ def header_of(config: TrainConfig, policy: Policy, env: Any, tasks: Sequence[Tas
         "temperature": config.temperature,
         "solve_samples": config.solve_samples,
     }
+
+
+def _known_to_all(
+    config: TrainConfig, path: Path, header: dict[str, Any], tasks: Sequence[Task]
+) -> tuple[dict[str, Any], list[Rate]]:
+    """What `_known` finds; of several ranks, on the machine of rank 0."""
+    if world().alone:
+        return _known(config, path, header, tasks)
+
+    def found() -> list[Any]:
+        first, rates = _known(config, path, header, tasks)
+        return [first, [asdict(rate) for rate in rates]]
+
+    first, rates = of_main(found)
+    return first, [Rate(**rate) for rate in rates]
 
 
 def _known(

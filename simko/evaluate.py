@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from simko.build import make_env, make_policy
-from simko.config import EnvironmentSettings, EvalConfig, Part, SamplingSettings, TrainConfig, names
+from simko.config import EnvironmentSettings, EvalConfig, Part, SamplingSettings, TrainConfig, as_dict, names
 from simko.console import say
 from simko.envs import verifiers
 from simko.envs.watched import watched
@@ -24,6 +25,8 @@ from simko.errors import UserError
 from simko.eval_samples import Progress, sample_counts
 from simko.eval_tasks import choose_tasks, context_notes, count_overlap
 from simko.files import write_atomically
+from simko.ranks import of_main
+from simko.ranks.start import started
 from simko.report.counts import curve_of, loss_of, summarise
 from simko.report.plot import draw_curves
 from simko.report.table import evaluation_table, held_out, model_name, sampling, trained_name
@@ -31,7 +34,7 @@ from simko.run.folder import RunFolder
 from simko.run.manifest import data_notes, date_entry, date_notes, file_hash, machine, versions
 from simko.run.samples import SUFFIX, keeping_samples
 from simko.run.target import Target, resolve, sampling_settings
-from simko.types import Task
+from simko.types import Sampling, Task
 
 _YOUNGER = ("part", "problem_seed", "columns")
 
@@ -41,17 +44,41 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
 
     `policy` and `env` may be objects in memory. Otherwise they are loaded as `config` says: a run gives its newest adapter,
     and its own settings where `config` leaves them empty. Problems come from the evaluation split. Every
-    answer is kept in `<name>.samples.jsonl.gz`; see `simko.run.samples`.
+    answer is kept in `<name>.samples.jsonl.gz`; see `simko.run.samples`. Of several ranks all decode, and rank 0 does the rest.
 
     Raises:
         UserError: the target cannot be evaluated, a problem is among the run's training prompts, a prompt is too long, or the
             result cannot be written. Only the last can happen after sampling has begun.
     """
-    console = console or Console()
+    with started() as world:
+        return (_lead if world.main else _follow)(config, console or Console(), policy, env)
+
+
+def _follow(config: EvalConfig, _console: Console, policy: Any, env: Any) -> dict[str, Any]:
+    """What a rank other than 0 does: what rank 0 says, with the same problems. The target need not be on its machine."""
+    told: dict[str, Any] = of_main(dict)
+    settings = replace(TrainConfig(**told["settings"]), device=config.device)
+    policy = policy or make_policy(settings, told["adapter"])
+    env = watched(env or make_env(settings, policy, "eval", told["date"]), settings.env)
+    verifiers.warm_up(str(getattr(env, "verifier_name", "")))
+    told = of_main(dict)
+    tasks = choose_tasks(env, config.problems, problem_seed(config), told["part"])
+    shape = (policy, env, tasks, config.n, Sampling(*told["decoding"]), config.seed)
+    sample_counts(*shape)
+    if told["base"]:
+        with policy.base():
+            sample_counts(*shape)
+    return of_main(dict)
+
+
+def _lead(config: EvalConfig, console: Console, policy: Any, env: Any) -> dict[str, Any]:
+    """The whole evaluation, or the part of it that rank 0 does."""
     target = resolve(config, in_memory=policy is not None)
     decoding = sampling_settings(config, target.settings)
-    policy = policy or make_policy(target.settings, target.adapter)
     date = None if target.run is None else target.run.prompt_date()
+    adapter = None if target.adapter is None else str(target.adapter)
+    of_main(lambda: {"settings": as_dict(target.settings), "adapter": adapter, "date": date})
+    policy = policy or make_policy(target.settings, target.adapter)
     env = watched(env or make_env(target.settings, policy, "eval", date), target.settings.env)
     verifiers.warm_up(str(getattr(env, "verifier_name", "")))
     part, why = part_of(config, target)
@@ -70,6 +97,7 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
     with_base = config.base and (target.adapter is not None or (policy is not None and target.run is not None))
     beside = " and its base model" if with_base else ""
     say(console, f"evaluating {model_name(result)}{beside}: {sampling(result)}")
+    of_main(lambda: {"part": part, "base": with_base, "decoding": [decoding.temperature, decoding.top_p]})
 
     began = time.monotonic()
     progress = Progress(console, len(tasks) * config.n * (2 if with_base else 1))
@@ -97,7 +125,7 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
     result = _write(result, folder, console)
     if kept:
         say(console, f"samples: {kept}")
-    return result
+    return of_main(lambda: result)
 
 
 def evaluate_run(run: RunFolder, config: TrainConfig, policy: Any, console: Console) -> dict[str, Any]:

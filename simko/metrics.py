@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
 import numpy as np
@@ -71,6 +71,14 @@ def add(totals: dict[str, float], more: Mapping[str, float]) -> None:
     for name, value in more.items():
         before = totals.get(name, 0.0)
         totals[name] = max(before, value) if name.endswith("_max") else before + value
+
+
+def added(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The sums of several ranks as those of the step."""
+    totals: dict[str, float] = {}
+    for part in parts:
+        add(totals, part)
+    return totals
 
 
 def of_updates(updates: Sequence[tuple[Mapping[str, float], bool]]) -> dict[str, float]:

@@ -1,4 +1,6 @@
-"""Who looks on while a run trains: held-out problems, alarms, loggers, the terminal, and the count of steps that taught nothing.
+"""Who looks on while a run trains: held-out problems, alarms, loggers, the terminal, the count of steps that taught nothing.
+
+Of several ranks, they also compare the adapters: a difference ends the run.
 
 None of them changes an update.
 """
@@ -10,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from torch.optim import Optimizer
 
 from simko.alarms import Alarm, Watch
 from simko.config import TrainConfig, as_dict
 from simko.console import say
 from simko.held_out import HeldOut
 from simko.metrics import gap_limit
+from simko.ranks.digests import check_equal
 from simko.run.faults import Streak
 from simko.run.folder import RunFolder
 from simko.run.tracker import Progress, Tracker
@@ -29,8 +33,11 @@ class Onlookers:
         UserError: `eval_every` is set, and the environment has no held-out problems in its tuning part.
     """
 
-    def __init__(self, config: TrainConfig, policy: Any, run: RunFolder, console: Console) -> None:
+    def __init__(
+        self, config: TrainConfig, policy: Any, run: RunFolder, console: Console, optimizer: Optimizer
+    ) -> None:
         self._config, self._run, self._console = config, run, console
+        self._policy, self._optimizer = policy, optimizer
         self._held_out = HeldOut(config, policy, run, console)
         self._gap_limit = gap_limit(policy.dtype, config.engine)
         self._alarms: list[Alarm] = []
@@ -38,6 +45,7 @@ class Onlookers:
 
     def begin(self, start: int) -> None:
         """Open the loggers, read what the run has recorded so far, and look at held-out problems for the first time."""
+        check_equal(self._policy, self._optimizer, start)
         self._progress = Progress(self._console, self._config.steps, gap_limit=self._gap_limit)
         lines = self._run.metrics()
         self._streak, self._watch = Streak(lines), Watch(lines)
@@ -47,6 +55,9 @@ class Onlookers:
 
     def metrics(self, step: int, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """What a step's line gets besides its own `metrics`: a look at held-out problems, and the alarms that sound."""
+        config = self._config
+        if step % config.digest_every == 0 or step % config.checkpoint_every == 0 or step == config.steps:
+            check_equal(self._policy, self._optimizer, step)
         more = self._held_out.after(step, metrics)
         self._alarms = self._watch.step({"step": step, **metrics, **more})
         return more | {f"alarm_{alarm.name}": 1.0 for alarm in self._alarms}

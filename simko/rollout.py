@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from simko.grading import Environment, Grade, Grading, decode, holding
+from simko.ranks.sharing import groups_of
 from simko.schedule import stream_seed
 from simko.types import Completion, Engine, Generation, Group, Sampling, Task
 
@@ -58,27 +59,29 @@ def rollout(
     `sampling` says how to draw; budget and stops in it are replaced by the environment's.
     The random stream of a completion derives from (seed, step, task id, sample, turn). It depends neither on the other
     completions nor on the process. `first_sample` is the number of the first sample, in a later stage of the same step.
+    Of several ranks each decodes and grades a part, and all get all.
     """
-    answers = [
-        _Answer(task, env.begin(task), (seed, step, task.id, first_sample + i)) for task in tasks for i in range(n)
-    ]
     stop_ids = tuple(sorted(env.stop_ids))
     sampling = replace(sampling, max_new_tokens=env.max_new_tokens, stop=env.stop, stop_ids=stop_ids)
-    turn, copies = 0, n  # in the first turn the answers to a task share their prompt
-    with holding(engine), Grading(grade or env.grade) as grading:
-        while live := [answer for answer in answers if not answer.episode.done]:
-            decode(
-                engine,
-                [answer.episode.prompt_ids + answer.episode.ids for answer in live[::copies]],
-                copies,
-                sampling,
-                [stream_seed(*answer.stream, turn) for answer in live],
-                [answer.episode.budget_left for answer in live[::copies]],
-                partial(_finish, live, grading),
-            )
-            turn, copies = turn + 1, 1
-        graded = [_completion(answer, grading) for answer in answers]
-    return [Group(task, tuple(graded[i * n : (i + 1) * n])) for i, task in enumerate(tasks)]
+
+    def answer(wanted: Sequence[tuple[Task, int]], copies: int) -> list[Completion]:
+        answers = [_Answer(task, env.begin(task), (seed, step, task.id, first_sample + i)) for task, i in wanted]
+        turn = 0  # in which the answers to a task share their prompt
+        with holding(engine), Grading(grade or env.grade) as grading:
+            while live := [answer for answer in answers if not answer.episode.done]:
+                decode(
+                    engine,
+                    [answer.episode.prompt_ids + answer.episode.ids for answer in live[::copies]],
+                    copies,
+                    sampling,
+                    [stream_seed(*answer.stream, turn) for answer in live],
+                    [answer.episode.budget_left for answer in live[::copies]],
+                    partial(_finish, live, grading),
+                )
+                turn, copies = turn + 1, 1
+            return [_completion(answer, grading) for answer in answers]
+
+    return groups_of(tasks, n, answer)
 
 
 def _finish(live: Sequence[_Answer], grading: Grading, row: int, generation: Generation) -> None:

@@ -15,11 +15,14 @@ from simko.algorithms.compose import Algorithm
 from simko.algorithms.stats import Prepared, Stat, State, StepStats
 from simko.micro_batch import MicroBatch, TokenBudget, run
 from simko.packing import needed
+from simko.ranks import add_tensors
+from simko.ranks.sharing import my_rows
 from simko.schedule import stream_seed
 from simko.types import Batch, Policy
 
 _COLUMNS = ("logp", "entropy", "certainty", "raw_logit", "nucleus_entropy", "proxy_logp")
 _STATS: dict[str, str] = {"proxy": "proxy_logp"}
+_HIDDEN = "hidden of row "
 _MATRICES = ("sampler_logp", "ref_logp", *_COLUMNS)
 
 
@@ -113,23 +116,32 @@ def _pass(
     """The columns of the rows of a forward of the whole batch."""
     extra: frozenset[Any] = needs & {"certainty", "raw_logit", "nucleus_entropy", "proxy"}
     names = ["logp", *(name for name in _COLUMNS[1:] if name in {_STATS.get(need, need) for need in needs})]
-    out: dict[str, Any] = {}
-    hidden: list[Tensor] = [torch.empty(0)] * len(batch)
 
     def work(micro: MicroBatch) -> dict[str, Tensor]:
         states = micro.states(policy)
         raw = micro.statistics(policy, 1, temperature, extra, options, states)
         columns = {name: micro.spread(getattr(raw, name)) for name in names}
         if "hidden" in needs:
-            for row, part in zip(micro.rows, states.split(micro.mask.sum(-1).tolist()), strict=True):
-                hidden[row] = part
+            parts = states.split(micro.mask.sum(-1).tolist())
+            columns |= {f"{_HIDDEN}{row}": part for row, part in zip(micro.rows, parts, strict=True)}
         return columns
 
-    for micro, columns in run(policy, batch, budget, work):
-        for name, values in columns.items():
-            whole = out.setdefault(name, values.new_zeros(stats.mask.shape))
-            whole[torch.as_tensor(micro.rows, device=whole.device), : values.shape[1]] = values
-    return out | ({"hidden": hidden, "head": policy.lm_head()} if "hidden" in needs else {})
+    def mine() -> dict[str, Tensor]:
+        out: dict[str, Tensor] = {}
+        for micro, columns in run(policy, batch, budget, work, my_rows(batch, range(len(batch)))):
+            for name, values in columns.items():
+                if name.startswith(_HIDDEN):
+                    out[name] = values
+                    continue
+                whole = out.setdefault(name, values.new_zeros(stats.mask.shape))
+                whole[torch.as_tensor(micro.rows, device=whole.device), : values.shape[1]] = values
+        return out
+
+    out: dict[str, Any] = add_tensors(mine, policy.device)  # each rank has zeros in the rows of others
+    if "hidden" in needs:
+        out["hidden"] = [out.pop(f"{_HIDDEN}{row}", torch.empty(0)) for row in range(len(batch))]
+        out["head"] = policy.lm_head()
+    return out
 
 
 def _without_spoilt_rows(stats: StepStats) -> StepStats:

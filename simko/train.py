@@ -13,6 +13,7 @@ from simko import algorithms
 from simko.advantages import make_batch, split_groups
 from simko.algorithms.compose import Algorithm
 from simko.algorithms.stats import State
+from simko.begin import adapter_of, opened
 from simko.build import make_env, make_policy
 from simko.config import TrainConfig, UpdateSettings
 from simko.difficulty import keep_solved
@@ -24,8 +25,10 @@ from simko.metrics import describe, of_updates
 from simko.micro_batch import TokenBudget
 from simko.onlookers import Onlookers
 from simko.preflight import preflight
+from simko.ranks import of_main
+from simko.ranks.start import started
 from simko.run.faults import Faults
-from simko.run.folder import RunFolder, check_adapter, new_folder
+from simko.run.folder import RunFolder
 from simko.run.manifest import introduce
 from simko.run.rescue import Rescue, no_random_state_moved, say_faults, warm_up
 from simko.run.signals import StopSignals
@@ -46,13 +49,11 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
         Stopped: SIGINT, SIGTERM or SIGHUP came. The steps before are saved.
     """
     console = console or Console()
-    run = resume or RunFolder(new_folder(config), config).refuse_used()
-    config = burn_in.planned(config, new=resume is None)
-    with no_random_state_moved(), StopSignals() as stop, run.opened(config, new=resume is None), Rescue(run) as rescue:
-        checkpoint = run.latest_checkpoint() if resume else None
-        policy = make_policy(
-            config, checkpoint / "adapter" if checkpoint else config.adapter and check_adapter(config.adapter)
-        )
+    with (
+        started(), no_random_state_moved(), StopSignals() as stop,
+        opened(config, resume, console) as (run, config, checkpoint), Rescue(run) as rescue,
+    ):  # fmt: skip
+        policy = make_policy(config, adapter_of(config, checkpoint))
         journal = VerdictJournal(run.verdicts_path.absolute(), faults := Faults())
         env = WatchedEnv(make_env(config, policy, "train", run.prompt_date()), config.env, journal.grading)
         warm_up(env, config.verifier_workers)
@@ -61,7 +62,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
         optimizer = torch.optim.AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay)
         start, state = run.restore(checkpoint, policy, optimizer) if checkpoint else (0, method.initial_state())
         manifest = introduce(config, policy, env, method, start, console)
-        onlookers = Onlookers(config, policy, run, console)
+        onlookers = Onlookers(config, policy, run, console, optimizer)
         env = keep_solved(config, policy, env, run, faults, console)
         if not start and config.steps and config.preflight_prompts:
             preflight(config, policy, env, console)
@@ -127,4 +128,4 @@ def update(
             metrics |= auxiliary_gradients(policy, method.auxiliary, sampled.auxiliary, **shape)
         metrics["grad_norm"], taken = apply_gradients(policy, optimizer, settings.max_grad_norm)
         updates.append((metrics, taken))
-    return {"learning_rate": optimizer.param_groups[0]["lr"], **of_updates(updates)}
+    return of_main(lambda: {"learning_rate": optimizer.param_groups[0]["lr"], **of_updates(updates)})

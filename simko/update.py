@@ -1,7 +1,8 @@
 """One optimizer step: the batch in micro-batches, each method's loss matrix, one aggregation over the whole step.
 
 Every row's weight is known before the first forward: it is a count of the whole step, not of a micro-batch. So the gradients
-of the micro-batches add up to the same update, however the batch is split, packed, or split again when memory runs out.
+of the micro-batches add up to the same update, however the batch is split, packed, or split again when memory runs out; and
+those of several ranks, which each compute a part of the rows, add up to that of one process.
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from simko.algorithms.base import TokenLoss
-from simko.algorithms.stats import Aggregation, Prepared, StepStats
-from simko.concentration import Concentration, Look
-from simko.metrics import RANKS, add, diagnostics
+from simko.algorithms.stats import Prepared, StepStats
+from simko.concentration import Concentration, Look, metrics_of
+from simko.metrics import RANKS, add, added, diagnostics
 from simko.micro_batch import (
     MicroBatch,
     NonFiniteRowsError,
@@ -26,22 +26,12 @@ from simko.micro_batch import (
     finite_rows,
     importance_weight,
     matrices,
+    row_weights,
     run,
 )
+from simko.ranks import Parcel, of_main
+from simko.ranks.sharing import Gradients, clip, my_rows
 from simko.types import Batch, Policy
-
-
-def row_weights(batch: Batch, aggregation: Aggregation, max_new_tokens: int) -> Float[np.ndarray, "B"]:
-    """Return the factor of each row: one token's loss enters the step's loss with this weight.
-
-    token_mean: 1 / tokens of the step. sequence_mean: 1 / (sequences of the step * tokens of the row).
-    constant_length: 1 / (sequences of the step * token budget).
-    """
-    if aggregation == "token_mean":
-        return np.full(len(batch), 1.0 / max(batch.step_tokens, 1))
-    constant = aggregation == "constant_length"
-    lengths = np.array([max_new_tokens if constant else max(int(c.sampled.sum()), 1) for c in batch.completions])
-    return 1.0 / (max(batch.step_sequences, 1) * lengths)
 
 
 def accumulate_gradients(
@@ -62,7 +52,8 @@ def accumulate_gradients(
     extra: frozenset[Any] = method.needs_new & {"entropy_grad", "nucleus_entropy"}
 
     fine = finite_rows(batch, step)
-    kept = fine if prepared is None or prepared.keep is None else [row for row in fine if prepared.keep[row]]
+    keep = prepared.keep if prepared else None
+    kept = fine if keep is None else of_main(lambda: [row for row in fine if keep[row]])  # cards may round differently
     seen = Concentration(batch, kept, policy.lm_head(), step.step if step else 0) if group_size and kept else None
 
     def gradients_of(micro: MicroBatch) -> tuple[tuple[Tensor | None, ...], dict[str, float], Look | None]:
@@ -92,20 +83,26 @@ def accumulate_gradients(
         look = seen.look(micro, raw, picked) if seen else None
         return gradients, sums | diagnostics(raw, [batch.completions[row] for row in micro.rows]), look
 
-    rows_used, totals = len(fine) - len(kept), {"loss": 0.0, "sampler_gap_max": 0.0, "tokens": 0.0}
-    for micro, (gradients, sums, look) in run(policy, batch, budget, gradients_of, kept):
-        rows_used += len(micro.rows)
-        add(totals, sums)
-        if seen and look:
-            seen.add(look)
-        for parameter, grad in zip(parameters, gradients, strict=True):
-            if grad is not None:
-                parameter.grad = grad if parameter.grad is None else parameter.grad + grad
+    gradient = Gradients(parameters)
+
+    def mine() -> Parcel:
+        totals = {"loss": 0.0, "sampler_gap_max": 0.0, "tokens": 0.0, "rows": 0.0}
+        for micro, (gradients, sums, look) in run(policy, batch, budget, gradients_of, my_rows(batch, kept)):
+            add(totals, {**sums, "rows": len(micro.rows)})
+            gradient.add(gradients)
+            if seen and look:
+                seen.add(look)
+        totals["oom_halvings"] = float(budget.halvings - halvings)
+        return Parcel(totals, seen.columns(temperature, group_size) if seen else {})
+
+    parts = gradient.share(mine, budget)
+    totals = added(part.facts for part in parts)
     count = max(totals.pop("tokens"), 1.0)
     alone = {name: totals.pop(name) for name in ("loss", "sampler_gap_max")}
-    alone |= {"nonfinite_rows": float(len(batch) - rows_used), "oom_halvings": float(budget.halvings - halvings)}
+    used = totals.pop("rows") + len(fine) - len(kept)
+    alone |= {"nonfinite_rows": len(batch) - used, "oom_halvings": totals.pop("oom_halvings")}
     means = {name: total / count for name, total in totals.items()}
-    spread = seen.metrics(temperature, group_size) if seen else {}
+    spread = metrics_of([part.tensors for part in parts]) if seen else {}
     return alone | dict(prepared.metrics if prepared else {}) | means | spread
 
 
@@ -115,7 +112,7 @@ def apply_gradients(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_n
     No step is taken without a gradient, nor if a gradient, a weight or the optimizer's state is not finite.
     """
     parameters = [parameter for _, parameter in policy.trainable_parameters()]
-    norm = float(torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm))
+    norm = clip(parameters, max_grad_norm)
     state = [value for entry in optimizer.state.values() for value in entry.values() if isinstance(value, Tensor)]
     finite = bool(np.isfinite(norm)) and all_finite([*parameters, *state])
     if taken := finite and any(parameter.grad is not None for parameter in parameters):

@@ -21,6 +21,7 @@ from simko.cli import compare, doctor, env, export, inspect, plan, report, resul
 from simko.cli.output import fail, flush, never_fail
 from simko.console import note
 from simko.errors import UserError
+from simko.ranks import PeerError
 from simko.run.signals import INTERRUPTED, TERMINATING, StopSignals, leave_quietly
 
 __all__ = ["app", "main", "run"]
@@ -58,10 +59,12 @@ def run(arguments: Sequence[str]) -> int:
     debug, stop = "--debug" in arguments, StopSignals(TERMINATING)
     try:
         with stop:
-            result = app([a for a in arguments if a != "--debug"], prog_name="simko", standalone_mode=False)
+            words = [*["--debug"] * debug, *(a for a in arguments if a != "--debug")]
+            result = app(words, prog_name="simko", standalone_mode=False)
         return _interrupted(stop) if result == INTERRUPTED else result if isinstance(result, int) else 0
     except UserError as error:
-        return _refuse(str(error), debug)
+        told = isinstance(error, PeerError) and error.told
+        return 2 if told else _refuse(str(error), debug)
     except _GrammarError as error:
         return _refuse(f"{error.format_message().rstrip('.')}; see `{_command(arguments)} --help`", debug)
     except (KeyboardInterrupt, typer.Abort):

@@ -7,14 +7,16 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import typer
 
+from simko.cli.cards import check_cards
+from simko.cli.finding import Finding
 from simko.cli.output import print_json
 from simko.console import one_line
 
@@ -22,38 +24,45 @@ GIB = 2**30
 SHOWN = ("simko", "torch", "transformers", "peft", "bitsandbytes", "gymnasium", "math-verify")
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report. `mend` says what to do if the status is not ok."""
-
-    status: Literal["ok", "warn", "fail"]
-    detail: str
-    mend: str = ""
-
-
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
     app.command()(doctor)
 
 
-def doctor(as_json: bool = typer.Option(False, "--json", help="print JSON")) -> None:
+def doctor(
+    gpus: bool = typer.Option(
+        False, "--gpus", help="check instead what cards tell each other: copies, an all-reduce, their speed, and a mend"
+    ),
+    as_json: bool = typer.Option(False, "--json", help="print JSON"),
+) -> None:
     """Check that this machine has what training needs. Exits 1 if something fails."""
-    findings: dict[str, Finding] = {}
-    for name, look in CHECKS.items():
-        try:
-            findings[name] = look()
-        except Exception as error:  # a broken package raises whatever it likes, and this is how it is found
-            reason = f"{type(error).__name__}: {one_line(str(error))[:200]}"
-            findings[name] = Finding("fail", reason, "reinstall: pip install --force-reinstall simko")
+    findings: list[dict[str, Any]] = []
+    for name, finding, more in _between_cards() if gpus else _of_this_machine():
+        findings.append({"name": name, **asdict(finding), **more})
         if not as_json:
-            finding = findings[name]
             typer.echo(f"{finding.status:4}  {name:13}  {finding.detail}")
             if finding.mend:
                 typer.echo(f"{'':19}  -> {finding.mend}")
     if as_json:
-        print_json([{"name": name, **asdict(finding)} for name, finding in findings.items()])
-    if any(finding.status == "fail" for finding in findings.values()):
+        print_json(findings)
+    if any(finding["status"] == "fail" for finding in findings):
         raise typer.Exit(1)
+
+
+def _of_this_machine() -> Iterator[tuple[str, Finding, dict[str, Any]]]:
+    for name, look in CHECKS.items():
+        try:
+            yield name, look(), {}
+        except Exception as error:  # a broken package raises whatever it likes, and this is how it is found
+            reason = f"{type(error).__name__}: {one_line(str(error))[:200]}"
+            yield name, Finding("fail", reason, "reinstall: pip install --force-reinstall simko"), {}
+
+
+def _between_cards() -> Iterator[tuple[str, Finding, dict[str, Any]]]:
+    import torch
+
+    for name, finding, measured in check_cards(torch.cuda.device_count()):
+        yield name, finding, {"measured": measured}
 
 
 def python() -> Finding:

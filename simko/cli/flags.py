@@ -72,6 +72,14 @@ def extra_settings(arguments: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
+def as_arguments(flags: Mapping[str, Any]) -> list[str]:
+    """What was typed, as arguments of another process: `{"steps": "3", "x": False}` is `["--steps=3", "--no-x"]`."""
+    return [
+        flag(name if value else f"no_{name}") if isinstance(value, bool) else f"{flag(name)}={value}"
+        for name, value in flags.items()
+    ]
+
+
 def flag(name: str) -> str:
     """A setting's name as its flag: `group_size` is `--group-size`."""
     return "--" + name.replace("_", "-")

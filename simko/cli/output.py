@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from simko.console import clean, note, table
+from simko.console import clean, note, table, tell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,7 +86,7 @@ def print_table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
 
 def fail(text: str) -> None:
     """Print a user's mistake: one line on stderr."""
-    note(f"error: {text}")
+    tell(f"error: {text}")
 
 
 def indent(text: str, by: str = "    ") -> str:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from simko.cli.flags import config_flags, extra_settings, flag
+from simko.cli.flags import as_arguments, config_flags, extra_settings, flag
+from simko.cli.launch import HELP, launch, one_device, read_devices
 from simko.cli.modules import reach, reach_of
 from simko.cli.output import print_json, terminal
 from simko.config import EvalConfig, TrainConfig, as_dict, read_yaml, write_yaml
 from simko.console import clean, note, say, table
 from simko.errors import UserError, nearest
-from simko.run.signals import Stopped
+from simko.ranks import PeerError
+from simko.run.signals import Stopped, StopSignals
+
+if TYPE_CHECKING:
+    from simko.run.folder import RunFolder
 
 TRAIN_EPILOG = (
     "A method's own settings are flags too, as in --alpha 0.3: see `simko algorithms`. Without any flag: the built-in "
@@ -24,6 +29,8 @@ TRAIN_EPILOG = (
 )
 JSON_FLAG = typer.Option(False, "--json", help="print one JSON object")
 CONFIG_FLAG = typer.Option(None, "--config", metavar="FILE", help="YAML file of settings; flags go over it")
+
+DEVICES_FLAG = typer.Option(None, "--devices", metavar="LIST", help=HELP)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -43,26 +50,53 @@ def train(
         None, "--resume", metavar="DIR", help="go on with a run from its newest checkpoint; with --steps N, to step N"
     ),
     dry_run: bool = typer.Option(False, "--dry-run", help="print the resolved configuration as YAML and stop"),
+    devices: str | None = DEVICES_FLAG,
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Train a 4-bit LoRA policy on an environment."""
-    overrides = overrides_of(config, {**flags, **extra_settings(context.args)})
-    run = None
-    if resume is None:
-        resolved = resolved_config(config, overrides)
-    else:
-        from simko.run.folder import RunFolder
-        from simko.run.resume import resumed_config
-
-        run = RunFolder.open(resume)
-        resolved = resumed_config(run, overrides)
+    typed = {**flags, **extra_settings(context.args)}
+    places = read_devices(devices, typed)
+    typed |= one_device(places)
+    overrides = overrides_of(config, typed)
+    if dry_run or len(places) > 1:  # before ranks are started, a mistake is told once
+        _, resolved = _asked(config, resume, overrides)
     if dry_run:
         print_json(as_dict(resolved)) if as_json else typer.echo(write_yaml(resolved), nl=False)
         return
-    reach(resolved.env, None if run is None else run.manifest().get("env_folder"))
+    if len(places) > 1:
+        raise typer.Exit(launch(places, _again(context, typed, config=config, resume=resume, json=as_json)))
+    from simko.ranks.start import started
+
+    try:
+        with started() as world, nullcontext() if world.alone else StopSignals():
+            path = _train(lambda: _asked(config, resume, overrides), as_json)
+    except Stopped as stopped:
+        raise typer.Exit(stopped.code) from stopped
+    if world.main and as_json:
+        print_json({"run": str(path)})
+
+
+def _asked(
+    config: str | None, resume: str | None, overrides: Mapping[str, Any]
+) -> tuple[RunFolder | None, TrainConfig]:
+    """The run to go on with, or None; and the settings."""
+    if resume is None:
+        return None, resolved_config(config, overrides)
+    from simko.run.folder import RunFolder
+    from simko.run.resume import resumed_config
+
+    run = RunFolder.open(resume)
+    return run, resumed_config(run, overrides)
+
+
+def _train(ask: Callable[[], tuple[RunFolder | None, TrainConfig]], as_json: bool) -> Path:
+    """Train as one rank, or alone; returns the path of the run."""
     from simko.run.folder import new_folder
+    from simko.run.follower import joined
     from simko.train import train as start
 
+    run, resolved = joined(ask)
+    reach(resolved.env, None if run is None else run.manifest().get("env_folder"))
     if run is None:
         resolved = replace(resolved, out=str(new_folder(resolved)))
     path = Path(resolved.out) if run is None else run.path
@@ -71,14 +105,18 @@ def train(
         start(resolved, resume=run, console=console)
     except Stopped as stopped:
         note(f"stopped by {stopped}; go on with: simko train --resume {path}")
-        raise typer.Exit(stopped.code) from stopped
+        raise
+    except PeerError as error:
+        if error.told:
+            raise
+        mend = f"see what it said, then go on with: simko train --resume {path}"
+        raise PeerError(f"{error}; {mend} (the number of processes may be another)", told=False) from error
     except BrokenPipeError:
         with suppress(OSError):
             note(f"nobody reads the output any more; go on with: simko train --resume {path}")
         raise
     say(console, f"run:    {path}")
-    if as_json:
-        print_json({"run": str(path)})
+    return path
 
 
 def resolved_config(config: str | None, overrides: Mapping[str, Any]) -> TrainConfig:
@@ -134,18 +172,22 @@ def overrides_of(config: str | None, flags: Mapping[str, Any]) -> dict[str, Any]
 
 @config_flags(EvalConfig, skip=("target",))
 def evaluate(
+    context: typer.Context,
     flags: Mapping[str, Any],
     target: str = typer.Argument(metavar="RUN_OR_MODEL", help="run folder, Hub id, local model folder, or 'tiny'"),
     config: str | None = CONFIG_FLAG,
     probing: bool = typer.Option(
         False, "--probe", help="ask instead whether the model has read the problems: it continues a part of each"
     ),
+    devices: str | None = DEVICES_FLAG,
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Measure pass@K on held-out problems.
 
     Majority@K and the base model's curve stand beside it. A run's own settings hold where no flag is flags.
     """
+    places = read_devices(devices, flags)
+    flags = {**flags, **one_device(places)}
     content = read_yaml(config) if config else {}
     names = [f.name for f in fields(EvalConfig)]
     if str(content.get("target") or target) != target:
@@ -161,14 +203,31 @@ def evaluate(
         if config is not None:
             _refuse_file(config, str(error), lambda: EvalConfig(**{**content, "target": target}))
         raise
+    if len(places) > 1:
+        arguments = _again(context, flags, config=config, probe=probing, json=as_json)
+        raise typer.Exit(launch(places, [*arguments, "--", target]))
     reach_of(settings.env, settings.target)
     if probing:
         from simko.probe import probe as measure
     else:
         from simko.evaluate import evaluate as measure
-    result = measure(settings, console=terminal(stderr=as_json))
-    if as_json:
+    from simko.ranks.start import started
+
+    with started() as world, nullcontext() if world.alone else StopSignals():
+        if probing and not world.alone:
+            raise UserError("eval: --probe runs in one process; start it without torchrun")
+        console = terminal(stderr=as_json)
+        console.quiet = not world.main
+        result = measure(settings, console=console)
+    if as_json and world.main:
         print_json(result)
+
+
+def _again(context: typer.Context, flags: Mapping[str, Any], **options: str | bool | None) -> list[str]:
+    """The command as it was typed, for the ranks."""
+    options |= {"debug": context.find_root().params["debug"]}
+    typed = {name: value for name, value in options.items() if value}
+    return [context.info_name or "", *as_arguments({**flags, **typed})]
 
 
 def algorithms(

@@ -33,7 +33,7 @@ class Job:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                env=_environment(),
+                env=environment(),
             )
 
     def poll(self) -> int | None:
@@ -56,7 +56,7 @@ class Job:
                 self._process.stdin.close()
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """That of this process, in which a checkout that is not installed is found from any folder."""
     root = Path(simko.__file__).parents[1]
     if not (root / "pyproject.toml").is_file():  # installed: its folder must not come before Python's own modules

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from simko import ranks
 from simko.algorithms.compose import Algorithm
 from simko.config import MemorySettings, TrainConfig
 from simko.console import say
@@ -34,7 +35,9 @@ from simko.memory.forecast import (
 from simko.memory.planner import choose
 from simko.memory.shapes import Shape
 from simko.micro_batch import TokenBudget
+from simko.ranks.start import sharers
 from simko.run.folder import RunFolder
+from simko.run.follower import agreed
 from simko.run.places import absolute
 from simko.settings import check_end, settled
 from simko.sizes import CPU_CACHE_BYTES
@@ -55,6 +58,7 @@ def planned(config: TrainConfig, new: bool = False) -> TrainConfig:
         UserError: no such environment; a setting that another overrides; or the run does not fit, and `config.force` is off.
             The line says what would fit.
     """
+    config = agreed(config)
     if new:
         config = absolute(settled(config))
     else:
@@ -64,7 +68,7 @@ def planned(config: TrainConfig, new: bool = False) -> TrainConfig:
     if is_whole and config.memory is None:
         return config
     device = pick_device(config.device)
-    memory = memory_of(config, device)
+    memory = _memory_of_all(config, device)
     resolve(config.env, {})  # an unknown environment is one line, and not one more about the plan
     try:
         plan = plan_of(config, device, memory)
@@ -98,6 +102,15 @@ def memory_of(settings: MemorySettings, device: torch.device) -> float:
     return float(cuda_bytes(device) if device.type == "cuda" else lookup.machine_bytes())
 
 
+def _memory_of_all(config: TrainConfig, device: torch.device) -> float:
+    """Bytes to plan for: of several ranks, what the one with the least has, and its part of what it shares with others."""
+    memory = memory_of(config, device)
+    if ranks.world().alone:
+        return memory
+    share = 1 if config.memory is not None else sharers(device)
+    return min(ranks.of_all(memory / share))
+
+
 def burn_in(
     config: TrainConfig, policy: Any, env: Any, method: Algorithm, optimizer: torch.optim.Optimizer, console: Console,
     run: RunFolder | None = None,
@@ -116,7 +129,7 @@ def burn_in(
     except UserError as error:
         say(console, f"memory: not planned: {error}")
         return {}
-    memory = memory_of(config, policy.device)
+    memory = _memory_of_all(config, policy.device)
     plan = Plan(shape, work, _settings(config), forecast(shape, work, _settings(config)), memory)
     say(console, f"memory: {verdict(plan)}")
     chosen, notes = _measured_weights(config, policy, shape, work, console)
@@ -133,13 +146,14 @@ def burn_in(
     began = time.monotonic()
     fitting: list[int] = []
     try:
-        sizes["measured_rollout"] = measured(
-            policy.device, lambda: try_rollout(policy, work, expected, config.temperature)
-        )
-        sizes["measured_update"] = measured(
-            policy.device,
-            lambda: fitting.append(try_update(policy, method, optimizer, work, settings, config.temperature)),
-        )
+        with ranks.within(ranks.ALONE):  # each rank tries its own card
+            sizes["measured_rollout"] = measured(
+                policy.device, lambda: try_rollout(policy, work, expected, config.temperature)
+            )
+            sizes["measured_update"] = measured(
+                policy.device,
+                lambda: fitting.append(try_update(policy, method, optimizer, work, settings, config.temperature)),
+            )
     except FloatingPointError as error:  # training counts such steps, and says so
         say(console, f"memory: no burn-in: {error}")
         return notes | {"memory": sizes}
@@ -271,7 +285,10 @@ def _measured_weights(
     if config.decode_weights != "measured":
         return config, {}
     expected = forecast(shape, work, _settings(config))
-    weights, seconds = fastest(policy, work, expected.slots, lambda count: _dull_ids(policy, count), config.temperature)
+    weights, seconds = ranks.of_main(  # one clock decides for all ranks
+        lambda: fastest(policy, work, expected.slots, lambda count: _dull_ids(policy, count), config.temperature)
+    )
+    policy.decode_weights = weights
     shown = ", ".join(f"{kind} {'out of memory' if s is None else f'{s:.1f} s'}" for kind, s in seconds.items())
     say(console, f"decoding: a rollout of the longest answers would take: {shown}; {weights} it is")
     return replace(config, decode_weights=weights), {"decode_weights": {"chosen": weights, "seconds": seconds}}

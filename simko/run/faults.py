@@ -37,8 +37,12 @@ class Faults:
 
     def count(self, kind: str) -> None:
         """One more."""
+        self.add(kind, 1)
+
+    def add(self, kind: str, count: int) -> None:
+        """So many more."""
         with self._lock:
-            self._counts[kind] += 1
+            self._counts[kind] += count
 
     def take(self, groups: Sequence[Group] = (), max_new_tokens: int = 0) -> dict[str, float]:
         """`fault_*` metrics since the last call, and those that the answers of `groups` show; only kinds that occurred."""

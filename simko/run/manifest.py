@@ -18,6 +18,8 @@ from simko.algorithms.compose import Algorithm
 from simko.config import TrainConfig
 from simko.console import say
 from simko.files import digest
+from simko.ranks import world
+from simko.ranks.digests import check_same
 from simko.run.idle import idle_settings
 from simko.run.places import data_path
 from simko.schedule import training_tasks
@@ -31,13 +33,16 @@ def introduce(
     """Say what is about to be trained, and show one rendered prompt. Returns the manifest's first entries."""
     first = training_tasks(env.source, config.seed, 1, config.prompts_per_step)
     example = first[0]
+    weights, data = getattr(policy, "fingerprint", None), file_hash(data_path(config))
     prompt = policy.tokenizer.decode(env.prompt_ids(example), skip_special_tokens=False)
+    check_same({"base model": weights, "data file": data, "first prompt": prompt, "simko": metadata.version("simko")})
     trained = sum(parameter.numel() for _, parameter in policy.trainable_parameters())
     weights = "unquantised" if config.quantization == "none" else config.quantization.upper()
     say(
         console,
         f"{named(config)} on {config.env}: {config.model} ({weights}, LoRA rank {config.lora_rank}, {trained:,} trained "
         f"parameters) on {policy.device}, {config.prompts_per_step} prompts x {config.group_size} a step"
+        + (f", by {world().size} processes" if not world().alone else "")
         + (f", from step {start}" if start else ""),
     )
     for line in [*data_notes(env), *date_notes(env)]:
@@ -64,8 +69,8 @@ def introduce(
         say(console, "warning: a LoRA adapter hardly moves at a learning rate of 1e-6", "yellow")
     return {
             "versions": versions(), "machine": machine(policy.device), "seed": config.seed, "model": config.model,
-            "weights_sha256": getattr(policy, "fingerprint", None), "env_folder": env_folder(config.env),
-            "env": config.env, "data_sha256": file_hash(data_path(config)), "trained_parameters": trained, "status": "running",
+            "weights_sha256": weights, "env_folder": env_folder(config.env),
+            "env": config.env, "data_sha256": data, "trained_parameters": trained, "status": "running",
             "reason": None,
             "prompt_example": prompt, "started": datetime.now(UTC).isoformat(timespec="seconds"),
     } | date_entry(env)  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import random
 from collections.abc import Iterator
@@ -33,7 +34,8 @@ _MENDS = {
 class Rescue:
     """Inside `with`, whatever ends the run, the last whole step is saved. An `OSError` of the folder becomes one line.
 
-    A step is whole once it is recorded. Within `step` the weights may be half updated, and nothing is saved.
+    A step is whole once it is recorded. From its first optimizer step on the weights are between two steps, and nothing is saved.
+    What fails before that, such as memory, or another rank, leaves the step before to be saved.
     """
 
     def __init__(self, run: RunFolder) -> None:
@@ -45,15 +47,25 @@ class Rescue:
     def begin(self, step: int, *training: Any) -> None:
         """`step` steps are done and saved. `training` are the arguments of `RunFolder.save_checkpoint` after the step."""
         self._training, self._done, self._saved, self._whole = training, step, step, True
+        optimizer: torch.optim.Optimizer = training[1]
+        optimizer.register_step_pre_hook(lambda *_: self._move())
         if not self._run.checkpoints():
             self._saved = -1
 
     @contextmanager
     def step(self, step: int) -> Iterator[None]:
         """The part of a step that moves the weights and records it."""
-        self._whole = False
-        yield
+        policy, optimizer, state = self._training
+        before = copy.deepcopy(state)
+        try:
+            yield
+        except BaseException:
+            self._training = policy, optimizer, before
+            raise
         self._done, self._whole = step, True
+
+    def _move(self) -> None:
+        self._whole = False
 
     def save(self) -> None:
         """Save a checkpoint of the last whole step, unless there is one."""
