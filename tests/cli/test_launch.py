@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from timing import HANGS, wait_until
 
+from simko.cli import launch as launcher
 from simko.cli import run, runs
 from simko.cli.flags import as_arguments, extra_settings
 from simko.cli.launch import _settings, cause, launch, one_device, read_devices
@@ -77,6 +79,17 @@ def test_each_rank_has_its_number_its_share_of_the_cores_and_the_arguments_as_th
         assert (environment["OMP_NUM_THREADS"], environment["MASTER_ADDR"]) == ("4", "127.0.0.1")
     assert capfd.readouterr() == ("", "")
     assert not list(temporary.iterdir())
+
+
+def test_another_port_is_taken_where_one_is_not_free_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        other.bind(("", 0))
+        other.listen()
+        ports = iter([other.getsockname()[1], launcher._free_port(), *[other.getsockname()[1]] * 3])
+        monkeypatch.setattr(launcher, "_free_port", lambda: next(ports))
+        assert launch(TWO, [], ["-c", "pass"]) == 0
+        with pytest.raises(UserError, match="no local port"):
+            launch(TWO, [], ["-c", "pass"])
 
 
 def test_a_rank_that_fails_ends_the_others_and_its_code_is_the_command_s(

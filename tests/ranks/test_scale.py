@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from studies import scale
 
 from simko.console import markdown
+from studies import scale
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
 CARD = scale.Card(step=10.0, sequence=1.0, update=0.0)
