@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simko.algorithms.stats import Prepared, StepStats, TokenStats
+from simko.algorithms.stats import Aggregation, Prepared, StepStats, TokenStats
 from simko.device import release
 from simko.errors import UserError
 from simko.head import Extra, TokenStatistics, token_statistics
@@ -280,6 +280,19 @@ def matrices(
         nucleus_entropy=None if raw.nucleus_entropy is None else micro.spread(raw.nucleus_entropy),
         constants={name: value for name, whole in prepared.constants.items() if (value := of_rows(whole)) is not None},
     )
+
+
+def row_weights(batch: Batch, aggregation: Aggregation, max_new_tokens: int) -> Float[np.ndarray, "B"]:
+    """Return the factor of each row: one token's loss enters the step's loss with this weight.
+
+    token_mean: 1 / tokens of the step. sequence_mean: 1 / (sequences of the step * tokens of the row).
+    constant_length: 1 / (sequences of the step * token budget).
+    """
+    if aggregation == "token_mean":
+        return np.full(len(batch), 1.0 / max(batch.step_tokens, 1))
+    constant = aggregation == "constant_length"
+    lengths = np.array([max_new_tokens if constant else max(int(c.sampled.sum()), 1) for c in batch.completions])
+    return 1.0 / (max(batch.step_sequences, 1) * lengths)
 
 
 @torch.no_grad()

@@ -7,7 +7,6 @@ for the same tokens.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from simko.grading import Environment, Grade, Grading, decode, holding
-from simko.ranks.dealing import Piece
 from simko.ranks.sharing import groups_of
 from simko.schedule import stream_seed
 from simko.types import Completion, Engine, Generation, Group, Sampling, Task
@@ -66,13 +64,9 @@ def rollout(
     stop_ids = tuple(sorted(env.stop_ids))
     sampling = replace(sampling, max_new_tokens=env.max_new_tokens, stop=env.stop, stop_ids=stop_ids)
 
-    def answer(pieces: Sequence[Piece]) -> list[Completion]:
-        answers = [
-            _Answer(task := tasks[piece.task], env.begin(task), (seed, step, task.id, first_sample + piece.first + i))
-            for piece in pieces
-            for i in range(piece.count)
-        ]
-        turn, copies = 0, math.gcd(*(piece.count for piece in pieces))  # in the first turn answers share a prompt
+    def answer(wanted: Sequence[tuple[Task, int]], copies: int) -> list[Completion]:
+        answers = [_Answer(task, env.begin(task), (seed, step, task.id, first_sample + i)) for task, i in wanted]
+        turn = 0  # in which the answers to a task share their prompt
         with holding(engine), Grading(grade or env.grade) as grading:
             while live := [answer for answer in answers if not answer.episode.done]:
                 decode(

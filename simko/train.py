@@ -13,7 +13,7 @@ from simko import algorithms
 from simko.advantages import make_batch, split_groups
 from simko.algorithms.compose import Algorithm
 from simko.algorithms.stats import State
-from simko.begin import opened
+from simko.begin import adapter_of, opened
 from simko.build import make_env, make_policy
 from simko.config import TrainConfig, UpdateSettings
 from simko.difficulty import keep_solved
@@ -26,9 +26,9 @@ from simko.micro_batch import TokenBudget
 from simko.onlookers import Onlookers
 from simko.preflight import preflight
 from simko.ranks import of_main
-from simko.ranks.start import connect, started
+from simko.ranks.start import started
 from simko.run.faults import Faults
-from simko.run.folder import RunFolder, check_adapter
+from simko.run.folder import RunFolder
 from simko.run.manifest import introduce
 from simko.run.rescue import Rescue, no_random_state_moved, say_faults, warm_up
 from simko.run.signals import StopSignals
@@ -53,9 +53,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
         started(), no_random_state_moved(), StopSignals() as stop,
         opened(config, resume, console) as (run, config, checkpoint), Rescue(run) as rescue,
     ):  # fmt: skip
-        policy = make_policy(
-            config, checkpoint / "adapter" if checkpoint else config.adapter and check_adapter(config.adapter)
-        )
+        policy = make_policy(config, adapter_of(config, checkpoint))
         journal = VerdictJournal(run.verdicts_path.absolute(), faults := Faults())
         env = WatchedEnv(make_env(config, policy, "train", run.prompt_date()), config.env, journal.grading)
         warm_up(env, config.verifier_workers)
@@ -64,7 +62,6 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, console: Cons
         optimizer = torch.optim.AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay)
         start, state = run.restore(checkpoint, policy, optimizer) if checkpoint else (0, method.initial_state())
         manifest = introduce(config, policy, env, method, start, console)
-        connect(policy.device, config.collectives)
         onlookers = Onlookers(config, policy, run, console, optimizer)
         env = keep_solved(config, policy, env, run, faults, console)
         if not start and config.steps and config.preflight_prompts:

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from simko.algorithms.base import TokenLoss
-from simko.algorithms.stats import Aggregation, Prepared, StepStats
+from simko.algorithms.stats import Prepared, StepStats
 from simko.concentration import Concentration, Look, metrics_of
 from simko.metrics import RANKS, add, added, diagnostics
 from simko.micro_batch import (
@@ -27,24 +26,12 @@ from simko.micro_batch import (
     finite_rows,
     importance_weight,
     matrices,
+    row_weights,
     run,
 )
-from simko.ranks import Parcel, of_main, share
-from simko.ranks.sharing import Gradients, my_rows
+from simko.ranks import Parcel, of_main
+from simko.ranks.sharing import Gradients, clip, my_rows
 from simko.types import Batch, Policy
-
-
-def row_weights(batch: Batch, aggregation: Aggregation, max_new_tokens: int) -> Float[np.ndarray, "B"]:
-    """Return the factor of each row: one token's loss enters the step's loss with this weight.
-
-    token_mean: 1 / tokens of the step. sequence_mean: 1 / (sequences of the step * tokens of the row).
-    constant_length: 1 / (sequences of the step * token budget).
-    """
-    if aggregation == "token_mean":
-        return np.full(len(batch), 1.0 / max(batch.step_tokens, 1))
-    constant = aggregation == "constant_length"
-    lengths = np.array([max_new_tokens if constant else max(int(c.sampled.sum()), 1) for c in batch.completions])
-    return 1.0 / (max(batch.step_sequences, 1) * lengths)
 
 
 def accumulate_gradients(
@@ -106,17 +93,14 @@ def accumulate_gradients(
             if seen and look:
                 seen.add(look)
         totals["oom_halvings"] = float(budget.halvings - halvings)
-        facts = {"totals": totals, "budget": budget.tokens, "some": gradient.lay_flat()}
-        return Parcel(facts, seen.columns(temperature, group_size) if seen else {})
+        return Parcel(totals, seen.columns(temperature, group_size) if seen else {})
 
-    parts = share(mine)
-    gradient.add_up([part.facts["some"] for part in parts])
-    budget.tokens = min(part.facts["budget"] for part in parts)
-    totals = added(part.facts["totals"] for part in parts)
+    parts = gradient.share(mine, budget)
+    totals = added(part.facts for part in parts)
     count = max(totals.pop("tokens"), 1.0)
     alone = {name: totals.pop(name) for name in ("loss", "sampler_gap_max")}
-    alone |= {"nonfinite_rows": len(batch) - len(fine) + len(kept) - totals.pop("rows")}
-    alone |= {"oom_halvings": totals.pop("oom_halvings")}
+    used = totals.pop("rows") + len(fine) - len(kept)
+    alone |= {"nonfinite_rows": len(batch) - used, "oom_halvings": totals.pop("oom_halvings")}
     means = {name: total / count for name, total in totals.items()}
     spread = metrics_of([part.tensors for part in parts]) if seen else {}
     return alone | dict(prepared.metrics if prepared else {}) | means | spread
@@ -128,9 +112,7 @@ def apply_gradients(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_n
     No step is taken without a gradient, nor if a gradient, a weight or the optimizer's state is not finite.
     """
     parameters = [parameter for _, parameter in policy.trainable_parameters()]
-    total = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    norm = of_main(lambda: float(total))  # cards of two kinds may sum to norms that differ in the last bit
-    torch.nn.utils.clip_grads_with_norm_(parameters, max_grad_norm, total.new_tensor(norm))
+    norm = clip(parameters, max_grad_norm)
     state = [value for entry in optimizer.state.values() for value in entry.values() if isinstance(value, Tensor)]
     finite = bool(np.isfinite(norm)) and all_finite([*parameters, *state])
     if taken := finite and any(parameter.grad is not None for parameter in parameters):

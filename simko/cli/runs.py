@@ -17,6 +17,7 @@ from simko.cli.output import print_json, terminal
 from simko.config import EvalConfig, TrainConfig, as_dict, read_yaml, write_yaml
 from simko.console import clean, note, say, table
 from simko.errors import UserError, nearest
+from simko.ranks import PeerError
 from simko.run.signals import Stopped, StopSignals
 
 if TYPE_CHECKING:
@@ -105,6 +106,11 @@ def _train(ask: Callable[[], tuple[RunFolder | None, TrainConfig]], as_json: boo
     except Stopped as stopped:
         note(f"stopped by {stopped}; go on with: simko train --resume {path}")
         raise
+    except PeerError as error:
+        if error.told:
+            raise
+        mend = f"see what it said, then go on with: simko train --resume {path}"
+        raise PeerError(f"{error}; {mend} (the number of processes may be another)", told=False) from error
     except BrokenPipeError:
         with suppress(OSError):
             note(f"nobody reads the output any more; go on with: simko train --resume {path}")

@@ -2,50 +2,60 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from simko.packing import needed
-from simko.ranks.dealing import Piece, deal_rollout, deal_rows
+from simko.ranks.dealing import deal_rollout, deal_rows
 from simko.ranks.parcel import Parcel
-from simko.ranks.worlds import world
+from simko.ranks.worlds import of_main, world
 from simko.types import Batch, Completion, Group, Task, Verdict
+
+
+class TokenBudget(Protocol):
+    """What is read and set of `simko.micro_batch.TokenBudget`."""
+
+    tokens: int
+
 
 _ARRAYS = ("prompt_ids", "ids", "logprobs", "sampled")
 
 
-def groups_of(tasks: Sequence[Task], n: int, answer: Callable[[Sequence[Piece]], list[Completion]]) -> list[Group]:
-    """`n` answers to each task. `answer` gives those of the pieces that fall to this rank, in order; all ranks get all.
+def groups_of(
+    tasks: Sequence[Task], n: int, answer: Callable[[Sequence[tuple[Task, int]], int], list[Completion]]
+) -> list[Group]:
+    """`n` answers to each task. `answer(wanted, copies)` gives those that fall to this rank, in order; all ranks get all.
 
-    Equal answers to a task have one verdict, as if one process had graded them: that of the lowest rank. Raises what
-    `World.share` raises.
+    `wanted` is (task, number of the answer) for each; `copies` neighbours always have the same task. Equal answers to a task have
+    one verdict, as if one process had graded them: that of the lowest rank. Raises what `World.share` raises.
     """
     here = world()
     if here.alone:
-        every = answer([Piece(index, 0, n) for index in range(len(tasks))])
+        every = answer([(task, i) for task in tasks for i in range(n)], n)
         return [Group(task, tuple(every[i * n : (i + 1) * n])) for i, task in enumerate(tasks)]
     shares = deal_rollout([here.lengths.expected(task) for task in tasks], n, here.size)
+    places = [[(p.task, p.first + i) for p in pieces for i in range(p.count)] for pieces in shares]
     luggage = here.luggage
 
     def mine() -> Parcel:
-        parcel = _packed(answer(shares[here.rank]))
+        copies = math.gcd(*(piece.count for piece in shares[here.rank]))
+        parcel = _packed(answer([(tasks[task], sample) for task, sample in places[here.rank]], copies))
         return replace(parcel, facts=[parcel.facts, luggage.outgoing() if luggage else None])
 
     rows: list[list[Any]] = [[None] * n for _ in tasks]
     verdicts: dict[tuple[str, str], Verdict] = {}
     parts = here.share(mine)
-    for share, part in zip(shares, parts, strict=True):
-        completions = iter(_unpacked(Parcel(part.facts[0], part.tensors)))
-        for piece in share:
-            for sample in range(piece.first, piece.first + piece.count):
-                completion = next(completions)
-                verdict = verdicts.setdefault((tasks[piece.task].id, completion.text), completion.verdict)
-                rows[piece.task][sample] = replace(completion, verdict=verdict)
+    for share, part in zip(places, parts, strict=True):
+        completions = _unpacked(Parcel(part.facts[0], part.tensors))
+        for (task, sample), completion in zip(share, completions, strict=True):
+            verdict = verdicts.setdefault((tasks[task].id, completion.text), completion.verdict)
+            rows[task][sample] = replace(completion, verdict=verdict)
     if luggage:
         luggage.incoming([part.facts[1] for part in parts])
     groups = [Group(task, tuple(row)) for task, row in zip(tasks, rows, strict=True)]
@@ -68,8 +78,9 @@ class Gradients:
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
         self._parameters, self._flat = parameters, torch.empty(0)
-        self._before = [parameter.grad for parameter in parameters]
+        self._before: list[Tensor | None] = []
         if not world().alone:
+            self._before = [parameter.grad for parameter in parameters]
             for parameter in parameters:
                 parameter.grad = None
 
@@ -79,32 +90,54 @@ class Gradients:
             if grad is not None:
                 parameter.grad = grad if parameter.grad is None else parameter.grad + grad
 
-    def lay_flat(self) -> list[bool]:
-        """Copy what this rank added to `.grad` into one vector; return which parameters have some of it."""
-        if world().alone:
-            return []
-        grads = [parameter.grad for parameter in self._parameters]
-        self._flat = torch.cat(
-            [
-                (torch.zeros_like(parameter) if grad is None else grad).reshape(-1)
-                for parameter, grad in zip(self._parameters, grads, strict=True)
-            ]
-        )
-        return [grad is not None for grad in grads]
+    def share(self, work: Callable[[], Parcel], budget: TokenBudget) -> list[Parcel]:
+        """Do `work`, which calls `add`, for this rank's rows; return the parcels of all ranks, and sum the gradient over them.
 
-    def add_up(self, some: Sequence[Sequence[bool]]) -> None:
-        """Put the sum over all ranks into `.grad`, on top of what was there; `some` is each rank's `lay_flat`."""
-        if world().alone:
-            return
+        Alone, there is nothing to be summed. The token budget of every rank becomes the least of all. Raises what `World.share`
+        raises.
+        """
+        here = world()
+        if here.alone:
+            return [work()]
+
+        def mine() -> Parcel:
+            parcel = work()
+            return replace(parcel, facts=[parcel.facts, budget.tokens, self._lay_flat()])
+
+        parts = here.share(mine)
+        some = [any(flags) for flags in zip(*(part.facts[2] for part in parts), strict=True)]
+        budget.tokens = min(part.facts[1] for part in parts)
+        sizes = [parameter.numel() for parameter in self._parameters]
+        sums = here.add_up(self._flat).split(sizes)
+        for parameter, before, whole, there in zip(self._parameters, self._before, sums, some, strict=True):
+            parameter.grad = before
+            if there:
+                grad = whole.view_as(parameter).to(parameter.dtype)
+                parameter.grad = grad if before is None else before + grad
+        return [replace(part, facts=part.facts[0]) for part in parts]
+
+    def _lay_flat(self) -> list[bool]:
+        """Move what this rank added to `.grad` into one vector, before the others are told that all is well here.
+
+        Returns which parameters have a gradient.
+        """
+        some = [parameter.grad is not None for parameter in self._parameters]
+        parts = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self._parameters]
+        self._flat = torch.cat([part.detach().reshape(-1) for part in parts])
         for parameter in self._parameters:
             parameter.grad = None
-        sizes = [parameter.numel() for parameter in self._parameters]
-        parts = world().add_up(self._flat).split(sizes)
-        for place, (parameter, before, part) in enumerate(zip(self._parameters, self._before, parts, strict=True)):
-            parameter.grad = before
-            if any(flags[place] for flags in some):
-                grad = part.view_as(parameter).to(parameter.dtype)
-                parameter.grad = grad if before is None else before + grad
+        return some
+
+
+def clip(parameters: Sequence[Tensor], most: float) -> float:
+    """Clip the gradient to the norm `most`, and return its norm before. Every rank clips by the norm that rank 0 finds.
+
+    Cards of two kinds may sum to norms that differ in the last bit; then their weights would part.
+    """
+    total = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    norm = of_main(lambda: float(total))
+    torch.nn.utils.clip_grads_with_norm_(parameters, most, total.new_tensor(norm))
+    return norm
 
 
 def _packed(completions: Sequence[Completion]) -> Parcel:

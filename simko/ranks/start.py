@@ -62,7 +62,7 @@ def started() -> Iterator[World]:
             f"({' '.join(str(error).split())[:120]}); see that all were started, with one WORLD_SIZE"
         ) from error
     with worlds.within(World(rank, size, wire)) as world:
-        mute(not world.main)
+        mute(not world.main)  # to the end of the process
         try:
             yield world
         except PeerError:
@@ -73,8 +73,6 @@ def started() -> Iterator[World]:
             raise
         else:
             world.part(None)
-        finally:
-            mute(False)
 
 
 def connect(device: torch.device | str, collectives: str) -> None:

@@ -6,6 +6,7 @@ the others wait. A peer that died is noticed at once (gloo), or `PATIENCE` secon
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -23,6 +24,8 @@ PATIENCE = 15.0
 _FOREVER = timedelta(days=7)
 _JOIN_SECONDS = 300
 _LONGEST_PAUSE = 0.01  # seconds
+_HEAD = struct.Struct("<qq")  # status, length of the body
+_SHORT = 4096 - _HEAD.size  # bytes
 
 
 class TorchWire:
@@ -48,17 +51,20 @@ class TorchWire:
         self._sums: Any = dist.group.WORLD
 
     def everyone(self, status: int, body: bytes) -> list[tuple[int, bytes]]:
-        """The status and the body of every rank, in order."""
-        heads = [torch.zeros(2, dtype=torch.int64) for _ in range(self._size)]
-        self._wait(lambda: dist.all_gather(heads, torch.tensor([status, len(body)]), async_op=True))
+        """The status and the body of every rank, in order. A short body travels with the status, in one exchange."""
+        head = _HEAD.pack(status, len(body)) + body[:_SHORT]
+        heads = [torch.zeros(_HEAD.size + _SHORT, dtype=torch.uint8) for _ in range(self._size)]
+        mine = torch.frombuffer(bytearray(head.ljust(len(heads[0]), b"\0")), dtype=torch.uint8)
+        self._wait(partial(dist.all_gather, heads, mine, async_op=True))
         messages = []
-        for rank, (code, length) in enumerate(head.tolist() for head in heads):
-            mine = rank == dist.get_rank()
-            data = bytearray(body) if mine else bytearray(length)
-            if length:
-                content = torch.frombuffer(data, dtype=torch.uint8)
-                self._wait(partial(dist.broadcast, content, rank, async_op=True))
-            messages.append((code, bytes(data)))
+        for rank, data in enumerate(head.numpy().tobytes() for head in heads):
+            code, length = _HEAD.unpack_from(data)
+            content = data[_HEAD.size : _HEAD.size + length]
+            if length > _SHORT:
+                whole = bytearray(body) if rank == dist.get_rank() else bytearray(length)
+                self._wait(partial(dist.broadcast, torch.frombuffer(whole, dtype=torch.uint8), rank, async_op=True))
+                content = bytes(whole)
+            messages.append((code, content))
         return messages
 
     def use_nccl(self) -> None:

@@ -189,10 +189,7 @@ class World:
         raise PeerError(f"rank {rank}: {line}", told=True) from error
 
     def _gone(self) -> str:
-        return (
-            f"another of the {self.size} processes has ended, or its machine is gone; see what it or the launcher said, and "
-            "go on with --resume, with any number of processes"
-        )
+        return f"another of the {self.size} processes has ended, or its machine is gone"
 
 
 def _told(error: BaseException | None, number: int | None) -> tuple[int, str]:

@@ -1,6 +1,7 @@
 """One rank of a world that takes the same steps as one process would. Writes what it saw to `FOLDER/<size>-<rank>`.
 
-Every method takes two steps of a policy in float64, from tasks to the clipped gradient, by the functions of a run.
+Every method takes a step of a policy in float64, from tasks to the clipped gradient, by the functions of a run. Every other one
+has two updates a batch. One that carries a state takes a second step.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from fakes import EOS, FakeEnv, FakePolicy, random_groups
+from fakes import FakeEnv, FakePolicy, random_groups
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -39,7 +39,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "dph_rl": {"base_problems": 2},
     "dapo": {"refill_rounds": 2},
 }
-STEPS = 2
+STATEFUL = ("eepo", "siren", "aer")
 
 
 class Sizes(FakePolicy):
@@ -57,8 +57,8 @@ class Sizes(FakePolicy):
         return out.masked_fill((ids == self.spoilt).any(-1)[:, None, None], torch.nan)
 
 
-def steps(name: str, updates: int, packs: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Two steps of a method: metrics and answers, and the gradients as the optimizer gets them."""
+def steps(name: str, updates: int, packs: bool) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """Metrics and answers of each step of a method, and the gradients as the optimizer gets them."""
     config = train_config(
         {
             "algorithm": name,
@@ -73,13 +73,13 @@ def steps(name: str, updates: int, packs: bool) -> tuple[dict[str, Any], dict[st
     gradients: list[Tensor] = []
     optimizer.register_step_pre_hook(lambda *_: gradients.append(policy.adapter.grad.clone()))  # type: ignore[union-attr]
     budget, state, env, lines = TokenBudget(40), method.initial_state(), FakeEnv(), []
-    for step in range(1, STEPS + 1):
+    for step in range(1, 3 if name in STATEFUL else 2):
         sampled = sample_step(policy, env, method, config, step, state, budget)  # type: ignore[arg-type]
         metrics = update(policy, method, optimizer, sampled, config, env.max_new_tokens, budget, step, state)  # type: ignore[arg-type]
         state.update(method.end_step(state, metrics))
         answers = [[c.ids.tolist(), c.text, c.verdict.outcome] for group in sampled.groups for c in group.completions]
         lines.append({"metrics": {**sampled.metrics, **metrics}, "answers": answers})
-    return {"lines": lines}, {f"{name}.{updates}.{i}": value for i, value in enumerate(gradients)}
+    return lines, {f"{name}.{i}": value for i, value in enumerate(gradients)}
 
 
 def odd_batches() -> Iterator[tuple[str, dict[str, float], Tensor]]:
@@ -139,26 +139,27 @@ def failures() -> list[str]:
     return heard
 
 
+def everything(facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """All that is compared; alone there are no failures of others."""
+    for number, name in enumerate(algorithms.names()):
+        facts[name], gradients = steps(name, updates=1 + number % 2, packs=bool(number // 2 % 2))
+        tensors |= gradients
+    for name, metrics, gradient in odd_batches():
+        facts[name], tensors[name] = [{"metrics": metrics, "answers": []}], gradient
+    facts["nothing to learn"] = nothing_to_learn(FakePolicy()) is None
+    if not ranks.world().alone:
+        facts["failures"] = failures()
+
+
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    np.seterr(all="raise", under="ignore", divide="ignore")
-    facts: dict[str, Any] = {"eos": EOS}
+    facts: dict[str, Any] = {}
     tensors: dict[str, Tensor] = {}
-    try:
-        with started() as world:
-            for number, name in enumerate(algorithms.names()):
-                for updates in (1, 2):
-                    facts[f"{name}.{updates}"], gradients = steps(name, updates, packs=bool(number % 2))
-                    tensors |= gradients
-            for name, metrics, gradient in odd_batches():
-                facts[name], tensors[name] = metrics, gradient
-            facts["nothing"] = nothing_to_learn(FakePolicy()) is None
-            if not world.alone:
-                facts["failures"] = failures()
-    finally:
-        place = folder / f"{world.size}-{world.rank}"
-        place.with_suffix(".json").write_text(json.dumps(facts))
-        save_file(tensors, place.with_suffix(".safetensors"))
+    with started() as world:
+        everything(facts, tensors)
+    place = folder / f"{world.size}-{world.rank}"
+    place.with_suffix(".json").write_text(json.dumps(facts))
+    save_file(tensors, place.with_suffix(".safetensors"))
 
 
 if __name__ == "__main__":
