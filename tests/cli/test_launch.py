@@ -149,14 +149,15 @@ def read_if_there(folder: Path) -> list[Any]:
     return read(folder, "signals") if all_there(folder, "signals") else [[]]
 
 
-def test_a_third_interrupt_ends_ranks_that_will_not_leave(tmp_path: Path) -> None:
+def test_a_third_interrupt_ends_ranks_that_will_not_leave(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     def thrice() -> None:
         for count in (1, 2):
             os.kill(os.getpid(), signal.SIGINT)
             wait_until(lambda count=count: all(len(came) == count for came in read_if_there(tmp_path)))
         os.kill(os.getpid(), signal.SIGINT)
 
-    assert started(tmp_path, 9, thrice) == 137
+    assert started(tmp_path, 9, thrice) == 130
+    assert "did not stop and was ended by SIGKILL" in capfd.readouterr().err
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the death of a parent is a signal on Linux")
