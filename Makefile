@@ -37,6 +37,7 @@ test: lint types ## lint, types and tests
 
 faults: .venv/.installed-test ## break runs on purpose, some 900 times (20 minutes): kills, full disks, damaged files, bad data
 	OMP_NUM_THREADS=1 $(VENV_PYTHON) tests/faults $(FAULTS_FLAGS)
+	OMP_NUM_THREADS=1 SIMKO_TEST_KILLS=1 $(VENV_PYTHON) -m pytest tests/ranks/test_runs_of_ranks.py
 
 check: .venv/.installed ## does this machine have what training needs?
 	$(VENV_PYTHON) -m simko doctor

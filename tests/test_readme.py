@@ -36,6 +36,7 @@ ELSEWHERE = {
     "algorithms": "the table of names",
     "algorithms.registry": "how a file adds itself to the table",
     "concentration": "metrics of the update, which change nothing of it",
+    "begin": "before the first step",
     "build": "makes policy and environment from a config",
     "config": "settings",
     "device": "what the machine has",
@@ -47,6 +48,7 @@ ELSEWHERE = {
     "memory": "does it fit?",
     "onlookers": "loggers, alarms and held-out problems, which change nothing",
     "preflight": "before training",
+    "ranks": "how several processes share the work; in one they do nothing",
     "reward_parts": "a mapping that cannot be changed",
     "run": "the folder on disk",
 }

@@ -7,6 +7,7 @@ has two updates a batch. One that carries a state takes a second step.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,16 +152,23 @@ def everything(facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         facts["failures"] = failures()
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, ports: list[str]) -> None:
+    """A world of all processes, and then, to save their start, of one fewer at another port."""
     torch.set_num_threads(1)
-    facts: dict[str, Any] = {}
-    tensors: dict[str, Tensor] = {}
-    with started() as world:
-        everything(facts, tensors)
-    place = folder / f"{world.size}-{world.rank}"
-    place.with_suffix(".json").write_text(json.dumps(facts))
-    save_file(tensors, place.with_suffix(".safetensors"))
+    rank, whole = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    for size, port in zip(range(whole, 1, -1), ports, strict=True):
+        if rank >= size:
+            return
+        os.environ |= {"WORLD_SIZE": str(size), "MASTER_PORT": port}
+        facts: dict[str, Any] = {}
+        tensors: dict[str, Tensor] = {}
+        with started() as world:
+            assert world.size == size
+            everything(facts, tensors)
+        place = folder / f"{size}-{rank}"
+        place.with_suffix(".json").write_text(json.dumps(facts))
+        save_file(tensors, place.with_suffix(".safetensors"))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

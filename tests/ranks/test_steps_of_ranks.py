@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from ranks.kit import run_world
+from ranks.kit import free_port, run_world
 from ranks.steps_child import STATEFUL, everything
 from safetensors.torch import load_file
 from torch import Tensor
@@ -28,13 +28,21 @@ def one() -> Seen:
     return json.loads(json.dumps(facts)), tensors
 
 
-@pytest.fixture(scope="module", params=[2, 3])
-def many(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Seen]:
-    """What each rank sees."""
-    folder, size = tmp_path_factory.mktemp("world"), int(request.param)
-    for code, output in run_world(size, ["-m", "ranks.steps_child", str(folder)], folder / "log"):
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the ranks of a world of three wrote, and then those of a world of two."""
+    folder = tmp_path_factory.mktemp("world")
+    ports = [str(free_port()), str(free_port())]
+    for code, output in run_world(3, ["-m", "ranks.steps_child", str(folder), *ports], folder / "log"):
         assert code == 0, output
-    places = [folder / f"{size}-{rank}" for rank in range(size)]
+    return folder
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def many(request: pytest.FixtureRequest, worlds: Path) -> list[Seen]:
+    """What each rank sees."""
+    size = int(request.param)
+    places = [worlds / f"{size}-{rank}" for rank in range(size)]
     return [
         (json.loads(place.with_suffix(".json").read_text()), load_file(place.with_suffix(".safetensors")))
         for place in places
