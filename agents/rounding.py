@@ -12,6 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+APART_BELOW = 0.99
+"""Decoding keeps an adapter apart while the cosine of a layer's `Lost` is below this. See docs/speed.md for what it costs."""
+
 
 @dataclass(frozen=True)
 class Lost:
