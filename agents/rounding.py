@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from simko.device import to_host
+
 APART_BELOW = 0.99
 """Decoding keeps an adapter apart while the cosine of a layer's `Lost` is below this. See docs/speed.md for what it costs."""
 
@@ -79,5 +81,5 @@ def _lost(before: Tensor, delta: Tensor, after: Tensor) -> Lost:
             *((a * b).sum(dtype=torch.float64) for a, b in ((delta, delta), (change, change), (change, delta))),
         ]
     )
-    entries, vanished, intended, stored, shared = sums.tolist()
-    return Lost(int(entries), int(vanished), intended, stored, shared)
+    [(entries, vanished, *squares)] = to_host(sums)
+    return Lost(int(entries), int(vanished), *map(float, squares))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simko.agents.adapter import mixture_layers
+from simko.agents.engine.graphs import recordable
 from simko.agents.engine.requests import Answers, Prompt, Request, requests
 from simko.agents.engine.sampler import Stream, check_finite, draw, draws
 from simko.agents.engine.slots import Slots
@@ -58,7 +59,8 @@ class LocalEngine:
         slots: the most sequences that are decoded at once.
         sync_every: steps between two looks of the host at the tokens. A sequence that ends between them runs on; its
             further tokens are dropped, so no result changes. Default: 1 on CPU, 4 on CUDA.
-        cuda_graphs: replay decode steps as CUDA graphs (see `simko.agents.engine.graphs`: not yet run on a GPU).
+        cuda_graphs: replay decode steps as CUDA graphs if the model allows it (see `simko.agents.engine.graphs`: not yet run
+            on a GPU).
 
     Attributes:
         stats: counts of the last call of `generate`.
@@ -126,7 +128,8 @@ class LocalEngine:
         sync_every = self.sync_every or (CUDA_SYNC_EVERY if model.device.type == "cuda" else 1)
         capacity = max(len(row.prompt) + row.budget for row in queue) + sync_every - 1
         rows = min(len(queue), self._fitting_rows(model, capacity, head.weight.shape[0]))
-        slots = Slots(model, rows, capacity, self.cuda_graphs and model.device.type == "cuda")
+        graphs = self.cuda_graphs and model.device.type == "cuda" and recordable(model)
+        slots = Slots(model, rows, capacity, graphs)
         self.stats = stats = DecodeStats(slots=slots.rows)
         ended = self._ended(sampling)
         live: list[_Row] = []  # the row in each slot

@@ -76,10 +76,9 @@ class Slots:
             states = state.new_empty(len(prompts), state.shape[-1])
             states[: len(copies)] = state
         for group in _forwards(list(offsets)):
-            hidden = self._prefill(group, first, offsets)
+            places, hidden = self._prefill(group, first, offsets)
             states = states if len(states) else hidden.new_empty(len(prompts), hidden.shape[-1])
-            for prompt, state in zip(group, hidden, strict=True):
-                states[offsets[prompt]] = state
+            states[places] = hidden
         lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
         self._position = np.concatenate([self._position, lengths])
         self._places[first : len(self)] = to_device(lengths, self._device)
@@ -90,8 +89,10 @@ class Slots:
             self._prompt_copy = following, states[-1].clone(), keys_values
         return states
 
-    def _prefill(self, group: Sequence[Prompt], first: int, offsets: dict[Prompt, list[int]]) -> Float[Tensor, "P D"]:
-        """Forward P prompts together into their slots; return their last hidden states."""
+    def _prefill(
+        self, group: Sequence[Prompt], first: int, offsets: dict[Prompt, list[int]]
+    ) -> tuple[Int[Tensor, "S"], Float[Tensor, "S D"]]:
+        """Forward prompts together into their S slots; return the offsets of these, and their last hidden states."""
         length = max(map(len, group))
         # right padding needs no mask: causal attention never looks right, and decoding overwrites or masks the padding
         ids = to_device(np.array([[*prompt, *[0] * (length - len(prompt))] for prompt in group]), self._device)
@@ -106,8 +107,7 @@ class Slots:
         ).last_hidden_state
         self.prefilled += sum(map(len, group))
         last = to_device(np.array([len(prompt) - 1 for prompt in group]), self._device)
-        states: Tensor = hidden[torch.arange(len(group), device=self._device), last]
-        return states
+        return slots - first, hidden[source, last[source]]
 
     def compact(self, going: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Keep the `going` slots: move the last of them into holes. Return the old slot of each new one."""
