@@ -1,7 +1,6 @@
 """A GPU that computes nothing: tensors say that they are on `cuda:0`, and torch checks shapes, dtypes and devices alone.
 
-torch raises as on a card where tensors of two devices meet, and where the host asks for a value (`.item()`, a boolean index). What
-else would make the host wait is a copy: `Crossings` lists those.
+torch raises as on a card where tensors of two devices meet. `Crossings` lists for what the host would wait.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from simko import device as devices
+from simko.head.sweep import adds_in_place
 
 CUDA = torch.device("cuda", 0)
 FREE, TOTAL = 6 * 2**30, 8 * 2**30
@@ -40,7 +40,8 @@ class Crossings(TorchDispatchMode):
     """Lists what crosses between host and device, in `seen`.
 
     `to_device` and `to_host` are calls of `simko.device`. `blocking` are copies that go another way. `read` is a value that the
-    host asks for: it gets True, or 0, and of `any()` what `any_is` says. A mask that selects has True everywhere.
+    host asks for: it gets True, or 0, and of `any()` what `any_is` says. A mask that selects has True everywhere, and no two
+    entries are equal.
     """
 
     def __init__(self) -> None:
@@ -53,9 +54,18 @@ class Crossings(TorchDispatchMode):
         return [kind for kind in self.seen if kind != "to_device"]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is aten._local_scalar_dense.default and args[0].device.type == "cuda":
+        if func is aten._local_scalar_dense.default:
+            self.seen += ["read"] * (args[0].device.type == "cuda")
+            if args[0].dtype == torch.bool:
+                return self.any_is if getattr(args[0], "of_any", False) else True
+            return 0.0 if args[0].is_floating_point() else 0
+        if func in (aten.nonzero.default, aten._unique2.default) and args[0].device.type == "cuda":
             self.seen.append("read")
-            return self.any_is if getattr(args[0], "of_any", False) else args[0].dtype == torch.bool
+            flat = args[0].new_empty(args[0].numel(), dtype=args[0].dtype)
+            places = args[0].new_empty(args[0].shape, dtype=torch.int64)
+            if func is aten._unique2.default:
+                return flat, places, places.flatten()
+            return places.new_empty(args[0].numel(), args[0].dim())
         if func in _INDEXING:
             args = (args[0], self._places(args[0], args[1]), *args[2:])
         out = func(*args, **(kwargs or {}))
@@ -97,16 +107,24 @@ def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[Crossings]:
     for name, stand_in in (("to_device", to_device), ("to_host", to_host)):
         real = getattr(devices, name)
         for module in list(sys.modules.values()):
-            if module is not None and getattr(module, "__name__", "").startswith("simko") and vars(module).get(name) is real:
+            if (
+                module is not None
+                and getattr(module, "__name__", "").startswith("simko")
+                and vars(module).get(name) is real
+            ):
                 monkeypatch.setattr(module, name, stand_in)
+    monkeypatch.setattr("simko.head.fold._has_triton", lambda: False)  # its kernel has a test in the interpreter
     monkeypatch.setattr(FakeTensor, "numpy", _values, raising=False)
     monkeypatch.setattr(FakeTensor, "tolist", lambda tensor: _values(tensor.cpu()).tolist(), raising=False)
     memory = {"mem_get_info": (FREE, TOTAL), "memory_reserved": 2**30, "memory_allocated": 2**29}
     for name, value in memory.items():
         monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
     monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda *_: 1.0)
-    with FakeTensorMode(), crossings:
-        yield crossings
+    try:
+        with FakeTensorMode(), crossings:
+            yield crossings
+    finally:
+        adds_in_place.cache_clear()
 
 
 def _values(tensor: torch.Tensor) -> Any:
@@ -144,7 +162,9 @@ def to_fake_cuda(policy: Any, dtype: torch.dtype = torch.bfloat16) -> None:
         if id(tensor) not in twins:
             kept = adapter or not tensor.is_floating_point()
             fake = torch.empty(tensor.shape, dtype=tensor.dtype if kept else dtype, device=CUDA)
-            made: Any = torch.nn.Parameter(fake, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else fake
+            made: Any = (
+                torch.nn.Parameter(fake, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else fake
+            )
             for name, value in vars(tensor).items():  # what bitsandbytes keeps beside a quantised weight
                 setattr(made, name, _state(value, dtype) if isinstance(value, QuantState) else _plain(value))
             twins[id(tensor)] = made
