@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 def in_parallel(
     jobs: Sequence[Job], work: Callable[[Job], Result], threads: int, patience: float, stuck: str
-) -> Iterator[tuple[Job, Result]]:
+) -> Generator[tuple[Job, Result], None, None]:
     """Yield (job, result) as they end, in any order. The first exception of a job ends all.
 
     The threads are daemons: one that waits for a dead machine does not hold up the end of the process. A caller that stops early

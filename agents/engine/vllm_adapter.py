@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from simko.agents.adapter_config import CONFIG, WEIGHTS
-from simko.agents.engine.vllm_http import Halted, Reply, Server
+from simko.agents.engine.vllm_http import HaltedError, Reply, Server
 from simko.agents.engine.vllm_reply import ENGINE, Card, cards, start_command
 from simko.console import one_line
 from simko.errors import UserError
@@ -114,8 +114,8 @@ class ServedAdapter:
             return UserError(f"{ENGINE}: the server does not load adapters while it runs; {start}")
         if reply.status == 404:
             return UserError(
-                f"{ENGINE}: the server finds no adapter in {path} ({reply.said}); give --engine-adapter-folder a folder that both "
-                "see under this path"
+                f"{ENGINE}: the server finds no adapter in {path} ({reply.said}); give --engine-adapter-folder a folder that "
+                "both see under this path"
             )
         return UserError(
             f"{ENGINE}: the server does not take the adapter ({reply.status}: {one_line(reply.said)}); {start}"
@@ -133,5 +133,5 @@ def _unload_all(server: Server, names: list[str]) -> None:
         try:
             server.resume()
             _unload(server, name, patient=False)
-        except (UserError, Halted):
+        except (UserError, HaltedError):
             return

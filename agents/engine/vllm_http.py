@@ -27,7 +27,7 @@ _CONNECT_SECONDS = 10.0
 _SMALL = 2**20  # bytes of a reply that holds no answer
 
 
-class Halted(Exception):
+class HaltedError(Exception):
     """The request was given up, because the call that it belongs to has ended."""
 
 
@@ -84,7 +84,7 @@ class Server:
 
         Raises:
             UserError: no reply, one that is too long, a redirect, or a key that is refused.
-            Halted: `halt` was called.
+            HaltedError: `halt` was called.
         """
         return self._request("POST", path, json.dumps(content, allow_nan=False).encode(), limit, patient)
 
@@ -107,12 +107,12 @@ class Server:
         failure = ""
         for wait in (None, *(self._waits if patient else ())):
             if self._halted.wait(wait) if wait else self._halted.is_set():
-                raise Halted
+                raise HaltedError
             try:
                 reply = self._once(method, path, body, limit)
             except (OSError, http.client.HTTPException) as error:
                 if self._halted.is_set():
-                    raise Halted from error
+                    raise HaltedError from error
                 failure = self._explain(error)
                 continue
             if reply.status not in _BUSY:

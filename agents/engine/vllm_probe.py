@@ -15,6 +15,7 @@ from simko.errors import UserError
 
 PROMPTS, TOKENS, LONGEST = 4, 16, 128  # answers of the probe, tokens of each, and tokens of a prompt that are used
 TEMPERATURE = 0.7  # not 1, at which a forgotten temperature would not show
+HOT = 100.0  # here all tokens are about as likely, and log-probs from before the temperature are not
 WARN, REFUSE = 0.1, 1.0  # nats a token: see docs/engines.md
 _CLEAR = 0.05  # a smaller gap is rounding, whatever explains it
 
@@ -59,6 +60,16 @@ def _logprobs(policy: Any, answers: Sequence[Answer], temperature: float) -> NDA
     return np.concatenate(parts)
 
 
+def are_raw(logprobs: Sequence[float]) -> bool:
+    """Whether log-probs of tokens that were sampled at `HOT` are from before the temperature: then they differ by nats."""
+    return max(logprobs) - min(logprobs) > 1
+
+
+def raw_refusal(command: str) -> UserError:
+    """The line on such a server."""
+    return UserError(f"{ENGINE}: the server gives log-probs from before the temperature; start it with: {command}")
+
+
 def verdict(gap: Gap, command: str) -> str:
     """One line on a gap that a run can live with.
 
@@ -68,17 +79,15 @@ def verdict(gap: Gap, command: str) -> str:
     clear = gap.trainer / 2 if gap.trainer > _CLEAR else 0.0
     found = f"{gap.trainer:.2g} nats a token over {gap.tokens} tokens"
     if gap.raw < clear:
-        raise UserError(
-            f"{ENGINE}: the server gives log-probs from before the temperature ({found}); start it with: {command}"
-        )
+        raise raw_refusal(command)
     if gap.base is not None and gap.base < clear:
         raise UserError(
             f"{ENGINE}: the server answers as the base model, without the adapter ({found}); start it with: {command}"
         )
     if not gap.trainer <= REFUSE:
         raise UserError(
-            f"{ENGINE}: the server's log-probs are not the trainer's ({found}, at most {REFUSE:g}): it has another base model, or "
-            f"other settings; start it with: {command}"
+            f"{ENGINE}: the server's log-probs are not the trainer's ({found}, at most {REFUSE:g}): it has another base "
+            f"model, or other settings; start it with: {command}"
         )
     line = f"sampler and trainer differ by {found}"
     if gap.trainer > WARN:

@@ -168,9 +168,9 @@ def _logprobs(entry: Any, ids: Sequence[int]) -> list[float]:
     if not isinstance(values, list) or len(values) != len(ids):
         raise _odd(f"{len(values) if isinstance(values, list) else 'no'} log-probs of {len(ids)} tokens")
     tokens = entry.get("tokens")
-    if isinstance(tokens, list) and tokens and all(isinstance(t, str) and t.startswith(_NAMED) for t in tokens):
-        if tokens != [f"{_NAMED}{i}" for i in ids]:
-            raise _odd("log-probs of other tokens than those of the answer")
+    named = isinstance(tokens, list) and bool(tokens) and all(str(token).startswith(_NAMED) for token in tokens)
+    if named and tokens != [f"{_NAMED}{i}" for i in ids]:
+        raise _odd("log-probs of other tokens than those of the answer")
     for value in values:
         if type(value) not in (int, float) or not math.isfinite(value) or not _LOST < value <= _ROUNDING:
             raise _odd(f"the log-prob {one_line(str(value))[:40]}; it must be a finite number of at most 0")

@@ -153,6 +153,10 @@ class VllmServerEngine:
         if (model is None) in self._probed:
             return
         prompts = list(dict.fromkeys(request.prompt[-vllm_probe.LONGEST :] for request in waiting))
+        request = Request(0, prompts[0], vllm_probe.TOKENS, 0)
+        _, hot, _ = self._sequence(card, adapter, model, Sampling(vllm_probe.HOT), request)
+        if vllm_probe.are_raw(hot):
+            raise vllm_probe.raw_refusal(self._command)
         sampling, answers = Sampling(vllm_probe.TEMPERATURE), []
         for i in range(vllm_probe.PROMPTS):
             request = Request(i, prompts[i % len(prompts)], vllm_probe.TOKENS, i)

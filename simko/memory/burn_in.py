@@ -79,7 +79,7 @@ def planned(config: TrainConfig, new: bool = False) -> TrainConfig:
 def plan_of(config: TrainConfig, device: torch.device, memory: float) -> Plan:
     """The plan of a config for `memory` bytes of a device; raises `UserError` if model or environment are unknown."""
     facts = lookup.facts(config.model)
-    work = lookup.job(config, "cuda" if device.type == "cuda" else "cpu", facts)
+    work = lookup.job(config, "cuda" if device.type == "cuda" else "cpu", facts, _card_bytes(config, device, memory))
     return choose(
         facts.shape,
         work,
@@ -96,6 +96,13 @@ def memory_of(settings: MemorySettings, device: torch.device) -> float:
     if settings.memory is not None:
         return parse_bytes(settings.memory)
     return float(cuda_bytes(device) if device.type == "cuda" else lookup.machine_bytes())
+
+
+def _card_bytes(settings: MemorySettings, device: torch.device, memory: float) -> float:
+    """The whole memory of a card, in use or not and planned for or not: vLLM's share is of that. Otherwise it is `memory`."""
+    if settings.engine != "vllm" or device.type != "cuda":
+        return memory
+    return float(torch.cuda.get_device_properties(device).total_memory)
 
 
 def burn_in(
@@ -136,6 +143,8 @@ def burn_in(
         sizes["measured_rollout"] = measured(
             policy.device, lambda: try_rollout(policy, work, expected, config.temperature)
         )
+        if work.engine == "vllm":  # it sleeps again when the peak is read
+            sizes["measured_rollout"] = None
         sizes["measured_update"] = measured(
             policy.device,
             lambda: fitting.append(try_update(policy, method, optimizer, work, settings, config.temperature)),
@@ -179,7 +188,12 @@ def measured(device: torch.device, work: Callable[[], None]) -> int | None:
 
 
 def try_rollout(policy: Any, work: Job, expected: Forecast, temperature: float) -> None:
-    """Fill every slot with a row of the longest kind; decode a few tokens at the far end of its cache."""
+    """Fill every slot with a row of the longest kind; decode a few tokens at the far end of its cache.
+
+    Slots of a server are not ours.
+    """
+    if work.engine == "vllm-server":
+        return
     length = max(1, work.capacity - _DECODED)
     prompts = max(1, min(work.prompts, expected.slots))
     n = max(1, expected.slots // prompts)
@@ -250,7 +264,8 @@ def _as_loaded(config: TrainConfig, policy: Any, env: Any) -> tuple[Shape, Job]:
     """Shape and job of the objects in memory: the model's own config, the environment's own budgets."""
     described = policy.model.get_base_model().config.to_dict()
     kind = "cuda" if policy.device.type == "cuda" else "cpu"
-    work = lookup.job(config, kind, lookup.facts(config.model))  # type: ignore[arg-type]
+    card = _card_bytes(config, policy.device, memory_of(config, policy.device))
+    work = lookup.job(config, kind, lookup.facts(config.model), card)  # type: ignore[arg-type]
     shape, new = Shape.from_config(config.model, described), env.max_new_tokens
     return shape, replace(work, max_new_tokens=new if shape.context is None else max(1, min(new, shape.context - 1)))
 
@@ -268,7 +283,7 @@ def _measured_weights(
     config: TrainConfig, policy: Any, shape: Shape, work: Job, console: Console
 ) -> tuple[TrainConfig, dict[str, Any]]:
     """The config with the faster weights, and the entry of the manifest on the measurement."""
-    if config.decode_weights != "measured":
+    if config.decode_weights != "measured" or not work.decodes_here:
         return config, {}
     expected = forecast(shape, work, _settings(config))
     weights, seconds = fastest(policy, work, expected.slots, lambda count: _dull_ids(policy, count), config.temperature)
@@ -288,6 +303,7 @@ def _settings(settings: MemorySettings) -> Settings:
 
 def _filled(config: TrainConfig, settings: Settings, decode_weights: Any) -> TrainConfig:
     values = asdict(settings) | {"decode_weights": decode_weights}
-    unused = {"local": (), "generate_batch": ("cache_bytes",), "vllm": ("cache_bytes", "decode_weights")}[config.engine]
+    elsewhere = ("cache_bytes", "decode_weights")
+    unused = {"local": (), "generate_batch": ("cache_bytes",)}.get(config.engine, elsewhere)
     empty = [name for name in values if getattr(config, name) in (None, "auto", "measured") and name not in unused]
     return replace(config, **{name: values[name] for name in empty})

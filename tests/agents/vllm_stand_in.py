@@ -130,7 +130,7 @@ class StandIn:
         """The answer of /v1/completions."""
         settings = {key: value for key, value in (GENERATION_CONFIG | body).items() if value is not None}
         assert all(settings[key] == value for key, value in NEUTRAL.items()), "the generation config decides"
-        assert settings["ignore_eos"] and settings["include_stop_str_in_output"] and settings["logprobs"] == 0
+        assert [settings[key] for key in ("ignore_eos", "include_stop_str_in_output", "logprobs")] == [True, True, 0]
         name = body["model"]
         if name not in (self.served or self.model, *self.adapters):
             return error(404, f"The model `{name}` does not exist.")

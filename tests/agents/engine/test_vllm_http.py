@@ -12,7 +12,7 @@ import pytest
 from vllm_stand_in import QuietServer
 
 from simko.agents.engine import vllm_http
-from simko.agents.engine.vllm_http import Halted, Server
+from simko.agents.engine.vllm_http import HaltedError, Server
 from simko.errors import UserError
 
 
@@ -80,7 +80,7 @@ def test_addresses(url: str, name: str) -> None:
     ],
 )
 def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(UserError, match="engine_url.*give an address like http://host:8000"):
+    with pytest.raises(UserError, match=r"engine_url.*give an address like http://host:8000"):
         Server(url)
 
 
@@ -103,9 +103,9 @@ def test_a_redirect_is_not_followed() -> None:
 
 
 def test_a_reply_has_a_limit() -> None:
-    with answering(send(b'"' + b"x" * (vllm_http._SMALL + 9) + b'"')) as url:
-        with pytest.raises(UserError, match="sends more than 1,048,576 bytes"):
-            Server(url).get("/v1/models")
+    long = send(b'"' + b"x" * (vllm_http._SMALL + 9) + b'"')
+    with answering(long) as url, pytest.raises(UserError, match="sends more than 1,048,576 bytes"):
+        Server(url).get("/v1/models")
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff\xfe", b"1" * 5000, b"", b"<html>"])
@@ -168,6 +168,6 @@ def test_a_request_under_way_can_be_ended() -> None:
         server.halt()
         thread.join(20)
         free.set()
-        assert [type(end) for end in ends] == [Halted]
-        with pytest.raises(Halted):
+        assert [type(end) for end in ends] == [HaltedError]
+        with pytest.raises(HaltedError):
             server.get("/x")

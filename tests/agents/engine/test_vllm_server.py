@@ -292,10 +292,10 @@ def test_a_smaller_vocabulary_is_refused(policy: LoraPolicy, server: StandIn) ->
 def test_an_adapter_folder_that_the_server_does_not_see(policy: LoraPolicy, server: StandIn, tmp_path: Path) -> None:
     load = server.load
     server.load = lambda body: load(body | {"lora_path": "/elsewhere"})  # type: ignore[method-assign]
-    with pytest.raises(UserError, match="finds no adapter in .*--engine-adapter-folder"):
+    with pytest.raises(UserError, match=r"finds no adapter in .*--engine-adapter-folder"):
         engine_of(policy, server).generate(PROMPTS, 1, SAMPLING, [0, 1])
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be written .*another --engine-adapter-folder"):
+    with pytest.raises(UserError, match=r"cannot be written .*another --engine-adapter-folder"):
         engine_of(policy, server, adapter_folder=str(tmp_path / "file")).generate(PROMPTS, 1, SAMPLING, [0, 1])
 
 
@@ -310,7 +310,7 @@ def test_a_server_that_dies_or_hangs_ends_the_call(policy: LoraPolicy, server: S
         return True
 
     server.fault = hang
-    with pytest.raises(UserError, match="within 1 s; raise --engine-timeout|ended for 1 s; raise --engine-timeout"):
+    with pytest.raises(UserError, match=r"within 1 s; raise --engine-timeout|ended for 1 s; raise --engine-timeout"):
         engine.generate(PROMPTS, 1, SAMPLING, [0, 1])
     free.set()
 
