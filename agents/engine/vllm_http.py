@@ -52,14 +52,14 @@ class Server:
     Args:
         url: http or https.
         timeout: seconds to wait for a reply.
-        waits: seconds before each further try.
+        waits: seconds before each further try; `WAITS` where None.
 
     Raises:
         UserError: the URL is not one, or holds a password.
     """
 
-    def __init__(self, url: str, timeout: float = 600.0, waits: tuple[float, ...] = WAITS) -> None:
-        self._timeout, self._waits = timeout, waits
+    def __init__(self, url: str, timeout: float = 600.0, waits: tuple[float, ...] | None = None) -> None:
+        self._timeout, self._waits = timeout, WAITS if waits is None else waits
         self._secure, self._host, self._port, self._path = _parts(url)
         host = f"[{self._host}]" if ":" in self._host else self._host
         self.name = f"{'https' if self._secure else 'http'}://{host}:{self._port}{self._path}"

@@ -14,9 +14,8 @@ from simko.agents.engine.vllm_reply import ENGINE
 from simko.errors import UserError
 
 PROMPTS, TOKENS, LONGEST = 4, 16, 128  # answers of the probe, tokens of each, and tokens of a prompt that are used
-TEMPERATURE = 0.7  # not 1, at which a forgotten temperature would not show
-HOT = 100.0  # here all tokens are about as likely, and log-probs from before the temperature are not
-WARN, REFUSE = 0.1, 1.0  # nats a token: see docs/engines.md
+HOT = 2.0  # a forgotten temperature shows here, more than any rounding; vLLM 0.33 takes at most 2
+WARN, REFUSE = 0.1, 1.0  # nats a token at temperature 1: see docs/engines.md
 _CLEAR = 0.05  # a smaller gap is rounding, whatever explains it
 
 Answer = tuple[Sequence[int], Sequence[int], Sequence[float]]
@@ -37,16 +36,18 @@ class Gap:
     base: float | None
 
 
-def measure(policy: Any, answers: Sequence[Answer]) -> Gap:
-    """The gap of answers that were sampled at `TEMPERATURE` with the policy as it is now."""
+def measure(policy: Any, answers: Sequence[Answer], temperature: float) -> Gap:
+    """The gap of answers that were sampled at `temperature` with the policy as it is now."""
     theirs = np.concatenate([np.asarray(logprobs, dtype=np.float64) for _, _, logprobs in answers])
-    mine, raw = _logprobs(policy, answers, TEMPERATURE), _logprobs(policy, answers, 1.0)
-    _, off = policy._weights_version()
-    base = None
-    if not off:
+
+    def distance(at: float) -> float:
+        return float(np.abs(theirs - _logprobs(policy, answers, at)).mean())
+
+    trainer, raw, base = distance(temperature), distance(1.0), None
+    if not policy._weights_version()[1]:
         with policy.base():
-            base = float(np.abs(theirs - _logprobs(policy, answers, TEMPERATURE)).mean())
-    return Gap(len(theirs), float(np.abs(theirs - mine).mean()), float(np.abs(theirs - raw).mean()), base)
+            base = distance(temperature)
+    return Gap(len(theirs), trainer, raw, base)
 
 
 @torch.no_grad()
@@ -60,36 +61,29 @@ def _logprobs(policy: Any, answers: Sequence[Answer], temperature: float) -> NDA
     return np.concatenate(parts)
 
 
-def are_raw(logprobs: Sequence[float]) -> bool:
-    """Whether log-probs of tokens that were sampled at `HOT` are from before the temperature: then they differ by nats."""
-    return max(logprobs) - min(logprobs) > 1
-
-
-def raw_refusal(command: str) -> UserError:
-    """The line on such a server."""
-    return UserError(f"{ENGINE}: the server gives log-probs from before the temperature; start it with: {command}")
+def check_temperature(hot: Gap, command: str) -> None:
+    """Raise `UserError` if log-probs at `HOT` are from before the temperature. `command` starts the server as it should be."""
+    if hot.trainer > _CLEAR and hot.raw < hot.trainer / 2:
+        raise UserError(f"{ENGINE}: the server gives log-probs from before the temperature; start it with: {command}")
 
 
 def verdict(gap: Gap, command: str) -> str:
-    """One line on a gap that a run can live with.
+    """One line on a gap at temperature 1 that a run can live with.
 
     Raises:
-        UserError: temperature, adapter or base model must be wrong. `command` starts the server as it should be.
+        UserError: adapter or base model must be wrong.
     """
-    clear = gap.trainer / 2 if gap.trainer > _CLEAR else 0.0
-    found = f"{gap.trainer:.2g} nats a token over {gap.tokens} tokens"
-    if gap.raw < clear:
-        raise raw_refusal(command)
-    if gap.base is not None and gap.base < clear:
+    size = f"{gap.trainer:.2g} nats a token over {gap.tokens} tokens"
+    if gap.base is not None and gap.trainer > _CLEAR and gap.base < gap.trainer / 2:
         raise UserError(
-            f"{ENGINE}: the server answers as the base model, without the adapter ({found}); start it with: {command}"
+            f"{ENGINE}: the server answers as the base model, without the adapter ({size}); start it with: {command}"
         )
     if not gap.trainer <= REFUSE:
         raise UserError(
-            f"{ENGINE}: the server's log-probs are not the trainer's ({found}, at most {REFUSE:g}): it has another base "
+            f"{ENGINE}: the server's log-probs are not the trainer's ({size}, at most {REFUSE:g}): it has another base "
             f"model, or other settings; start it with: {command}"
         )
-    line = f"sampler and trainer differ by {found}"
+    line = f"sampler and trainer differ by {size}"
     if gap.trainer > WARN:
         return (
             f"{line}; more than {WARN:g}, so the importance weights will cut a lot: serve the model in the precision that is "

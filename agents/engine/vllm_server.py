@@ -18,7 +18,7 @@ from simko.agents.engine.parallel import in_parallel
 from simko.agents.engine.requests import Answers, Request, requests
 from simko.agents.engine.stops import StopStrings, first_end
 from simko.agents.engine.vllm_adapter import ServedAdapter
-from simko.agents.engine.vllm_http import WAITS, Server
+from simko.agents.engine.vllm_http import Server
 from simko.agents.engine.vllm_reply import (
     ENGINE,
     Card,
@@ -62,7 +62,7 @@ class VllmServerEngine:
         adapter_folder: str | None = None,
         connections: int = 256,
         timeout: float = 600.0,
-        waits: tuple[float, ...] = WAITS,
+        waits: tuple[float, ...] | None = None,
     ) -> None:
         self._policy, self.eos_ids, self._location = policy, policy.eos_ids, location
         self._server = Server(url, timeout, waits)
@@ -153,16 +153,17 @@ class VllmServerEngine:
         if (model is None) in self._probed:
             return
         prompts = list(dict.fromkeys(request.prompt[-vllm_probe.LONGEST :] for request in waiting))
-        request = Request(0, prompts[0], vllm_probe.TOKENS, 0)
-        _, hot, _ = self._sequence(card, adapter, model, Sampling(vllm_probe.HOT), request)
-        if vllm_probe.are_raw(hot):
-            raise vllm_probe.raw_refusal(self._command)
-        sampling, answers = Sampling(vllm_probe.TEMPERATURE), []
-        for i in range(vllm_probe.PROMPTS):
-            request = Request(i, prompts[i % len(prompts)], vllm_probe.TOKENS, i)
-            ids, logprobs, _ = self._sequence(card, adapter, model, sampling, request)
-            answers.append((request.prompt, ids, logprobs))
-        line = vllm_probe.verdict(vllm_probe.measure(self._policy, answers), self._command)
+
+        def gap(temperature: float) -> vllm_probe.Gap:
+            answers = []
+            for i in range(vllm_probe.PROMPTS):
+                request = Request(i, prompts[i % len(prompts)], vllm_probe.TOKENS, i)
+                ids, logprobs, _ = self._sequence(card, adapter, model, Sampling(temperature), request)
+                answers.append((request.prompt, ids, logprobs))
+            return vllm_probe.measure(self._policy, answers, temperature)
+
+        vllm_probe.check_temperature(gap(vllm_probe.HOT), self._command)
+        line = vllm_probe.verdict(gap(1.0), self._command)
         note(f"engine: {line}{'' if model else ' (base model)'}")
         self._probed.add(model is None)
 

@@ -248,7 +248,7 @@ def test_a_server_that_was_started_again_gets_the_adapter_again(policy: LoraPoli
         ({"max_model_len": 9}, "up to 11 tokens, and the server's --max-model-len is 9; .*--max-model-len 11"),
         (
             {"logprobs_mode": "raw_logprobs"},
-            "log-probs from before the temperature .*--logprobs-mode processed_logprobs",
+            r"log-probs from before the temperature; .*--logprobs-mode processed_logprobs",
         ),
         ({"ignores_adapters": True}, "answers as the base model, without the adapter"),
         ({"key": "secret"}, "refuses the key .*; set SIMKO_ENGINE_KEY"),
