@@ -7,18 +7,20 @@ Field names are those of vLLM 0.11.0 and 0.33.0 (`vllm/entrypoints/openai/protoc
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from simko.agents.engine.requests import Request
-from simko.agents.engine.vllm_http import Reply
+from simko.agents.engine.vllm_http import Reply, Server
 from simko.console import one_line
 from simko.errors import UserError
 from simko.types import Finish, Sampling
 
 ENGINE = "engine vllm-server"
+OLDEST = (0, 11)  # whose completions have token ids, and log-probs from behind the temperature
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # ranks of adapters that vLLM has kernels for
 _LOST = -9999.0  # vLLM's stand-in for minus infinity
 _ROUNDING = 1e-5  # a log-prob may lie so far above 0
@@ -43,6 +45,20 @@ def start_command(model: str, rank: int, longest: int | None = None) -> str:
         f"VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 vllm serve {shlex.quote(model)} --enable-lora --max-lora-rank {most} "
         f"--logprobs-mode processed_logprobs --generation-config vllm{length}"
     )
+
+
+def version_of(server: Server) -> str:
+    """The server's version; raises `UserError` for one that is too old."""
+    reply = server.get("/version", patient=False)  # a wrong address is told at once
+    version = reply.content.get("version") if reply.status == 200 and isinstance(reply.content, dict) else None
+    match = re.match(r"(\d+)\.(\d+)", version) if isinstance(version, str) else None
+    if match is None:
+        raise UserError(f"{ENGINE}: {server.name}/version answers {reply.status} ({reply.said}); is it a vLLM server?")
+    if (int(match[1]), int(match[2])) < OLDEST:
+        raise UserError(
+            f"{ENGINE}: the server is vLLM {one_line(str(version))[:40]}; take {'.'.join(map(str, OLDEST))} or newer"
+        )
+    return one_line(str(version))[:40]
 
 
 def cards(reply: Reply) -> list[Card]:

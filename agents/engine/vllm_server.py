@@ -7,7 +7,6 @@ those of `simko.agents.engine.vllm`. docs/engines.md says how to start the serve
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
@@ -28,12 +27,12 @@ from simko.agents.engine.vllm_reply import (
     completion_request,
     reply_limit,
     start_command,
+    version_of,
 )
 from simko.console import note, one_line
 from simko.errors import UserError
 from simko.types import Finish, Generation, Sampling
 
-OLDEST = (0, 11)  # the first version with `processed_logprobs` and token ids in completions
 _LOSSES = 3  # times that an adapter may be gone from the server while one sequence is decoded
 
 
@@ -140,7 +139,7 @@ class VllmServerEngine:
     def _started(self) -> tuple[Card, ServedAdapter]:
         """The server's base model, and the adapter on it; the first call checks the server."""
         if self._card is None or self._adapter is None:
-            version = _version(self._server)
+            version = version_of(self._server)
             card = base_card(cards(self._server.get("/v1/models")), [self._policy.name, self._location])
             self._check_vocabulary(card)
             note(f"engine: vLLM {version} at {self._server.name} has {one_line(card.root)[:100]}")
@@ -153,17 +152,17 @@ class VllmServerEngine:
         if (model is None) in self._probed:
             return
         prompts = list(dict.fromkeys(request.prompt[-vllm_probe.LONGEST :] for request in waiting))
-
-        def gap(temperature: float) -> vllm_probe.Gap:
-            answers = []
-            for i in range(vllm_probe.PROMPTS):
-                request = Request(i, prompts[i % len(prompts)], vllm_probe.TOKENS, i)
-                ids, logprobs, _ = self._sequence(card, adapter, model, Sampling(temperature), request)
-                answers.append((request.prompt, ids, logprobs))
-            return vllm_probe.measure(self._policy, answers, temperature)
-
-        vllm_probe.check_temperature(gap(vllm_probe.HOT), self._command)
-        line = vllm_probe.verdict(gap(1.0), self._command)
+        asked = [Request(i, prompts[i % len(prompts)], vllm_probe.TOKENS, i) for i in range(vllm_probe.PROMPTS)]
+        _, of_one, _ = self._sequence(card, adapter, model, vllm_probe.ONE, asked[0])
+        if vllm_probe.are_raw(of_one):
+            raise UserError(
+                f"{ENGINE}: the server gives log-probs from before the temperature; start it with: {self._command}"
+            )
+        answers = []
+        for request in asked:
+            ids, logprobs, _ = self._sequence(card, adapter, model, Sampling(), request)
+            answers.append((request.prompt, ids, logprobs))
+        line = vllm_probe.verdict(vllm_probe.measure(self._policy, answers), self._command)
         note(f"engine: {line}{'' if model else ' (base model)'}")
         self._probed.add(model is None)
 
@@ -181,20 +180,6 @@ class VllmServerEngine:
     @property
     def _command(self) -> str:
         return start_command(self._location, self._policy.model.peft_config["default"].r)
-
-
-def _version(server: Server) -> str:
-    """The server's version; raises `UserError` for one that is too old."""
-    reply = server.get("/version", patient=False)  # a wrong address is told at once
-    version = reply.content.get("version") if reply.status == 200 and isinstance(reply.content, dict) else None
-    match = re.match(r"(\d+)\.(\d+)", version) if isinstance(version, str) else None
-    if match is None:
-        raise UserError(f"{ENGINE}: {server.name}/version answers {reply.status} ({reply.said}); is it a vLLM server?")
-    if (int(match[1]), int(match[2])) < OLDEST:
-        raise UserError(
-            f"{ENGINE}: the server is vLLM {one_line(str(version))[:40]}; take {'.'.join(map(str, OLDEST))} or newer"
-        )
-    return one_line(str(version))[:40]
 
 
 def _check_lengths(waiting: Sequence[Request], card: Card, command: str) -> None:

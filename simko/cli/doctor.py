@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ import typer
 
 from simko.cli.output import print_json
 from simko.console import one_line
+from simko.errors import UserError
 
 GIB = 2**30
 SHOWN = ("simko", "torch", "transformers", "peft", "bitsandbytes", "gymnasium", "math-verify")
@@ -36,10 +38,16 @@ def add_to(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def doctor(as_json: bool = typer.Option(False, "--json", help="print JSON")) -> None:
+def doctor(
+    as_json: bool = typer.Option(False, "--json", help="print JSON"),
+    engine_url: str | None = typer.Option(
+        None, "--engine-url", metavar="TEXT", help="look at a vLLM server too, as http://host:8000", show_default=False
+    ),
+) -> None:
     """Check that this machine has what training needs. Exits 1 if something fails."""
     findings: dict[str, Finding] = {}
-    for name, look in CHECKS.items():
+    checks = CHECKS | ({} if engine_url is None else {"engine": partial(engine, engine_url)})
+    for name, look in checks.items():
         try:
             findings[name] = look()
         except Exception as error:  # a broken package raises whatever it likes, and this is how it is found
@@ -209,6 +217,24 @@ def data() -> Finding:
     if not Path(folder).is_dir():
         return Finding("fail", f"SIMKO_DATA is {folder}, which is not a folder", "point it at the data, or unset it")
     return Finding("ok", f"SIMKO_DATA is {folder}")
+
+
+def engine(url: str) -> Finding:
+    """A vLLM server for `--engine vllm-server`."""
+    from simko.agents.engine.vllm_look import look
+    from simko.agents.engine.vllm_reply import start_command
+    from simko.config import ModelSettings
+
+    try:
+        seen = look(url)
+    except UserError as error:
+        return Finding("fail", str(error), f"start one with: {start_command('MODEL', ModelSettings().lora_rank)}")
+    length = f", up to {seen.max_model_len:,} tokens" if seen.max_model_len else ""
+    detail = f"vLLM {seen.version} with {one_line(seen.model)[:100] or 'no model'}{length}"
+    if seen.missing:
+        command = start_command(one_line(seen.model)[:100] or "MODEL", ModelSettings().lora_rank)
+        return Finding("fail", f"{detail}, without {', '.join(seen.missing)}", f"start it with: {command}")
+    return Finding("ok", f"{detail}; loads adapters, and gives the log-probs that it samples by")
 
 
 CHECKS: dict[str, Callable[[], Finding]] = {

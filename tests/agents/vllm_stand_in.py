@@ -61,7 +61,7 @@ class StandIn:
 
     Attributes:
         spoil: gets the JSON of a completion and returns what is sent instead.
-        fault: called before a completion is answered, with the handler; True if it has answered.
+        fault: called before a completion is answered, with the handler and what it was asked; True if it has answered.
         calls: (path, body) of all requests.
     """
 
@@ -74,7 +74,7 @@ class StandIn:
         self.adapters: dict[str, str] = {}
         self.calls: list[tuple[str, Any]] = []
         self.spoil: Callable[[dict[str, Any]], Any] = lambda content: content
-        self.fault: Callable[[Handler], bool] = lambda handler: False
+        self.fault: Callable[[Handler, dict[str, Any]], bool] = lambda handler, body: False
         self.vocabulary = json.loads(Path(find_model(model).location, "config.json").read_text())["vocab_size"]
         self.url = ""
 
@@ -144,6 +144,8 @@ class StandIn:
         )  # fmt: skip
         ids, finish, by_mode = self.answer(path, prompt, sampling, body["seed"])
         logprobs = by_mode[self.logprobs_mode]
+        if self.logprobs_mode == "processed_logprobs" and sampling.top_k == 1:
+            logprobs = [0.0] * len(ids)  # vLLM's are of the truncated distribution
         tokens = [f"token_id:{i}" for i in ids]
         choice = {
             "index": 0,
@@ -214,7 +216,7 @@ class Handler(BaseHTTPRequestHandler):
         if not self._is_admitted():
             return
         if self.path == "/v1/completions":
-            if not self.state.fault(self):
+            if not self.state.fault(self, body):
                 status, content = self.state.complete(body)
                 self.send(status, self.state.spoil(content) if status == 200 else content)
         elif self.path == "/v1/load_lora_adapter" and self.state.updating:

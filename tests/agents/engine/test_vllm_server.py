@@ -164,9 +164,8 @@ def test_sequences_are_handed_over_as_they_end(policy: LoraPolicy, server: Stand
     same(policy, engine)
     free = threading.Event()
 
-    def hold(handler: Handler) -> bool:
-        seed = server.calls[-1][1]["seed"]
-        return bool(seed == 2**40 and not free.wait(20))
+    def hold(handler: Handler, body: dict[str, Any]) -> bool:
+        return bool(body["seed"] == 2**40 and not free.wait(20))
 
     server.fault = hold
     rows: list[int] = []
@@ -185,7 +184,7 @@ def test_connections_are_bounded(policy: LoraPolicy, server: StandIn) -> None:
     engine, live, most, lock = engine_of(policy, server, connections=2), [0], [0], threading.Lock()
     both = threading.Barrier(2, timeout=20)
 
-    def count(handler: Handler) -> bool:
+    def count(handler: Handler, body: dict[str, Any]) -> bool:
         with lock:
             live[0] += 1
             most[0] = max(most[0], live[0])
@@ -203,7 +202,7 @@ def test_connections_are_bounded(policy: LoraPolicy, server: StandIn) -> None:
 def test_failures_that_are_safe_are_tried_again(policy: LoraPolicy, server: StandIn) -> None:
     engine, failures = engine_of(policy, server), []
 
-    def fail_twice(handler: Handler) -> bool:
+    def fail_twice(handler: Handler, body: dict[str, Any]) -> bool:
         failures.append(1)
         if len(failures) == 1:
             handler.connection.close()  # reset
@@ -304,7 +303,7 @@ def test_a_server_that_dies_or_hangs_ends_the_call(policy: LoraPolicy, server: S
     same(policy, engine)
     free = threading.Event()
 
-    def hang(handler: Handler) -> bool:
+    def hang(handler: Handler, body: dict[str, Any]) -> bool:
         free.wait(20)
         handler.close_connection = True
         return True
@@ -314,7 +313,7 @@ def test_a_server_that_dies_or_hangs_ends_the_call(policy: LoraPolicy, server: S
         engine.generate(PROMPTS, 1, SAMPLING, [0, 1])
     free.set()
 
-    def die(handler: Handler) -> bool:
+    def die(handler: Handler, body: dict[str, Any]) -> bool:
         handler.close_connection = True
         return True
 
@@ -322,16 +321,17 @@ def test_a_server_that_dies_or_hangs_ends_the_call(policy: LoraPolicy, server: S
     with pytest.raises(UserError, match=r"no reply \(.*go on with --resume"):
         engine.generate(PROMPTS, 1, SAMPLING, [0, 1])
     assert len(completions(server)) >= 3
-    server.fault = lambda handler: False
+    server.fault = lambda handler, body: False
     same(policy, engine)  # and the engine can be used again
 
 
 def test_an_exception_of_the_caller_ends_the_requests(policy: LoraPolicy, server: StandIn) -> None:
-    engine, free, hung_up = engine_of(policy, server), threading.Event(), threading.Event()
+    engine, begun, hung_up = engine_of(policy, server), threading.Event(), threading.Event()
     same(policy, engine)
 
-    def slow(handler: Handler) -> bool:
-        if server.calls[-1][1]["seed"] == 1:
+    def slow(handler: Handler, body: dict[str, Any]) -> bool:
+        if body["seed"] == 1:
+            begun.set()
             handler.connection.settimeout(20)
             if handler.rfile.read(1) == b"":  # the client hangs up
                 hung_up.set()
@@ -340,13 +340,13 @@ def test_an_exception_of_the_caller_ends_the_requests(policy: LoraPolicy, server
         return False
 
     def stop(row: int, _: Generation) -> None:
+        assert begun.wait(20)
         raise KeyboardInterrupt
 
     server.fault = slow
     with pytest.raises(KeyboardInterrupt):
         engine.generate(PROMPTS, 1, SAMPLING, [0, 1], on_finish=stop)
     assert hung_up.wait(20)
-    free.set()
 
 
 def test_a_key_reaches_the_server(policy: LoraPolicy, server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
