@@ -8,7 +8,8 @@ cache, graphs    keys and values of the slots; decode steps as CUDA graphs
 sampler          from logits to a token
 generate_batch   transformers' continuous batching
 vllm             a vLLM engine in this process
-vllm_server      a vLLM server elsewhere, and its parts: `vllm_http` (requests), `vllm_reply` (what is refused), `vllm_adapter` (the
-                 adapter there), `vllm_probe` (are its log-probs ours?), `vllm_look` (its settings), `parallel` (many at once)
+vllm_server      a vLLM server elsewhere; `vllm_http` asks it, `vllm_reply` refuses what was not asked, `vllm_adapter` brings the
+                 adapter there, `vllm_probe` compares log-probs, `vllm_look` looks at its settings
+parallel         calls of another machine, many at once
 requests, stops  for all engines: the sequences asked for and their answers; where a sequence ends
 """

@@ -37,7 +37,7 @@ def test_verdicts() -> None:
     assert verdict(Gap(64, 0.02, 0.001), "") == "sampler and trainer differ by 0.02 nats a token over 64 tokens"
     assert "more than 0.1" in verdict(Gap(64, 0.3, 0.29), "")
     assert "more than 0.1" in verdict(Gap(64, 0.9, None), "")
-    with pytest.raises(UserError, match="as the base model, without the adapter .* start it with: vllm serve"):
+    with pytest.raises(UserError, match=r"as the base model, without the adapter .* start it with: vllm serve"):
         verdict(Gap(64, 0.3, 0.01), "vllm serve")
     for gap in (1.1, float("nan"), float("inf")):
         with pytest.raises(UserError, match=r"not the trainer's .*start it with: vllm serve"):
