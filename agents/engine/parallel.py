@@ -41,14 +41,19 @@ def in_parallel(
                 done.put((job, None, error))
                 return
 
-    for i in range(min(threads, len(waiting))):
-        threading.Thread(target=run, name=f"simko-engine-{i}", daemon=True).start()
+    crew = [
+        threading.Thread(target=run, name=f"simko-engine-{i}", daemon=True) for i in range(min(threads, len(waiting)))
+    ]
+    for thread in crew:
+        thread.start()
     try:
         for _ in jobs:
             job, result, error = _next(done, patience, stuck)
             if error is not None:
                 raise error
             yield job, result  # type: ignore[misc]  # without an error there is a result
+        for thread in crew:  # each has put its last result
+            thread.join()
     finally:
         waiting.clear()
 

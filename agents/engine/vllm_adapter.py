@@ -63,10 +63,11 @@ class ServedAdapter:
                 shutil.rmtree(self._folder / other, ignore_errors=True)
         return self._name[0]
 
-    def again(self) -> None:
+    def again(self, name: str) -> None:
         """Load the adapter anew: another run unloaded it, or the server was started again. Any thread may call this."""
         with self._lock:
-            self._load(self._save())
+            if self._listed(name) is None:  # else another thread was faster
+                self._load(self._save())
 
     def _save(self) -> str:
         """Write the adapter into a folder with its name, unless it is there; return the name."""
@@ -124,7 +125,7 @@ class ServedAdapter:
 
 def _unload(server: Server, name: str, patient: bool = True) -> None:
     """Unload an adapter. One that is not there is as good."""
-    server.post("/v1/unload_lora_adapter", {"lora_name": name}, patient=patient)
+    server.post("/v1/unload_lora_adapter", {"lora_name": name}, patient=patient, timeout=0.0 if patient else 5.0)
 
 
 def _unload_all(server: Server, names: list[str]) -> None:

@@ -74,10 +74,19 @@ class Server:
 
     def get(self, path: str, patient: bool = True) -> Reply:
         """Ask for a path."""
-        return self._request("GET", path, None, _SMALL, patient)
+        return self._request("GET", path, None, _SMALL, patient, self._timeout)
 
-    def post(self, path: str, content: Mapping[str, Any], limit: int = _SMALL, patient: bool = True) -> Reply:
+    def post(
+        self,
+        path: str,
+        content: Mapping[str, Any],
+        limit: int = _SMALL,
+        patient: bool = True,
+        timeout: float | None = 0.0,
+    ) -> Reply:
         """Send JSON. A reply has at most `limit` bytes.
+
+        `timeout` 0 stands for the server's own; with None it waits as long as the connection lives, which `halt` ends.
 
         A request that gets no reply, or is told to come again, is sent again: sampling with a seed and loading by a name can be
         repeated. If not `patient`, it is not.
@@ -86,7 +95,8 @@ class Server:
             UserError: no reply, one that is too long, a redirect, or a key that is refused.
             HaltedError: `halt` was called.
         """
-        return self._request("POST", path, json.dumps(content, allow_nan=False).encode(), limit, patient)
+        body = json.dumps(content, allow_nan=False).encode()
+        return self._request("POST", path, body, limit, patient, self._timeout if timeout == 0 else timeout)
 
     def halt(self) -> None:
         """End all requests under way; the server then stops to decode for them. `resume` allows new ones."""
@@ -103,13 +113,15 @@ class Server:
         """Allow requests again."""
         self._halted.clear()
 
-    def _request(self, method: str, path: str, body: bytes | None, limit: int, patient: bool) -> Reply:
+    def _request(
+        self, method: str, path: str, body: bytes | None, limit: int, patient: bool, timeout: float | None
+    ) -> Reply:
         failure = ""
         for wait in (None, *(self._waits if patient else ())):
             if self._halted.wait(wait) if wait else self._halted.is_set():
                 raise HaltedError
             try:
-                reply = self._once(method, path, body, limit)
+                reply = self._once(method, path, body, limit, timeout)
             except (OSError, http.client.HTTPException) as error:
                 if self._halted.is_set():
                     raise HaltedError from error
@@ -123,7 +135,7 @@ class Server:
             "--resume"
         )
 
-    def _once(self, method: str, path: str, body: bytes | None, limit: int) -> Reply:
+    def _once(self, method: str, path: str, body: bytes | None, limit: int, timeout: float | None) -> Reply:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         connection = kind(self._host, self._port, timeout=_CONNECT_SECONDS)
         with self._lock:
@@ -131,7 +143,8 @@ class Server:
         try:
             connection.connect()
             assert connection.sock is not None
-            connection.sock.settimeout(self._timeout)
+            connection.sock.settimeout(timeout)
+            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a machine that is gone says nothing
             headers = self._headers | ({} if body is None else {"Content-Type": "application/json"})
             connection.request(method, self._path + path, body, headers)
             try:
@@ -139,7 +152,7 @@ class Server:
                 content = response.read(limit + 1)
             except TimeoutError as error:
                 raise UserError(
-                    f"engine vllm-server: {self.name}: no answer within {self._timeout:g} s; raise --engine-timeout, or see "
+                    f"engine vllm-server: {self.name}: no answer within {timeout:g} s; raise --engine-timeout, or see "
                     "whether the server is stuck"
                 ) from error
             if len(content) > limit:

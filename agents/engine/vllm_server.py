@@ -7,7 +7,8 @@ those of `simko.agents.engine.vllm`. docs/engines.md says how to start the serve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -33,6 +34,7 @@ from simko.console import note, one_line
 from simko.errors import UserError
 from simko.types import Finish, Generation, Sampling
 
+Decoded = tuple[list[int], list[float], Finish]
 _LOSSES = 3  # times that an adapter may be gone from the server while one sequence is decoded
 
 
@@ -95,23 +97,30 @@ class VllmServerEngine:
         _check_lengths(answers.waiting, card, self._command)
         model = adapter.name()
         self._probe(card, adapter, model, answers.waiting)
+        with closing(self._decode(card, adapter, model, sampling, answers.waiting)) as results:
+            for request, (ids, logprobs, finish) in results:
+                answers.finish(request.row, ids, logprobs, finish)
+        return answers.groups(n)
+
+    def _decode(
+        self, card: Card, adapter: ServedAdapter, model: str | None, sampling: Sampling, asked: Sequence[Request]
+    ) -> Generator[tuple[Request, Decoded], None, None]:
+        """Yield sequences as they end. Whoever stops early ends the requests under way."""
         work = partial(self._sequence, card, adapter, model, sampling)
         stuck = (
             f"{ENGINE}: {self._server.name}: no sequence has ended for {self._timeout:g} s; raise --engine-timeout, or see "
             "whether the server is stuck"
         )
         try:
-            with closing(in_parallel(answers.waiting, work, self._connections, self._timeout, stuck)) as results:
-                for request, (ids, logprobs, finish) in results:
-                    answers.finish(request.row, ids, logprobs, finish)
+            with closing(in_parallel(asked, work, self._connections, self._timeout, stuck)) as results:
+                yield from results
         except BaseException:
             self._server.halt()
             raise
-        return answers.groups(n)
 
     def _sequence(
         self, card: Card, adapter: ServedAdapter, model: str | None, sampling: Sampling, request: Request
-    ) -> tuple[list[int], list[float], Finish]:
+    ) -> Decoded:
         """Decode one sequence to its end as the environment sees it.
 
         Both sides look for stop strings in text. Where the server sees an end and the environment would not, the rest is asked
@@ -125,10 +134,10 @@ class VllmServerEngine:
             prompt, left = [*request.prompt, *ids], request.budget - len(ids)
             body = completion_request(model or card.id, prompt, left, request.seed + len(ids), sampling, sorted(ends))
             for _ in range(_LOSSES):
-                reply = self._server.post("/v1/completions", body, reply_limit(request))
+                reply = self._server.post("/v1/completions", body, reply_limit(request), timeout=None)
                 if model is None or reply.status != 404:
                     break
-                adapter.again()
+                adapter.again(model)
             more, logp, _ = completion(reply, model, prompt, left, self._vocabulary)
             before = len(ids)
             ids, logprobs = ids + more, logprobs + logp
@@ -151,17 +160,16 @@ class VllmServerEngine:
         """Compare log-probs with the trainer's, once with the adapter and once without it."""
         if (model is None) in self._probed:
             return
-        prompts = list(dict.fromkeys(request.prompt[-vllm_probe.LONGEST :] for request in waiting))
+        longest = min(vllm_probe.LONGEST, (card.max_model_len or sys.maxsize) - vllm_probe.TOKENS)
+        prompts = list(dict.fromkeys(request.prompt[-longest:] for request in waiting))
         asked = [Request(i, prompts[i % len(prompts)], vllm_probe.TOKENS, i) for i in range(vllm_probe.PROMPTS)]
-        _, of_one, _ = self._sequence(card, adapter, model, vllm_probe.ONE, asked[0])
-        if vllm_probe.are_raw(of_one):
-            raise UserError(
-                f"{ENGINE}: the server gives log-probs from before the temperature; start it with: {self._command}"
-            )
-        answers = []
-        for request in asked:
-            ids, logprobs, _ = self._sequence(card, adapter, model, Sampling(), request)
-            answers.append((request.prompt, ids, logprobs))
+        for _, (_, of_one, _) in self._decode(card, adapter, model, vllm_probe.ONE, asked[:1]):
+            if vllm_probe.are_raw(of_one):
+                raise UserError(
+                    f"{ENGINE}: the server gives log-probs from before the temperature; start it with: {self._command}"
+                )
+        decoded = self._decode(card, adapter, model, Sampling(), asked)
+        answers = [(request.prompt, ids, logprobs) for request, (ids, logprobs, _) in decoded]
         line = vllm_probe.verdict(vllm_probe.measure(self._policy, answers), self._command)
         note(f"engine: {line}{'' if model else ' (base model)'}")
         self._probed.add(model is None)

@@ -230,7 +230,7 @@ class Handler(BaseHTTPRequestHandler):
 class QuietServer(ThreadingHTTPServer):
     """A client that hangs up is nothing to report."""
 
-    daemon_threads = True
+    daemon_threads, request_queue_size = True, 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Nothing."""

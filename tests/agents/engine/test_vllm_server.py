@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -93,6 +94,7 @@ def test_it_decodes_with_the_adapter_as_it_is_now(
     move(policy, 1)
     folder = Path(server.adapters[other]).parent
     del engine
+    gc.collect()
     assert not server.adapters
     assert not folder.exists()
 
@@ -309,7 +311,7 @@ def test_a_server_that_dies_or_hangs_ends_the_call(policy: LoraPolicy, server: S
         return True
 
     server.fault = hang
-    with pytest.raises(UserError, match=r"within 1 s; raise --engine-timeout|ended for 1 s; raise --engine-timeout"):
+    with pytest.raises(UserError, match="no sequence has ended for 1 s; raise --engine-timeout"):
         engine.generate(PROMPTS, 1, SAMPLING, [0, 1])
     free.set()
 
