@@ -80,7 +80,7 @@ def verdict(gap: Gap, command: str) -> str:
     line = f"sampler and trainer differ by {size}"
     if gap.trainer > WARN:
         return (
-            f"{line}; more than {WARN:g}, so the importance weights will cut a lot: serve the model in the precision that is "
-            "trained, or train with --quantization none"
+            f"{line}; more than {WARN:g}, so the importance weights have much to correct; --quantization int8 or none comes "
+            "closer"
         )
     return line
