@@ -53,7 +53,7 @@ def make_policy(
             raise UserError(
                 "config: engine is vllm, whose log-probs are not the trainer's; set tis_clip, to 2 for example"
             )
-        policy.engine = make_engine(settings.engine, policy)
+        policy.engine = make_engine(settings.engine, policy, settings)
     return policy
 
 

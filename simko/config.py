@@ -46,6 +46,7 @@ TINY_PRESET: dict[str, Any] = {
     "eval_temperature": 1.0,
     "eval_top_p": 1.0,
 }
+TIS_CLIP = 2.0  # where vLLM samples and transformers trains; see `simko.micro_batch.importance_weight`
 TINY_LOSS_PRESET: dict[str, dict[str, Any]] = {"simko": {"alpha": 0.2, "top1_penalty": 1.2}}
 
 
@@ -95,9 +96,10 @@ class CommonSettings:
     """What both the policy and the update read."""
 
     seed: int = setting(0, "of everything random in the run", minimum=0, maximum=2**64 - 1, after="steps")
-    tis_clip: float = setting(
-        0.0,
-        "cap of truncated importance sampling where the sampler is not the trainer; 0: off",
+    tis_clip: float | None = setting(
+        None,  # `TrainConfig` puts a number there
+        "cap of truncated importance sampling where the sampler is not the trainer; 0: off; where empty: 2 with a vllm engine, "
+        "else 0",
         minimum=0.0,
         after="max_grad_norm",
     )
@@ -134,7 +136,48 @@ class MemorySettings:
         "live quantised layers, or a merged copy (more memory), or the faster of both, measured before step 1",
         decides=False,
     )
-    engine: EngineName = setting("local", "what decodes: local, transformers' generate_batch, or vllm (an extra)")
+    engine: EngineName = setting(
+        "local",
+        "what decodes: local, transformers' generate_batch, vllm in this process (an extra), or a vllm-server elsewhere",
+    )
+    engine_url: str | None = setting(
+        None, "address of the vllm-server, as http://host:8000", decides=False, later=True, after="engine"
+    )
+    engine_adapter_folder: str | None = setting(
+        None,
+        "folder that trainer and vllm-server see under one path; one of this machine where empty",
+        path=True,
+        decides=False,
+        later=True,
+        after="engine_url",
+    )
+    engine_connections: int = setting(
+        256,
+        "most sequences under way at once at the vllm-server",
+        minimum=1,
+        maximum=4096,
+        decides=False,
+        later=True,
+        after="engine_adapter_folder",
+    )
+    engine_timeout: float = setting(
+        600.0,
+        "seconds without any sequence that ends, after which a run with a vllm-server stops",
+        above=0.0,
+        maximum=1e6,
+        decides=False,
+        later=True,
+        after="engine_connections",
+    )
+    engine_share: float = setting(
+        0.4,
+        "share of the GPU's memory that --engine vllm has while it decodes",
+        above=0.0,
+        maximum=0.95,
+        decides=False,
+        later=True,
+        after="engine_timeout",
+    )
     cache_bytes: int | None = setting(
         None, "decode engine's keys, values, logits; planned where empty", minimum=1, decides=False
     )
@@ -249,6 +292,8 @@ class TrainConfig(RunSettings, UpdateSettings, PolicySettings, TrainEnvironment)
     def __post_init__(self) -> None:
         _check(self)
         object.__setattr__(self, "method", dict(self.method))
+        if self.tis_clip is None:
+            object.__setattr__(self, "tis_clip", TIS_CLIP if self.engine in ("vllm", "vllm-server") else 0.0)
         if self.keep_solved is not None:
             solved_range(self.keep_solved)
         elif self.solve_rates is not None:
@@ -304,6 +349,9 @@ class EvalConfig(EnvironmentSettings, SamplingSettings):
     )
     device: str = again(ModelSettings, "device", "auto")
     threads: int = again(ModelSettings, "threads", 0)
+    engine: EngineName | None = setting(None, "what decodes; the run's own, else local, where empty", later=True)
+    engine_url: str | None = again(MemorySettings, "engine_url", None)
+    engine_adapter_folder: str | None = again(MemorySettings, "engine_adapter_folder", None)
     allow_overlap: bool = setting(
         False, "evaluate although problems occur among the run's training prompts", decides=False
     )

@@ -36,7 +36,7 @@ from simko.run.samples import SUFFIX, keeping_samples
 from simko.run.target import Target, resolve, sampling_settings
 from simko.types import Sampling, Task
 
-_YOUNGER = ("part", "problem_seed", "columns")
+_YOUNGER = ("part", "problem_seed", "columns", "engine")
 
 
 def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = None, env: Any = None) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def describe(config: EvalConfig, target: Target, env: Any, tasks: Sequence[Task]
         "problem_seed": problem_seed(config),
         "overlap": overlap,
         "bad_rows": len(getattr(env.source, "bad_rows", ())),
-    }
+    } | ({"engine": settings.engine} if settings.engine == "vllm-server" else {})
 
 
 def _write(result: dict[str, Any], folder: Path, console: Console) -> dict[str, Any]:
@@ -236,7 +236,7 @@ def _deciding_keys() -> list[str]:
 
 def _younger(result: dict[str, Any]) -> list[list[Any]]:
     """Key and value of settings that came later, where they decide something: an evaluation without them keeps its name."""
-    old = {"part": "all", "problem_seed": result["seed"], "columns": None}
+    old = {"part": "all", "problem_seed": result["seed"], "columns": None, "engine": None}
     return [[key, result[key]] for key in _YOUNGER if result.get(key, old[key]) != old[key]]
 
 

@@ -46,7 +46,9 @@ class Onlookers:
     def begin(self, start: int) -> None:
         """Open the loggers, read what the run has recorded so far, and look at held-out problems for the first time."""
         check_equal(self._policy, self._optimizer, start)
-        self._progress = Progress(self._console, self._config.steps, gap_limit=self._gap_limit)
+        self._progress = Progress(
+            self._console, self._config.steps, gap_limit=self._gap_limit, engine=self._config.engine
+        )
         lines = self._run.metrics()
         self._streak, self._watch = Streak(lines), Watch(lines)
         self._tracker = Tracker(self._config.logger, self._run.path, as_dict(self._config), start, self._console)

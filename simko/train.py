@@ -121,7 +121,7 @@ def update(
     updates = []
     for batch, (stats, decided) in zip(batches, prepared, strict=True):
         metrics = accumulate_gradients(
-            policy, method, batch, **shape, step=stats, prepared=decided, tis_clip=settings.tis_clip,
+            policy, method, batch, **shape, step=stats, prepared=decided, tis_clip=settings.tis_clip or 0.0,
             group_size=settings.group_size,
         )  # fmt: skip
         if method.auxiliary and sampled.auxiliary:

@@ -23,7 +23,7 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 Finish = Literal["stop", "length"]
 Quantization = Literal["nf4", "int8", "none"]
 DecodeWeights = Literal["auto", "live", "merged", "measured"]
-EngineName = Literal["local", "generate_batch", "vllm"]
+EngineName = Literal["local", "generate_batch", "vllm", "vllm-server"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,6 +204,14 @@ def test_a_config_is_checked_in_the_order_of_its_file() -> None:
     assert list(as_dict(EvalConfig("x")))[:2] == ["n", "problems"]
 
 
+def test_importance_weights_are_on_where_vllm_samples() -> None:
+    given = {"engine": "vllm-server", "engine_url": "http://a:1"}
+    assert TrainConfig(**given).tis_clip == train_config(given).tis_clip == TrainConfig(engine="vllm").tis_clip == 2.0
+    assert train_config(given | {"tis_clip": "0"}).tis_clip == TrainConfig(**given, tis_clip=0).tis_clip == 0.0
+    assert "tis_clip: 2.0\n" in write_yaml(train_config(given))
+    assert TrainConfig(engine="generate_batch").tis_clip == 0.0
+
+
 def test_a_method_that_is_no_mapping_is_refused() -> None:
     for method in (3, "alpha", [1]):
         with pytest.raises(UserError, match=r"method is .*; it must be a mapping"):
@@ -246,8 +254,9 @@ def test_the_schema_has_every_setting_of_an_evaluation_file() -> None:
 
 def test_a_config_of_the_defaults_is_what_the_schema_says() -> None:
     resolved, about = train_config({"model": "some/model"}), schema()["properties"]
-    for name in set(names(TrainConfig)) - {"model", "method"}:
+    for name in set(names(TrainConfig)) - {"model", "method", "tis_clip"}:
         assert getattr(resolved, name) == about[name]["default"], name
+    assert (resolved.tis_clip, about["tis_clip"]["default"]) == (0.0, None)
 
 
 def test_files_leave_younger_settings_out_where_they_have_their_default() -> None:

@@ -7,6 +7,9 @@ slots            the model's side: prompts go into slots, live slots move on by 
 cache, graphs    keys and values of the slots; decode steps as CUDA graphs
 sampler          from logits to a token
 generate_batch   transformers' continuous batching
-vllm             a vLLM engine
+vllm             a vLLM engine in this process
+vllm_server      a vLLM server elsewhere; `vllm_http` asks it, `vllm_reply` refuses what was not asked, `vllm_adapter` brings the
+                 adapter there, `vllm_probe` compares log-probs, `vllm_look` looks at its settings
+parallel         calls of another machine, many at once
 requests, stops  for all engines: the sequences asked for and their answers; where a sequence ends
 """

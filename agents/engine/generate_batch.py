@@ -17,11 +17,11 @@ from typing import Any
 import torch
 
 from simko.agents.engine.requests import Answers, Request, requests
-from simko.agents.engine.stops import StopStrings
+from simko.agents.engine.stops import StopStrings, first_end
 from simko.agents.quiet import quiet
 from simko.errors import UserError
 from simko.head import LmHead
-from simko.types import Finish, Generation, Sampling
+from simko.types import Generation, Sampling
 
 # with transformers' own choices, two tiny requests take half a minute on a CPU
 _CPU_PAGE, _CPU_BATCH_TOKENS = 32, 256
@@ -107,8 +107,10 @@ class ContinuousEngine:
                         request = waiting.pop(result.request_id)
                         if result.error is not None:
                             raise UserError(f"engine generate_batch: {' '.join(str(result.error).split())[:200]}")
-                        ids, finish = _cut([int(i) for i in result.generated_tokens], ends, stops)
-                        answers.finish(request.row, ids, result.logprobs[: len(ids)], finish)
+                        ids = [int(i) for i in result.generated_tokens]
+                        end = first_end(ids, 0, ends, stops)
+                        ids = ids[: end or len(ids)]
+                        answers.finish(request.row, ids, result.logprobs[: len(ids)], "stop" if end else "length")
             finally:
                 manager.stop(block=True)
 
@@ -121,11 +123,3 @@ class ContinuousEngine:
             blocks = sum(-(-(len(r.prompt) + r.budget) // _CPU_PAGE) for r in waiting) + _SPARE_BLOCKS
             settings |= {"page_size": _CPU_PAGE, "num_blocks": blocks, "max_batch_tokens": _CPU_BATCH_TOKENS}
         return ContinuousBatchingConfig(**(settings | self._batching))
-
-
-def _cut(ids: list[int], ends: frozenset[int], stops: StopStrings) -> tuple[list[int], Finish]:
-    """Cut after the token that ends the sequence; tell how it ended."""
-    for count in range(1, len(ids) + 1):
-        if ids[count - 1] in ends or stops.ended(ids[:count]):
-            return ids[:count], "stop"
-    return ids, "length"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 
@@ -34,6 +34,14 @@ class StopStrings:
             whole = bool(text.strip()) and "\ufffd" not in text
             self._may_end[token] = not whole or any(last in text for last in self._last)
         return self._may_end[token]
+
+
+def first_end(ids: Sequence[int], start: int, ends: Collection[int], stops: StopStrings) -> int:
+    """How many of `ids` a sequence has that ends at one of `ends` or at a stop string, at `start` or behind it; 0: it goes on."""
+    for count in range(start + 1, len(ids) + 1):
+        if ids[count - 1] in ends or stops.ended(ids[:count]):
+            return count
+    return 0
 
 
 def cut(text: str, stop: Sequence[str]) -> str:

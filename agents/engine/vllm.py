@@ -6,10 +6,14 @@ tested with a stand-in; NOT YET RUN WITH vLLM ITSELF. Differences from `LocalEng
   with `tis_clip` (truncated importance sampling). `sampler_gap` in the metrics shows how far they are apart.
 - Each sequence has its seed, so its draws do not depend on its neighbours. They are not those of the local engine.
 - With top-p or top-k, the log-probs are those of the truncated distribution.
+
+On the card both take turns: vLLM sleeps during the update, with its weights in the machine's memory, and before it wakes what
+torch holds in reserve is given back. The plan counts its share (`simko.memory`).
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import weakref
@@ -18,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from simko.agents.engine.requests import Answers, requests
+from simko.agents.engine.vllm_reply import RANKS
+from simko.console import one_line
+from simko.device import release
 from simko.errors import UserError
 from simko.types import Generation, Sampling
-
-_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # ranks of adapters that vLLM has kernels for
 
 
 class VllmEngine:
@@ -30,11 +35,12 @@ class VllmEngine:
     Args:
         policy: its adapter decodes; inside `policy.base()` the base model does.
         model: the folder or Hub id of the base model, which vLLM loads.
-        memory_share: share of the GPU's memory that vLLM may take while it is awake. It sleeps between two calls.
+        memory_share: share of the GPU's whole memory that vLLM takes while it is awake. It sleeps between two calls.
         options: are passed to `vllm.LLM`.
 
     Raises:
-        UserError: vLLM is not installed, or has no kernels for the adapter's rank.
+        UserError: vLLM is not installed, or has no kernels for the adapter's rank, or torch's expandable segments are on, with
+            which it cannot sleep.
     """
 
     def __init__(self, policy: Any, model: str, memory_share: float = 0.4, **options: Any) -> None:
@@ -47,8 +53,11 @@ class VllmEngine:
                 "torch clashes, or use engine local"
             ) from error
         rank = policy.model.peft_config["default"].r
-        if rank > _RANKS[-1]:
-            raise UserError(f"engine vllm: lora_rank is {rank}; vLLM takes at most {_RANKS[-1]}, or use engine local")
+        if rank > RANKS[-1]:
+            raise UserError(f"engine vllm: lora_rank is {rank}; vLLM takes at most {RANKS[-1]}, or use engine local")
+        for name in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"):
+            if "expandable_segments:True" in os.environ.get(name, ""):
+                raise UserError(f"engine vllm: it cannot sleep with expandable_segments:True; take that out of {name}")
         self._vllm, self._request = vllm, LoRARequest
         self._policy, self.eos_ids = policy, policy.eos_ids
         self._config = policy.model.get_base_model().config.get_text_config()
@@ -61,7 +70,7 @@ class VllmEngine:
             "dtype": str(policy.dtype).removeprefix("torch."),
             "enable_lora": True,
             "max_loras": 1,
-            "max_lora_rank": next(r for r in _RANKS if r >= rank),
+            "max_lora_rank": next(r for r in RANKS if r >= rank),
             "enable_prefix_caching": True,  # a group's prompt is forwarded once
             "enable_sleep_mode": True,
             "gpu_memory_utilization": memory_share,
@@ -97,10 +106,7 @@ class VllmEngine:
         }
         if sampling.top_k:
             common["top_k"] = sampling.top_k
-        if self._llm is None:
-            self._llm = self._vllm.LLM(**self._settings)
-        else:
-            self._llm.wake_up()
+        self._wake()
         try:
             outputs = self._llm.generate(
                 [{"prompt_token_ids": list(request.prompt)} for request in answers.waiting],
@@ -119,6 +125,20 @@ class VllmEngine:
             logprobs = [entry[token].logprob for token, entry in zip(ids, completion.logprobs, strict=True)]
             answers.finish(request.row, ids, logprobs, "length" if completion.finish_reason == "length" else "stop")
         return answers.groups(n)
+
+    def _wake(self) -> None:
+        """Start vLLM, or wake it. It asks the driver for memory, and cannot have what torch keeps for the next update."""
+        release(self._policy.device)
+        try:
+            if self._llm is None:
+                self._llm = self._vllm.LLM(**self._settings)
+            else:
+                self._llm.wake_up()
+        except (RuntimeError, ValueError, MemoryError) as error:
+            raise UserError(
+                f"engine vllm: it cannot {'start' if self._llm is None else 'wake'} ({one_line(str(error))[:200]}); where memory "
+                "lacks, lower --engine-share or --micro-batch-tokens"
+            ) from error
 
     def _adapter(self) -> Any:
         """Return vLLM's request for the adapter, saved anew if it has changed; None if the adapter is off."""

@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from simko.cli.cards import check_cards
 from simko.cli.finding import Finding
 from simko.cli.output import print_json
 from simko.console import one_line
+from simko.errors import UserError
 
 GIB = 2**30
 SHOWN = ("simko", "torch", "transformers", "peft", "bitsandbytes", "gymnasium", "math-verify")
@@ -33,11 +35,14 @@ def doctor(
     gpus: bool = typer.Option(
         False, "--gpus", help="check instead what cards tell each other: copies, an all-reduce, their speed, and a mend"
     ),
+    engine_url: str | None = typer.Option(
+        None, "--engine-url", metavar="TEXT", help="look at a vLLM server too, as http://host:8000", show_default=False
+    ),
     as_json: bool = typer.Option(False, "--json", help="print JSON"),
 ) -> None:
     """Check that this machine has what training needs. Exits 1 if something fails."""
     findings: list[dict[str, Any]] = []
-    for name, finding, more in _between_cards() if gpus else _of_this_machine():
+    for name, finding, more in _between_cards() if gpus else _of_this_machine(engine_url):
         findings.append({"name": name, **asdict(finding), **more})
         if not as_json:
             typer.echo(f"{finding.status:4}  {name:13}  {finding.detail}")
@@ -49,8 +54,9 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _of_this_machine() -> Iterator[tuple[str, Finding, dict[str, Any]]]:
-    for name, look in CHECKS.items():
+def _of_this_machine(engine_url: str | None) -> Iterator[tuple[str, Finding, dict[str, Any]]]:
+    checks = CHECKS | ({} if engine_url is None else {"engine": partial(engine, engine_url)})
+    for name, look in checks.items():
         try:
             yield name, look(), {}
         except Exception as error:  # a broken package raises whatever it likes, and this is how it is found
@@ -220,6 +226,24 @@ def data() -> Finding:
     if not Path(folder).is_dir():
         return Finding("fail", f"SIMKO_DATA is {folder}, which is not a folder", "point it at the data, or unset it")
     return Finding("ok", f"SIMKO_DATA is {folder}")
+
+
+def engine(url: str) -> Finding:
+    """A vLLM server for `--engine vllm-server`."""
+    from simko.agents.engine.vllm_look import look
+    from simko.agents.engine.vllm_reply import start_command
+    from simko.config import ModelSettings
+
+    try:
+        seen = look(url)
+    except UserError as error:
+        return Finding("fail", str(error), f"start one with: {start_command('MODEL', ModelSettings().lora_rank)}")
+    length = f", up to {seen.max_model_len:,} tokens" if seen.max_model_len else ""
+    detail = f"vLLM {seen.version} with {one_line(seen.model)[:100] or 'no model'}{length}"
+    if seen.missing:
+        command = start_command(one_line(seen.model)[:100] or "MODEL", ModelSettings().lora_rank)
+        return Finding("fail", f"{detail}, without {', '.join(seen.missing)}", f"start it with: {command}")
+    return Finding("ok", f"{detail}; loads adapters, and gives the log-probs that it samples by")
 
 
 CHECKS: dict[str, Callable[[], Finding]] = {

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from simko.memory.lookup import Facts
 
 CARDS = (6, 8, 12, 16, 24)
-_OTHER_ENGINE = "engine {}: what it takes in the rollout is not planned; the lines above\nare those of engine local"
+_OTHER_ENGINE = "engine {}: what it takes in the rollout is not planned;\nthe lines above are those of engine local"
 EPILOG = (
     "Takes the flags of `simko train`, of which --model, --env and --memory matter most. With --memory, or if there is a "
     "GPU, the plan is for a GPU (--device cpu: for the CPU). Exits 0 if it fits and 1 if it does not."
@@ -62,14 +62,14 @@ def plan(
 
     chosen = choose(
         facts.shape,
-        lookup.job(resolved, device, facts),
+        lookup.job(resolved, device, facts, memory),
         memory,
         micro_batch_tokens=resolved.micro_batch_tokens,
         gradient_checkpointing=resolved.gradient_checkpointing,
         decode_weights=resolved.decode_weights,
         cache_bytes=resolved.cache_bytes,
     )
-    note = None if resolved.engine == "local" else _OTHER_ENGINE.format(resolved.engine)
+    note = _OTHER_ENGINE.format(resolved.engine) if resolved.engine == "generate_batch" else None
     print_json(_object(chosen, facts, where) | {"note": note}) if as_json else _print(chosen, facts, where)
     if note and not as_json:
         typer.echo(f"\n{note}")
@@ -124,7 +124,11 @@ def _print(chosen: Plan, facts: Facts, where: str) -> None:
     typer.echo(
         f"settings  micro_batch_tokens {settings.micro_batch_tokens:,}, gradient_checkpointing "
         f"{'on' if settings.gradient_checkpointing else 'off'},\n"
-        f"          decode_weights {settings.decode_weights}, cache_bytes {settings.cache_bytes:,} ({held.slots} slots)"
+        + (
+            f"          decode_weights {settings.decode_weights}, cache_bytes {settings.cache_bytes:,} ({held.slots} slots)"
+            if job.decodes_here
+            else f"          decoded by {job.engine}"
+        )
     )
     typer.echo("")
     typer.echo(f"{'GB':24} {'rollout':>8} {'update':>8}")

@@ -83,7 +83,7 @@ def planned(config: TrainConfig, new: bool = False) -> TrainConfig:
 def plan_of(config: TrainConfig, device: torch.device, memory: float) -> Plan:
     """The plan of a config for `memory` bytes of a device; raises `UserError` if model or environment are unknown."""
     facts = lookup.facts(config.model)
-    work = lookup.job(config, "cuda" if device.type == "cuda" else "cpu", facts)
+    work = lookup.job(config, "cuda" if device.type == "cuda" else "cpu", facts, _card_bytes(config, device, memory))
     return choose(
         facts.shape,
         work,
@@ -111,6 +111,13 @@ def _memory_of_all(config: TrainConfig, device: torch.device) -> float:
         return memory
     share = 1 if config.memory is not None else sharers(device)
     return min(ranks.of_all(memory / share))
+
+
+def _card_bytes(settings: MemorySettings, device: torch.device, memory: float) -> float:
+    """The whole memory of a card, in use or not and planned for or not: vLLM's share is of that. Otherwise it is `memory`."""
+    if settings.engine != "vllm" or device.type != "cuda":
+        return memory
+    return float(torch.cuda.get_device_properties(device).total_memory)
 
 
 def burn_in(
@@ -152,6 +159,8 @@ def burn_in(
             sizes["measured_rollout"] = measured(
                 policy.device, lambda: try_rollout(policy, work, expected, config.temperature)
             )
+            if work.engine == "vllm":  # it sleeps again when the peak is read
+                sizes["measured_rollout"] = None
             sizes["measured_update"] = measured(
                 policy.device,
                 lambda: fitting.append(try_update(policy, method, optimizer, work, settings, config.temperature)),
@@ -195,7 +204,12 @@ def measured(device: torch.device, work: Callable[[], None]) -> int | None:
 
 
 def try_rollout(policy: Any, work: Job, expected: Forecast, temperature: float) -> None:
-    """Fill every slot with a row of the longest kind; decode a few tokens at the far end of its cache."""
+    """Fill every slot with a row of the longest kind; decode a few tokens at the far end of its cache.
+
+    Slots of a server are not ours.
+    """
+    if work.engine == "vllm-server":
+        return
     length = max(1, work.capacity - _DECODED)
     prompts = max(1, min(work.prompts, expected.slots))
     n = max(1, expected.slots // prompts)
@@ -266,7 +280,8 @@ def _as_loaded(config: TrainConfig, policy: Any, env: Any) -> tuple[Shape, Job]:
     """Shape and job of the objects in memory: the model's own config, the environment's own budgets."""
     described = policy.model.get_base_model().config.to_dict()
     kind = "cuda" if policy.device.type == "cuda" else "cpu"
-    work = lookup.job(config, kind, lookup.facts(config.model))  # type: ignore[arg-type]
+    card = _card_bytes(config, policy.device, memory_of(config, policy.device))
+    work = lookup.job(config, kind, lookup.facts(config.model), card)  # type: ignore[arg-type]
     shape, new = Shape.from_config(config.model, described), env.max_new_tokens
     return shape, replace(work, max_new_tokens=new if shape.context is None else max(1, min(new, shape.context - 1)))
 
@@ -284,7 +299,7 @@ def _measured_weights(
     config: TrainConfig, policy: Any, shape: Shape, work: Job, console: Console
 ) -> tuple[TrainConfig, dict[str, Any]]:
     """The config with the faster weights, and the entry of the manifest on the measurement."""
-    if config.decode_weights != "measured":
+    if config.decode_weights != "measured" or not work.decodes_here:
         return config, {}
     expected = forecast(shape, work, _settings(config))
     weights, seconds = ranks.of_main(  # one clock decides for all ranks
@@ -307,6 +322,7 @@ def _settings(settings: MemorySettings) -> Settings:
 
 def _filled(config: TrainConfig, settings: Settings, decode_weights: Any) -> TrainConfig:
     values = asdict(settings) | {"decode_weights": decode_weights}
-    unused = {"local": (), "generate_batch": ("cache_bytes",), "vllm": ("cache_bytes", "decode_weights")}[config.engine]
+    elsewhere = ("cache_bytes", "decode_weights")
+    unused = {"local": (), "generate_batch": ("cache_bytes",)}.get(config.engine, elsewhere)
     empty = [name for name in values if getattr(config, name) in (None, "auto", "measured") and name not in unused]
     return replace(config, **{name: values[name] for name in empty})

@@ -12,6 +12,7 @@ from typing import Literal
 
 from simko import sizes
 from simko.memory.shapes import Shape
+from simko.types import EngineName
 
 Phase = Literal["both", "rollout", "update"]
 GB = 1e9
@@ -26,6 +27,7 @@ MERGING_BYTES = 2 * 2 + 6 * 4
 # Interpreter and libraries, measured on CPU with torch 2.13 and transformers 5.23; CUDA's context is an assumption.
 RUNTIME_BYTES = {"cpu": 0.48e9, "cuda": sizes.CUDA_CONTEXT_BYTES}
 USABLE = {"cpu": 0.90, "cuda": 0.97}
+ASLEEP_BYTES = 1.0e9  # of a vLLM that sleeps on the card: CUDA's context of its process, its graphs; an assumption
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,10 @@ class Job:
     updates: int = 1
     needs: frozenset[str] = frozenset()
     """Statistics that the training method asks for; see `head_extra_bytes` and `step_hidden_bytes`."""
+    engine: EngineName = "local"
+    engine_share: float = 0.0
+    engine_card: float = 0.0
+    """Whole memory of the card, of which engine `vllm` takes `engine_share`."""
 
     @property
     def rows(self) -> int:
@@ -64,6 +70,16 @@ class Job:
     def slot_tokens(self) -> int:
         """Tokens of a slot of the engine: on CUDA it looks every few steps, and slots run on until then."""
         return self.capacity + (sizes.CUDA_SYNC_EVERY - 1 if self.device == "cuda" else 0)
+
+    @property
+    def decodes_here(self) -> bool:
+        """Whether the trained model itself decodes."""
+        return self.engine in ("local", "generate_batch")
+
+    @property
+    def engine_bytes(self) -> float:
+        """What vLLM has on the card while it decodes."""
+        return self.engine_share * self.engine_card if self.engine == "vllm" else 0.0
 
     @property
     def item(self) -> int:
@@ -131,8 +147,8 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether the peak stays below what is usable of the memory."""
-        return self.forecast.peak <= self.memory * USABLE[self.job.device]
+        """Whether the peak stays below what is usable of the memory, and vLLM's share holds what it needs."""
+        return self.forecast.peak <= self.memory * USABLE[self.job.device] and not engine_lacks(self.shape, self.job)
 
     @property
     def checkpoint_bytes(self) -> float:
@@ -144,10 +160,25 @@ def verdict(plan: Plan) -> str:
     """One line: whether it fits, how much of what, and in which phase."""
     held = plan.forecast
     phase = "rollout" if held.rollout >= held.update else "update"
+    if engine_lacks(plan.shape, plan.job):
+        return (
+            f"does not fit: vLLM's share of {plan.job.engine_bytes / GB:.2f} GB does not hold its weights and one answer, "
+            f"{least_engine_bytes(plan.shape, plan.job) / GB:.2f} GB"
+        )
     return (
         f"{'fits' if plan.fits else 'does not fit'}: {held.peak / GB:.2f} of {plan.memory / GB:.1f} GB, in the {phase} "
         f"({'rollout' if phase == 'update' else 'update'} {min(held.rollout, held.update) / GB:.2f})"
     )
+
+
+def least_engine_bytes(shape: Shape, job: Job) -> float:
+    """What vLLM needs at least: the model, unquantised, the keys and values of one sequence, and its runtime."""
+    return shape.parameters * job.item + job.capacity * kv_bytes(shape, job.item) + RUNTIME_BYTES[job.device]
+
+
+def engine_lacks(shape: Shape, job: Job) -> bool:
+    """Whether vLLM is to decode on this card, in a share that is too small for it."""
+    return job.engine == "vllm" and job.engine_bytes < least_engine_bytes(shape, job)
 
 
 def parameters_text(count: float) -> str:
@@ -226,7 +257,9 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
     slots = max(1, min(settings.cache_bytes // slot_bytes(shape, job), max(job.rows, job.eval_rows)))
     micro = max(settings.micro_batch_tokens, job.capacity)
     micro = min(micro, max(job.rows * job.capacity, 1))
-    merged = settings.decode_weights == "merged"
+    if not job.decodes_here:
+        slots = job.rows
+    merged = settings.decode_weights == "merged" and job.decodes_here
     per_layer = activation_bytes(shape, rank, item, key_share(job))
     recompute = settings.gradient_checkpointing
     token_bytes = shape.layers * (shape.hidden * item if recompute else per_layer)
@@ -234,6 +267,7 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
     casts = 0 if item == 4 else 4  # an adapter computes in float32; a merged copy keeps it apart at first
     copied = merged and not (job.device == "cuda" and job.quantization == "int8")  # such layers decode as they are
     scratch = {"cpu": 4 * 3 * largest, "cuda": 2 * largest}[job.device] if job.quantization != "none" else 0
+    here = int(job.decodes_here)
     head = Item(
         "loss head",
         HEAD_TILE_BYTES[job.device] + micro * shape.hidden * (2 * item + 16) + head_extra_bytes(shape, job, micro),
@@ -284,23 +318,23 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
         ),
         Item(
             "cache of keys and values",
-            slots * job.slot_tokens * kv_bytes(shape, item),
+            here * slots * job.slot_tokens * kv_bytes(shape, item),
             "rollout",
             f"{slots} slots x {job.slot_tokens:,} tokens",
         ),
         Item(
             "logits and sampling",
-            slots * shape.vocabulary * SAMPLING_BYTES,
+            here * slots * shape.vocabulary * SAMPLING_BYTES,
             "rollout",
             f"{slots} x {shape.vocabulary:,} ids",
         ),
         Item(
             "prefill",
-            prefill * (3 * shape.inner_width + 4 * shape.hidden) * item + prefill * shape.inner_width * casts,
+            here * prefill * ((3 * shape.inner_width + 4 * shape.hidden) * item + shape.inner_width * casts),
             "rollout",
             f"{prefill:,} tokens a forward",
         ),
-        Item("dequantised layer", scratch, "rollout", "the largest, while it is computed"),
+        Item("dequantised layer", here * scratch, "rollout", "the largest, while it is computed"),
         Item("gradients", adapter, "update", "of the adapter"),
         Item(
             "activations",
@@ -329,4 +363,7 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
     for phase, bytes_ in held.items():
         detail = f"{spare:.0%} of the phase" + (f" and {least / GB:.2f} GB" if least else "")
         items.append(Item("fragments", spare * (bytes_ - RUNTIME_BYTES[job.device]) + least, phase, detail))
+    if job.engine == "vllm":
+        items.append(Item("vLLM, awake", job.engine_bytes, "rollout", f"{job.engine_share:.0%} of the card"))
+        items.append(Item("vLLM, asleep", ASLEEP_BYTES, "update", "its process; an assumption"))
     return Forecast(tuple(entry for entry in items if entry.bytes), int(slots))

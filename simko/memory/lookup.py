@@ -68,8 +68,10 @@ def facts(model: str) -> Facts:
     )
 
 
-def job(config: TrainConfig, device: Literal["cpu", "cuda"], model: Facts | None = None) -> Job:
+def job(config: TrainConfig, device: Literal["cpu", "cuda"], model: Facts | None = None, card: float = 0.0) -> Job:
     """The work of a config on a device. Prompts are as long as the longest of a few drawn, or as the environment allows.
+
+    `card` is the whole memory of the device in bytes, for an engine that takes a share of it.
 
     Raises:
         UserError: no such environment.
@@ -103,6 +105,9 @@ def job(config: TrainConfig, device: Literal["cpu", "cuda"], model: Facts | None
         updates=config.updates_per_batch,
         keep_checkpoints=config.keep_checkpoints,
         needs=_needs(config),
+        engine=config.engine,
+        engine_share=config.engine_share,
+        engine_card=card,
     )
 
 

@@ -35,12 +35,14 @@ def choose(
     gradient_checkpointing: bool | None = None,
     decode_weights: str = "auto",
     cache_bytes: int | None = None,
+    advise: bool = True,
 ) -> Plan:
     """Choose the fastest settings that fit into `memory` bytes. Settings that the caller gives stay as they are.
 
     For the update, it tries large micro-batches without recomputation, then recomputation, then small micro-batches. For the
     rollout, it tries merged weights and all sequences of a step at once, then fewer slots, then the live adapter. The two
-    phases do not run at the same time, so each is chosen alone. If nothing fits, the plan holds the least, and `advice`.
+    phases do not run at the same time, so each is chosen alone. If nothing fits, the plan holds the least, and `advice` if
+    `advise`.
     """
     decode_weights = "auto" if decode_weights == "measured" else decode_weights
     usable = memory * USABLE[job.device]
@@ -60,7 +62,7 @@ def choose(
     rollout = first_fitting("rollout", [settings_of(updates[0], entry) for entry in rollouts])
     chosen = replace(update, decode_weights=rollout.decode_weights, cache_bytes=rollout.cache_bytes)
     plan = Plan(shape, job, chosen, forecast(shape, job, chosen), memory)
-    if plan.fits:
+    if plan.fits or not advise:
         return plan
     fixed = {
         "micro_batch_tokens": micro_batch_tokens,
@@ -103,21 +105,33 @@ def _advice(plan: Plan, fixed: list[str]) -> Iterator[str]:
     """Changes that would make it fit, mildest first."""
     shape, job = plan.shape, plan.job
     if fixed:
-        free = choose(shape, job, plan.memory)
+        free = choose(shape, job, plan.memory, advise=False)
         if free.fits:
             flags = ", ".join("--" + name.replace("_", "-") for name in fixed)
             yield f"leave out {flags}: the planner's own choice fits"
+    if job.engine == "vllm":
+        yield from _share_advice(plan)
     tokens = job.max_new_tokens
     while (tokens := tokens // 2) >= 64:
-        if choose(shape, replace(job, max_new_tokens=tokens), plan.memory).fits:
+        if choose(shape, replace(job, max_new_tokens=tokens), plan.memory, advise=False).fits:
             yield f"--max-new-tokens {tokens}"
             break
-    if job.quantization != "nf4" and choose(shape, replace(job, quantization="nf4"), plan.memory).fits:
+    if job.quantization != "nf4" and choose(shape, replace(job, quantization="nf4"), plan.memory, advise=False).fits:
         yield "--quantization nf4"
     rank = job.lora_rank
     while (rank := rank // 2) >= 4:
-        if choose(shape, replace(job, lora_rank=rank), plan.memory).fits:
+        if choose(shape, replace(job, lora_rank=rank), plan.memory, advise=False).fits:
             yield f"--lora-rank {rank}"
             break
     needed = plan.forecast.peak / USABLE[job.device] / GB
     yield f"--memory {math.ceil(needed * 1.005 * 10) / 10:.1f}GB or more"
+
+
+def _share_advice(plan: Plan) -> Iterator[str]:
+    """The largest share of the card for vLLM with which both phases fit, or an engine that needs none."""
+    for percent in range(95, 0, -5):
+        if choose(plan.shape, replace(plan.job, engine_share=percent / 100), plan.memory, advise=False).fits:
+            yield f"--engine-share {percent / 100:g}"
+            break
+    if choose(plan.shape, replace(plan.job, engine="local"), plan.memory, advise=False).fits:
+        yield "--engine local"

@@ -9,6 +9,10 @@ from simko import algorithms
 from simko.algorithms.compose import Algorithm
 from simko.config import TINY_LOSS_PRESET, TINY_PRESET, TrainConfig
 
+_OF_ENGINE = {
+    "vllm": ("engine_share",),
+    "vllm-server": ("engine_url", "engine_adapter_folder", "engine_connections", "engine_timeout"),
+}
 _EVALUATION = ("eval_samples", "eval_temperature", "eval_top_p")
 
 
@@ -39,8 +43,11 @@ def idle_settings(config: TrainConfig, method: Algorithm, start: int = 0) -> lis
         lines.append("--preflight-prompts: no effect, since the run has begun")
     if config.engine != "local" and config.cache_bytes is not None:
         lines.append("--cache-bytes: no effect, since it is of --engine local")
-    if config.engine == "vllm" and config.decode_weights != "auto":
-        lines.append("--decode-weights: no effect, since --engine vllm has weights of its own")
+    if config.engine in ("vllm", "vllm-server") and config.decode_weights != "auto":
+        lines.append(f"--decode-weights: no effect, since --engine {config.engine} has weights of its own")
+    for engine, names in _OF_ENGINE.items():
+        if config.engine != engine and (unused := [name for name in names if name in chosen]):
+            lines.append(f"{_flags(unused)}: no effect, since --engine is {config.engine}")
     if config.warmup_steps > config.steps > 0:
         lines.append(
             f"--warmup-steps {config.warmup_steps} is more than --steps {config.steps}: the learning rate ends at "

@@ -61,6 +61,9 @@ def introduce(
         )
     if len(first) < config.prompts_per_step:
         say(console, f"data: {config.prompts_per_step} prompts a step were asked for, and there are {len(first)}")
+    if config.engine in ("vllm", "vllm-server"):
+        weights = f"clipped at {config.tis_clip:g} (tis_clip)" if config.tis_clip else "off (tis_clip 0)"
+        say(console, f"engine {config.engine} samples; importance weights against it are {weights}")
     for line in idle_settings(config, method, start):
         say(console, f"note: {line}")
     if start >= config.steps > 0:

@@ -20,6 +20,7 @@ from simko.run.folder import RunFolder, check_adapter
 from simko.run.places import check_places
 from simko.types import Sampling
 
+_ENGINE = ("engine", "engine_url", "engine_adapter_folder")
 PAPER_TEMPERATURE, PAPER_TOP_P = 0.6, 0.95  # arXiv 2510.14807, evaluation
 
 
@@ -48,6 +49,7 @@ def resolve(config: EvalConfig, in_memory: bool = False) -> Target:
     changes |= {name: value for name in ("quantization", "model") if (value := getattr(config, name)) is not None}
     changes |= {"device": config.device, "gradient_checkpointing": False, "decode_weights": "auto", "cache_bytes": None}
     changes |= {"threads": config.threads} if config.threads else {}
+    changes |= {name: value for name in _ENGINE if (value := getattr(config, name)) is not None}
     adapter = None if config.adapter is None else check_adapter(config.adapter)
     if RunFolder.is_run(config.target):
         run = RunFolder.open(config.target)

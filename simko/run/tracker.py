@@ -77,9 +77,16 @@ class Tracker:
 class Progress:
     """A line now and then: reward, informative groups, and the time left by the median of the last steps."""
 
-    def __init__(self, console: Console, total: int, every_seconds: float = 5.0, gap_limit: float = math.inf) -> None:
+    def __init__(
+        self,
+        console: Console,
+        total: int,
+        every_seconds: float = 5.0,
+        gap_limit: float = math.inf,
+        engine: str = "local",
+    ) -> None:
         self._console, self._total, self._every = console, total, every_seconds
-        self._gap_limit = gap_limit
+        self._gap_limit, self._engine = gap_limit, engine
         self._durations: deque[float] = deque(maxlen=20)
         self._began = self._printed = time.monotonic()
 
@@ -87,10 +94,13 @@ class Progress:
         """Print a line, unless one was printed a moment ago. Warn once if sampler and trainer drift apart."""
         self._durations.append(seconds)
         if (gap := metrics.get("sampler_gap") or 0.0) > self._gap_limit:
+            mend = "tis_clip to 2, or decode_weights to live"
+            if self._engine in ("vllm", "vllm-server"):
+                mend = "quantization to int8 or none, which comes closer to the engine's weights"
             say(
                 self._console,
                 f"step {step}: sampler and trainer disagree by {gap:.2g} nats a token (sampler_gap; {self._gap_limit:g} is "
-                "normal); set tis_clip to 2, or decode_weights to live",
+                f"normal); set {mend}",
             )
             self._gap_limit = math.inf
         now = time.monotonic()

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,14 +49,47 @@ def test_json_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_engine_that_is_not_planned_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    for engine, has_note in (("local", False), ("vllm", True)):
+    for engine, has_note in (("local", False), ("generate_batch", True)):
         command = ["plan", *MODEL, "--memory", "6GB", "--engine", engine]
         assert run(command) == 0
         out = capsys.readouterr().out
-        assert ("engine vllm: what it takes" in out) is has_note
+        assert ("engine generate_batch: what it takes" in out) is has_note
         assert max(map(len, out.splitlines())) <= 80
         assert run([*command, "--json"]) == 0
         assert (json.loads(capsys.readouterr().out)["note"] is not None) is has_note
+
+
+def test_an_engine_on_another_card_or_in_a_share_of_this_one(capsys: pytest.CaptureFixture[str]) -> None:
+    def planned(*flags: str) -> tuple[int, dict[str, Any]]:
+        return run(["plan", *MODEL, "--memory", "12GB", *flags, "--json"]), json.loads(capsys.readouterr().out)
+
+    def item(plan: dict[str, Any], name: str) -> float:
+        return sum(entry["bytes"] for entry in plan["items"] if entry["name"] == name)
+
+    _, local = planned()
+    code, server = planned("--engine", "vllm-server", "--engine-url", "http://a:1")
+    assert code == 0
+    assert not {"cache of keys and values", "merged copy", "prefill"} & {entry["name"] for entry in server["items"]}
+    assert server["rollout_bytes"] < local["rollout_bytes"]
+    assert server["update_bytes"] == local["update_bytes"]
+    code, shared = planned("--engine", "vllm", "--engine-share", "0.5")
+    assert code == 0
+    assert item(shared, "vLLM, awake") == 6e9
+    assert shared["rollout_bytes"] == pytest.approx(server["rollout_bytes"] + 6e9)
+    code, greedy = planned("--engine", "vllm", "--engine-share", "0.9")
+    assert code == 1
+    share = next(line for line in greedy["fits_if"] if line.startswith("--engine-share"))
+    assert planned("--engine", "vllm", *share.split())[0] == 0
+    code, small = planned("--engine", "vllm", "--engine-share", "0.05")
+    assert code == 1
+    assert small["verdict"].startswith(
+        "does not fit: vLLM's share of 0.60 GB does not hold its weights and one answer, "
+    )
+    assert share in small["fits_if"]
+    assert run(["plan", *MODEL, "--memory", "12GB", "--engine", "vllm"]) == 0
+    out = capsys.readouterr().out
+    assert "decoded by vllm" in out
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_settings_that_are_given_are_planned_with(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,8 +16,9 @@ from simko.agents import LocalEngine, LoraPolicy
 from simko.agents.engine.by_name import make_engine
 from simko.agents.engine.generate_batch import ContinuousEngine
 from simko.agents.engine.vllm import VllmEngine
+from simko.agents.engine.vllm_server import VllmServerEngine
 from simko.build import make_policy
-from simko.config import TrainConfig
+from simko.config import MemorySettings, TrainConfig
 from simko.errors import UserError
 from simko.types import Sampling
 
@@ -115,6 +116,40 @@ def test_vllm_decodes_with_the_adapter_as_it_is_now(vllm: None, model_folder: Ca
     assert engine.generate(PROMPTS, 1, sampling, [0, 1], [0, 0])[0][0].ids.size == 0
 
 
+def test_memory_is_given_back_before_vllm_asks_for_it(
+    vllm: None, model_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+
+    class Recorded(FakeLLM):
+        def __init__(self, **settings: Any) -> None:
+            events.append("start")
+            super().__init__(**settings)
+
+        def wake_up(self) -> None:
+            events.append("wake")
+            super().wake_up()
+
+    monkeypatch.setattr(sys.modules["vllm"], "LLM", Recorded)
+    monkeypatch.setattr("simko.agents.engine.vllm.release", lambda device: events.append(f"release {device}"))
+    policy = policy_of(model_folder())
+    engine: Any = make_engine("vllm", policy, MemorySettings(engine_share=0.25))
+    for _ in range(2):
+        engine.generate(PROMPTS, 1, Sampling(max_new_tokens=1), [0, 1])
+    assert events == ["release cpu", "start", "release cpu", "wake"]
+    assert engine._llm.settings["gpu_memory_utilization"] == 0.25
+
+    def full(self: Any) -> None:
+        raise RuntimeError("CUDA out of memory\nmore")
+
+    monkeypatch.setattr(Recorded, "wake_up", full)
+    with pytest.raises(UserError, match=r"cannot wake \(CUDA out of memory more\); .* lower --engine-share"):
+        engine.generate(PROMPTS, 1, Sampling(max_new_tokens=1), [0, 1])
+    monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    with pytest.raises(UserError, match="take that out of PYTORCH_CUDA_ALLOC_CONF"):
+        make_engine("vllm", policy)
+
+
 def test_vllm_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, model_folder: Callable[..., Path]) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(UserError, match=r"simko\[vllm\]"):
@@ -135,8 +170,12 @@ def test_a_config_names_its_engine(vllm: None, model_folder: Callable[..., Path]
     common = {"model": str(model_folder()), "quantization": "none", "device": "cpu"}
     assert isinstance(make_policy(TrainConfig(**common)).engine, LocalEngine)
     assert isinstance(make_policy(TrainConfig(**common, engine="generate_batch")).engine, ContinuousEngine)
-    assert isinstance(make_policy(TrainConfig(**common, engine="vllm", tis_clip=2.0)).engine, VllmEngine)
+    assert isinstance(make_policy(TrainConfig(**common, engine="vllm")).engine, VllmEngine)
     with pytest.raises(UserError, match="set tis_clip"):
-        make_policy(TrainConfig(**common, engine="vllm"))
+        make_policy(TrainConfig(**common, engine="vllm", tis_clip=0))
+    server = {"engine": "vllm-server", "engine_url": "http://127.0.0.1:1"}
+    assert isinstance(make_policy(TrainConfig(**common, **server)).engine, VllmServerEngine)
+    with pytest.raises(UserError, match="no address; give --engine-url"):
+        make_policy(TrainConfig(**common, engine="vllm-server"))
     with pytest.raises(UserError, match="engine is 'vlm'"):
         TrainConfig(engine="vlm")  # type: ignore[arg-type]
