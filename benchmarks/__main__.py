@@ -79,6 +79,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=_at_least_one, help="measured repetitions of each case")
     parser.add_argument("--threads", type=_at_least_one, default=1, help="CPU threads of each case (default 1)")
     parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="CASE",
+        help="a case to run beside ours; may be given again (default: all)",
+    )
+    parser.add_argument(
         "--peer-python", action="append", default=[], metavar="PATH",
         help="an interpreter that has peers installed; may be given again (default: $SIMKO_PEER_PYTHON, split at ':')",
     )  # fmt: skip
@@ -96,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
     if absent := [python for python in pythons if shutil.which(python) is None]:
         print(f"--peer-python {absent[0]}: no such interpreter", file=sys.stderr)
         return 2
-    run_options = Options(options.quick, options.repeats, options.threads, tuple(pythons))
+    run_options = Options(options.quick, options.repeats, options.threads, tuple(pythons), tuple(options.only))
     results, broken = {}, False
     for name in chosen:
         try:

@@ -42,12 +42,17 @@ print(json.dumps(versions))
 
 @dataclass(frozen=True)
 class Options:
-    """Options of the command line. `quick` asks for small sizes: a check that the benchmark runs, without figures."""
+    """Options of the command line.
+
+    `quick` asks for small sizes: a check that the benchmark runs, without figures. `only` names the cases to run beside ours;
+    empty means all.
+    """
 
     quick: bool = False
     repeats: int | None = None
     threads: int = 1
     peer_pythons: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,8 +155,13 @@ def compare(
         setting: sizes and models, for the record.
 
     Raises:
-        RuntimeError: our own case failed.
+        RuntimeError: our own case failed, or `options.only` names a case that is not there.
     """
+    if unknown := [case for case in options.only if case not in {case.name for case in cases}]:
+        raise RuntimeError(
+            f"benchmark {name}: no case named '{unknown[0]}'; there are: {', '.join(c.name for c in cases)}"
+        )
+    cases = [case for case in cases if not options.only or case.role == "ours" or case.name in options.only]
     result = Result(
         name,
         title,
