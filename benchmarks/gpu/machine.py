@@ -26,12 +26,17 @@ def ask(environ: Mapping[str, str]) -> dict[str, Any]:
     """
     command = [sys.executable, "-m", "benchmarks.gpu.machine"]
     child = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+        command, cwd=ROOT, env={**os.environ, **environ, "PYTHONPATH": python_path()}, capture_output=True, text=True
     )
     if child.returncode:
         raise RuntimeError((child.stderr.strip().splitlines() or ["no message"])[-1])
     answer: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
     return answer
+
+
+def python_path() -> str:
+    """The checkout, then what is there already."""
+    return os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
 
 
 def describe() -> dict[str, Any]:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from benchmarks.common import ROOT
+from benchmarks.gpu.machine import python_path
 from simko.console import one_line
 
 _TERMINATED = 128 + signal.SIGTERM
@@ -72,7 +73,7 @@ def run_step(step: Step, limit_s: float, environ: Mapping[str, str]) -> dict[str
         tempfile.TemporaryFile("w+", errors="replace") as errors,
     ):
         code = _run([sys.executable, *step.command], min(step.limit_s, limit_s), step.stop_s, out, errors, {
-            **os.environ, **environ, **step.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1",
+            **os.environ, **environ, **step.environ, "PYTHONPATH": python_path(), "PYTHONUNBUFFERED": "1",
         })  # fmt: skip
         row["seconds"] = round(time.monotonic() - began, 1)
         out.seek(0)
