@@ -93,7 +93,10 @@ class Sample:
 
 @dataclass
 class Result:
-    """The result of a benchmark. `ratios` maps "metric/peer" to ours over the peer's; below 1 is better."""
+    """The result of a benchmark. `ratios` maps "metric/peer" to ours over the peer's; below 1 is better.
+
+    `shown` is printed in the place of the table of the cases, where a benchmark has a table of its own.
+    """
 
     name: str
     title: str
@@ -105,6 +108,7 @@ class Result:
     notes: list[str] = field(default_factory=list)
     setting: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
+    shown: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data: ratios first, then every case's medians, ranges and raw values."""
