@@ -27,7 +27,10 @@ _WEIGHTS, _PER_CONTEXT = (
 )  # multiplications a token of `tiny`: its weights; each token of context in 4 layers
 
 _TRAINING = {
-    "length": {"points": [64, 256, 512, 1024, 2048], "fixed": {"group": 2, "prompts": 2}},
+    "length": {
+        "points": [64, 256, 512, 1024, 1984],
+        "fixed": {"group": 2, "prompts": 2},
+    },  # the context of `tiny` is 2,048
     "group": {"points": [4, 16, 32, 64], "fixed": {"length": 16, "prompts": 2}},
     "prompts": {"points": [2, 8, 16, 32], "fixed": {"length": 16, "group": 4}},
 }
