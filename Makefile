@@ -1,6 +1,6 @@
 # Two verbs do everything on a fresh machine: `make train` and `make test`. Everything they install goes to .venv.
 .DEFAULT_GOAL := help
-.PHONY: help install train test lint types check bench clean
+.PHONY: help install train test lint types check bench gpu clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
@@ -16,13 +16,20 @@ ARGS ?=
 PYTEST_FLAGS ?=
 # Processes that share the test files, 1.5 GB each: `make test PYTEST_WORKERS=0` runs them in one.
 PYTEST_WORKERS ?= 2
+# Of `make gpu`: one of its five parts, and the folder of a real model.
+PART ?=
+MODEL ?=
+# Flags of `python -m venv`, and the pinned versions; a machine with a torch of its own takes
+# `VENV_FLAGS=--system-site-packages CONSTRAINTS=`.
+VENV_FLAGS ?=
+CONSTRAINTS ?= -c constraints.txt
 # Passed on to the fault suite, as in `make faults FAULTS_FLAGS="--only kills damage"`.
 FAULTS_FLAGS ?=
 
 VENV_PYTHON := .venv/bin/python
 # pip tells a person what it downloads, and a log only what goes wrong.
 PIP_INSTALL = if [ -t 1 ]; then quiet=; else quiet=--quiet; fi; \
-	$(VENV_PYTHON) -m pip --disable-pip-version-check install $$quiet $(PIP_FLAGS) -c constraints.txt
+	$(VENV_PYTHON) -m pip --disable-pip-version-check install $$quiet $(PIP_FLAGS) $(CONSTRAINTS)
 INPUTS := pyproject.toml constraints.txt
 
 help: ## show this
@@ -44,6 +51,9 @@ check: .venv/.installed ## does this machine have what training needs?
 
 bench: .venv/.installed ## ours beside each peer: `make bench ARGS="head --peer-python PATH"`; all of them without ARGS
 	$(VENV_PYTHON) -m benchmarks $(or $(ARGS),all)
+
+gpu: .venv/.installed-test ## tests, benchmarks and a run on the GPU, to docs/gpu: `make gpu PART=2 MODEL=FOLDER`
+	$(VENV_PYTHON) -m benchmarks.gpu $(if $(PART),--part $(PART)) $(if $(MODEL),--model "$(MODEL)") $(ARGS)
 
 install: .venv/.installed ## only install, to .venv
 
@@ -74,6 +84,6 @@ clean: ## remove .venv, build leftovers and caches; runs/ stays
 		echo "simko needs Python 3.11 or newer, and none is on the PATH: install one, or name it with PYTHON=..." >&2; exit 2; fi
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "simko needs Python 3.11 or newer; $(PYTHON) is older or missing: name another with PYTHON=..." >&2; exit 2; }
-	@"$(PYTHON)" -m venv --clear .venv || { \
+	@"$(PYTHON)" -m venv --clear $(VENV_FLAGS) .venv || { \
 		echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 2; }
 	@touch $@

@@ -36,20 +36,25 @@ def table(result: Result) -> str:
     lines = [f"{result.name}: {result.title}"]
     for part in filter(None, (result.setting, result.machine)):
         lines.append("  " + ", ".join(f"{key} {_short(value)}" for key, value in part.items() if value is not None))
-    wide = max(map(len, result.samples), default=4) + 2
-    lines.append(f"\n{'':{wide}}" + "".join(f"  {column:>28}" for column in columns))
-    for name, sample in result.samples.items():
-        lines.append(f"{name:{wide}}" + "".join(f"  {_cell(sample, column):>28}" for column in columns))
+    lines += ["", result.shown] if result.shown else _cases(result, columns)
     if result.ratios:
         lines.append("\nours / peer's (below 1 is better)")
     for key, ratio in result.ratios.items():
         goal = result.targets.get(key)
         verdict = "" if goal is None else f"   goal {goal:g}: {'met' if ratio <= goal else 'MISSED'}"
-        lines.append(f"  {key:{wide + 16}} {ratio:8.3f}{verdict}")
+        lines.append(f"  {key:{max(map(len, result.ratios))}} {ratio:8.3f}{verdict}")
     lines += [f"left out: {name}: not installed: {how}" for name, how in result.missing.items()]
     lines += [f"left out: {name}: it failed: {why}" for name, why in result.failed.items()]
     lines += [f"note: {note}" for note in result.notes]
     return "\n".join(lines)
+
+
+def _cases(result: Result, columns: list[str]) -> list[str]:
+    wide = max(map(len, result.samples), default=4) + 2
+    lines = [f"\n{'':{wide}}" + "".join(f"  {column:>28}" for column in columns)]
+    for name, sample in result.samples.items():
+        lines.append(f"{name:{wide}}" + "".join(f"  {_cell(sample, column):>28}" for column in columns))
+    return lines
 
 
 def _cell(sample: Sample, column: str) -> str:
@@ -79,6 +84,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=_at_least_one, help="measured repetitions of each case")
     parser.add_argument("--threads", type=_at_least_one, default=1, help="CPU threads of each case (default 1)")
     parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="CASE",
+        help="a case to run beside ours; may be given again (default: all)",
+    )
+    parser.add_argument(
         "--peer-python", action="append", default=[], metavar="PATH",
         help="an interpreter that has peers installed; may be given again (default: $SIMKO_PEER_PYTHON, split at ':')",
     )  # fmt: skip
@@ -96,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     if absent := [python for python in pythons if shutil.which(python) is None]:
         print(f"--peer-python {absent[0]}: no such interpreter", file=sys.stderr)
         return 2
-    run_options = Options(options.quick, options.repeats, options.threads, tuple(pythons))
+    run_options = Options(options.quick, options.repeats, options.threads, tuple(pythons), tuple(options.only))
     results, broken = {}, False
     for name in chosen:
         try:

@@ -42,12 +42,17 @@ print(json.dumps(versions))
 
 @dataclass(frozen=True)
 class Options:
-    """Options of the command line. `quick` asks for small sizes: a check that the benchmark runs, without figures."""
+    """Options of the command line.
+
+    `quick` asks for small sizes: a check that the benchmark runs, without figures. `only` names the cases to run beside ours;
+    empty means all.
+    """
 
     quick: bool = False
     repeats: int | None = None
     threads: int = 1
     peer_pythons: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +93,10 @@ class Sample:
 
 @dataclass
 class Result:
-    """The result of a benchmark. `ratios` maps "metric/peer" to ours over the peer's; below 1 is better."""
+    """The result of a benchmark. `ratios` maps "metric/peer" to ours over the peer's; below 1 is better.
+
+    `shown` is printed in the place of the table of the cases, where a benchmark has a table of its own.
+    """
 
     name: str
     title: str
@@ -100,6 +108,7 @@ class Result:
     notes: list[str] = field(default_factory=list)
     setting: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
+    shown: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data: ratios first, then every case's medians, ranges and raw values."""
@@ -150,8 +159,13 @@ def compare(
         setting: sizes and models, for the record.
 
     Raises:
-        RuntimeError: our own case failed.
+        RuntimeError: our own case failed, or `options.only` names a case that is not there.
     """
+    if unknown := [case for case in options.only if case not in {case.name for case in cases}]:
+        raise RuntimeError(
+            f"benchmark {name}: no case named '{unknown[0]}'; there are: {', '.join(c.name for c in cases)}"
+        )
+    cases = [case for case in cases if not options.only or case.role == "ours" or case.name in options.only]
     result = Result(
         name,
         title,

@@ -4,7 +4,8 @@
 sequence ends by its own criterion (`generate`), by its own limit (`generate_batch`, where each request has one), or as EOS would
 end it (ours). All draw from the whole distribution at temperature 1, in float32 on CPU and bfloat16 on CUDA. Ours decodes with a
 LoRA adapter, and its time includes the merged copy of the weights; the peers run the bare model. Only tokens that belong to an
-answer count. SIMKO_DECODE_MODEL is the model: tiny (default), smollm2, or a folder.
+answer count. SIMKO_DECODE_MODEL is the model: tiny (default), smollm2, or a folder. SIMKO_DECODE_PROMPTS is the number of
+prompts, and SIMKO_DECODE_MEAN the mean length.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ MODELS = {
 
 def run(options: Options) -> Result:
     """Decode 64 sequences of 32 tokens on average; with `--quick` 8 of 6."""
+    import torch
+
     model = os.environ.get("SIMKO_DECODE_MODEL", "tiny")
-    sizes = {"prompts": 16, "copies": 4, "mean": 32}
+    asked = {name: int(os.environ.get(f"SIMKO_DECODE_{name.upper()}", "0")) for name in ("prompts", "mean")}
+    sizes = {"prompts": asked["prompts"] or 16, "copies": 4, "mean": asked["mean"] or 32}
     if options.quick:
         sizes = {"prompts": 4, "copies": 2, "mean": 6}
     common = {"model": MODELS.get(model, model), "threads": options.threads, **sizes}
@@ -43,6 +47,8 @@ def run(options: Options) -> Result:
         Case("generate_batch", "benchmarks.decode:generate_batch", common),
     ]
     targets = {"cpu_s/generate": 1 / 2.5, "cpu_s/generate_batch": 1 / 1.6}
+    if torch.cuda.is_available():
+        targets = {"wall_s/generate": 1 / 5}
     return compare(
         "decode", f"{TITLE}, {model}", cases, options, repeats=3, warmup=0, per="tokens", compared=METRICS,
         targets=targets, setting=sizes,

@@ -25,21 +25,28 @@ MODELS = {"tiny": "tiny", "smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct"}
 SIZES = {
     "tiny": {"prompts": 16, "group": 16, "prompt_words": 24, "new": 32, "rows": 64},
     "smollm2": {"prompts": 2, "group": 8, "prompt_words": 40, "new": 24, "rows": 8},
+    "cuda": {"prompts": 8, "group": 8, "prompt_words": 40, "new": 256, "rows": 16},
 }
 _WORDS = ("the", "cat", "saw", "a", "red", "bird", "under", "some", "old", "tree", "while", "men", "ran", "rain")  # fmt: skip
 
 
 def run(options: Options) -> Result:
-    """Run the cases of SIMKO_STEP_MODEL: tiny (default), smollm2, or a model folder, which has the sizes of smollm2."""
+    """Run the cases of SIMKO_STEP_MODEL: tiny (default), smollm2, or a model folder, which has the sizes of smollm2.
+
+    On CUDA a model folder has more and longer answers.
+    """
+    import torch
+
+    cuda = torch.cuda.is_available()
     model = os.environ.get("SIMKO_STEP_MODEL", "tiny")
-    sizes = dict(SIZES.get(model, SIZES["smollm2"]))
+    sizes = dict(SIZES.get(model, SIZES["cuda" if cuda else "smollm2"]))
     if options.quick:
-        sizes |= {"prompts": 2, "group": 4, "new": 8}
+        sizes |= {"prompts": 2, "group": 4, "new": 8, "rows": 8}
     where = (
         str(Path(__file__).resolve().parent.parent / "agents" / "tiny") if model == "tiny" else MODELS.get(model, model)
     )
     common = {"model": where, "threads": options.threads, **sizes}
-    small = common | {"recompute": True, "decode": "live", "tokens": 256 if model != "tiny" else 2048}
+    small = common | {"recompute": True, "decode": "live", "tokens": 2048 if model == "tiny" or cuda else 256}
     trl = {"trl": "trl==1.16.0", "peft": "peft"}
     cases = [
         Case("ours, small", "benchmarks.step:ours", small, "ours"),
@@ -48,7 +55,7 @@ def run(options: Options) -> Result:
         Case("trl", "benchmarks.step:trl", common | {"recompute": True}, needs=trl),
         Case("trl, activations kept", "benchmarks.step:trl", common | {"recompute": False}, needs=trl),
     ]
-    if model != "tiny":  # a case takes minutes: only those that the goals need
+    if model != "tiny" and not cuda:  # a case takes minutes: only those that the goals need
         cases = [case for case in cases if case.role != "other"]
     targets = {
         f"{metric}/{peer}": goal

@@ -34,6 +34,7 @@ class HeldOut:
 
     def __init__(self, config: TrainConfig, policy: Any, run: RunFolder, console: Console) -> None:
         self._config, self._policy, self._records, self._console = config, policy, run.records, console
+        self._looks: list[Look] | None = None
         self._k = max(config.eval_every_samples // 2, 1)
         if config.eval_every:
             env = make_env(config, policy, "eval", run.prompt_date())
@@ -68,13 +69,15 @@ class HeldOut:
             say(self._console, f"held-out problems after step {step}: no look, {error}", "yellow")
             return {}
         look = Look(step, {task: (tally.samples, tally.correct) for task, tally in counts.tallies.items()})
+        if self._looks is None:
+            self._looks = self._records.looks()  # once: later ones are this process's own
         self._records.add_look(look)
+        self._looks.append(look)
         scores = {f"heldout_pass_{k}": look_score(look, k) for k in sorted({1, self._k})}
         self._say(step, scores)
-        rates = {line["step"]: line.get("solve_rate") for line in self._records.metrics()}
-        rates[step] = metrics.get("solve_rate")
+        rates = self._records.column("solve_rate") | {step: metrics.get("solve_rate")}
         known = {at: rate for at, rate in rates.items() if rate is not None}
-        falls = fallen(self._records.looks(), known, self._k)
+        falls = fallen(self._looks, known, self._k)
         scores |= {f"heldout_fell_{k}": float(fell) for k, fell in falls.items()}
         return {**scores, "seconds_heldout": time.monotonic() - began}
 

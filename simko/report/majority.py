@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _NEGLIGIBLE = 1e-14
+_DIRECT = 32  # up to this K the polynomials are multiplied out: their rounding is smaller, and so is the time
+_FEW = 3  # the same holds for so few answers
 
 
 def majority_at_k(
@@ -51,16 +53,82 @@ def _majority(pairs: list[tuple[int, float]], k: int, blank: int, n: int) -> flo
         able = [(v, s) for v, s in pairs if v >= t]
         others = blank + sum(v for v, _ in pairs[len(able) :])
         most = min(k // t, len(able))
-        weight = np.zeros((2, most + 1, k + 1))  # W and S, by answers tied at t, by samples drawn
-        weight[0, 0, : others + 1] = binomial.pmf(others)[: k + 1]
-        for v, s in able:
-            pmf = binomial.pmf(v)
-            at_t = pmf[t] * weight[:, :-1, :-t]
-            weight = _convolve(weight, pmf[:t])
-            weight[:, 1:, t:] += at_t
-            weight[1, 1:, t:] += s * at_t[0]
-        total += float((weight[1, 1:, k] / np.arange(1, most + 1)).sum())
+        if len(able) == 1:  # it wins alone, and the others fill up
+            ((v, s),) = able
+            total += s * binomial.pmf(v)[t] * (binomial.pmf(others)[k - t] if k - t <= others else 0.0)
+            continue
+        value = _by_spectrum if k > _DIRECT and len(able) > _FEW else _by_products
+        total += value([(binomial.pmf(v), s) for v, s in able], t, binomial.pmf(others), k, most, n)
     return min(1.0, total / chance)
+
+
+Able = list[tuple[NDArray[np.float64], float]]
+"""The answers that can reach the winning count: the chances of 0..v draws of each, and its score."""
+
+
+def _by_products(able: Able, t: int, others: NDArray[np.float64], k: int, most: int, n: int) -> float:
+    """The sum of `S[r, k] / r` at winning count t, by multiplying the polynomials out."""
+    weight = np.zeros((2, most + 1, k + 1))  # W and S, by answers tied at t, by samples drawn
+    weight[0, 0, : len(others)] = others[: k + 1]
+    for pmf, s in able:
+        at_t = pmf[t] * weight[:, :-1, :-t]
+        weight = _convolve(weight, pmf[:t])
+        weight[:, 1:, t:] += at_t
+        weight[1, 1:, t:] += s * at_t[0]
+    return float((weight[1, 1:, k] / np.arange(1, most + 1)).sum())
+
+
+def _by_spectrum(able: Able, t: int, others: NDArray[np.float64], k: int, most: int, n: int) -> float:
+    """The same, without polynomials: their values at points are multiplied, which costs their size and not its square.
+
+    `sum of S[r] / r` is the integral of `S(y) / y` from 0 to 1, with y for each tied answer. Gauss-Legendre points give it
+    exactly, as no more than `most` answers tie at k. The samples drawn are at the roots of unity. Nothing wraps round to the
+    coefficient k: there are more roots than k, and more than n - k, and no degree is above n. Answers with equal votes and
+    scores are one power.
+    """
+    size = _fast_size(max(k, n - k) + 1)
+    step = np.exp(-2j * np.pi / size * (t * np.arange(size // 2 + 1) % size))
+    points, shares = _gauss((most + 1) // 2)
+    every = np.broadcast_to(np.fft.rfft(others, size), (len(points), size // 2 + 1))  # W(y)
+    won = np.zeros_like(every)  # S(y) / y
+    for (_, s), (pmf, count) in _alike(able).items():
+        at_t = pmf[t] * step
+        factor = np.fft.rfft(pmf[:t], size) + points[:, None] * at_t
+        rest = every if count == 1 else every * factor ** (count - 1)
+        won = won * (factor if count == 1 else factor**count)
+        if s:
+            won += count * s * at_t * rest
+        every = rest * factor
+    return float(np.fft.irfft(shares @ won, size)[k])
+
+
+def _alike(able: Able) -> dict[tuple[int, float], tuple[NDArray[np.float64], int]]:
+    """Answers with equal votes and scores: their chances, and how many they are."""
+    groups: dict[tuple[int, float], tuple[NDArray[np.float64], int]] = {}
+    for pmf, s in able:
+        groups[len(pmf), s] = pmf, groups.get((len(pmf), s), (pmf, 0))[1] + 1
+    return groups
+
+
+@lru_cache(maxsize=1024)
+def _fast_size(least: int) -> int:
+    """The smallest even number from `least` on that has no prime factor above 5: a size that Fourier transforms like."""
+    size = least + least % 2
+    while True:
+        rest = size
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return size
+        size += 2
+
+
+@lru_cache(maxsize=256)
+def _gauss(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points and weights of Gauss-Legendre quadrature from 0 to 1."""
+    points, weights = np.polynomial.legendre.leggauss(count)
+    return (points + 1) / 2, weights / 2
 
 
 def _likely_winning_counts(pairs: list[tuple[int, float]], k: int, binomial: _Binomial, limit: float) -> range:

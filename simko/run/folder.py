@@ -289,7 +289,7 @@ class RunFolder:
     def _tidy(self) -> None:
         """Point to the best checkpoint; remove all but it and the newest few. A function of what is on disk."""
         every = self.config.checkpoint_every
-        solved = {line["step"]: line.get("solve_rate") or 0.0 for line in self.records.metrics()}
+        solved = {at: rate or 0.0 for at, rate in self.records.column("solve_rate").items()}
         means: dict[str, float] = {}
         for path in self.checkpoints():
             step = _step(path)

@@ -8,13 +8,15 @@ import math
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from simko.errors import UserError
-from simko.files import append, write_atomically
+from simko.files import append, locked, write_atomically
+from simko.run.columns import Column, is_metrics
 from simko.types import Group
 
 LOOKS = "heldout.jsonl"
@@ -58,6 +60,7 @@ class Records:
     def __init__(self, path: Path) -> None:
         self.metrics_path, self.rollouts_path = path / "metrics.jsonl", path / "rollouts"
         self.problems_path, self.looks_path = path / "problems.txt", path / LOOKS
+        self._columns: dict[str, Column] = {}
 
     def add(self, step: int, groups: Sequence[Group], metrics: Mapping[str, Any]) -> dict[str, Any]:
         """Write one step: its problems, every completion to rollouts/, then its metrics as one line; returns the metrics.
@@ -69,7 +72,7 @@ class Records:
         if not math.isfinite(sum(x for x in metrics.values() if isinstance(x, int | float))):
             line["nonfinite_metrics"] = sum(line[name] is None for name in metrics if metrics[name] is not None)
         keys = sorted({problem_key(group.task.problem) for group in groups})
-        append(self.problems_path, "".join(f"{step:06d} {key}\n" for key in keys).encode(), durable=False)
+        append(self.problems_path, "".join(_problem_line((step, key)) for key in keys).encode(), durable=False)
         rows = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in _rollout_rows(step, groups))
         packed = gzip.compress("".join(rows).encode("utf-8", "surrogatepass"), compresslevel=6, mtime=0)
         write_atomically(self.rollouts_path / f"{step:06d}.jsonl.gz", packed)
@@ -83,6 +86,19 @@ class Records:
             UserError: an earlier line is not one that `add` writes.
         """
         return [json.loads(line) for line in self._metrics_lines()]
+
+    def column(self, name: str) -> dict[int, Any]:
+        """A metric of each recorded step, by step. A later call reads only the lines that were added since.
+
+        Raises:
+            UserError: a line is not one that `add` writes.
+        """
+        column = self._columns.setdefault(name, Column(name))
+        try:
+            return dict(column.look(self.metrics_path))
+        except (ValueError, RecursionError):
+            del self._columns[name]
+            return {line["step"]: line.get(name) for line in self.metrics()}
 
     def rollouts(self, step: int) -> list[dict[str, Any]]:
         """Every completion of a step. Raises `UserError` if the file is damaged."""
@@ -99,13 +115,19 @@ class Records:
         return sorted(int(name[1]) for name in names if name)
 
     def training_problems(self) -> set[str]:
-        """`problem_key` of every problem the run trained on."""
+        """`problem_key` of every problem the run trained on.
+
+        Steps that problems.txt does not list, as it is damaged or of an older version, are read from rollouts/. They are then
+        added to it, unless another process has the folder: the next command has one file to read, and not thousands.
+        """
         lines = self._problem_lines()
         listed = {step for step, _ in lines}
         missing = [step for step in self.recorded_steps() if step not in listed]
-        return {key for _, key in lines} | {
-            problem_key(row["problem"]) for step in missing for row in self.rollouts(step)
-        }
+        added = {(step, problem_key(row["problem"])) for step in missing for row in self.rollouts(step)}
+        if added:
+            with suppress(OSError), locked(self.problems_path.parent):
+                write_atomically(self.problems_path, "".join(map(_problem_line, sorted({*lines, *added}))))
+        return {key for _, key in lines} | {key for _, key in added}
 
     def add_look(self, look: Look) -> None:
         """Write the counts of few held-out problems after a step."""
@@ -128,11 +150,12 @@ class Records:
 
     def rewind(self, step: int) -> None:
         """Forget what was recorded after `step`; verdicts stay. Raises `UserError` if metrics.jsonl is damaged."""
+        self._columns.clear()
         metrics = [line for line in self._metrics_lines() if json.loads(line)["step"] <= step]
         write_atomically(self.metrics_path, "".join(metrics))
         if self.problems_path.exists():
-            lines = [f"{number:06d} {key}\n" for number, key in self._problem_lines() if number <= step]
-            write_atomically(self.problems_path, "".join(lines))
+            lines = [line for line in self._problem_lines() if line[0] <= step]
+            write_atomically(self.problems_path, "".join(map(_problem_line, lines)))
         if self.looks_path.exists():
             looks = [look for look in self.looks() if look.step <= step]
             write_atomically(self.looks_path, "".join(map(Look.line, looks)))
@@ -147,7 +170,7 @@ class Records:
         texts = []
         for number, line in enumerate(lines, start=1):
             try:
-                if not _is_metrics(json.loads(line)):
+                if not is_metrics(json.loads(line)):
                     raise ValueError("no step")
                 if line.endswith(b"\n"):
                     texts.append(line.decode())
@@ -170,6 +193,11 @@ class Records:
         return [(int(match[1]), match[2]) for match in matches if match]
 
 
+def _problem_line(line: tuple[int, str]) -> str:
+    """Step and key as a line of problems.txt."""
+    return f"{line[0]:06d} {line[1]}\n"
+
+
 def groups_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
     """The rows of one step by groups, cut where the samples begin again."""
     group: list[Any] = []
@@ -180,12 +208,6 @@ def groups_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
         group.append(row)
     if group:
         yield group
-
-
-def _is_metrics(line: Any) -> bool:
-    """Whether a line holds what `add` writes: a step, and numbers by name."""
-    numbers = isinstance(line, dict) and all(v is None or isinstance(v, int | float) for v in line.values())
-    return numbers and isinstance(line.get("step"), int) and line["step"] > 0
 
 
 def unpacked_lines(packed: gzip.GzipFile, longest_file: int) -> Iterator[bytes]:

@@ -17,6 +17,8 @@ def visible(text: str, longest: int = LONGEST) -> str:
     A bidirectional override would turn the page round, a zero-width character hides, and half of a surrogate pair cannot be
     encoded. A text of more than `longest` characters is cut, and the length is said.
     """
+    if len(text) <= longest and text.isascii() and text.isprintable():
+        return text
     out: list[str] = []
     marks = 0
     for c in text[:longest]:
