@@ -22,6 +22,7 @@ from simko.agents.engine.requests import Answers, Prompt, Request, requests
 from simko.agents.engine.sampler import Stream, check_finite, draw, draws
 from simko.agents.engine.slots import Slots
 from simko.agents.engine.stops import StopStrings
+from simko.device import cuda_memory, to_device, to_host
 from simko.errors import UserError
 from simko.head import LmHead
 from simko.sizes import CPU_CACHE_BYTES, CUDA_SYNC_EVERY, LOGIT_BYTES, kv_bytes
@@ -138,7 +139,7 @@ class LocalEngine:
                 states.append(slots.start([row.prompt for row in new], queue[0].prompt if queue else None))
                 live += new
             steps = min(sync_every, max(row.budget - len(row.ids) for row in live))
-            uniform = torch.from_numpy(draws([row.stream for row in live], steps)).to(model.device)
+            uniform = to_device(draws([row.stream for row in live], steps), model.device)
             hidden = torch.cat(states)
             drawn: list[tuple[Tensor, Tensor]] = []
             for j in range(steps):
@@ -154,8 +155,8 @@ class LocalEngine:
                 drawn.append((tokens, logp))
             stats.steps += steps
             stats.slot_steps += (steps - 1) * len(live)
-            table = torch.stack([tokens for tokens, _ in drawn], 1).tolist()
-            logprobs = torch.stack([logp for _, logp in drawn], 1).cpu().numpy()
+            ids, logprobs = to_host(*(torch.stack(column, 1) for column in zip(*drawn, strict=True)))
+            table = ids.tolist()
             going = np.ones(len(live), dtype=bool)
             for slot, row in enumerate(live):
                 finish = row.take(table[slot], logprobs[slot], ended)
@@ -163,8 +164,9 @@ class LocalEngine:
                     going[slot] = False
                     stats.generated_tokens += len(row.ids)
                     answers.finish(row.row, row.ids, row.logprobs, finish)
-            old_slots = slots.compact(going)
-            live, tokens = [live[slot] for slot in old_slots], tokens[torch.from_numpy(old_slots).to(tokens.device)]
+            if not going.all():
+                old_slots = slots.compact(going)
+                live, tokens = [live[slot] for slot in old_slots], tokens[to_device(old_slots, tokens.device)]
         stats.prefilled_tokens = slots.prefilled
 
     def _ended(self, sampling: Sampling) -> Ended:
@@ -178,7 +180,7 @@ class LocalEngine:
         budget = self.cache_bytes
         if budget is None:
             device = model.device
-            budget = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else CPU_CACHE_BYTES
+            budget = cuda_memory(device).free // 2 if device.type == "cuda" else CPU_CACHE_BYTES
         rows = max(1, budget // (capacity * cache_bytes_per_token(model) + LOGIT_BYTES * vocabulary))
         return rows if self.slots is None else min(rows, self.slots)
 

@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from simko.device import cuda_memory
 from simko.head.linear import linear, suits
 from simko.sizes import CPU_TILE_ELEMENTS, CUDA_TILE_BYTES
 
@@ -74,9 +75,7 @@ def tile_for(rows: int, vocabulary: int, device: torch.device) -> Tile:
     """A tile large enough for full GEMM speed: 2 x 8 MiB on a CPU, at most a quarter of the free memory on CUDA."""
     elements, width = CPU_TILE_ELEMENTS, 4096
     if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-        free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        elements = min(max(free // 4, 2**25), CUDA_TILE_BYTES) // 8  # 4 bytes of z, at most 4 of p
+        elements = min(max(cuda_memory(device).free // 4, 2**25), CUDA_TILE_BYTES) // 8  # 4 bytes of z, at most 4 of p
         width = max(4096, elements // 4096 // 1024 * 1024)
     width = min(width, vocabulary)
     return Tile(max(1, min(rows, elements // width)), width)
