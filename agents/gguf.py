@@ -64,9 +64,9 @@ def as_folder(path: Path) -> Path:
 def _write(path: Path, folder: Path, ends: list[int]) -> None:
     try:
         with whole_folder(folder) as scratch, quiet():
-            model = _dequantised(path, torch.float16)
+            model = dequantised_model(path, torch.float16)
             if not all(torch.isfinite(p).all() for p in model.parameters()):  # beyond float16's range
-                model = _dequantised(path, torch.bfloat16)
+                model = dequantised_model(path, torch.bfloat16)
             if ends:
                 model.generation_config.eos_token_id = ends
             model.save_pretrained(scratch)
@@ -84,8 +84,15 @@ def _write(path: Path, folder: Path, ends: list[int]) -> None:
         raise UserError(f"model '{path}' cannot be read: {_line(error)}; give its transformers folder") from error
 
 
-def _dequantised(path: Path, dtype: torch.dtype) -> Any:
-    options: dict[str, Any] = {}
+def dequantised_model(path: Path, dtype: torch.dtype, config: Any = None) -> Any:
+    """Read a GGUF file into a plain transformers model, its blocks dequantised.
+
+    `config` is used in place of what the file says: transformers does not read how a rotary embedding is stretched.
+
+    Raises:
+        UserError: weights are missing.
+    """
+    options: dict[str, Any] = {} if config is None else {"config": config}
     if hasattr(transformers, "GgufConfig"):  # later versions of transformers keep the quantised blocks by default
         options["quantization_config"] = transformers.GgufConfig(dequantize=True)
     model, report = transformers.AutoModelForCausalLM.from_pretrained(

@@ -69,7 +69,9 @@ def check_model(model: Any, tokenizer: Any) -> None:
 
 
 @torch.no_grad()
-def write_gguf(model: Any, tokenizer: Any, path: Path, kind: str, name: str, ends: Iterable[int] = ()) -> Written:
+def write_gguf(
+    model: Any, tokenizer: Any, path: Path, kind: str, name: str, ends: Iterable[int] = (), bos: bool | None = None
+) -> Written:
     """Write the causal LM `model`, with its active adapter, to a GGUF file that is there whole or not at all.
 
     Args:
@@ -79,6 +81,7 @@ def write_gguf(model: Any, tokenizer: Any, path: Path, kind: str, name: str, end
         kind: one of `simko.agents.gguf_kinds.KINDS`.
         name: the model's name in the header.
         ends: ids that end an answer.
+        bos: whether prompts begin with BOS; as the tokenizer has it where None.
 
     Raises:
         UserError: the model cannot be written (see `check_model`), a weight does not fit the kind, or the disk is too small.
@@ -91,7 +94,7 @@ def write_gguf(model: Any, tokenizer: Any, path: Path, kind: str, name: str, end
     parts = _parts(model, kind, gguf.get_tensor_name_map(gguf.MODEL_ARCH[architecture.name.upper()], _layers(model)))
     size = sum(type_bytes(part.kind, part.shape) for part in parts)
     check_space(path.parent, size, f"'{path}'", "choose another disk")
-    vocabulary = read_vocabulary(tokenizer, model.get_input_embeddings().weight.shape[0], ends)
+    vocabulary = read_vocabulary(tokenizer, model.get_input_embeddings().weight.shape[0], ends, bos)
     scratch = path.with_name(f".{path.name}{SCRATCH}")
     with _quiet_writer(), _whole(scratch, path):
         writer = gguf.GGUFWriter(scratch, architecture.name)
@@ -117,7 +120,9 @@ def _parts(model: Any, kind: str, names: Any) -> list[_Part]:
         if name == "lm_head.weight" and tied:
             continue
         new = file_name(names, name)
-        parts.append(_Part(new, tensor_type(kind, new, shape, _layers(model), tied), shape, _turning(read, name, model), layer))
+        parts.append(
+            _Part(new, tensor_type(kind, new, shape, _layers(model), tied), shape, _turning(read, name, model), layer)
+        )
     factors = rope_factors(model)
     if factors is not None:
         parts.insert(0, _Part("rope_freqs.weight", "F32", tuple(factors.shape), lambda: factors))
@@ -134,7 +139,7 @@ def _weights(model: Any) -> Iterator[tuple[str, tuple[int, ...], Callable[[], Te
             inner.append(name)
             base: Any = module.get_base_layer() if isinstance(module, LoraLayer) else module
             shape = (base.out_features, base.in_features)
-            yield f"{name}.weight", shape, lambda layer=module: merged_weight(layer, torch.float32), module  # type: ignore[misc]
+            yield f"{name}.weight", shape, lambda layer=module: merged_weight(layer, torch.float32)[0], module  # type: ignore[misc]
             if base.bias is not None:
                 yield f"{name}.bias", tuple(base.bias.shape), lambda bias=base.bias: bias.float(), None  # type: ignore[misc]
             continue
@@ -176,7 +181,7 @@ def _added(layer: nn.Module | None) -> float:
     """Sum of squares of what the adapter adds to a layer's weight."""
     if not isinstance(layer, LoraLayer) or layer.disable_adapters:
         return 0.0
-    added = merged_weight(layer, torch.float32) - plain_weight(layer.get_base_layer()).float()
+    added = merged_weight(layer, torch.float32)[0] - plain_weight(layer.get_base_layer()).float()
     return float(added.double().square().sum())
 
 

@@ -97,7 +97,9 @@ def dequantised(array: NDArray[Any], name: str) -> Tensor:
     """What `quantised` wrote, as a reader of the file sees it: float32."""
     import gguf
 
-    return torch.from_numpy(gguf.quants.dequantize(array, gguf.GGMLQuantizationType[name]).astype(np.float32, copy=False))
+    return torch.from_numpy(
+        gguf.quants.dequantize(array, gguf.GGMLQuantizationType[name]).astype(np.float32, copy=False)
+    )
 
 
 def _more_bits(layer: int, layers: int) -> bool:

@@ -60,10 +60,14 @@ def architecture_of(model: Any) -> Architecture:
     found = ARCHITECTURES[kind]
     activation = getattr(config, "hidden_activation", None) or getattr(config, "hidden_act", None)
     if activation not in found.activation:
-        raise UserError(f"export: --gguf: hidden_act is '{activation}', for which llama.cpp's {found.name} has no place; {_MEND}")
+        raise UserError(
+            f"export: --gguf: hidden_act is '{activation}', for which llama.cpp's {found.name} has no place; {_MEND}"
+        )
     rope = _rope(config)
     if rope.get("rope_type", "default") not in ("default", "linear", "llama3", "yarn"):
         raise UserError(f"export: --gguf: rope_type '{rope['rope_type']}' is not written by simko; {_MEND}")
+    if found.adds_one:
+        _check_gemma(config)
     return found
 
 
@@ -160,6 +164,25 @@ def _add_gemma(writer: Any, config: Any) -> None:
     local = (getattr(config, "rope_parameters", None) or {}).get("sliding_attention", {})
     if local.get("rope_theta") is not None and config.model_type == "gemma3_text":
         writer.add_rope_freq_base_swa(float(local["rope_theta"]))
+
+
+def _check_gemma(config: Any) -> None:
+    """Raise `UserError` for a Gemma unlike those that llama.cpp computes: it takes some of the numbers for given."""
+    every = 2 if config.model_type == "gemma2" else 6
+    kinds = [
+        "full_attention" if layer % every == every - 1 else "sliding_attention"
+        for layer in range(config.num_hidden_layers)
+    ]
+    odd = next(
+        (
+            name
+            for name, value in (("layer_types", kinds), ("query_pre_attn_scalar", config.head_dim))
+            if getattr(config, name) != value
+        ),
+        None,
+    )
+    if odd:
+        raise UserError(f"export: --gguf: {odd} is not that of the published {config.model_type} models; {_MEND}")
 
 
 def _context(config: Any) -> int:

@@ -1,8 +1,8 @@
 """The tokenizer of a model as metadata of a GGUF file: tokens, their kinds, merges, special ids.
 
 Two kinds are written: byte-level BPE (llama.cpp's `gpt2`) and BPE with a fallback on bytes (SentencePiece's kind, `llama`).
-llama.cpp knows by name how a text is split before the merges. Here the name is found by how the tokenizer splits a few texts; if it
-splits unlike all that are known, the file says `default`, and llama.cpp may turn a text into other tokens.
+llama.cpp knows by name how a text is split before the merges. Here the name is found by how the tokenizer splits a few texts;
+if it splits unlike all that are known, the file says `default`, and llama.cpp may turn a text into other tokens.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from simko.errors import UserError
 
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|{numbers}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|{numbers}"
+    r"| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 SPLITS: dict[str, tuple[str, ...]] = {
     "gpt-2": (_GPT2,),
@@ -62,16 +63,19 @@ class Vocabulary:
     flags: dict[str, bool] = field(default_factory=dict)
 
 
-def read_vocabulary(tokenizer: Any, rows: int, ends: Iterable[int] = ()) -> Vocabulary:
+def read_vocabulary(tokenizer: Any, rows: int, ends: Iterable[int] = (), bos: bool | None = None) -> Vocabulary:
     """Read the tokenizer of a model whose embedding has so many rows.
 
     `ends` are all ids that end an answer; those beside the tokenizer's EOS become the ends of a turn and of a message.
+    `bos` says whether a prompt begins with BOS; where it is None, the tokenizer decides.
 
     Raises:
         UserError: the tokenizer is of a kind that is not written here.
     """
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    model = json.loads(backend.to_str())["model"] if backend is not None else {"type": type(tokenizer).__name__}
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    model: dict[str, Any] = {"type": type(tokenizer).__name__}
+    if backend is not None:
+        model = json.loads(backend.to_str())["model"]
     byte_level = backend is not None and "ByteLevel" in str(backend.pre_tokenizer)
     if model["type"] != "BPE" or not (byte_level or model.get("byte_fallback")):
         kind = model["type"] if model["type"] != "BPE" else "BPE without bytes"
@@ -86,10 +90,12 @@ def read_vocabulary(tokenizer: Any, rows: int, ends: Iterable[int] = ()) -> Voca
             tokens[i] = str(added.content) if byte_level else str(added.content).replace("\u2581", " ")
             kinds[i] = _CONTROL if added.special else _USER_DEFINED
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
-    ids, flags = _ids(tokenizer, model, rows, sorted(ends)), _flags(tokenizer, byte_level)
+    ids, flags = _ids(tokenizer, model, rows, sorted(ends)), _flags(tokenizer, byte_level, bos)
     if byte_level:
         pre = _split_of(backend.pre_tokenizer)
-        return Vocabulary("gpt2", pre or "default", pre is not None, tuple(tokens), tuple(kinds), tuple(merges), (), ids, flags)
+        return Vocabulary(
+            "gpt2", pre or "default", pre is not None, tuple(tokens), tuple(kinds), tuple(merges), (), ids, flags
+        )
     scores = _scores(tokens, kinds, merges)
     return Vocabulary("llama", "default", True, tuple(tokens), tuple(kinds), (), scores, ids, flags)
 
@@ -153,9 +159,10 @@ def _ids(tokenizer: Any, model: dict[str, Any], rows: int, ends: Sequence[int]) 
     return {key: int(i) for key, i in named.items() if i is not None and i < rows}
 
 
-def _flags(tokenizer: Any, byte_level: bool) -> dict[str, bool]:
+def _flags(tokenizer: Any, byte_level: bool, bos: bool | None) -> dict[str, bool]:
     bare, whole = (tokenizer.encode("x", add_special_tokens=special) for special in (False, True))
-    bos = tokenizer.bos_token_id is not None and whole[:1] == [tokenizer.bos_token_id] and bare[:1] != whole[:1]
+    if bos is None:
+        bos = tokenizer.bos_token_id is not None and whole[:1] == [tokenizer.bos_token_id] and bare[:1] != whole[:1]
     flags = {"add_bos_token": bool(bos), "add_eos_token": False}
     if not byte_level:
         flags["add_space_prefix"] = str(tokenizer.convert_ids_to_tokens(bare[:1])[0]).startswith("\u2581")

@@ -50,7 +50,10 @@ def _q4_k_blocks(x: Tensor) -> Tensor:
     groups = x.reshape(-1, 8, 32)
     scales, minima = (part.reshape(-1, 8) for part in _scale_and_minimum(_upright(groups)))
     top, low = scales.amax(1, keepdim=True), minima.amax(1, keepdim=True)
-    six = [torch.where(most > 0, (63 / most) * part, 0.0).round().clamp(0, 63) for part, most in ((scales, top), (minima, low))]
+    six = [
+        torch.where(most > 0, (63 / most) * part, 0.0).round().clamp(0, 63)
+        for part, most in ((scales, top), (minima, low))
+    ]
     d, dmin = (top / 63).half(), (low / 63).half()
     step = (d.float() * six[0])[..., None]
     q = ((groups + (dmin.float() * six[1])[..., None]) / step).round().clamp(0, 15)
