@@ -6,6 +6,8 @@ else `~/.cache/simko`. It holds 16-bit weights: 2 bytes a parameter. It is there
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import sys
@@ -95,9 +97,10 @@ def dequantised_model(path: Path, dtype: torch.dtype, config: Any = None) -> Any
     options: dict[str, Any] = {} if config is None else {"config": config}
     if hasattr(transformers, "GgufConfig"):  # later versions of transformers keep the quantised blocks by default
         options["quantization_config"] = transformers.GgufConfig(dequantize=True)
-    model, report = transformers.AutoModelForCausalLM.from_pretrained(
-        path.parent, gguf_file=path.name, dtype=dtype, trust_remote_code=False, output_loading_info=True, **options
-    )
+    with contextlib.redirect_stderr(io.StringIO()):  # a progress bar that transformers has no switch for
+        model, report = transformers.AutoModelForCausalLM.from_pretrained(
+            path.parent, gguf_file=path.name, dtype=dtype, trust_remote_code=False, output_loading_info=True, **options
+        )
     if missing := sorted(report["missing_keys"]):
         raise UserError(f"model '{path}' lacks {len(missing)} weights ({missing[0]}, ...): not a whole causal LM")
     model.hf_quantizer, model.is_quantized = None, False

@@ -55,7 +55,8 @@ class Exporter:
         self.source, self._results = source, results
         self._policy: LoraPolicy | None = None
         self._evaluations: Sequence[Mapping[str, Any]] = evaluations(source)
-        self._licence = licence or licence_of(_location(source.settings.model))
+        own = "apache-2.0" if source.settings.model == "tiny" else None
+        self._licence = licence or own or licence_of(_location(source.settings.model))
 
     @property
     def policy(self) -> LoraPolicy:

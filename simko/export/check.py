@@ -118,7 +118,9 @@ def check(artefact: Artefact, reference: Reference, limit: float | None = None) 
     }
     if artefact.file is not None and importlib.util.find_spec("llama_cpp") is not None:
         facts |= llama_cpp_facts(artefact.file, reference)
-    agrees = not solved_worse and facts["mean_gap"] <= limit and facts.get("llama_cpp_mean_gap", 0.0) <= limit
+    agrees = not solved_worse and facts["mean_gap"] <= limit
+    if "llama_cpp_mean_gap" in facts:
+        agrees &= facts["llama_cpp_mean_gap"] <= limit and facts["llama_cpp_prompts_alike"] == len(reference.tasks)
     facts["agrees"] = agrees
     return Checked(tuple(check_lines(_name(artefact), facts, result)), facts, agrees)
 

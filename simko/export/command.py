@@ -11,21 +11,27 @@ from simko.config import TrainConfig, as_dict, names
 from simko.errors import UserError
 from simko.settings import train_config
 
-_WHERE = ("device", "threads", "memory", "out", "logger", "burn_in", "force", "cache_bytes", "gradient_checkpointing")
+_AFTER = (
+    "eval_problems",
+    "eval_samples",
+    "eval_temperature",
+    "eval_top_p",
+)  # change no weight, but the card shows them
 _START = ("model", "env", "algorithm", "steps", "seed")  # always named, and first
 
 
 def train_command(config: TrainConfig) -> str:
-    """`simko train` with a flag for each setting that is not its default, those of this machine apart.
+    """`simko train` with a flag for each setting that decides the run and is not its default.
 
     Of a path only the name is shown: a card is for others, who have the file elsewhere.
     """
     paths = {entry.name for entry in fields(TrainConfig) if entry.metadata.get("path")}
     own, usual = as_dict(config), _usual(config)
+    decides = {*names(TrainConfig, True, "run"), *_AFTER}
     words = ["simko", "train"]
     for name in [*_START, *(name for name in own if name not in (*_START, "method"))]:
         value = own[name]
-        if name in _START or (name not in _WHERE and value != usual.get(name, value)):
+        if name in _START or (name in decides and value != usual.get(name, value)):
             words += _flag(name, Path(value).name if name in paths and _is_local(value) else value)
     for name, value in config.method.items():
         if value != usual["method"].get(name):
