@@ -89,7 +89,8 @@ def _write(path: Path, folder: Path, ends: list[int]) -> None:
 def dequantised_model(path: Path, dtype: torch.dtype, config: Any = None) -> Any:
     """Read a GGUF file into a plain transformers model, its blocks dequantised.
 
-    `config` is used in place of what the file says: transformers does not read how a rotary embedding is stretched.
+    `config` is used in place of what the file says: transformers does not read all of it (a stretched rotary embedding, the
+    size of Qwen3's heads).
 
     Raises:
         UserError: weights are missing.

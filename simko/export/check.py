@@ -1,7 +1,8 @@
 """`export --check`: does what was written still solve what the policy solves, and does it give its tokens the same log-probs?
 
 The policy answers a few held-out problems. The exported model is loaded as other programs load it: a folder by plain
-transformers, an adapter by PEFT on the published base, a GGUF file by transformers' reader of dequantised blocks, and by
+transformers, an adapter by PEFT on the published base, a GGUF file by transformers' reader into a model of the base's
+configuration, and by
 llama-cpp-python too where that is installed. It gives log-probs to the policy's answers, and answers the same problems itself,
 with the same random streams.
 """
@@ -186,8 +187,7 @@ def _loaded(artefact: Artefact, reference: Reference) -> Iterator[tuple[Any, Any
             from simko.agents.gguf import dequantised_model
 
             config = transformers.AutoConfig.from_pretrained(base.location, local_files_only=base.cached_only)
-            stretched = (config.rope_parameters or {}).get("rope_type", "default") != "default"
-            model = dequantised_model(artefact.file, torch.float32, config if stretched else None)
+            model = dequantised_model(artefact.file, torch.float32, config)
             tokenizer = reference.tokenizer
         elif artefact.kind == "adapter":
             plain = transformers.AutoModelForCausalLM.from_pretrained(
