@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,13 +49,14 @@ def write_merged(
     folder: str | os.PathLike[str],
     eos_ids: Iterable[int] = (),
     dtype: torch.dtype | None = None,
+    finish: Callable[[Path, Lost], None] = lambda folder, lost: None,
 ) -> Lost:
     """Write the causal LM `model` with its active adapter merged, in `dtype` (the model's own); `model` is unchanged.
 
     Weights are rounded once, to `dtype`. Returns what that took from the adapter.
 
-    `eos_ids`, if given, become the ids that end an answer in the folder's generation config. The folder is there whole or
-    not at all.
+    `eos_ids`, if given, become the ids that end an answer in the folder's generation config. `finish(scratch, lost)` may add
+    files. The folder is there whole or not at all.
 
     Raises:
         UserError: the folder exists and is not empty, or the disk is too small or cannot be written.
@@ -71,7 +72,9 @@ def write_merged(
         check_space(scratch.parent, size, f"'{folder}'", "choose another disk")
         plain.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
-    return sum(parts, Lost())
+        lost = sum(parts, Lost())
+        finish(scratch, lost)
+    return lost
 
 
 def _is_tied(model: Any) -> bool:

@@ -89,12 +89,16 @@ class Exporter:
         """
         settings = self.source.settings
         target = stored_dtype(find_model(settings.model)) if dtype == "auto" else pick_dtype(dtype, torch.device("cpu"))
-        lost = self.policy.merge(folder, self._words().stop_ids, target)
         name = str(target).removeprefix("torch.")
-        facts = self._facts() | {"dtype": name} | _lost(lost, name)
+        facts = self._facts() | {"dtype": name}
+
+        def finish(scratch: Path, lost: Lost) -> None:
+            facts.update(_lost(lost, name))
+            self._finish(scratch, folder, "merged", facts)
+
+        lost = self.policy.merge(folder, self._words().stop_ids, target, finish)
         if lost.entries and lost.cosine < _FAITHFUL:
             note(f"{facts['lost']} --dtype float32 keeps all of it")
-        self._finish(folder, folder, "merged", facts)
         return Artefact("merged", folder, facts)
 
     def gguf(self, folder: Path, kind: str) -> Artefact:

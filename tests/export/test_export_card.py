@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import evaluation
+from export_fakes import evaluation
 
 from simko.config import EvalConfig
 from simko.export.card import evaluations, licence_of, write_card
@@ -33,17 +33,12 @@ def card_of(folder: Path, source: Target, **facts: Any) -> tuple[dict[str, Any],
 
 def test_a_card_says_what_was_measured_and_how(trained_run: Path, tmp_path: Path) -> None:
     front, body = card_of(tmp_path, source_of(trained_run), lost="Nothing was lost.")
-    assert (
-        front
-        == {
-            "library_name": "peft",
-            "license": "mit",
-            "datasets": ["openai/gsm8k"] if "datasets" in front else None,
-            "pipeline_tag": "text-generation",
-            "tags": ["simko", "rlvr", "reinforcement-learning"],
-        }
-        or "datasets" not in front
-    )
+    assert front == {
+        "library_name": "peft",
+        "license": "mit",
+        "pipeline_tag": "text-generation",
+        "tags": ["simko", "rlvr", "reinforcement-learning"],
+    }
     assert "![pass@K against K](pass_at_k.png)" in body
     assert (tmp_path / "pass_at_k.png").read_bytes().startswith(b"\x89PNG")
     assert "6 problems x 4 samples, temperature 0.6, top-p 0.95, seed 0" in body

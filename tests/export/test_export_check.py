@@ -116,10 +116,10 @@ def test_a_spoilt_export_fails(
 
     def spoil(self: Any, scratch: Path, folder: Path, kind: str, facts: Any) -> None:
         finish(self, scratch, folder, kind, facts)
-        weights = load_file(folder / "model.safetensors")
+        weights = load_file(scratch / "model.safetensors")
         name = "model.layers.1.self_attn.k_proj.weight"
         weights[name] = weights[name].flip(0).contiguous()
-        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        save_file(weights, scratch / "model.safetensors", metadata={"format": "pt"})
 
     monkeypatch.setattr(artefacts.Exporter, "_finish", spoil)
     code, output, err = ran(capsys, "export", trained_run, "--merged", tmp_path / "m", *QUICK)
