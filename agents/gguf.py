@@ -6,6 +6,8 @@ else `~/.cache/simko`. It holds 16-bit weights: 2 bytes a parameter. It is there
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import sys
@@ -64,9 +66,9 @@ def as_folder(path: Path) -> Path:
 def _write(path: Path, folder: Path, ends: list[int]) -> None:
     try:
         with whole_folder(folder) as scratch, quiet():
-            model = _dequantised(path, torch.float16)
+            model = dequantised_model(path, torch.float16)
             if not all(torch.isfinite(p).all() for p in model.parameters()):  # beyond float16's range
-                model = _dequantised(path, torch.bfloat16)
+                model = dequantised_model(path, torch.bfloat16)
             if ends:
                 model.generation_config.eos_token_id = ends
             model.save_pretrained(scratch)
@@ -84,13 +86,22 @@ def _write(path: Path, folder: Path, ends: list[int]) -> None:
         raise UserError(f"model '{path}' cannot be read: {_line(error)}; give its transformers folder") from error
 
 
-def _dequantised(path: Path, dtype: torch.dtype) -> Any:
-    options: dict[str, Any] = {}
+def dequantised_model(path: Path, dtype: torch.dtype, config: Any = None) -> Any:
+    """Read a GGUF file into a plain transformers model, its blocks dequantised.
+
+    `config` is used in place of what the file says: transformers does not read all of it (a stretched rotary embedding, the
+    size of Qwen3's heads).
+
+    Raises:
+        UserError: weights are missing.
+    """
+    options: dict[str, Any] = {} if config is None else {"config": config}
     if hasattr(transformers, "GgufConfig"):  # later versions of transformers keep the quantised blocks by default
         options["quantization_config"] = transformers.GgufConfig(dequantize=True)
-    model, report = transformers.AutoModelForCausalLM.from_pretrained(
-        path.parent, gguf_file=path.name, dtype=dtype, trust_remote_code=False, output_loading_info=True, **options
-    )
+    with contextlib.redirect_stderr(io.StringIO()):  # a progress bar that transformers has no switch for
+        model, report = transformers.AutoModelForCausalLM.from_pretrained(
+            path.parent, gguf_file=path.name, dtype=dtype, trust_remote_code=False, output_loading_info=True, **options
+        )
     if missing := sorted(report["missing_keys"]):
         raise UserError(f"model '{path}' lacks {len(missing)} weights ({missing[0]}, ...): not a whole causal LM")
     model.hf_quantizer, model.is_quantized = None, False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from transformers.pytorch_utils import Conv1D
 
 from simko.agents.quantize import plain_copy
 from simko.agents.quiet import quiet
+from simko.agents.rounding import Lost
 from simko.errors import UserError
 from simko.files import check_space, whole_folder
 
@@ -42,17 +43,27 @@ def export_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
         raise UserError(f"'{folder}' cannot be written: {error.strerror or error}; choose another") from error
 
 
-def write_merged(model: Any, tokenizer: Any, folder: str | os.PathLike[str], eos_ids: Iterable[int] = ()) -> None:
-    """Write the causal LM `model` with its active adapter merged, in the model's dtype; `model` is unchanged.
+def write_merged(
+    model: Any,
+    tokenizer: Any,
+    folder: str | os.PathLike[str],
+    eos_ids: Iterable[int] = (),
+    dtype: torch.dtype | None = None,
+    finish: Callable[[Path, Lost], None] = lambda folder, lost: None,
+) -> Lost:
+    """Write the causal LM `model` with its active adapter merged, in `dtype` (the model's own); `model` is unchanged.
 
-    `eos_ids`, if given, become the ids that end an answer in the folder's generation config. The folder is there whole or
-    not at all.
+    Weights are rounded once, to `dtype`. Returns what that took from the adapter.
+
+    `eos_ids`, if given, become the ids that end an answer in the folder's generation config. `finish(scratch, lost)` may add
+    files. The folder is there whole or not at all.
 
     Raises:
         UserError: the folder exists and is not empty, or the disk is too small or cannot be written.
     """
+    parts: list[Lost] = []
     with export_folder(folder) as scratch, quiet(), torch.no_grad():
-        plain = plain_copy(model, torch.device("cpu"))
+        plain = plain_copy(model, torch.device("cpu"), dtype=dtype, on_lost=parts.append)
         _restore_conv1d(plain)
         if plain.config.tie_word_embeddings and not _is_tied(plain):
             plain.config.tie_word_embeddings = False  # an adapter of the output layer has parted them
@@ -61,6 +72,9 @@ def write_merged(model: Any, tokenizer: Any, folder: str | os.PathLike[str], eos
         check_space(scratch.parent, size, f"'{folder}'", "choose another disk")
         plain.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
+        lost = sum(parts, Lost())
+        finish(scratch, lost)
+    return lost
 
 
 def _is_tied(model: Any) -> bool:

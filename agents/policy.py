@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from simko.agents.quantize import (
     plain_copy,
     plain_weight,
 )
+from simko.agents.rounding import Lost
 from simko.agents.states import HiddenStates
 from simko.device import pick_device
 from simko.errors import UserError
@@ -328,8 +330,17 @@ class LoraPolicy:
         adapters.load_weights(self.model, folder)
         fingerprints.note_other_name(folder, base_of(folder), self.name, self.fingerprint)
 
-    def merge(self, folder: str | os.PathLike[str], eos_ids: Iterable[int] = ()) -> None:
-        """Write base and adapter as one plain transformers folder in `dtype`, with the tokenizer. The policy does not change.
+    def merge(
+        self,
+        folder: str | os.PathLike[str],
+        eos_ids: Iterable[int] = (),
+        dtype: torch.dtype | None = None,
+        finish: Callable[[Path, Lost], None] = lambda folder, lost: None,
+    ) -> Lost:
+        """Write base and adapter as one plain transformers folder, with the tokenizer. The policy does not change.
+
+        The weights are in `dtype`, or in that of the policy. They are rounded once; what that took from the adapter is returned.
+        `finish(scratch, lost)` may add files to the folder.
 
         The base is the one that the policy computes with: its quantised weights, dequantised. If `eos_ids` are given, they
         go into the folder's generation config.
@@ -337,7 +348,7 @@ class LoraPolicy:
         Raises:
             UserError: the folder exists and is not empty, or cannot be written.
         """
-        write_merged(self._causal_lm, self.tokenizer, folder, eos_ids)
+        return write_merged(self._causal_lm, self.tokenizer, folder, eos_ids, dtype, finish)
 
     def _text(self, ids: NDArray[np.int64], stop: Sequence[str]) -> str:
         return cut(self.tokenizer.decode(ids.tolist(), skip_special_tokens=True), stop)

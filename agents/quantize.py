@@ -106,11 +106,14 @@ def plain_copy(
     device: torch.device | None = None,
     finish: Callable[[nn.Linear], nn.Module] | None = None,
     faithful: bool = False,
+    dtype: torch.dtype | None = None,
+    on_lost: Callable[[Lost], None] = lambda lost: None,
 ) -> Any:
-    """Copy `model` to a plain one: active adapters merged into dequantised weights, in the model's dtype.
+    """Copy `model` to a plain one: active adapters merged into dequantised weights, in `dtype` (the model's).
 
     Each call starts from the frozen weights, so rounding never adds up. `model` does not change. The copy shares with it
-    everything but adapted and quantised layers, unless `device` differs. `finish` may replace each new layer.
+    everything but adapted and quantised layers, unless `device` or `dtype` differs. `finish` may replace each new layer.
+    `on_lost` is told what rounding took from the adapter of each layer.
 
     A `faithful` copy is for decoding. It computes what `model` does where a plain layer cannot:
 
@@ -119,23 +122,25 @@ def plain_copy(
     - On CUDA, an 8-bit layer stays as it is, since it rounds what comes in to 8 bits, too.
     """
     # deepcopy takes from the memo: shared tensors themselves, and the plain substitute of each adapted or quantised layer
-    memo: dict[int, Any] = {}
-    for tensor in [*model.parameters(), *model.buffers()]:
-        memo[id(tensor)] = _moved(tensor, device)
+    memo: dict[int, Any] = {id(buffer): _moved(buffer, device) for buffer in model.buffers()}
+    for parameter in model.parameters():
+        memo[id(parameter)] = _moved(parameter, device, dtype)
+    dtype = dtype or model.dtype
     for layer in model.modules():
         if isinstance(layer, LoraLayer | Linear4bit | Linear8bitLt) and id(layer) not in memo:
             base: Any = layer.get_base_layer() if isinstance(layer, LoraLayer) else layer
             if faithful and rounds_inputs(base):
                 memo[id(layer)] = memo[id(base)] = layer
                 continue
-            weight, lost = merged_weight(layer, model.dtype)
-            apart = faithful and isinstance(layer, LoraLayer) and is_apart(lost, layer, model.dtype)
+            weight, lost = merged_weight(layer, dtype)
+            on_lost(lost)
+            apart = faithful and isinstance(layer, LoraLayer) and is_apart(lost, layer, dtype)
             if apart:
-                weight = plain_weight(base).to(model.dtype)
+                weight = plain_weight(base).to(dtype)
             plain = nn.Linear(weight.shape[1], weight.shape[0], bias=base.bias is not None, device="meta").eval()
             plain.weight = nn.Parameter(weight.to(device or weight.device), requires_grad=False)
             if base.bias is not None:
-                plain.bias = nn.Parameter(base.bias.to(device or base.bias.device, model.dtype), requires_grad=False)
+                plain.bias = nn.Parameter(base.bias.to(device or base.bias.device, dtype), requires_grad=False)
             finished = plain if finish is None else finish(plain)
             memo[id(base)] = finished
             memo[id(layer)] = _on(finished, layer) if apart else finished
@@ -180,9 +185,11 @@ def merged_weight(layer: Any, dtype: torch.dtype) -> tuple[Tensor, Lost]:
     return rounding.merged_weight(weight, reduce(add, map(layer.get_delta_weight, layer.active_adapters)), dtype)
 
 
-def _moved(tensor: Tensor, device: torch.device | None) -> Tensor:
-    """Return the tensor itself, or its copy on `device`. Quantised parameters stay, since their layers are replaced."""
-    if device is None or tensor.device == device or type(tensor) not in (Tensor, nn.Parameter):
+def _moved(tensor: Tensor, device: torch.device | None, dtype: torch.dtype | None = None) -> Tensor:
+    """Return the tensor itself, or its copy on `device` in `dtype`. Quantised ones stay, since their layers are replaced."""
+    if type(tensor) not in (Tensor, nn.Parameter):
         return tensor
-    moved = tensor.to(device)
+    moved = tensor.to(device or tensor.device, dtype if tensor.is_floating_point() else None)
+    if moved is tensor:
+        return tensor
     return nn.Parameter(moved, requires_grad=False) if isinstance(tensor, nn.Parameter) else moved

@@ -1,10 +1,8 @@
-"""`export`: a trained policy as a plain transformers folder, a PEFT folder, or a repository of the Hub."""
+"""`export`: a trained policy as a transformers folder, a PEFT folder, a GGUF file, or a repository of the Hub; and its check."""
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -18,17 +16,16 @@ from simko.cli.output import print_json
 from simko.config import EvalConfig, TrainConfig
 from simko.console import note
 from simko.errors import UserError
-from simko.files import write_atomically
 
 if TYPE_CHECKING:
+    from simko.export.artefacts import Artefact
     from simko.run.target import Target
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "simko_base.json")
-_LATER = "export to a folder and upload that later with `hf upload`"
+_ENV_FLAGS = ("env", "data", "level", "template", "verifier", "max_new_tokens")
 EPILOG = (
-    "A run's newest checkpoint is exported, or with --best its best. --merged takes the weights that the policy was trained "
-    "on: those of the quantised base, dequantised; --quantization none merges into the base as it was published."
+    "A run's newest checkpoint is exported, or with --best its best. --merged and --gguf take the weights that the policy was "
+    "trained on: those of the quantised base, dequantised; --quantization none merges into the base as it was published."
 )
 
 
@@ -37,7 +34,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog=EPILOG)(export)
 
 
-@config_flags(EvalConfig, only=("best", "model", "quantization", "device", "threads"))
+@config_flags(EvalConfig, only=("best", "model", "quantization", "device", "threads", *_ENV_FLAGS))
 def export(
     flags: Mapping[str, Any],
     target: str = typer.Argument(metavar="RUN_OR_MODEL", help="run folder; or a model, with --adapter"),
@@ -50,11 +47,20 @@ def export(
         metavar="DIR",
         help="of a run: write its adapter, a plain PEFT folder; of a model: read this one",
     ),
+    gguf: str | None = typer.Option(
+        None,
+        "--gguf",
+        metavar="q8_0|q4_k_m|f16|bf16",
+        help="write a GGUF file of that kind and a Modelfile, for llama.cpp and Ollama",
+    ),
+    out: str | None = typer.Option(
+        None, "--out", metavar="DIR", help="of --gguf: its folder; NAME-KIND in the working folder where empty"
+    ),
     push: str | None = typer.Option(
         None,
         "--push",
         metavar="REPO",
-        help="upload to the Hub as org/name: the merged model with --merged, else the adapter",
+        help="upload to the Hub as org/name: the merged model with --merged, the GGUF file with --gguf, else the adapter",
     ),
     public: bool = typer.Option(False, "--public", help="make a new repository public; it is private otherwise"),
     dtype: str = typer.Option(
@@ -64,92 +70,125 @@ def export(
         help="of merged weights; auto is that of the base [auto]",
         show_default=False,
     ),
+    check: bool = typer.Option(
+        False, "--check", help="compare what was written with the policy on held-out problems; exit code 1 if they part"
+    ),
+    check_problems: int = typer.Option(
+        16, "--check-problems", min=1, metavar="N", help="held-out problems of the check"
+    ),
+    check_samples: int = typer.Option(4, "--check-samples", min=2, metavar="N", help="samples a problem of the check"),
+    check_gap: float | None = typer.Option(
+        None,
+        "--check-gap",
+        min=0.0,
+        metavar="X",
+        help="largest mean gap of log-probs, in nats a token; by kind where empty",
+    ),
     as_json: bool = typer.Option(False, "--json", help="print one JSON object"),
 ) -> None:
     """Export a run, or a model with an adapter.
 
-    As merged weights, as an adapter, or to the Hub.
+    As merged weights, as an adapter, as a GGUF file, or to the Hub.
     """
     from simko.run.folder import RunFolder
 
     target = os.path.expanduser(target)
-    merged, adapter = (path and os.path.expanduser(path) for path in (merged, adapter))
-    _refuse_unused(merged, push, dtype, public, flags)
+    merged, adapter, out = (path and os.path.expanduser(path) for path in (merged, adapter, out))
+    _refuse_unused(merged, gguf, out, push, dtype, public, check, flags)
     is_run = RunFolder.is_run(target)
     source = _source(target, None if is_run else adapter, flags)
     out_adapter = Path(adapter) if is_run and adapter else None
-    if not (merged or out_adapter or push):
-        raise UserError("export: nothing to do; give --merged DIR, --push REPO, or for a run --adapter DIR")
-    for path in (merged, out_adapter):
-        _refuse_used(path)
-    if merged and out_adapter and Path(merged).absolute() == out_adapter.absolute():
-        raise UserError(f"export: --merged and --adapter are both {merged}; give two folders")
-    hub = _hub(push) if push else None
-    results = _results(source)
+    if not (merged or out_adapter or gguf or push):
+        raise UserError(
+            "export: nothing to do; give --merged DIR, --gguf KIND, --push REPO, or for a run --adapter DIR"
+        )
+    gguf, out_gguf = _place_of_gguf(target, gguf, out)
+    _refuse_places({"--merged": merged, "--adapter": out_adapter, "--out": out_gguf})
 
-    done: dict[str, Any] = {"step": source.step}
+    from simko.export import hub
+    from simko.export.artefacts import Exporter
+
+    client = hub.client_for(push) if push else None
+    results = _results(source)
     with ExitStack() as stack:
-        folder = out_adapter
+        exporter = Exporter(source, results, client and hub.licence_at(client, source.settings.model))
+        artefacts: list[Artefact] = []
         if out_adapter:
-            done["adapter"] = str(write_adapter(source, out_adapter, results))
+            artefacts.append(exporter.adapter(out_adapter))
         if merged:
-            done["merged"] = str(write_merged(source, Path(merged), dtype, results))
-            folder = Path(merged)
-        if hub is not None and push:
-            if folder is None:
-                scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-                folder = write_adapter(source, scratch / "adapter", results)
-            done["pushed"] = _upload(hub, push, folder, not public)
-    if results:
-        done["eval_results"] = sorted(results)
+            artefacts.append(exporter.merged(Path(merged), dtype))
+        if gguf and out_gguf:
+            artefacts.append(exporter.gguf(out_gguf, gguf))
+        if not artefacts or (push and not (merged or gguf or out_adapter)):
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            artefacts.append(exporter.adapter(scratch / "adapter"))
+        done = _told(
+            source, artefacts, results, bool(push) and len(artefacts) == 1 and not (merged or gguf or out_adapter)
+        )
+        agrees = _check(exporter, artefacts, check_problems, check_samples, check_gap, done, as_json) if check else True
+        if client is not None and push and agrees:
+            done["pushed"] = hub.upload(client, push, _pushed(artefacts).folder, not public)
     if as_json:
         print_json(done)
-        return
-    for what in ("adapter", "merged", "pushed"):
-        if what in done:
-            typer.echo(f"{what}: {done[what]}")
+    else:
+        for what in ("adapter", "merged", "gguf", "pushed"):
+            if what in done:
+                typer.echo(f"{what}: {done[what]}")
+    if not agrees:
+        note("what was exported parts from the policy" + ("; it was not uploaded" if push else ""))
+        raise typer.Exit(1)
 
 
-def write_adapter(source: Target, folder: Path, results: Mapping[str, str]) -> Path:
-    """Copy the adapter to a folder that is there whole or not at all; returns the folder.
-
-    Beside it there are a card and the files of `.eval_results`, `results` (name to text).
-
-    Raises:
-        UserError: the folder is not empty or cannot be written.
-    """
-    from simko.agents.merging import export_folder
-    from simko.report import hub_results
-
-    with export_folder(folder) as scratch:
-        for name in ADAPTER_FILES:
-            if source.adapter is not None and (source.adapter / name).is_file():
-                shutil.copyfile(source.adapter / name, scratch / name)
-        hub_results.write(results, scratch)
-        _write_card(source, scratch, "peft")
-    return folder
+def _told(source: Target, artefacts: list[Artefact], results: Mapping[str, str], hidden: bool) -> dict[str, Any]:
+    """What `--json` prints of what was written; a `hidden` artefact lies in a folder that goes away."""
+    done: dict[str, Any] = {"step": source.step}
+    for artefact in artefacts if not hidden else []:
+        done[artefact.kind] = str(artefact.file or artefact.folder)
+    if results:
+        done["eval_results"] = sorted(results)
+    return done
 
 
-def write_merged(source: Target, folder: Path, dtype: str, results: Mapping[str, str]) -> Path:
-    """Merge adapter and base into a plain transformers folder; returns it.
+def _check(
+    exporter: Any,
+    artefacts: list[Artefact],
+    problems: int,
+    samples: int,
+    gap: float | None,
+    done: dict[str, Any],
+    as_json: bool,
+) -> bool:
+    """Check each artefact, say what was seen, and keep it in its `export.json`; whether all agree with the policy."""
+    from simko.export.card import FACTS, write_facts
+    from simko.export.check import check, sample_reference
+    from simko.report.foreign.rows import read_object
 
-    Its generation config ends an answer where training did: at the model's EOS ids and at the end of a chat turn.
+    reference = sample_reference(exporter.source, exporter.policy, problems, samples)
+    exporter.release()  # two whole models need not be in memory
+    done["check"] = {}
+    for artefact in artefacts:
+        checked = check(artefact, reference, gap)
+        done["check"][artefact.kind] = dict(checked.facts)
+        write_facts(artefact.folder, read_object(artefact.folder / FACTS) | {"check": dict(checked.facts)})
+        if not as_json:
+            typer.echo("\n".join(checked.lines))
+    return all(facts["agrees"] for facts in done["check"].values())
 
-    Raises:
-        UserError: the folder is not empty or cannot be written, or the model cannot be loaded.
-    """
-    from simko.agents.loading import find_model, stored_dtype
-    from simko.build import make_policy
-    from simko.envs import PromptFormat
-    from simko.report import hub_results
 
-    weights: Any = stored_dtype(find_model(source.settings.model)) if dtype == "auto" else dtype
-    policy = make_policy(source.settings, source.adapter, weights)
-    words = PromptFormat(policy.tokenizer, source.settings.template, stop_ids=policy.eos_ids)
-    policy.merge(folder, words.stop_ids)
-    hub_results.write(results, folder)
-    _write_card(source, folder, "transformers")
-    return folder
+def _pushed(artefacts: list[Artefact]) -> Artefact:
+    """What is uploaded: the merged model, else the GGUF file, else the adapter."""
+    order = {"merged": 0, "gguf": 1, "adapter": 2}
+    return min(artefacts, key=lambda artefact: order[artefact.kind])
+
+
+def _place_of_gguf(target: str, kind: str | None, out: str | None) -> tuple[str | None, Path | None]:
+    """The kind in small letters, and the folder of the file."""
+    if kind is None:
+        return None, None
+    from simko.agents.gguf_kinds import check_kind
+
+    kind = check_kind(kind)
+    return kind, Path(out) if out else Path(f"{Path(os.path.abspath(target)).name.removesuffix('.gguf')}-{kind}")
 
 
 def _source(target: str, adapter: str | None, flags: Mapping[str, Any]) -> Target:
@@ -172,22 +211,42 @@ def _source(target: str, adapter: str | None, flags: Mapping[str, Any]) -> Targe
         raise UserError(f"export: {str(error).removeprefix('eval: ')}") from error
 
 
-def _refuse_unused(merged: str | None, push: str | None, dtype: str, public: bool, flags: Mapping[str, Any]) -> None:
+def _refuse_unused(
+    merged: str | None,
+    gguf: str | None,
+    out: str | None,
+    push: str | None,
+    dtype: str,
+    public: bool,
+    check: bool,
+    flags: Mapping[str, Any],
+) -> None:
     """Raise `UserError` for a wrong dtype, and for a flag that is of another kind of export."""
     if dtype not in DTYPES:
         raise UserError(f"export: --dtype is '{dtype}'; use {', '.join(DTYPES)}")
-    of_merged = [flag(name) for name in ("quantization", "device", "threads") if name in flags]
-    of_merged += ["--dtype"] if dtype != "auto" else []
-    if of_merged and not merged:
-        raise UserError(f"export: {of_merged[0]} is of merged weights; give --merged DIR, too, or leave it out")
+    of_weights = [flag(name) for name in ("quantization", "device", "threads") if name in flags]
+    if of_weights and not (merged or gguf or check):
+        raise UserError(f"export: {of_weights[0]} is of merged weights; give --merged DIR, too, or leave it out")
+    if dtype != "auto" and not merged:
+        raise UserError("export: --dtype is of merged weights; give --merged DIR, too, or leave it out")
+    if out and not gguf:
+        raise UserError("export: --out is the folder of a GGUF file; give --gguf KIND, too, or leave it out")
     if public and not push:
         raise UserError("export: --public is of a repository of the Hub; give --push REPO, too, or leave it out")
 
 
-def _refuse_used(folder: str | Path | None) -> None:
-    path = None if folder is None else Path(folder)
-    if path is not None and path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(f"export: {path} exists and is not an empty folder; choose another")
+def _refuse_places(places: Mapping[str, str | Path | None]) -> None:
+    """Raise `UserError` if a folder is in use, or stands for two things."""
+    seen: dict[Path, str] = {}
+    for name, place in places.items():
+        if place is None:
+            continue
+        path = Path(place)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"export: {path} exists and is not an empty folder; choose another")
+        if path.absolute() in seen:
+            raise UserError(f"export: {seen[path.absolute()]} and {name} are both {path}; give two folders")
+        seen[path.absolute()] = name
 
 
 def _results(source: Target) -> dict[str, str]:
@@ -201,67 +260,3 @@ def _results(source: Target) -> dict[str, str]:
     if why:
         note(f"no {FOLDER}: {why}")
     return files
-
-
-def _write_card(source: Target, folder: Path, library: str) -> None:
-    """README.md with the metadata that the Hub reads. `base_model` is left out if the base is not on the Hub."""
-    settings = source.settings
-    on_hub = settings.model.count("/") == 1 and not Path(settings.model).exists() and settings.model[0] not in "./~"
-    base = [f"base_model: {json.dumps(settings.model)}"] if on_hub else []
-    head = ["---", f"library_name: {library}", *base, "tags: [simko, rlvr, reinforcement-learning]", "---", ""]
-    how = f"`{settings.algorithm}` on `{settings.env}`, step {source.step}" if source.run else "an adapter"
-    what = "LoRA adapter" if library == "peft" else "Merged model"
-    text = (
-        f"{what} exported by simko.\n\nBase: `{Path(settings.model).name}` ({settings.quantization}). Trained: {how}.\n"
-    )
-    write_atomically(folder / "README.md", "\n".join(head) + text)
-
-
-def _hub(repo: str) -> Any:
-    """The Hub's client, after it has answered once: a refusal should come before an hour of merging."""
-    import huggingface_hub
-    from huggingface_hub import constants
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
-
-    try:
-        validate_repo_id(repo)
-    except HFValidationError as error:
-        raise UserError(f"export: --push {repo} is not a repository name ({_line(error)}); use org/name") from error
-    if constants.HF_HUB_OFFLINE:
-        raise UserError(f"export: --push {repo}: HF_HUB_OFFLINE is set; unset it, or {_LATER}")
-    client = huggingface_hub.HfApi()
-    try:
-        client.whoami()
-    except Exception as error:  # whatever the HTTP client raises
-        raise _refusal(repo, error) from error
-    return client
-
-
-def _upload(client: Any, repo: str, folder: Path, private: bool) -> str:
-    note(f"uploading {folder} to {repo}")
-    try:
-        address = client.create_repo(repo, private=private, exist_ok=True)
-        client.upload_folder(folder_path=folder, repo_id=repo, commit_message="Upload from simko")
-    except Exception as error:  # as above
-        raise _refusal(repo, error) from error
-    return str(address)
-
-
-def _refusal(repo: str, error: Exception) -> UserError:
-    """One line for what went wrong at the Hub, or on the way to it."""
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    name = type(error).__name__
-    if "Token" in name:
-        why, mend = "there is no token of the Hub here", "run `hf auth login`"
-    elif status in (401, 403):
-        why, mend = "the Hub does not let you write there", "run `hf auth login` with a token that may write"
-    elif (status is None and isinstance(error, OSError)) or "Connect" in name or "Timeout" in name:
-        why, mend = "the Hub is out of reach", f"go online, or {_LATER}"
-    else:
-        why, mend = _line(error), "mend that and try again"
-    return UserError(f"export: --push {repo}: {why}; {mend}")
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
-from simko.console import table
+from simko.console import clean, markdown, table
 from simko.report.bands import loss_words
 from simko.report.counts import loss_of
 
@@ -79,6 +79,29 @@ def conclusions(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def check_lines(name: str, facts: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
+    """Say what `simko export --check` saw: solve rates with bands, gaps of log-probs, and whether the two sides agree.
+
+    `result` is of the exported model, with the policy as its `base`.
+    """
+    policy, gap = result["base"], result["difference"]["1"]
+    lines = [
+        f"check {name}: {facts['problems']} held-out problems x {facts['samples']} samples, "
+        f"temperature {facts['temperature']:g}, the same random streams",
+        f"  solved: policy {_with_interval(policy['pass_at_k']['1'], policy['interval']['1'])}, exported "
+        f"{_with_interval(result['pass_at_k']['1'], result['interval']['1'])}, difference "
+        f"{_with_interval(gap[0], gap[1:], sign='+')} percent; exported against policy: {result['in_words']}",
+        f"  log-probs of the policy's {facts['tokens']:,} tokens: mean gap {facts['mean_gap']:.2g}, largest "
+        f"{facts['max_gap']:.2g} (limit of the mean {facts['limit']:g})",
+    ]
+    if "llama_cpp_mean_gap" in facts:
+        lines.append(
+            f"  by llama.cpp: mean gap {facts['llama_cpp_mean_gap']:.2g}, largest {facts['llama_cpp_max_gap']:.2g}; "
+            f"{facts['llama_cpp_prompts_alike']} of {facts['problems']} prompts become the tokens of training"
+        )
+    return [*lines, "  agrees" if facts["agrees"] else "  PARTS from the policy"]
+
+
 def _short(model: str) -> str:
     """Return the name of a model, without the folders before it."""
     return model.rstrip("/").rsplit("/", 1)[-1]
@@ -100,7 +123,20 @@ def _cover_line(side: Mapping[str, Any]) -> str:
     return f"problems solved in at least so many of the samples (cover): {shares}"
 
 
+def evaluation_markdown(result: Mapping[str, Any]) -> str:
+    """The table of a result for a page of Markdown, and what to make of it below, a line a sentence."""
+    headings, rows = _pass_rows(result)
+    notes = [f"Percent; [ ] {INTERVAL}. * all samples: nothing is decided from that row.", *conclusions(result)]
+    shown = [line if line.endswith(".") else f"{line}." for line in map(clean, notes)]
+    return "\n\n".join([markdown([clean(cell.replace("\n", " ")) for cell in headings], rows), *shown])
+
+
 def _pass_table(result: Mapping[str, Any]) -> str:
+    headings, rows = _pass_rows(result)
+    return table(headings, rows, numbers=True)
+
+
+def _pass_rows(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     base = result.get("base")
     headings = ["K", "pass@K", "majority@K"]
     if base:  # two lines in the last one: together they fit 80 columns
@@ -115,7 +151,7 @@ def _pass_table(result: Mapping[str, Any]) -> str:
             row += [_with_interval(base["pass_at_k"][k], base["interval"][k]), _with_interval(gap, ends, sign="+")]
             majority += f" ({_number(base['majority_at_k'][k])})"
         rows.append([*row, majority])
-    return table(headings, rows, numbers=True)
+    return headings, rows
 
 
 def _with_interval(value: float, ends: Sequence[float], sign: str = "") -> str:

@@ -237,6 +237,8 @@ def test_what_cannot_be_exported_is_one_line(
     used.mkdir()
     (used / "file").touch()
     assert "nothing to do; give --merged" in refusal(capsys, run)
+    assert "write f16 and then run" in refusal(capsys, run, "--gguf", "q5_k_m")
+    assert "--out is the folder of a GGUF file" in refusal(capsys, run, "--adapter", tmp_path / "x", "--out", "y")
     for flag in ("--merged", "--adapter"):
         assert "exists and is not an empty folder" in refusal(capsys, run, flag, used)
     assert "give two folders" in refusal(capsys, run, "--merged", tmp_path / "x", "--adapter", tmp_path / "x")
@@ -299,11 +301,39 @@ def test_push_uploads_the_adapter_or_the_merged_model(
         "README.md",
         "adapter_config.json",
         "adapter_model.safetensors",
+        "export.json",
         "simko_base.json",
     }
     assert ran(capsys, "export", run, "--push", "me/model", "--merged", tmp_path / "m", "--public")[0] == 0
     assert hub.uploaded["private"] is False
     assert {"config.json", "model.safetensors", "README.md"} <= hub.uploaded["files"]
+
+
+def test_push_asks_for_the_licence_and_uploads_the_gguf_file(
+    capsys: pytest.CaptureFixture[str], trained: tuple[Path, torch.Tensor], tmp_path: Path, hub: Any
+) -> None:
+    pytest.importorskip("gguf")
+    run, _ = trained
+    arguments = ("--gguf", "q8_0", "--out", tmp_path / "g", "--push", "me/file")
+    code, output, _ = ran(capsys, "export", run, *arguments)
+    assert (code, output) == (0, f"gguf: {tmp_path / 'g' / 'g.gguf'}\npushed: https://hub/me/file\n")
+    assert hub.uploaded["files"] == {"g.gguf", "Modelfile", "README.md", "export.json"}
+    assert (
+        (tmp_path / "g" / "Modelfile")
+        .read_text()
+        .startswith("# simko/Countdown-v0: sampling as trained.\nFROM ./g.gguf\n")
+    )
+
+    from simko.export.hub import licence_at
+
+    client = FakeHub()
+    client.model_info = lambda name, timeout: SimpleNamespace(card_data={"license": "apache-2.0"})  # type: ignore[attr-defined]
+    assert (licence_at(client, "org/base"), licence_at(client, "tiny"), licence_at(client, "./a/b")) == (
+        "apache-2.0",
+        None,
+        None,
+    )
+    assert licence_at(FakeHub(), "org/base") is None  # whatever goes wrong
 
 
 class ConnectError(Exception):
@@ -325,6 +355,7 @@ class RefusedError(OSError):
         (LocalTokenNotFoundError("no token"), "there is no token of the Hub here; run `hf auth login`"),
         (RefusedError(401), "the Hub does not let you write there; run `hf auth login`"),
         (RefusedError(500), "refused; mend that and try again"),
+        (ValueError("Bearer hf_abcDEF123 at hf_abcDEF123\x1b[2J"), "Bearer *** at ***\ufffd[2J; mend that"),
     ],
 )
 def test_a_hub_that_refuses_is_one_line_before_any_work(
