@@ -1,0 +1,119 @@
+"""The process above the sandbox, for the kinds of it that leave processes behind: it starts the runner, and ends all there is.
+
+A script of its own process: `supervise.py KIND SETTINGS`, with KIND `sandlock` or `unsafe` and SETTINGS as JSON. Every orphan
+becomes its child (a "child subreaper"), so none escapes by a session of its own. It ends them all when the runner is over, when
+its own parent is gone (the kernel sends SIGTERM then), and when it is told so by SIGTERM.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import threading
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+PASSES = 200
+
+
+def children(pid):  # type: ignore[no-untyped-def]
+    """The processes whose parent is `pid`."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == pid:
+                found.append(int(name))
+    return found
+
+
+def end_all():  # type: ignore[no-untyped-def]
+    """Kill every descendant. The children of a killed one become ours, so this goes on until there is none."""
+    for _ in range(PASSES):
+        rest = children(os.getpid())
+        if not rest:
+            return
+        for pid in rest:
+            for descendant in (*children(pid), pid):
+                try:
+                    os.kill(descendant, signal.SIGKILL)
+                except OSError:
+                    pass
+        reap()
+
+
+def reap():  # type: ignore[no-untyped-def]
+    """Collect what has ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def sandlock(settings):  # type: ignore[no-untyped-def]
+    """The runner under Landlock and seccomp: it reads what it is given, writes nothing, and has no network."""
+    sys.path.append(settings["packages"])
+    from sandlock import Sandbox
+
+    box = Sandbox(
+        fs_readable=settings["readable"],
+        cwd=settings["folder"],
+        clean_env=True,
+        env=settings["environment"],
+        max_memory=settings["memory_bytes"],
+        max_processes=settings["processes"],
+        max_open_files=settings["files"],
+        no_coredump=True,
+        extra_deny_syscalls=settings["denied"],
+    )
+    process = box.popen(settings["command"])
+    done = threading.Event()
+
+    def wait():  # type: ignore[no-untyped-def]
+        process.wait()
+        done.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    done.wait()  # in the main thread, where a signal interrupts it
+
+
+def unsafe(settings):  # type: ignore[no-untyped-def]
+    """The runner with nothing around it but its own limits."""
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        os.chdir(settings["folder"])
+        os.execve(settings["command"][0], settings["command"], settings["environment"])
+    while os.waitpid(pid, 0)[0] != pid:
+        pass
+
+
+def stop(number, frame):  # type: ignore[no-untyped-def]
+    """End everything, then this process."""
+    end_all()
+    os._exit(128 + number)
+
+
+def main():  # type: ignore[no-untyped-def]
+    """Run one runner, and leave nothing behind."""
+    libc = ctypes.CDLL(None)
+    signal.signal(signal.SIGTERM, stop)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    settings = json.loads(sys.argv[2])
+    if os.getppid() != settings["parent"]:
+        return
+    try:
+        {"sandlock": sandlock, "unsafe": unsafe}[sys.argv[1]](settings)
+    finally:
+        end_all()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
