@@ -38,7 +38,7 @@ _HERE = Path(__file__).resolve().parent
 _FLAGS = ("-s", "-P", "-S", "-B", "-X", "utf8")  # as -I, but for PYTHONHASHSEED: the order of a set is the same each time
 _ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/usr/share/zoneinfo")
-_DENIED = ("socket", "memfd_create", "memfd_secret", "userfaultfd", "perf_event_open", "bpf")
+_DENIED = ("memfd_create", "memfd_secret", "userfaultfd", "perf_event_open", "bpf")
 _UIDS = range(1_000_000_000, 2_000_000_000)  # nobody's: of each run its own, so that limits count that run alone
 _NAMESPACED_LIMITS = (5, 14)  # the kernel since which RLIMIT_NPROC counts in each user namespace by itself
 
@@ -91,7 +91,10 @@ class Jail:
         options += ["--die-with-parent", "--new-session", "--clearenv"]
         for name, value in _ENVIRONMENT.items():
             options += ["--setenv", name, value]
-        for path in readable(self.python):
+        paths = readable(self.python)
+        for parent in sorted({str(parent) for path in paths for parent in Path(path).parents} - {"/"}):
+            options += ["--perms", "0755", "--dir", parent]  # bwrap makes them 0700, and root changes its id later
+        for path in paths:
             options += ["--symlink", os.readlink(path), path] if os.path.islink(path) else ["--ro-bind", path, path]
         options += ["--ro-bind", str(_HERE / "runner.py"), "/runner.py", "--dev-bind", "/dev/null", "/dev/null"]
         options += ["--ro-bind", "/dev/urandom", "/dev/urandom", "--chdir", "/", "--remount-ro", "/"]

@@ -16,6 +16,7 @@ broken encoding. An environment also refuses an answer that its verifier does no
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,16 @@ class JSONL(RowSource):
     that is in both files of a folder.
     """
 
+    kind = "jsonl"
+    holds = "problem and answer"
+    row = '{"problem": ..., "answer": ...}'
+    """What a row looks like, for messages."""
+
+    @staticmethod
+    def to_task(row: dict[str, Any], path: Path, number: int) -> Task:
+        """One row as a task. Raises `UserError` with file, line and field."""
+        return _task(row, path, number)
+
     def __init__(
         self,
         split: str = "train",
@@ -50,16 +61,15 @@ class JSONL(RowSource):
         keep_good_rows: bool = False,
     ) -> None:
         if split not in SPLITS:
-            raise UserError(f"jsonl: split is '{split}'; use 'train', 'eval' or 'all'")
+            raise UserError(f"{self.kind}: split is '{split}'; use 'train', 'eval' or 'all'")
         if data is None:
-            raise UserError(
-                "jsonl: no data; give data=<a .jsonl file of problem and answer> (--data on the command line)"
-            )
+            raise UserError(f"{self.kind}: no data; give data=<a .jsonl file of {self.holds}> (--data on the command line)")
         path, sieve = Path(data).expanduser(), Sieve(keep_good_rows)
+        read = partial(read_tasks, sieve=sieve, to_task=self.to_task, form=self.row)
         if path.is_dir():
-            rows = _from_folder(path, split, sieve)
+            rows = _from_folder(path, split, read)
         else:
-            placed = read_tasks(path, sieve)
+            placed = read(path)
             rows = [row for row in placed if split == "all" or is_eval(row[0].problem) == (split == "eval")]
             if not rows:
                 mend = "use split 'all', or a folder with train.jsonl and eval.jsonl"
@@ -70,18 +80,19 @@ class JSONL(RowSource):
             if not rows:
                 has = f"there are: {', '.join(levels)}" if any(levels) else "its rows have no level: leave level out"
                 raise UserError(f"{path}: no row of split '{split}' has level {level}; {has}")
-        super().__init__("jsonl", split, [task for task, _ in rows], [place for _, place in rows], sieve)
+        super().__init__(self.kind, split, [task for task, _ in rows], [place for _, place in rows], sieve)
 
 
-def read_tasks(path: Path, sieve: Sieve | None = None) -> list[Placed]:
+def read_tasks(
+    path: Path, sieve: Sieve, to_task: Callable[[dict[str, Any], Path, int], Task], form: str
+) -> list[Placed]:
     """Every row of a file as a task with its place. Raises `UserError` for a bad row and for a file without rows."""
-    sieve = sieve or Sieve()
     tasks: list[Placed] = []
     lines: dict[str, str] = {}
     for number, row in read_table(path, sieve):
         place = f"{path}:{number}"
         try:
-            task = _task(row, path, number)
+            task = to_task(row, path, number)
             if task.id in lines:
                 raise UserError(
                     f"{place}: the id '{task.id}' occurs twice (first in {lines[task.id]}); ids must be unique"
@@ -93,7 +104,7 @@ def read_tasks(path: Path, sieve: Sieve | None = None) -> list[Placed]:
         tasks.append((task, place))
     if not tasks:
         left = f" ({len(sieve.bad)} bad ones left out)" if sieve.bad else ""
-        raise UserError(f'{path}: no rows{left}; write one {{"problem": ..., "answer": ...}} a line')
+        raise UserError(f"{path}: no rows{left}; write one {form} a line")
     return tasks
 
 
@@ -135,7 +146,7 @@ def _task(row: dict[str, Any], path: Path, number: int) -> Task:
     return Task(labels["id"], problem, answer, labels["level"], extra or {}, system)
 
 
-def _from_folder(folder: Path, split: str, sieve: Sieve) -> list[Placed]:
+def _from_folder(folder: Path, split: str, read: Callable[[Path], list[Placed]]) -> list[Placed]:
     parts: dict[str, list[Placed]] = {}
     for part in ("train", "eval"):
         files = [f for ending in ENDINGS if (f := folder / f"{part}{ending}").is_file()]
@@ -144,7 +155,7 @@ def _from_folder(folder: Path, split: str, sieve: Sieve) -> list[Placed]:
             raise UserError(
                 f"{folder}: needs {part}.jsonl (or {', '.join(ENDINGS)}), and {what}; or give a single file"
             )
-        parts[part] = read_tasks(files[0], sieve)
+        parts[part] = read(files[0])
     held_out = {normalise(task.problem): task.id for task, _ in parts["eval"]}
     for task, _ in parts["train"]:
         if normalise(task.problem) in held_out:
