@@ -112,7 +112,8 @@ class Jail:
             paths = [path for path in readable(self.python) if not os.path.islink(path)]
             settings |= {
                 "packages": _sandlock_folder(),
-                "readable": [*paths, runner, folder, "/dev/null", "/dev/urandom"],
+                "readable": [*paths, runner, folder, "/dev/urandom"],
+                "writable": ["/dev/null"],
                 "memory_bytes": limits.memory_bytes,
                 "processes": limits.processes,
                 "files": limits.files,

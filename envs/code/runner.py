@@ -71,8 +71,6 @@ def restrict(limits):  # type: ignore[no-untyped-def]
         os.setgroups([])
         os.setresgid(limits["uid"], limits["uid"], limits["uid"])
         os.setresuid(limits["uid"], limits["uid"], limits["uid"])
-    if os.getuid() == 0:
-        drop_capabilities()
     for name, most in (
         ("CORE", 0),
         ("FSIZE", limits["file_bytes"]),
@@ -89,19 +87,6 @@ def limit_cpu(seconds):  # type: ignore[no-untyped-def]
     """Let this process use so many seconds of the processor in all, counted from its start and rounded up."""
     most = max(1, int(-(-seconds // 1)))
     resource.setrlimit(resource.RLIMIT_CPU, (most, most + 1))
-
-
-def drop_capabilities():  # type: ignore[no-untyped-def]
-    """Keep user 0 without its privileges: as an ordinary user would, it then obeys limits and permissions."""
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    for capability in range(64):
-        libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP; those that the kernel does not have are refused
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
-    if libc.capset(header, (ctypes.c_uint32 * 6)()) != 0:
-        raise OSError(ctypes.get_errno(), "capset")
-    libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS: no program that is started gets them back
 
 
 def module(name):  # type: ignore[no-untyped-def]

@@ -18,17 +18,20 @@ PASSES = 200
 
 def children(pid):  # type: ignore[no-untyped-def]
     """The processes whose parent is `pid`."""
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    fields = file.read().rpartition(b")")[2].split()
-            except OSError:
-                continue
-            if int(fields[1]) == pid:
-                found.append(int(name))
-    return found
+    try:
+        lists = [open(f"/proc/{pid}/task/{thread}/children").read() for thread in os.listdir(f"/proc/{pid}/task")]
+        return [int(number) for text in lists for number in text.split()]
+    except OSError:  # a kernel without these lists, or the process has ended
+        return [number for number in map(int, filter(str.isdigit, os.listdir("/proc"))) if parent(number) == pid]
+
+
+def parent(pid):  # type: ignore[no-untyped-def]
+    """The parent of a process; None if it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except OSError:
+        return None
 
 
 def end_all():  # type: ignore[no-untyped-def]
@@ -55,13 +58,27 @@ def reap():  # type: ignore[no-untyped-def]
         pass
 
 
+def drop_capabilities():  # type: ignore[no-untyped-def]
+    """Keep user 0 without its privileges: as an ordinary user would, it then obeys limits and permissions."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for capability in range(64):
+        libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP; those that the kernel does not have are refused
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
+    if libc.capset(header, (ctypes.c_uint32 * 6)()) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
+    libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS: no program that is started gets them back
+
+
 def sandlock(settings):  # type: ignore[no-untyped-def]
     """The runner under Landlock and seccomp: it reads what it is given, writes nothing, and has no network."""
+    if os.getuid() == 0:
+        drop_capabilities()
     sys.path.append(settings["packages"])
     from sandlock import Sandbox
 
     box = Sandbox(
         fs_readable=settings["readable"],
+        fs_writable=settings["writable"],
         cwd=settings["folder"],
         clean_env=True,
         env=settings["environment"],
