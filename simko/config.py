@@ -74,6 +74,20 @@ class EnvironmentSettings:
     max_new_tokens: int | None = setting(
         None, "token budget of an answer; the environment's own where empty", minimum=1
     )
+    code_seconds: float | None = setting(
+        None,
+        "processor time of a program, for all its tests together (verifier code); 4 where empty",
+        above=0.0,
+        maximum=600.0,
+        decides="run",
+        later=True,
+    )
+    unsafe_no_sandbox: bool | None = setting(
+        None,
+        "run programs of the model without a sandbox: they may read and change whatever this user may",
+        decides=False,
+        later=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ import builtins
 import json
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -149,9 +149,7 @@ def _asserts(tests: str, about: dict[str, Any]) -> Plan:
         top = check.body
     apart = _Apart(before, top, frozenset(about.get("names") or ()))
     apart.run()
-    return Plan(
-        tuple(apart.steps), tuple(apart.checks), entry=entry, name=name, prompt=about.get("prompt") or ""
-    )
+    return Plan(tuple(apart.steps), tuple(apart.checks), entry=entry, name=name, prompt=about.get("prompt") or "")
 
 
 class _Apart:

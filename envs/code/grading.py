@@ -94,14 +94,13 @@ def _results(lines: Sequence[bytes]) -> dict[int, Result]:
 
 def _wrong(check: Check, results: Sequence[Result], secret: str, plan: Plan) -> str:
     """What is wrong with the results of a check; empty if it holds."""
-    for result in results:
-        if isinstance(result, str):
-            return f"{check.text:.80}: {result}"
+    given = [result for result in results if not isinstance(result, str)]
+    if len(given) < len(results):
+        return f"{check.text:.80}: {next(result for result in results if isinstance(result, str))}"
     if check.expression is None:
-        ((kind, content),) = results
-        return "" if kind == "held" and content == secret else f"{check.text:.80}: not held"
+        return "" if given == [("held", secret)] else f"{check.text:.80}: not held"
     try:
-        found = [values.decode(content) if kind == "value" else None for kind, content in results]
+        found = [values.decode(content) for _, content in given]
         if plan.values_as_json:
             found = [_as_json(value) for value in found]
         held = bool(evaluate(check.expression, found))

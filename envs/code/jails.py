@@ -35,7 +35,14 @@ MEND = (
     "--unsafe-no-sandbox"
 )
 _HERE = Path(__file__).resolve().parent
-_FLAGS = ("-s", "-P", "-S", "-B", "-X", "utf8")  # as -I, but for PYTHONHASHSEED: the order of a set is the same each time
+_FLAGS = (
+    "-s",
+    "-P",
+    "-S",
+    "-B",
+    "-X",
+    "utf8",
+)  # as -I, but for PYTHONHASHSEED: the order of a set is the same each time
 _ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/usr/share/zoneinfo")
 _DENIED = ("memfd_create", "memfd_secret", "userfaultfd", "perf_event_open", "bpf")
@@ -120,7 +127,7 @@ class Jail:
                 "denied": list(_DENIED),
             }
         script = str(_HERE / "supervise.py")
-        return [os.path.realpath(sys.executable), "-I", "-S", "-B", script, self.name, json.dumps(settings)]
+        return [self.python, "-I", "-S", "-B", script, self.name, json.dumps(settings)]
 
 
 def readable(python: str) -> list[str]:

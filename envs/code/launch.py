@@ -22,6 +22,7 @@ CHUNK = 65_536
 POLL_SECONDS = 0.05
 END_SECONDS = 10.0
 """How long a supervisor may take to end everything before it is killed itself."""
+MAX_LINES = 10_000
 MAX_COMPLAINT = 2_000  # bytes of stderr
 
 
@@ -63,7 +64,9 @@ def launch(
                     stream.close()
     if why == "ended" and code < 0:
         why = "killed"
-    lines = output.split(b"\n")[:-1] if why != "output" else []
+    lines = bytes(output).split(b"\n", MAX_LINES)[:-1]
+    if why == "output":
+        lines = lines[:1]  # that it began; the rest is noise
     return Ending(tuple(lines), why, complaint.decode("utf-8", "replace").strip())
 
 
@@ -77,7 +80,11 @@ def _converse(
     output, complaint = bytearray(), bytearray()
     until = time.monotonic() + wall_seconds
     with selectors.DefaultSelector() as selector:
-        for stream, event in ((stdin, selectors.EVENT_WRITE), (stdout, selectors.EVENT_READ), (stderr, selectors.EVENT_READ)):
+        for stream, event in (
+            (stdin, selectors.EVENT_WRITE),
+            (stdout, selectors.EVENT_READ),
+            (stderr, selectors.EVENT_READ),
+        ):
             os.set_blocking(stream.fileno(), False)
             selector.register(stream, event)
         left = memoryview(request)

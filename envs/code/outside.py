@@ -79,7 +79,10 @@ def _add(a: Any, b: Any) -> Any:
 
 def _multiply(a: Any, b: Any) -> Any:
     numbers = isinstance(a, int) and isinstance(b, int)
-    if not numbers and max(_size(a) * (b if isinstance(b, int) else 1), _size(b) * (a if isinstance(a, int) else 1)) > MAX_SIZE:
+    if (
+        not numbers
+        and max(_size(a) * (b if isinstance(b, int) else 1), _size(b) * (a if isinstance(a, int) else 1)) > MAX_SIZE
+    ):
         raise OverflowError
     if numbers and _size(a) + _size(b) > MAX_SIZE:
         raise OverflowError
@@ -125,9 +128,9 @@ _KEYWORDS = {"math.isclose": ("rel_tol", "abs_tol"), "sorted": ("reverse",)}
 
 
 class Splitter:
-    """Splits the expressions of one test. `literals` are names that the test bound to literals, `foreign` those not the program's.
+    """Splits the expressions of one test, and collects the source of each hole in `holes`.
 
-    `holes` collects the source of each hole.
+    `literals` are names that the test bound to literals, `foreign` those that are not the program's.
     """
 
     def __init__(self, literals: Mapping[str, Any], foreign: frozenset[str]) -> None:
@@ -168,18 +171,14 @@ class Splitter:
             case ast.Dict(keys=keys, values=values) if None not in keys:
                 count = len(keys)
                 parts = [*(key for key in keys if key is not None), *values]
-                return self._apply(
-                    "Dict", lambda *items: dict(zip(items[:count], items[count:], strict=True)), parts
-                )
+                return self._apply("Dict", lambda *items: dict(zip(items[:count], items[count:], strict=True)), parts)
             case ast.UnaryOp(op=op, operand=operand) if type(op) in _UNARY:
                 return self._apply(type(op).__name__, _UNARY[type(op)], [operand])
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
                 return self._apply(type(op).__name__, _BINARY[type(op)], [left, right])
             case ast.BoolOp(op=op, values=values):
                 every = isinstance(op, ast.And)
-                return self._apply(
-                    type(op).__name__, lambda *parts: all(parts) if every else any(parts), values
-                )
+                return self._apply(type(op).__name__, lambda *parts: all(parts) if every else any(parts), values)
             case ast.Compare(left=left, ops=ops, comparators=others):
                 return self._comparison(left, ops, others)
             case ast.Call(func=func, args=args, keywords=keywords):
@@ -199,16 +198,18 @@ class Splitter:
         compare = [_COMPARISONS[type(op)] for op in ops]
 
         def apply(*values: Any) -> bool:
-            return all(
-                operation(a, b) for operation, a, b in zip(compare, values[:-1], values[1:], strict=True)
-            )
+            return all(operation(a, b) for operation, a, b in zip(compare, values[:-1], values[1:], strict=True))
 
         return self._apply("Compare", apply, [left, *others])
 
     def _call(self, name: str, args: list[ast.expr], keywords: list[ast.keyword]) -> Expression | None:
         known = name.partition(".")[0] in self.foreign and name in _FUNCTIONS
         names = [keyword.arg for keyword in keywords]
-        if not known or any(isinstance(arg, ast.Starred) for arg in args) or not set(names) <= set(_KEYWORDS.get(name, ())):
+        if (
+            not known
+            or any(isinstance(arg, ast.Starred) for arg in args)
+            or not set(names) <= set(_KEYWORDS.get(name, ()))
+        ):
             return None
         count, function = len(args), _FUNCTIONS[name]
 
@@ -254,9 +255,7 @@ def literal(expression: Expression) -> Any:
 
 def has_hole(expression: Expression) -> bool:
     """Whether a part of it runs inside."""
-    return isinstance(expression, Hole) or (
-        isinstance(expression, Node) and any(map(has_hole, expression.parts))
-    )
+    return isinstance(expression, Hole) or (isinstance(expression, Node) and any(map(has_hole, expression.parts)))
 
 
 def is_pinned(expression: Expression) -> bool:

@@ -7,6 +7,8 @@ shares this process and may forge every line. A forged value helps it only if it
 Values are tagged, so that plain ones survive JSON: see `encode`. `values.py` reads them on the other side.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import resource
@@ -14,6 +16,11 @@ import select
 import sys
 import time
 import types
+from collections.abc import Callable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing takes 10 ms to import
+    from typing import Any
 
 MAX_DEPTH, MAX_NODES = 60, 200_000
 CHUNK = 65_536
@@ -26,10 +33,10 @@ class NoValue(Exception):  # noqa: N818
 class Encoder:
     """A value as JSON: `null`, `true`, numbers and texts as they are, a list as a list, all else as `{tag: ...}`."""
 
-    def __init__(self):  # type: ignore[no-untyped-def]
+    def __init__(self) -> None:
         self.nodes = 0
 
-    def encode(self, value, depth=0):  # type: ignore[no-untyped-def]
+    def encode(self, value: Any, depth: int = 0) -> Any:
         """The tagged form. An instance of a subclass gives its plain content. Raises `NoValue`."""
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
@@ -61,11 +68,11 @@ class Encoder:
             return {"d": [[self.encode(key, depth + 1), self.encode(item, depth + 1)] for key, item in pairs]}
         raise NoValue(kind.__name__)
 
-    def _float(self, number):  # type: ignore[no-untyped-def]
+    def _float(self, number: float) -> Any:
         return number if number - number == 0 else {"f": repr(number)}
 
 
-def restrict(limits):  # type: ignore[no-untyped-def]
+def restrict(limits: dict[str, Any]) -> None:
     """Give up what a privileged user may do, then set the limits. Nothing of the program has run yet."""
     if limits["uid"] is not None:
         os.setgroups([])
@@ -83,20 +90,20 @@ def restrict(limits):  # type: ignore[no-untyped-def]
     limit_cpu(limits["cpu_seconds"])
 
 
-def limit_cpu(seconds):  # type: ignore[no-untyped-def]
+def limit_cpu(seconds: float) -> None:
     """Let this process use so many seconds of the processor in all, counted from its start and rounded up."""
     most = max(1, int(-(-seconds // 1)))
     resource.setrlimit(resource.RLIMIT_CPU, (most, most + 1))
 
 
-def module(name):  # type: ignore[no-untyped-def]
+def module(name: str) -> dict[str, Any]:
     """A fresh module that a program can be run in. Dataclasses look theirs up in `sys.modules`."""
     made = types.ModuleType(name)
     sys.modules[name] = made
     return made.__dict__
 
 
-def run_steps(request, send):  # type: ignore[no-untyped-def]
+def run_steps(request: dict[str, Any], send: Callable[[list[Any]], None]) -> None:
     """Run the program once, then each step in its namespace: `do`, `value` or `assert`."""
     space = module("program")
     try:
@@ -122,7 +129,7 @@ def run_steps(request, send):  # type: ignore[no-untyped-def]
             send([number, "failed", type(error).__name__])
 
 
-def run_cases(request, send):  # type: ignore[no-untyped-def]
+def run_cases(request: dict[str, Any], send: Callable[[list[Any]], None]) -> None:
     """Run the program once for each input, in a process of its own; stdin is the input, stdout comes out as text."""
     try:
         program = compile(request["program"], "<program>", "exec", dont_inherit=True)
@@ -141,10 +148,11 @@ def run_cases(request, send):  # type: ignore[no-untyped-def]
             send([number, "output", output.decode("utf-8", "replace")])
 
 
-def run_case(program, text, left, most):  # type: ignore[no-untyped-def]
+def run_case(program: types.CodeType, text: bytes, left: float, most: int) -> tuple[bytes | None, int, float]:
     """The output (None if there was too much of it), the exit status and the CPU seconds of one run."""
-    stdin, feed = os.pipe()
+    stdin, out = os.pipe()
     collect, stdout = os.pipe()
+    feed: int | None = out
     pid = os.fork()
     if pid == 0:
         status = 1
@@ -165,18 +173,18 @@ def run_case(program, text, left, most):  # type: ignore[no-untyped-def]
                 os._exit(status & 255)
     os.close(stdin)
     os.close(stdout)
-    os.set_blocking(feed, False)
+    os.set_blocking(out, False)
     os.set_blocking(collect, False)
     output, ended = bytearray(), None
     while True:
         readable, writable, _ = select.select([collect], [feed] if feed is not None else [], [], 0.02)
         if writable:
             try:
-                text = text[os.write(feed, text[:CHUNK]) :]
+                text = text[os.write(out, text[:CHUNK]) :]
             except BrokenPipeError:
                 text = b""
             if not text:
-                os.close(feed)
+                os.close(out)
                 feed = None
         part = os.read(collect, CHUNK) if readable else None
         output += part or b""
@@ -194,13 +202,13 @@ def run_case(program, text, left, most):  # type: ignore[no-untyped-def]
     return bytes(output) if len(output) <= most else None, os.waitstatus_to_exitcode(status), used
 
 
-def _ended(pid):  # type: ignore[no-untyped-def]
+def _ended(pid: int) -> tuple[int, int, Any] | None:
     """What `os.wait4` says of a process that has ended; None if it runs."""
     result = os.wait4(pid, os.WNOHANG)
     return result if result[0] else None
 
 
-def main():  # type: ignore[no-untyped-def]
+def main() -> None:
     """Read the request, give up everything, run."""
     with open(0, "rb", closefd=False) as stream:
         request = json.loads(stream.read())
@@ -212,7 +220,7 @@ def main():  # type: ignore[no-untyped-def]
     restrict(request["limits"])
     end, write, text_of = os._exit, os.write, json.dumps
 
-    def send(line):  # type: ignore[no-untyped-def]
+    def send(line: list[Any]) -> None:
         data = text_of(line).encode() + b"\n"
         while data:
             data = data[write(channel, data) :]

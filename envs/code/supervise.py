@@ -5,36 +5,40 @@ becomes its child (a "child subreaper"), so none escapes by a session of its own
 its own parent is gone (the kernel sends SIGTERM then), and when it is told so by SIGTERM.
 """
 
+from __future__ import annotations
+
+import contextlib
 import ctypes
 import json
 import os
 import signal
 import sys
 import threading
+from pathlib import Path
+from typing import Any
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 PASSES = 200
 
 
-def children(pid):  # type: ignore[no-untyped-def]
+def children(pid: int) -> list[int]:
     """The processes whose parent is `pid`."""
     try:
-        lists = [open(f"/proc/{pid}/task/{thread}/children").read() for thread in os.listdir(f"/proc/{pid}/task")]
-        return [int(number) for text in lists for number in text.split()]
+        tasks = [Path(f"/proc/{pid}/task/{thread}/children") for thread in os.listdir(f"/proc/{pid}/task")]
+        return [int(number) for task in tasks for number in task.read_text().split()]
     except OSError:  # a kernel without these lists, or the process has ended
         return [number for number in map(int, filter(str.isdigit, os.listdir("/proc"))) if parent(number) == pid]
 
 
-def parent(pid):  # type: ignore[no-untyped-def]
+def parent(pid: int) -> int | None:
     """The parent of a process; None if it has ended."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[1])
+        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
     except OSError:
         return None
 
 
-def end_all():  # type: ignore[no-untyped-def]
+def end_all() -> None:
     """Kill every descendant. The children of a killed one become ours, so this goes on until there is none."""
     for _ in range(PASSES):
         rest = children(os.getpid())
@@ -42,23 +46,19 @@ def end_all():  # type: ignore[no-untyped-def]
             return
         for pid in rest:
             for descendant in (*children(pid), pid):
-                try:
+                with contextlib.suppress(OSError):
                     os.kill(descendant, signal.SIGKILL)
-                except OSError:
-                    pass
         reap()
 
 
-def reap():  # type: ignore[no-untyped-def]
+def reap() -> None:
     """Collect what has ended."""
-    try:
+    with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-    except ChildProcessError:
-        pass
 
 
-def drop_capabilities():  # type: ignore[no-untyped-def]
+def drop_capabilities() -> None:
     """Keep user 0 without its privileges: as an ordinary user would, it then obeys limits and permissions."""
     libc = ctypes.CDLL(None, use_errno=True)
     for capability in range(64):
@@ -69,7 +69,7 @@ def drop_capabilities():  # type: ignore[no-untyped-def]
     libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS: no program that is started gets them back
 
 
-def sandlock(settings):  # type: ignore[no-untyped-def]
+def sandlock(settings: dict[str, Any]) -> None:
     """The runner under Landlock and seccomp: it reads what it is given, writes nothing, and has no network."""
     if os.getuid() == 0:
         drop_capabilities()
@@ -91,7 +91,7 @@ def sandlock(settings):  # type: ignore[no-untyped-def]
     process = box.popen(settings["command"])
     done = threading.Event()
 
-    def wait():  # type: ignore[no-untyped-def]
+    def wait() -> None:
         process.wait()
         done.set()
 
@@ -99,7 +99,7 @@ def sandlock(settings):  # type: ignore[no-untyped-def]
     done.wait()  # in the main thread, where a signal interrupts it
 
 
-def unsafe(settings):  # type: ignore[no-untyped-def]
+def unsafe(settings: dict[str, Any]) -> None:
     """The runner with nothing around it but its own limits."""
     pid = os.fork()
     if pid == 0:
@@ -110,13 +110,13 @@ def unsafe(settings):  # type: ignore[no-untyped-def]
         pass
 
 
-def stop(number, frame):  # type: ignore[no-untyped-def]
+def stop(number: int, frame: Any) -> None:
     """End everything, then this process."""
     end_all()
     os._exit(128 + number)
 
 
-def main():  # type: ignore[no-untyped-def]
+def main() -> None:
     """Run one runner, and leave nothing behind."""
     libc = ctypes.CDLL(None)
     signal.signal(signal.SIGTERM, stop)

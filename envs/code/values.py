@@ -57,9 +57,7 @@ class _Decoder:
             members = [self.decode(item, depth + 1) for item in self._counted(content)]
             return set(members) if tag == "s" else frozenset(members)
         if tag == "d":
-            return {
-                self.decode(key, depth + 1): self.decode(value, depth + 1) for key, value in self._counted(content)
-            }
+            return {self.decode(key, depth + 1): self.decode(value, depth + 1) for key, value in self._counted(content)}
         if tag == "i":
             return int(content, 16)
         if tag == "f":

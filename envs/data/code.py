@@ -122,8 +122,14 @@ class Code(JSONL):
         """One row as a task. Raises `UserError` with file, line and field."""
         place = f"{path}:{number}"
         flat = {**row, **row["extra"]} if isinstance(row.get("extra"), Mapping) else dict(row)
-        problem = next((row[name] for name in ("problem", "question", "prompt", "text", "messages") if name in row), None)
-        task = _task({**row, "problem": problem, "answer": "tests"} if problem is not None else {**row, "answer": "-"}, path, number)
+        problem = next(
+            (row[name] for name in ("problem", "question", "prompt", "text", "messages") if name in row), None
+        )
+        task = _task(
+            {**row, "problem": problem, "answer": "tests"} if problem is not None else {**row, "answer": "-"},
+            path,
+            number,
+        )
         return with_tests(task, _tests_of(flat, task.problem, place), _solution(flat), place)
 
     def answer(self, task: Task) -> str:
@@ -184,7 +190,8 @@ def weaker_note(name: str, tasks: Sequence[Task]) -> str | None:
     of = [task.id for task in tasks if task.extra["weaker_checks"]]
     if not of:
         return None
-    return f"{name}: {weaker} of {tests} tests run inside the sandbox as a whole, a weaker check (in {len(of)} tasks, as '{of[0]}')"
+    where = f"in {len(of)} tasks, as '{of[0]}'"
+    return f"{name}: {weaker} of {tests} tests run inside the sandbox as a whole, a weaker check ({where})"
 
 
 def answer_of(task: Task) -> str:
@@ -208,12 +215,20 @@ def table(tests: Plan) -> str:
                 names.add(name)
                 lines.append(f"_table[_key({arguments}] = {value!r}")
     names = {tests.entry or "" if name == tests.name else name for name in names}
-    lines += [f"def {name}(*a, **k):\n    return _table[_key(*a, **k)]" for name in sorted(filter(str.isidentifier, names))]
+    lines += [
+        f"def {name}(*a, **k):\n    return _table[_key(*a, **k)]" for name in sorted(filter(str.isidentifier, names))
+    ]
     return "\n".join(lines)
 
 
 def _rows(
-    name: str, hub: str, configs: tuple[str, ...], part: str, stems: tuple[str, ...], data: str | Path | None, keep: bool
+    name: str,
+    hub: str,
+    configs: tuple[str, ...],
+    part: str,
+    stems: tuple[str, ...],
+    data: str | Path | None,
+    keep: bool,
 ) -> tuple[str, list[tuple[int, Row]], Sieve]:
     sieve = Sieve(keep)
     plain = hub.replace("/", "_")
@@ -222,9 +237,7 @@ def _rows(
     return where, list(rows), sieve
 
 
-def _tasks(
-    where: str, rows: list[tuple[int, Row]], sieve: Sieve, to_task: Any
-) -> tuple[list[Task], list[str]]:
+def _tasks(where: str, rows: list[tuple[int, Row]], sieve: Sieve, to_task: Any) -> tuple[list[Task], list[str]]:
     tasks, places = [], []
     for number, row in rows:
         place = f"{where}:{number}"
@@ -330,6 +343,8 @@ def _pairs(row: Mapping[str, Any], place: str) -> dict[str, Any]:
         texts = ["\n".join(v) if isinstance(v, list) and all(isinstance(x, str) for x in v) else v for v in values]
         wrong = next((text for text in texts if not isinstance(text, str)), None)
         if wrong is not None:
-            raise UserError(f"{place}: field '{name}' has {wrong!r:.60}; give texts, or 'function' if they are arguments")
+            raise UserError(
+                f"{place}: field '{name}' has {wrong!r:.60}; give texts, or 'function' if they are arguments"
+            )
         cases.append(texts)
     return {"cases": [list(pair) for pair in zip(*cases, strict=True)]}

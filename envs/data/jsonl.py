@@ -63,7 +63,9 @@ class JSONL(RowSource):
         if split not in SPLITS:
             raise UserError(f"{self.kind}: split is '{split}'; use 'train', 'eval' or 'all'")
         if data is None:
-            raise UserError(f"{self.kind}: no data; give data=<a .jsonl file of {self.holds}> (--data on the command line)")
+            raise UserError(
+                f"{self.kind}: no data; give data=<a .jsonl file of {self.holds}> (--data on the command line)"
+            )
         path, sieve = Path(data).expanduser(), Sieve(keep_good_rows)
         read = partial(read_tasks, sieve=sieve, to_task=self.to_task, form=self.row)
         if path.is_dir():

@@ -6,9 +6,9 @@ incorrect: that is its own doing. The outcome `error` is left to a sandbox that 
 
 from __future__ import annotations
 
+from simko.console import note_once
 from simko.envs.code.checks import plan
 from simko.envs.code.grading import SandboxError, grade
-from simko.console import note_once
 from simko.envs.verifiers.answer.program import program_of
 from simko.errors import UserError
 from simko.types import Verdict
@@ -32,4 +32,3 @@ def code(response: str, gold: str) -> Verdict:
         return Verdict("error", 0.0, shown)
     parts = {"passed": graded.passed / graded.total, "weaker": graded.weaker / graded.total}
     return Verdict("correct" if graded.right else "incorrect", float(graded.right), shown, parts=parts)
-

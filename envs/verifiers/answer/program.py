@@ -12,8 +12,12 @@ import re
 from simko.envs.verifiers.answer.visible import without_thinking
 
 MAX_PROGRAM = 100_000  # characters: a longer text is no program of a model
-_FENCE = re.compile(r"^(?P<indent>[ \t>]{0,8})(?P<mark>```+|~~~+)[ \t]*\{?\.?(?P<language>[\w+#.-]{0,20})[^\n`]{0,80}$", re.MULTILINE)
-_PYTHON = frozenset(["", "python", "python3", "python2", "py", "py3", "ipython", "pycon", "code", "text", "txt", "plaintext"])
+_FENCE = re.compile(
+    r"^(?P<indent>[ \t>]{0,8})(?P<mark>```+|~~~+)[ \t]*\{?\.?(?P<language>[\w+#.-]{0,20})[^\n`]{0,80}$", re.MULTILINE
+)
+_PYTHON = frozenset(
+    ["", "python", "python3", "python2", "py", "py3", "ipython", "pycon", "code", "text", "txt", "plaintext"]
+)
 _BEGINS = re.compile(r"(?:def |async def |class |import |from \w|@\w|if __name__|#!)")
 _SPECIAL = re.compile(r"<\|[a-z_]{1,30}\|>|</s>|<eos>|<end_of_turn>")
 
@@ -67,7 +71,11 @@ def _bare(text: str, entry: str | None, completes: bool) -> str | None:
     lines = text.split("\n")
     start = next((i for i, line in enumerate(lines) if _BEGINS.match(line)), None)
     first = next((line for line in lines if line.strip()), "")
-    if completes and first[:1] in (" ", "\t") and (start is None or not _defines("\n".join(lines[start:]), entry or "")):
+    if (
+        completes
+        and first[:1] in (" ", "\t")
+        and (start is None or not _defines("\n".join(lines[start:]), entry or ""))
+    ):
         body: list[str] = []
         for line in lines:  # a body ends where the text goes back to the first column
             if line.strip() and line[:1] not in (" ", "\t"):
@@ -86,7 +94,9 @@ def _is_code(lines: list[str]) -> bool:
 
 
 def _defines(program: str, name: str) -> bool:
-    return re.search(rf"^(?:async\s+)?def\s+{re.escape(name)}\b|^{re.escape(name)}\s*=", program, re.MULTILINE) is not None
+    return (
+        re.search(rf"^(?:async\s+)?def\s+{re.escape(name)}\b|^{re.escape(name)}\s*=", program, re.MULTILINE) is not None
+    )
 
 
 def _before(prompt: str, entry: str) -> str:
