@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -213,7 +213,9 @@ def attempt(about):
     here, there = ctypes.create_string_buffer(8), (ctypes.c_size_t * 2)(0x400000, 8)
     local = (ctypes.c_size_t * 2)(ctypes.addressof(here), 8)
     return tried(
-        lambda: libc.ptrace(16, about["pid"], 0, 0) == 0, lambda: libc.ptrace(16, os.getppid(), 0, 0) == 0,
+        lambda: libc.ptrace(16, about["pid"], 0, 0) == 0,
+        # process 1 of a namespace of its own is bwrap's, inside the sandbox, and holds nothing
+        lambda: os.getppid() != 1 and libc.ptrace(16, os.getppid(), 0, 0) == 0,
         lambda: libc.process_vm_readv(about["pid"], local, 1, there, 1, 0) >= 0 or ctypes.get_errno() == 14,
     )
 """,
@@ -312,6 +314,11 @@ def f(x): return None
 """Programs that must not pass tests whose expected values they do not know."""
 
 
+CHEAT = "cheat: "
+PROBES = (*ATTEMPTS, *(f"{CHEAT}{name}" for name in CHEATS))
+"""The names of all probes, in the order of the table."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Whether a probe held, and what happened if it did not."""
@@ -395,16 +402,14 @@ def attempt(name: str, where: Jail, out: Bait, limits: Limits = LIMITS) -> Outco
         return Outcome(False, "it got what it wanted")
     if seconds > limits.wall_seconds + 12:
         return Outcome(False, f"it took {seconds:.0f} s")
-    if changed := out.changed():
-        return Outcome(False, changed)
-    return left_behind(begun)
+    changed = out.changed()
+    return Outcome(not changed, changed)
 
 
 def cheat(name: str, where: Jail, limits: Limits = LIMITS) -> Outcome:
     """One of `CHEATS` in a sandbox, against tests of a value, of a pair and of several."""
     wanted = secrets.randbelow(2**40) + 2**40
     gold = {"tests": f"assert f(1) == {wanted}\nassert f(2) == ({wanted}, 'x')\nassert f(3) in ({wanted}, 7)"}
-    begun = time.monotonic()
     runner = Path(sys.modules[Jail.__module__].__file__ or "").with_name("runner.py").read_bytes()
     try:
         graded = grade(CHEATS[name], plan(json.dumps(gold)), where, limits)
@@ -414,14 +419,14 @@ def cheat(name: str, where: Jail, limits: Limits = LIMITS) -> Outcome:
         return Outcome(False, f"it passed {graded.passed} of {graded.total}")
     if Path(sys.modules[Jail.__module__].__file__ or "").with_name("runner.py").read_bytes() != runner:
         return Outcome(False, "it rewrote the runner")
-    return left_behind(begun)
+    return Outcome(True)
 
 
 def left_behind(begun: float) -> Outcome:
-    """Whether a process or a working folder is left of a program that began at `begun`. What ends soon is not left behind."""
+    """Whether a process or a working folder is left of programs that began at `begun`. What ends soon is not left behind."""
     until = time.monotonic() + GONE_SECONDS
     while True:
-        processes, folders = runners(begun), list(Path(tempfile.gettempdir()).glob("simko-program-*"))
+        processes, folders = runners(os.getpid()), list(Path(tempfile.gettempdir()).glob("simko-program-*"))
         folders = [folder for folder in folders if _age(folder) < time.monotonic() - begun]
         if not processes and not folders:
             return Outcome(True)
@@ -430,23 +435,24 @@ def left_behind(begun: float) -> Outcome:
         time.sleep(0.05)
 
 
-def runners(begun: float) -> list[int]:
-    """Processes with the runner's command line that are younger than `begun` (of the monotonic clock)."""
-    young = []
+def runners(pid: int) -> list[int]:
+    """Processes with the command line of a runner that process `pid` started, the programs' own children among them."""
+    theirs = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            with contextlib.suppress(OSError, IndexError, ValueError):
-                ticks = int((entry / "stat").read_bytes().rpartition(b")")[2].split()[19])
-                if b"runner.py" in (entry / "cmdline").read_bytes() and ticks / os.sysconf("SC_CLK_TCK") >= begun - 0.02:
-                    young.append(int(entry.name))
-    return young
+            with contextlib.suppress(OSError):
+                if f"runner.py\0{pid}\0".encode() in (entry / "cmdline").read_bytes():
+                    theirs.append(int(entry.name))
+    return theirs
 
 
 def _age(folder: Path) -> float:
+    """Seconds since a folder of ours was made; endless for somebody else's."""
     try:
-        return time.time() - folder.stat().st_ctime
+        about = folder.stat()
     except OSError:
         return float("inf")
+    return time.time() - about.st_ctime if about.st_uid == os.getuid() else float("inf")
 
 
 def _alive(pid: int) -> bool:
@@ -456,17 +462,26 @@ def _alive(pid: int) -> bool:
         return False
 
 
+def one(name: str, where: Jail, limits: Limits = LIMITS) -> Outcome:
+    """One probe by its name in the table."""
+    if name.startswith(CHEAT):
+        return cheat(name.removeprefix(CHEAT), where, limits)
+    with bait() as out:
+        return attempt(name, where, out, limits)
+
+
 def probe(where: Jail) -> dict[str, Outcome]:
-    """Every probe in one sandbox."""
+    """Every probe in one sandbox, one after the other."""
     outcomes = {}
-    for name in ATTEMPTS:
-        with bait() as out:
-            outcomes[name] = attempt(name, where, out)
-    return outcomes | {f"cheat: {name}": cheat(name, where) for name in CHEATS}
+    for name in PROBES:
+        begun = time.monotonic()
+        outcome = one(name, where)
+        outcomes[name] = outcome if not outcome.held else left_behind(begun)
+    return outcomes
 
 
-def as_nobody(name: str) -> dict[str, Outcome] | str:
-    """`probe` as an ordinary user, in a forked copy of this process; why not, if that is impossible. For root alone."""
+def as_nobody(work: Callable[[], Any]) -> Any:
+    """The result of `work`, in JSON, as an ordinary user in a forked copy of this process; a text if it failed. For root alone."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -476,8 +491,7 @@ def as_nobody(name: str) -> dict[str, Outcome] | str:
                 os.setresgid(NOBODY, NOBODY, NOBODY)
                 os.setresuid(NOBODY, NOBODY, NOBODY)
                 os.environ["HOME"] = "/nonexistent"
-                outcomes = probe(jail(name, python=os.path.realpath("/usr/bin/python3")))
-                out.write(json.dumps({key: [one.held, one.what] for key, one in outcomes.items()}))
+                out.write(json.dumps(work()))
             except BaseException as error:
                 out.write(json.dumps(f"{type(error).__name__}: {error}"[:200]))
         os._exit(0)
@@ -485,7 +499,24 @@ def as_nobody(name: str) -> dict[str, Outcome] | str:
     with open(reading) as stream:
         result = json.loads(stream.read() or '"it ended"')
     os.waitpid(pid, 0)
-    return result if isinstance(result, str) else {key: Outcome(*one) for key, one in result.items()}
+    return result
+
+
+def columns_of(name: str) -> dict[str, dict[str, Outcome]]:
+    """The columns of one sandbox: as this user, and for root as an ordinary user too."""
+    try:
+        columns = {name: probe(jail(name))}
+    except NoSandboxError as error:
+        print(f"{name}: {error}")
+        return {}
+    if os.getuid() == 0:
+        python = os.path.realpath("/usr/bin/python3")  # root's own may be closed to others
+        result = as_nobody(lambda: {key: [o.held, o.what] for key, o in probe(jail(name, python)).items()})
+        if isinstance(result, str):
+            print(f"{name}, ordinary user: {result}")
+        else:
+            columns[f"{name}, ordinary user"] = {key: Outcome(*pair) for key, pair in result.items()}
+    return columns
 
 
 def main() -> None:
@@ -495,19 +526,9 @@ def main() -> None:
     chosen = [name for name in NAMES if parser.parse_args().only in (None, name)]
     columns: dict[str, dict[str, Outcome]] = {}
     for name in chosen:
-        try:
-            columns[name] = probe(jail(name))
-        except NoSandboxError as error:
-            print(f"{name}: {error}")
-            continue
-        if os.getuid() == 0:
-            column = as_nobody(name)
-            if isinstance(column, str):
-                print(f"{name}, ordinary user: {column}")
-            else:
-                columns[f"{name}, ordinary user"] = column
+        columns |= columns_of(name)
     rows = []
-    for key in [*ATTEMPTS, *(f"cheat: {name}" for name in CHEATS)]:
+    for key in PROBES:
         cells = [column[key] for column in columns.values()]
         rows.append((key, *("held" if cell.held else f"NOT: {cell.what}" for cell in cells)))
     user = "root" if os.getuid() == 0 else "an ordinary user"

@@ -88,9 +88,13 @@ def plan(gold: str) -> Plan:
         made = _asserts(about["tests"], about)
     if not made.total:
         raise ValueError("there is no test in it")
-    if made.total > MAX_CHECKS:
-        raise ValueError(f"there are {made.total} tests; at most {MAX_CHECKS}")
+    _few(made.total)
     return made
+
+
+def _few(count: int) -> None:
+    if count > MAX_CHECKS:
+        raise ValueError(f"there are {count} tests; at most {MAX_CHECKS}")
 
 
 def _calls(function: str, calls: Sequence[Any]) -> Plan:
@@ -147,6 +151,7 @@ def _asserts(tests: str, about: dict[str, Any]) -> Plan:
         calls = [node for node in top if _is_call_of(node, "check")]
         before += [node for node in top if node is not check and node not in calls and not _is_metadata(node)]
         top = check.body
+    _few(len(top))
     apart = _Apart(before, top, frozenset(about.get("names") or ()))
     apart.run()
     return Plan(tuple(apart.steps), tuple(apart.checks), entry=entry, name=name, prompt=about.get("prompt") or "")
@@ -187,28 +192,26 @@ class _Apart:
 
     def _assign(self, node: ast.stmt) -> None:
         """An assignment of a literal stays outside until something inside names it; all else runs inside."""
-        names = self._forget(node)
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            splitter = Splitter(self.literals, self.foreign)
+            name = node.targets[0].id
             try:
-                value = literal(splitter.take_apart(node.value))
+                value = literal(Splitter({}, self.foreign).take_apart(node.value))
             except ValueError:
                 pass
             else:
-                (name,) = names
+                self._forget(node)
                 self.waiting[name] = ast.unparse(node)
                 if not isinstance(value, list | dict | set) or not self._passed(name):
                     self.literals[name] = value
                 return
         self._do(node)
+        self._forget(node)
 
-    def _forget(self, node: ast.stmt) -> list[str]:
-        """The names that a statement binds. What they were bound to before is no longer known."""
-        names = _bound([node])
-        for name in names:
+    def _forget(self, node: ast.stmt) -> None:
+        """What the names that a statement binds were bound to before is no longer known."""
+        for name in _bound([node]):
             self.literals.pop(name, None)
             self.waiting.pop(name, None)
-        return names
 
     def _passed(self, name: str) -> bool:
         """Whether a call names it: what it holds may be changed by that call."""

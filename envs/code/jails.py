@@ -89,7 +89,7 @@ class Jail:
         return limits.processes + tasks_of_user()
 
     def _inside(self, runner: str) -> list[str]:
-        return [self.python, *_FLAGS, runner]
+        return [self.python, *_FLAGS, runner, str(os.getpid())]  # the number says whose it is, in a list of processes
 
     def _bwrap(self) -> list[str]:
         options = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
@@ -171,8 +171,9 @@ def _remove(folder: str) -> None:
     try:
         os.rmdir(folder)
     except OSError:
-        for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
-            subprocess.run([*command, "--", folder], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        for command in (["rm", "-rf"], ["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+            if os.path.exists(folder):
+                subprocess.run([*command, "--", folder], stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 
 class NoSandboxError(Exception):
