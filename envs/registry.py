@@ -189,7 +189,7 @@ BUNDLED = (
         source="openai/openai_humaneval",
         instruction=PROGRAM,
         max_prompt_tokens=2560,
-        max_new_tokens=768,
+        max_new_tokens=1024,
     ),
     EnvInfo(
         id="simko/MBPP-v0",
@@ -199,7 +199,7 @@ BUNDLED = (
         source="google-research-datasets/mbpp",
         instruction=PROGRAM,
         max_prompt_tokens=2560,
-        max_new_tokens=768,
+        max_new_tokens=1536,
     ),
     EnvInfo(
         id="simko/Code-v0",

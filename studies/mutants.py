@@ -3,8 +3,8 @@
     python -m studies.mutants --data ../shared/data                       # HumanEval and both parts of MBPP
     python -m studies.mutants --data ../shared/data --tasks 40 --each 2
 
-A mutant is the reference program with one change that a test should notice: a whole number that is one off, a comparison the other
-way round, another arithmetic operator, a condition negated, a function that returns None or 0. Some mutants compute the same (an
+A mutant is the reference program with one change that a test should notice: a whole number that is one off, a comparison the
+other way round, another arithmetic operator, a condition negated, a function that returns None or 0. Some mutants compute the same (an
 equivalent mutant), and some tests look too little: those survive, and the table says how many.
 """
 
@@ -21,7 +21,7 @@ import simko.envs
 from simko.console import table
 from simko.envs.code.checks import Plan, plan
 from simko.envs.code.grading import Graded, grade
-from simko.envs.code.jails import chosen
+from simko.envs.code.jails import chosen, configure
 from simko.types import Task
 
 SETS = (("simko/HumanEval-v0", "eval"), ("simko/MBPP-v0", "train"), ("simko/MBPP-v0", "eval"))
@@ -112,7 +112,9 @@ def main() -> None:
     parser.add_argument("--data", help="the folder with humaneval and mbpp; SIMKO_DATA, else the Hub, if left out")
     parser.add_argument("--tasks", type=int, help="tasks of each set; all if left out")
     parser.add_argument("--each", type=int, default=1, help="mutants of each kind a task")
+    parser.add_argument("--seconds", type=float, default=1.0, help="processor time of a program: many mutants loop")
     arguments = parser.parse_args()
+    configure(cpu_seconds=arguments.seconds)
     print(f"sandbox: {chosen().name}")
     rows = []
     for id, split in SETS:
@@ -127,7 +129,12 @@ def main() -> None:
         cells = [f"{killed[kind]} / {tried[kind]}" for kind in KINDS]
         share = f"{100 * killed.total() / max(tried.total(), 1):.1f} %"
         rows.append((id, split, f"{right} / {len(tasks)}", str(weaker), *cells, share))
-    print(table(("ID", "SPLIT", "REFERENCES RIGHT", "WITH WEAKER TESTS", *(f"{k} refused" for k in KINDS), "ALL MUTANTS"), rows))
+    print(
+        table(
+            ("ID", "SPLIT", "REFERENCES RIGHT", "WITH WEAKER TESTS", *(f"{k} refused" for k in KINDS), "ALL MUTANTS"),
+            rows,
+        )
+    )
 
 
 if __name__ == "__main__":

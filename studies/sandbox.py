@@ -481,7 +481,7 @@ def probe(where: Jail) -> dict[str, Outcome]:
 
 
 def as_nobody(work: Callable[[], Any]) -> Any:
-    """The result of `work`, in JSON, as an ordinary user in a forked copy of this process; a text if it failed. For root alone."""
+    """The result of `work` as an ordinary user, in a forked copy of this process; a text if it failed. For root alone."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -12,14 +12,14 @@ import importlib.util
 import json
 import os
 import platform
-import random
 import re
+import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ class Jail:
         """Run one request of `runner.py`, and return what came out. Raises `OSError` if the process cannot be started."""
         with self._folder() as folder:
             as_root = os.getuid() == 0
-            uid = random.choice(_UIDS) if as_root and self.name != "sandlock" else None
+            uid = secrets.choice(_UIDS) if as_root and self.name != "sandlock" else None
             if uid is not None and folder is not None:
                 os.chown(folder, uid, uid)
             request = {**request, "limits": limits.of_runner(uid, self._processes(limits, uid))}
@@ -271,12 +271,12 @@ def _found(unsafe: bool) -> Jail | str:
     return ", ".join(reasons)
 
 
-def chosen(find: Callable[[bool], Jail | str] = _found) -> Jail:
+def chosen() -> Jail:
     """The sandbox that programs run in. Raises `UserError` with the mend where there is none."""
     if not sys.platform.startswith("linux"):
         raise UserError("programs of a model are run on Linux alone; use Linux or WSL2")
     with _lock:  # one trial, however many threads ask
-        result = find(_settings.unsafe)
+        result = _found(_settings.unsafe)
     if isinstance(result, Jail):
         return result
     if _settings.unsafe:

@@ -88,9 +88,11 @@ def _converse(
             os.set_blocking(stream.fileno(), False)
             selector.register(stream, event)
         left = memoryview(request)
-        ended = False
+        ended = closed = False
         while True:
-            ready = {key.fileobj for key, _ in selector.select(0 if ended else POLL_SECONDS)}
+            ready = {
+                key.fileobj for key, _ in selector.select(0 if ended else POLL_SECONDS / 10 if closed else POLL_SECONDS)
+            }
             if stdin in ready:
                 try:
                     left = left[os.write(stdin.fileno(), left[:CHUNK]) :]
@@ -112,6 +114,7 @@ def _converse(
                     return output, complaint, "output"
                 if not part:
                     selector.unregister(stdout)
+                    closed = True  # it ends about now
             if ended and not ready - {stdin}:
                 return output, complaint, "ended"
             ended = process.poll() is not None

@@ -185,8 +185,14 @@ class Splitter:
                 return self._call(dotted(func), args, keywords)
         return None
 
-    def _apply(self, kind: str, apply: Callable[..., Any], parts: Sequence[ast.expr]) -> Node:
-        return Node(kind, apply, tuple(self.take_apart(part) for part in parts))
+    def _apply(self, kind: str, apply: Callable[..., Any], parts: Sequence[ast.expr]) -> Expression:
+        node = Node(kind, apply, tuple(self.take_apart(part) for part in parts))
+        if not all(isinstance(part, Literal) for part in node.parts):
+            return node
+        try:
+            return Literal(evaluate(node, ()))
+        except Exception:  # it raises each time it is compared, and that fails the test
+            return node
 
     def _comparison(self, left: ast.expr, ops: list[ast.cmpop], others: list[ast.expr]) -> Expression | None:
         singleton = next((o for o in others if isinstance(o, ast.Constant) and _is_singleton(o.value)), None)

@@ -24,7 +24,7 @@ from typing import Any
 
 from simko.envs.code.checks import Plan, parse, plan
 from simko.envs.code.outside import Hole, Literal, Node
-from simko.envs.data.jsonl import JSONL, _task
+from simko.envs.data.jsonl import JSONL
 from simko.envs.data.loading import Row, load_rows
 from simko.envs.data.rows import RowSource, Sieve, text_of
 from simko.errors import UserError
@@ -34,6 +34,7 @@ SHOWN_TESTS = 1
 """How many of MBPP's tests a problem shows: they tell the name of the function, and the rest stays hidden."""
 MBPP_PARTS = {"train": range(601, 975), "eval": range(11, 511)}
 """Task ids of the published splits; 1 to 10 are for prompts, and 511 to 600 for validation."""
+PROBLEMS = ("problem", "question", "prompt", "text", "messages", "conversations")
 SOLUTIONS = ("solution", "canonical_solution", "code")
 
 
@@ -72,6 +73,10 @@ class HumanEval(CodeRows):
         self.rows, self.published = len(rows), 164
         super().__init__("humaneval", split, tasks, places, sieve)
         self.tell_weaker()
+
+    def answer(self, task: Task) -> str:
+        """The reference completion, which the prompt goes before, in a fenced block."""
+        return f"```python\n{task.extra['completion']}\n```"
 
 
 class MBPP(CodeRows):
@@ -122,14 +127,11 @@ class Code(JSONL):
         """One row as a task. Raises `UserError` with file, line and field."""
         place = f"{path}:{number}"
         flat = {**row, **row["extra"]} if isinstance(row.get("extra"), Mapping) else dict(row)
-        problem = next(
-            (row[name] for name in ("problem", "question", "prompt", "text", "messages") if name in row), None
-        )
-        task = _task(
-            {**row, "problem": problem, "answer": "tests"} if problem is not None else {**row, "answer": "-"},
-            path,
-            number,
-        )
+        problem = next((row[name] for name in PROBLEMS if name in row), None)
+        if problem is None:
+            has = ", ".join(map(str, row))[:200]
+            raise UserError(f"{place}: no field 'problem' (it has: {has}); each row needs a problem and tests")
+        task = JSONL.to_task({**row, "problem": problem, "answer": "tests"}, path, number)
         return with_tests(task, _tests_of(flat, task.problem, place), _solution(flat), place)
 
     def answer(self, task: Task) -> str:
@@ -147,7 +149,8 @@ def humaneval_task(row: Row, number: int, place: str) -> Task:
         "prompt": prompt,
     }
     solution = _column(flat, ("canonical_solution", "answer"), place)
-    task = Task(text_of(row.get("id")) or f"humaneval-{number - 1}", prompt, "")
+    extra = {"completion": solution.rstrip()}
+    task = Task(text_of(row.get("id")) or f"humaneval-{number - 1}", prompt, "", extra=extra)
     return with_tests(task, tests, f"{prompt.rstrip()}\n{solution}", place)
 
 

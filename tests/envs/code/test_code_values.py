@@ -21,9 +21,9 @@ LEAVES = (
 KEYS = st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.tuples(st.integers(), st.text(max_size=2))
 PLAIN = st.recursive(
     LEAVES | st.sets(KEYS, max_size=4) | st.frozensets(KEYS, max_size=4),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.lists(inner, max_size=4).map(tuple)
-    | st.dictionaries(KEYS, inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.lists(inner, max_size=4).map(tuple) | st.dictionaries(KEYS, inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -82,7 +82,7 @@ class Colour(enum.IntEnum):
         (collections.Counter("aab"), {"a": 2, "b": 1}),
         (collections.OrderedDict(a=1), {"a": 1}),
         (collections.defaultdict(list, {1: [2]}), {1: [2]}),
-        (collections.namedtuple("P", "x y")(1, 2), (1, 2)),  # noqa: PYI024
+        (collections.namedtuple("P", "x y")(1, 2), (1, 2)),
         (type("Text", (str,), {"__str__": lambda self: "other"})("own"), "own"),
         (bytearray(b"x"), b"x"),
     ],
