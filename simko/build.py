@@ -14,7 +14,6 @@ from simko.config import PolicySettings, TrainEnvironment
 from simko.envs import TokenEnv
 from simko.envs import make as make_registered
 from simko.envs.code import jails
-from simko.envs.code.limits import CPU_SECONDS
 from simko.envs.registry import ENTRY_POINT, resolve
 from simko.errors import UserError
 
@@ -69,7 +68,7 @@ def make_env(settings: TrainEnvironment, policy: LoraPolicy, split: str, date: s
 
     `date` is what a chat template reads from the clock (`RunFolder.prompt_date`).
     """
-    jails.configure(bool(settings.unsafe_no_sandbox), settings.code_seconds or CPU_SECONDS)
+    jails.configure(settings.unsafe_no_sandbox, settings.code_seconds)
     options: dict[str, Any] = {
         "data": settings.data,
         "level": settings.level,

@@ -98,6 +98,8 @@ class TrainEnvironment(EnvironmentSettings):
     keep_good_rows: bool = again(EnvironmentSettings, "keep_good_rows", False)
     template: str = again(EnvironmentSettings, "template", "chat")
     attempts: int = again(EnvironmentSettings, "attempts", 1)
+    code_seconds: float = again(EnvironmentSettings, "code_seconds", 4.0)
+    unsafe_no_sandbox: bool = again(EnvironmentSettings, "unsafe_no_sandbox", False)
 
 
 @dataclass(frozen=True, kw_only=True)

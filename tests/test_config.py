@@ -100,6 +100,7 @@ DECIDING = """
 """  # as it lay in the first checkpoints' state.json
 
 LATER = [
+    "code_seconds",
     "target_modules",
     "random_rewards",
 ]  # settings that the first run folders do not have: a file has them where they are set
