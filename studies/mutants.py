@@ -4,8 +4,8 @@
     python -m studies.mutants --data ../shared/data --tasks 40 --each 2
 
 A mutant is the reference program with one change that a test should notice: a whole number that is one off, a comparison the
-other way round, another arithmetic operator, a condition negated, a function that returns None or 0. Some mutants compute the same (an
-equivalent mutant), and some tests look too little: those survive, and the table says how many.
+other way round, another arithmetic operator, a condition negated, a function that returns None or 0. Some mutants compute the
+same (an equivalent mutant), and some tests look too little: those survive, and the table says how many.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from simko.console import table
 from simko.envs.code.checks import Plan, plan
 from simko.envs.code.grading import Graded, grade
 from simko.envs.code.jails import chosen, configure
+from simko.envs.code.limits import Limits
 from simko.types import Task
 
 SETS = (("simko/HumanEval-v0", "eval"), ("simko/MBPP-v0", "train"), ("simko/MBPP-v0", "eval"))
@@ -103,7 +104,7 @@ def judge(task: Task, rng: Random, each: int) -> tuple[Graded, list[tuple[str, G
     tests: Plan = plan(task.gold)
     program = str(task.extra["solution"])
     graded = [(kind, grade(text, tests)) for kind in KINDS for text in mutants(program, kind, rng, each)]
-    return grade(program, tests), graded
+    return grade(program, tests, limits=Limits()), graded
 
 
 def main() -> None:
@@ -112,7 +113,7 @@ def main() -> None:
     parser.add_argument("--data", help="the folder with humaneval and mbpp; SIMKO_DATA, else the Hub, if left out")
     parser.add_argument("--tasks", type=int, help="tasks of each set; all if left out")
     parser.add_argument("--each", type=int, default=1, help="mutants of each kind a task")
-    parser.add_argument("--seconds", type=float, default=1.0, help="processor time of a program: many mutants loop")
+    parser.add_argument("--seconds", type=float, default=1.0, help="processor time of a mutant: many of them loop")
     arguments = parser.parse_args()
     configure(cpu_seconds=arguments.seconds)
     print(f"sandbox: {chosen().name}")

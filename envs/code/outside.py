@@ -16,8 +16,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from simko.envs.code.values import MAX_MEMBERS
+
 MAX_SIZE = 1_000_000
 """Items of a sequence, or bits of a number, that an operator may make."""
+MAX_DIVIDED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +98,47 @@ def _power(a: Any, b: Any) -> Any:
     return a**b
 
 
+def _small(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A division, whose time is quadratic in the digits of whole numbers, with those of at most `MAX_DIVIDED` bits."""
+
+    def apply(a: Any, b: Any) -> Any:
+        if isinstance(a, str | bytes) or max(_size(a), _size(b)) > MAX_DIVIDED:
+            raise OverflowError
+        return operation(a, b)
+
+    return apply
+
+
+def _hashed(make: Callable[..., Any]) -> Callable[..., Any]:
+    """`set` and the like, of few members: equal hashes of many whole numbers can be made on purpose."""
+
+    def apply(*values: Any) -> Any:
+        if any(len(value) > MAX_MEMBERS for value in values):
+            raise OverflowError
+        return make(*values)
+
+    return apply
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, str) and len(value) > 100:
+        raise OverflowError
+    return float(value)
+
+
+def _round(value: Any, digits: int | None = None) -> Any:
+    if digits is not None and abs(digits) > 400:
+        raise OverflowError
+    return round(value, digits)
+
+
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: _add,
     ast.Sub: operator.sub,
     ast.Mult: _multiply,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: lambda a, b: a % b if not isinstance(a, str | bytes) else NotImplemented,
+    ast.Div: _small(operator.truediv),
+    ast.FloorDiv: _small(operator.floordiv),
+    ast.Mod: _small(operator.mod),
     ast.Pow: _power,
 }
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -109,17 +146,17 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "all": all,
     "any": any,
     "bool": bool,
-    "dict": dict,
-    "float": float,
-    "frozenset": frozenset,
+    "dict": _hashed(dict),
+    "float": _float,
+    "frozenset": _hashed(frozenset),
     "len": len,
     "list": list,
     "max": max,
     "math.fabs": math.fabs,
     "math.isclose": math.isclose,
     "min": min,
-    "round": round,
-    "set": set,
+    "round": _round,
+    "set": _hashed(set),
     "sorted": sorted,
     "sum": sum,
     "tuple": tuple,
