@@ -180,6 +180,25 @@ def attempt(about):
             time.sleep(600)
     return False
 """,
+    "memory that outlives it (System V)": """
+import ctypes
+def attempt(about):
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = libc.shmget(0, 1 << 20, 0o1600)
+    libc.shmctl(number, 0, None)
+    return number >= 0
+""",
+    "namespaces of its own": """
+import ctypes, os
+def attempt(about):
+    libc = ctypes.CDLL(None, use_errno=True)
+    def clone():
+        pid = libc.syscall(56, 0x10000000 | 17, 0, 0, 0, 0)
+        if pid == 0:
+            os._exit(0)
+        return pid > 0
+    return tried(lambda: libc.unshare(0x10000000) == 0, *([clone] if os.uname().machine == "x86_64" else []))
+""",
     "a large file": """
 import os
 def attempt(about):
@@ -553,11 +572,14 @@ def main() -> None:
     rows = []
     for key in PROBES:
         cells = [column[key] for column in columns.values()]
-        rows.append((key, *("held" if cell.held else f"NOT: {cell.what}" for cell in cells)))
+        rows.append((key, *("held" if cell.held else "NOT" for cell in cells)))
     user = "root" if os.getuid() == 0 else "an ordinary user"
     print(table((f"PROBE (as {user} where not said)", *columns), rows))
     for name, column in columns.items():
         print(f"{name}: {sum(cell.held for cell in column.values())} of {len(column)} held")
+        for key, cell in column.items():
+            if not cell.held:
+                print(f"  {key}: {cell.what}")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simko.envs.code import seccomp
 from simko.envs.code.launch import Ending, launch
 from simko.envs.code.limits import CPU_SECONDS, MAX_CPU_SECONDS, Limits, tasks_of_user
 from simko.errors import UserError
@@ -65,8 +66,16 @@ class Jail:
             if uid is not None and folder is not None:
                 os.chown(folder, uid, uid)
             request = {**request, "limits": limits.of_runner(uid, self._processes(limits, uid))}
-            command = self._bwrap() if self.name == "bwrap" else self._supervised(limits, folder)
-            return launch(command, request, limits.wall_seconds, limits.result_bytes, gentle=self.name != "bwrap")
+            wall, most = limits.wall_seconds, limits.result_bytes
+            if self.name != "bwrap":
+                return launch(self._supervised(limits, folder), request, wall, most, gentle=True)
+            calls = seccomp.descriptor()
+            passed = () if calls is None else (calls,)
+            try:
+                return launch(self._bwrap(calls), request, wall, most, gentle=False, descriptors=passed)
+            finally:
+                for number in passed:
+                    os.close(number)
 
     @contextmanager
     def _folder(self) -> Iterator[str | None]:
@@ -91,11 +100,12 @@ class Jail:
     def _inside(self, runner: str) -> list[str]:
         return [self.python, *_FLAGS, runner, str(os.getpid())]  # the number says whose it is, in a list of processes
 
-    def _bwrap(self) -> list[str]:
+    def _bwrap(self, calls: int | None) -> list[str]:
         options = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
         if os.getuid() != 0:
             options += ["--unshare-user", "--cap-drop", "ALL"]
         options += ["--die-with-parent", "--new-session", "--clearenv"]
+        options += [] if calls is None else ["--seccomp", str(calls)]
         for name, value in _ENVIRONMENT.items():
             options += ["--setenv", name, value]
         paths = readable(self.python)

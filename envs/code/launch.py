@@ -38,11 +38,18 @@ class Ending:
 
 
 def launch(
-    command: Sequence[str], request: dict[str, Any], wall_seconds: float, result_bytes: int, gentle: bool
+    command: Sequence[str],
+    request: dict[str, Any],
+    wall_seconds: float,
+    result_bytes: int,
+    gentle: bool,
+    descriptors: Sequence[int] = (),
 ) -> Ending:
     """Start `command`, hand it the request, and read until it ends or is over a limit.
 
-    `gentle`: it is told to end by SIGTERM, so that it can end what it started. Raises `OSError` if it cannot be started.
+    `gentle`: it is told to end by SIGTERM, so that it can end what it started. It inherits `descriptors`.
+
+    Raises `OSError` if it cannot be started.
     """
     process = subprocess.Popen(
         command,
@@ -53,6 +60,7 @@ def launch(
         cwd="/",
         bufsize=0,
         start_new_session=True,
+        pass_fds=descriptors,
     )
     try:
         output, complaint, why = _converse(process, json.dumps(request).encode(), wall_seconds, result_bytes)
