@@ -110,25 +110,29 @@ def unsafe(settings: dict[str, Any]) -> None:
         pass
 
 
-def stop(number: int, frame: Any) -> None:
-    """End everything, then this process."""
-    end_all()
-    os._exit(128 + number)
-
-
 def main() -> None:
     """Run one runner, and leave nothing behind."""
     libc = ctypes.CDLL(None)
+    settings = json.loads(sys.argv[2])
+
+    def leave() -> None:
+        end_all()
+        with contextlib.suppress(OSError):  # whoever started this removes it too, unless it was killed
+            os.rmdir(settings["folder"])
+
+    def stop(number: int, frame: Any) -> None:
+        leave()
+        os._exit(128 + number)
+
     signal.signal(signal.SIGTERM, stop)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    settings = json.loads(sys.argv[2])
     if os.getppid() != settings["parent"]:
         return
     try:
         {"sandlock": sandlock, "unsafe": unsafe}[sys.argv[1]](settings)
     finally:
-        end_all()
+        leave()
     os._exit(0)
 
 

@@ -25,7 +25,7 @@ from simko.envs.code.jails import Jail, NoSandboxError
 from simko.envs.code.limits import Limits
 from studies import sandbox
 
-SHORT = Limits(cpu_seconds=0.4)
+SHORT = Limits(cpu_seconds=0.2)
 WHOLE = Limits()
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 IN_UNSAFE = (
