@@ -18,6 +18,7 @@ from simko.errors import UserError, nearest
 
 _ID = re.compile(r"[\w-]+/[\w-]+-v\d+")
 REASON = "\nPlease reason step by step, and put your final answer within \\boxed{}."
+PROGRAM = "\nWrite the whole program in Python, in one block that begins with ```python and ends with ```."
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,36 @@ BUNDLED = (
         source="MiniMaxAI/SynLogic",
         max_prompt_tokens=8192,
         max_new_tokens=2048,
+    ),
+    EnvInfo(
+        id="simko/HumanEval-v0",
+        title="Python functions to complete, 164 problems (evaluation only)",
+        tasks="simko.envs.data.code:HumanEval",
+        verifier="code",
+        source="openai/openai_humaneval",
+        instruction=PROGRAM,
+        max_prompt_tokens=2560,
+        max_new_tokens=1024,
+    ),
+    EnvInfo(
+        id="simko/MBPP-v0",
+        title="Short Python functions from a sentence: 374 to train on, 500 to test",
+        tasks="simko.envs.data.code:MBPP",
+        verifier="code",
+        source="google-research-datasets/mbpp",
+        instruction=PROGRAM,
+        max_prompt_tokens=2560,
+        max_new_tokens=1536,
+    ),
+    EnvInfo(
+        id="simko/Code-v0",
+        title="Programs of your own tasks: a JSONL file of {problem, tests} or {problem, inputs, outputs}, by data=",
+        tasks="simko.envs.data.code:Code",
+        verifier="code",
+        source="data=PATH",
+        instruction=PROGRAM,
+        max_prompt_tokens=8192,
+        max_new_tokens=1024,
     ),
 )
 ENTRY_POINT = "simko.envs.token_env:make_env"

@@ -13,6 +13,7 @@ from simko.agents.engine.by_name import make_engine
 from simko.config import EnvironmentSettings, PolicySettings, TrainEnvironment
 from simko.envs import TokenEnv
 from simko.envs import make as make_registered
+from simko.envs.code import jails
 from simko.envs.registry import ENTRY_POINT, resolve
 from simko.errors import UserError
 
@@ -73,6 +74,7 @@ def make_env(settings: TrainEnvironment, policy: LoraPolicy, split: str, date: s
 
     `date` is what a chat template reads from the clock (`RunFolder.prompt_date`).
     """
+    jails.configure(settings.unsafe_no_sandbox, settings.code_seconds)
     options: dict[str, Any] = {
         "data": settings.data,
         "level": settings.level,

@@ -76,6 +76,20 @@ class EnvironmentSettings:
     max_new_tokens: int | None = setting(
         None, "token budget of an answer; the environment's own where empty", minimum=1
     )
+    code_seconds: float | None = setting(
+        None,
+        "processor time of a program, for all its tests together (verifier code); 4 where empty",
+        above=0.0,
+        maximum=600.0,
+        decides="run",
+        later=True,
+    )
+    unsafe_no_sandbox: bool | None = setting(
+        None,
+        "run programs of the model without a sandbox: they may read and change whatever this user may",
+        decides=False,
+        later=True,
+    )
     columns: str | None = setting(
         None, "which column of the data is what, as problem=question,answer=final_answer", later=True, after="data"
     )
@@ -89,6 +103,8 @@ class TrainEnvironment(EnvironmentSettings):
     keep_good_rows: bool = again(EnvironmentSettings, "keep_good_rows", False)
     template: str = again(EnvironmentSettings, "template", "chat")
     attempts: int = again(EnvironmentSettings, "attempts", 1)
+    code_seconds: float = again(EnvironmentSettings, "code_seconds", 4.0)
+    unsafe_no_sandbox: bool = again(EnvironmentSettings, "unsafe_no_sandbox", False)
 
 
 @dataclass(frozen=True, kw_only=True)

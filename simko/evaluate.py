@@ -31,7 +31,7 @@ from simko.report.counts import curve_of, loss_of, summarise
 from simko.report.plot import draw_curves
 from simko.report.table import evaluation_table, held_out, model_name, sampling, trained_name
 from simko.run.folder import RunFolder
-from simko.run.manifest import data_notes, date_entry, date_notes, file_hash, machine, versions
+from simko.run.manifest import data_notes, date_entry, date_notes, file_hash, machine, sandbox_notes, versions
 from simko.run.samples import SUFFIX, keeping_samples
 from simko.run.target import Target, resolve, sampling_settings
 from simko.types import Sampling, Task
@@ -89,6 +89,8 @@ def _lead(config: EvalConfig, console: Console, policy: Any, env: Any) -> dict[s
     result = describe(config, target, env, tasks, overlap) | {"part": part}
     result |= {"temperature": decoding.temperature, "top_p": decoding.top_p}
     result |= date_entry(env)
+    for line in sandbox_notes(env):
+        say(console, line, "yellow" if "warning" in line else "")
     for note in [*why, *data_notes(env), *date_notes(env), *context_notes(env, tasks)]:
         say(console, f"data: {note}")
     if config.problems and len(tasks) < config.problems:

@@ -100,6 +100,7 @@ DECIDING = """
 """  # as it lay in the first checkpoints' state.json
 
 LATER = [
+    "code_seconds",
     "target_modules",
     "random_rewards",
     "columns",

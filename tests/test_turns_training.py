@@ -204,6 +204,18 @@ def rows_for(id: str) -> list[dict[str, Any]]:
         return [{"id": f"own-{n}", "problem": f"(2 - {n}) =", "answer": str(2 - n), **of} for n in range(20)]
     if id == "simko/SynLogic-v0":
         return [puzzle(n) for n in range(3, 60)]
+    if id == "simko/HumanEval-v0":
+        test = "def check(candidate):\n    assert candidate(1) == 2\n"
+        shared = {"entry_point": "f", "test": test, "canonical_solution": "    return 2 * x\n"}
+        return [{"prompt": f'def f(x):\n    """{n}: twice x."""\n', **shared} for n in range(8)]
+    if id == "simko/MBPP-v0":
+        shared = {"code": "def f(x):\n    return 2 * x\n", "test_list": ["assert f(1) == 2"]}
+        return [{"task_id": n, "text": f"{n}: twice x.", **shared} for n in (*range(11, 31), *range(601, 621))]
+    if id == "simko/Code-v0":
+        return [
+            {"problem": f"Print the sum of the input and {n}.", "inputs": ["1"], "outputs": [str(n + 1)]}
+            for n in range(40)
+        ]
     return [
         {"id": f"own/{n}", "problem": f"What is {n} + {n % 7}?", "answer": str(n + n % 7), "level": str(n % 5 + 1)}
         for n in range(60)
@@ -225,6 +237,11 @@ def puzzle(number: int) -> dict[str, Any]:
 @pytest.mark.parametrize("info", simko.envs.registry.BUNDLED, ids=[i.id for i in simko.envs.registry.BUNDLED])
 def test_every_environment_trains(info: simko.envs.EnvInfo, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"env": info.id, "max_new_tokens": min(info.max_new_tokens, 24)}
+    if info.verifier == "code":
+        try:
+            simko.envs.verifiers.warm_up("code")
+        except UserError as error:
+            pytest.skip(str(error))
     if info.source != "procedural":
         file = tmp_path / "rows.jsonl"
         file.write_text("".join(json.dumps(row) + "\n" for row in rows_for(info.id)))

@@ -121,6 +121,11 @@ def audit(
     `UserError` if it cannot be loaded.
     """
     base = verifier.partition(":")[0]
+    if base == "code":
+        raise UserError(
+            "verifier 'code' starts processes, which this audit forbids; `python -m studies.sandbox` in a checkout tries hostile "
+            "programs on it"
+        )
     _check_data(data, base)
     chosen = samples or SAMPLES.get(base) or (Sample("42", "42", "43"),)
     with tempfile.TemporaryDirectory() as folder:

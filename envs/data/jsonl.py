@@ -39,6 +39,7 @@ SPLITS = ("train", "eval", "all")
 MAX_ANSWER = 100_000  # characters: a longer text is the wrong column, not a gold answer
 
 Placed = tuple[Task, str]  # a task and its "file:line"
+ToTask = Callable[[Row, str, str, Columns], Task]
 
 
 class JSONL(RowSource):
@@ -47,6 +48,16 @@ class JSONL(RowSource):
     Raises `UserError` for a bad row (with file, line and field), for a split or level without rows, and for a problem
     that is in both files of a folder.
     """
+
+    kind = "jsonl"
+    holds = "problem and answer"
+    row = '{"problem": ..., "answer": ...}'
+    """What a row looks like, for messages."""
+
+    @staticmethod
+    def to_task(row: Row, place: str, name: str, columns: Columns) -> Task:
+        """The task of a row at `place` (file:line); `name` is its id where the row has none. Raises `UserError`."""
+        return _task(row, place, name, columns)
 
     def __init__(
         self,
@@ -57,25 +68,32 @@ class JSONL(RowSource):
         columns: str | Mapping[str, str] | None = None,
     ) -> None:
         if split not in SPLITS:
-            raise UserError(f"jsonl: split is '{split}'; use 'train', 'eval' or 'all'")
+            raise UserError(f"{self.kind}: split is '{split}'; use 'train', 'eval' or 'all'")
         if data is None:
             raise UserError(
-                "jsonl: no data; give data=<a .jsonl file of problem and answer> (--data on the command line)"
+                f"{self.kind}: no data; give data=<a .jsonl file of {self.holds}> (--data on the command line)"
             )
         path, sieve, names = Path(data).expanduser(), Sieve(keep_good_rows), Columns.read(columns)
+
+        def read(where: Path | str, rows: Iterable[tuple[int, Row]]) -> list[Placed]:
+            return _tasks(where, rows, sieve, names, self.to_task, self.row)
+
+        def read_file(file: Path) -> list[Placed]:
+            return read(file, read_table(file, sieve))
+
         if path.is_dir():
-            rows = _from_folder(path, split, sieve, names)
+            rows = _from_folder(path, split, read_file)
         elif is_hub_id(str(data)):
-            rows = _from_hub(str(data), split, sieve, names)
+            rows = _from_hub(str(data), split, sieve, read)
         else:
-            rows = _by_content(path, read_tasks(path, sieve, names), split)
+            rows = _by_content(path, read_file(path), split)
         if level is not None:
             levels = sorted({task.level for task, _ in rows})
             rows = [row for row in rows if row[0].level == str(level)]
             if not rows:
                 has = f"there are: {', '.join(levels)}" if any(levels) else "its rows have no level: leave level out"
                 raise UserError(f"{path}: no row of split '{split}' has level {level}; {has}")
-        super().__init__("jsonl", split, [task for task, _ in rows], [place for _, place in rows], sieve)
+        super().__init__(self.kind, split, [task for task, _ in rows], [place for _, place in rows], sieve)
 
     def check_golds(self, verifier: str, grade: Callable[[str, str], Any]) -> None:
         """See `RowSource.check_golds`. A list of answers is refused where the verifier takes one gold answer."""
@@ -103,20 +121,17 @@ class JSONL(RowSource):
         return [(boxed(answer), answer) for answer in accepted_answers(task.gold)]
 
 
-def read_tasks(path: Path, sieve: Sieve | None = None, columns: Columns | None = None) -> list[Placed]:
-    """Every row of a file as a task with its place. Raises `UserError` for a bad row and for a file without rows."""
-    sieve = sieve or Sieve()
-    return _tasks(path, read_table(path, sieve), sieve, columns or Columns())
-
-
-def _tasks(path: Path | str, rows: Iterable[tuple[int, Row]], sieve: Sieve, columns: Columns) -> list[Placed]:
+def _tasks(
+    path: Path | str, rows: Iterable[tuple[int, Row]], sieve: Sieve, columns: Columns, to_task: ToTask, form: str
+) -> list[Placed]:
+    """Every row as a task with its place. Raises `UserError` for a bad row, and where there is none."""
     tasks: list[Placed] = []
     lines: dict[str, str] = {}
     stem = Path(path).name.split(".")[0]
     for number, row in rows:
         place = f"{path}:{number}"
         try:
-            task = _task(columns.apply(row, place), place, f"{stem}/{number}", columns)
+            task = to_task(columns.apply(row, place), place, f"{stem}/{number}", columns)
             if task.id in lines:
                 raise UserError(
                     f"{place}: the id '{task.id}' occurs twice (first in {lines[task.id]}); ids must be unique"
@@ -128,7 +143,7 @@ def _tasks(path: Path | str, rows: Iterable[tuple[int, Row]], sieve: Sieve, colu
         tasks.append((task, place))
     if not tasks:
         left = f" ({len(sieve.bad)} bad ones left out, the first: {sieve.bad[0]})" if sieve.bad else ""
-        raise UserError(f'{path}: no rows{left}; write one {{"problem": ..., "answer": ...}} a line')
+        raise UserError(f"{path}: no rows{left}; write one {form} a line")
     return tasks
 
 
@@ -196,11 +211,11 @@ def _by_content(path: Path | str, placed: list[Placed], split: str) -> list[Plac
     return rows
 
 
-def _from_hub(name: str, split: str, sieve: Sieve, columns: Columns) -> list[Placed]:
+def _from_hub(
+    name: str, split: str, sieve: Sieve, read: Callable[[str, Iterable[tuple[int, Row]]], list[Placed]]
+) -> list[Placed]:
     """The rows of a data set of the Hub. Its train and test parts are the splits; a problem of both is left to the test part."""
-    placed = {
-        part: _tasks(f"{name}/{part}", enumerate(rows, 1), sieve, columns) for part, rows in hub_parts(name).items()
-    }
+    placed = {part: read(f"{name}/{part}", enumerate(rows, 1)) for part, rows in hub_parts(name).items()}
     if len(placed) == 1:
         return _by_content(name, next(iter(placed.values())), split)
     train, held_out = placed["train"], placed["eval"]
@@ -214,7 +229,7 @@ def _from_hub(name: str, split: str, sieve: Sieve, columns: Columns) -> list[Pla
     return [*apart, *held_out] if split == "all" else {"train": apart, "eval": held_out}[split]
 
 
-def _from_folder(folder: Path, split: str, sieve: Sieve, columns: Columns) -> list[Placed]:
+def _from_folder(folder: Path, split: str, read: Callable[[Path], list[Placed]]) -> list[Placed]:
     parts: dict[str, list[Placed]] = {}
     for part in ("train", "eval"):
         files = [f for ending in ENDINGS if (f := folder / f"{part}{ending}").is_file()]
@@ -223,7 +238,7 @@ def _from_folder(folder: Path, split: str, sieve: Sieve, columns: Columns) -> li
             raise UserError(
                 f"{folder}: needs {part}.jsonl (or {', '.join(ENDINGS)}), and {what}; or give a single file"
             )
-        parts[part] = read_tasks(files[0], sieve, columns)
+        parts[part] = read(files[0])
     held_out = {normalise(task.problem): task.id for task, _ in parts["eval"]}
     for task, _ in parts["train"]:
         if normalise(task.problem) in held_out:

@@ -48,10 +48,11 @@ BUNDLED = {
         f"{_HERE}.bbh:bbh", "BIG-Bench Hard: a letter, word, number, brackets or words, like the gold answer"
     ),
     "synlogic": Bundled(f"{_HERE}.synlogic:synlogic", "a SynLogic puzzle, by its rules"),
+    "code": Bundled(f"{_HERE}.code:code", "a program, by its tests, in a sandbox"),
 }
 """The bundled verifiers by name."""
 
-_OWN_READING = ("guess_number", "synlogic")
+_OWN_READING = ("guess_number", "synlogic", "code")
 _authors: dict[str, Check] = {}
 _author_lock = threading.RLock()  # one for all: a checker may grade with another one
 
@@ -120,8 +121,13 @@ def get_verifier(name: str) -> NamedVerifier:
 def warm_up(name: str) -> None:
     """Start the workers in the background if the verifier of that name may ask them, so that no answer waits for sympy.
 
-    For callers that are about to grade many answers: a single `grade` starts a worker with its first question.
+    For callers that are about to grade many answers: a single `grade` starts a worker with its first question. Raises
+    `UserError` with the mend if the verifier is `code` and this machine has no sandbox.
     """
+    if name == "code":
+        from simko.envs.code import jails
+
+        jails.chosen()
     if name.startswith("math"):
         from simko.envs.verifiers.worker import pool
 

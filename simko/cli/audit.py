@@ -9,7 +9,7 @@ import typer
 
 from simko.cli.modules import reach
 from simko.cli.output import print_json, print_table
-from simko.console import clean
+from simko.console import clean, note
 
 if TYPE_CHECKING:
     from simko.envs.audit.rows import Audit
@@ -18,11 +18,29 @@ IDS = typer.Argument(None, metavar="[ID]...", help="environment ids; every regis
 DATA = typer.Option(None, "--data", metavar="PATH", help="data file or folder; if left out: SIMKO_DATA, else the Hub")
 CHECKS = typer.Option(True, "--checks/--no-checks", help="run the two contract checkers too")
 JSON_FLAG = typer.Option(False, "--json", help="print JSON")
+
+
+def _unsafe(value: bool) -> bool:
+    if value:
+        from simko.envs.code import jails
+
+        jails.configure(unsafe=True)
+        note("programs run without a sandbox (--unsafe-no-sandbox); they may read and change whatever this user may")
+    return value
+
+
+UNSAFE = typer.Option(
+    False, "--unsafe-no-sandbox", help="run programs (verifier code) without a sandbox", callback=_unsafe
+)
 HEADER = ("ID", "SPLIT", "ROWS", "TASKS", "GOLD", "OTHER GOLD", "PAIRS RIGHT", "CHECKS", "SECONDS", "")
 
 
 def audit(
-    ids: list[str] | None = IDS, data: str | None = DATA, checks: bool = CHECKS, as_json: bool = JSON_FLAG
+    ids: list[str] | None = IDS,
+    data: str | None = DATA,
+    checks: bool = CHECKS,
+    unsafe: bool = UNSAFE,
+    as_json: bool = JSON_FLAG,
 ) -> None:
     """Check all rows of the sets at hand.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from simko.cli import scaffold
-from simko.cli.audit import audit
+from simko.cli.audit import UNSAFE, audit
 from simko.cli.look import look
 from simko.cli.modules import reach
 from simko.cli.output import ask, indent, print_json, print_table
@@ -90,6 +90,7 @@ def check(
     data: str | None = DATA,
     level: int | None = LEVEL,
     split: str | None = SPLIT,
+    unsafe: bool = UNSAFE,
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Check that an environment keeps the contract.
@@ -120,6 +121,7 @@ def play(
     level: int | None = LEVEL,
     split: str | None = SPLIT,
     attempts: int | None = typer.Option(None, "--attempts", metavar="N", help="tries at each problem"),
+    unsafe: bool = UNSAFE,
     seed: int = SEED,
 ) -> None:
     """Answer problems yourself; see the verdict."""

@@ -17,6 +17,7 @@ from simko.algorithms import KINDS
 from simko.algorithms.compose import Algorithm
 from simko.config import TrainConfig
 from simko.console import say
+from simko.envs.code import jails
 from simko.files import digest
 from simko.ranks import world
 from simko.ranks.digests import check_same
@@ -47,6 +48,8 @@ def introduce(
     )
     for line in [*data_notes(env), *date_notes(env)]:
         say(console, f"data: {line}")
+    for line in sandbox_notes(env):
+        say(console, line, "yellow" if "warning" in line else "")
     say(console, f"a prompt: {prompt!r}")
     if not getattr(policy, "packs", False):
         say(
@@ -76,7 +79,7 @@ def introduce(
             "env": config.env, "data_sha256": data, "trained_parameters": trained, "status": "running",
             "reason": None,
             "prompt_example": prompt, "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    } | date_entry(env)  # fmt: skip
+    } | date_entry(env) | sandbox_entry(env)  # fmt: skip
 
 
 def named(config: TrainConfig) -> str:
@@ -102,6 +105,24 @@ def date_entry(env: Any) -> dict[str, str]:
 def date_notes(env: Any) -> list[str]:
     """A line on the date in the prompts, where the chat template reads the clock."""
     return [f"the chat template prints a date: it is {date} in every prompt" for date in date_entry(env).values()]
+
+
+def sandbox_entry(env: Any) -> dict[str, str]:
+    """`sandbox`: what programs of the model run in, where the environment runs any."""
+    if getattr(env, "verifier_name", "") != "code":
+        return {}
+    return {"sandbox": "none (--unsafe-no-sandbox)" if jails.settings().unsafe else jails.chosen().name}
+
+
+def sandbox_notes(env: Any) -> list[str]:
+    """A line on what programs of the model run in: a warning where that is nothing."""
+    if jails.settings().unsafe:
+        warning = (
+            "warning: programs of the model run without a sandbox (--unsafe-no-sandbox); they may read and change whatever "
+            "this user may"
+        )
+        return [warning for _ in sandbox_entry(env)]
+    return [f"programs of the model run in a sandbox: {name}" for name in sandbox_entry(env).values()]
 
 
 def env_folder(env_id: str) -> str | None:

@@ -33,6 +33,7 @@ GOLDS = {
     "guess_number": "42",
     "bbh": "(A)",
     "synlogic": '{"key": "mathador", "game": {"metadata": {"numbers": [2, 5, 7], "operators": ["*", "+"], "result": 24}}}',
+    "code": '{"function": "f", "calls": [[[1], 2]]}',
 }
 
 
