@@ -180,6 +180,16 @@ BUNDLED = (
         max_prompt_tokens=8192,
         max_new_tokens=2048,
     ),
+    EnvInfo(
+        id="simko/ReasoningGym-v0",
+        title="Tasks of reasoning-gym, given by data=TASK",
+        tasks="simko.envs.foreign.reasoning_gym:ReasoningGym",
+        verifier="reasoning_gym",
+        source="data=TASK",
+        instruction="\nGive your final answer between <answer> and </answer>.",
+        max_prompt_tokens=8192,
+        max_new_tokens=1024,
+    ),
 )
 ENTRY_POINT = "simko.envs.token_env:make_env"
 """What makes the environments that are registered here."""

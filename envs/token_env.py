@@ -314,9 +314,11 @@ def _options(source: Callable[..., TaskSource], options: Mapping[str, Any] | Non
         return {}
     if not isinstance(options, Mapping):
         raise UserError(f"source_options is {options!r}; give a mapping, as in {{'keep_good_rows': True}}")
-    names = [name for name in inspect.signature(source).parameters if name not in ("split", "level", "data")]
+    parameters = inspect.signature(source).parameters
+    names = [name for name in parameters if name not in ("split", "level", "data")]
+    open_ended = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
     for key in options:
-        if key not in names:
+        if key not in names and not open_ended:
             mend = f"known: {', '.join(names)}" if names else "it has none"
             raise UserError(f"the source of this environment takes no option '{key}'{nearest(str(key), names)}; {mend}")
     return dict(options)
