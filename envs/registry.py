@@ -190,6 +190,15 @@ BUNDLED = (
         max_prompt_tokens=8192,
         max_new_tokens=1024,
     ),
+    EnvInfo(
+        id="simko/Verifiers-v0",
+        title="A taskset of verifiers, given by data=MODULE, in the interpreter --python",
+        tasks="simko.envs.foreign.taskset:Verifiers",
+        verifier="taskset",
+        source="data=MODULE",
+        max_prompt_tokens=8192,
+        max_new_tokens=1024,
+    ),
 )
 ENTRY_POINT = "simko.envs.token_env:make_env"
 """What makes the environments that are registered here."""

@@ -35,6 +35,8 @@ class Findings:
     other: tuple[int, int] = (0, 0)
     nonsense: tuple[int, int] = (0, 0)
     hedged: tuple[int, int] = (0, 0)
+    loose: tuple[int, int] = (0, 0)
+    """The own answer with other words around it. It is no reason to refuse a task: such an answer states one answer."""
     part: float = 0.0
     """The largest score below 1.0 of nonsense and hedges."""
     raised: int = 0
@@ -70,8 +72,8 @@ class Findings:
 
 
 def hedges(own: str, other: str) -> list[str]:
-    """Answers that state two, or one and its contrary."""
-    return [f"{own} or {other}", f"{other} or {own}", f"{own}\n{other}", f"{other}, {own}", f"not {own}", f"{own} {own}x"]
+    """Answers that state two."""
+    return [f"{own} or {other}", f"{other} or {own}", f"{own}\n{other}", f"{other}, {own}"]
 
 
 def audit(place: Gym, task: str, count: int, seed: int = 0) -> Findings:
@@ -88,14 +90,16 @@ def audit(place: Gym, task: str, count: int, seed: int = 0) -> Findings:
     own = [(i, answer) for i, (_, answer) in enumerate(items) if isinstance(answer, str) and answer.strip()]
     found.own = _asked(found, place, config, own)
     others, hedged = [], []
+    loose = [(index, text) for index, answer in own[:3] for text in (f"not {answer}", f"{answer} it is, I think")]
     for index, answer in own:
         other = next((text for i, text in own if i != index and text != answer), None)
         if other is not None:
             others.append((index, other))
-            hedged += [(index, text) for text in hedges(answer, other)] if len(hedged) < 24 else []
+            hedged += [(index, text) for text in hedges(answer, other)] if len(hedged) < 20 else []
     found.other = _asked(found, place, config, others)
     found.nonsense = _asked(found, place, config, [(i, text) for i in range(min(3, count)) for text in NONSENSE], part=True)
     found.hedged = _asked(found, place, config, hedged, part=True)
+    found.loose = _asked(found, place, config, loose)
     return found
 
 
@@ -137,8 +141,9 @@ def page(rows: Sequence[Findings], version: str, count: int) -> str:
         "",
         "Written by `python -m studies.reasoning_gym`. It asks each task's own `score_answer` about "
         f"{count} items of reasoning-gym {version}:",
-        "the item's own answer, another item's answer, nonsense, and answers that hedge (`A or B`, both in two lines, `not A`).",
-        "Only a score of 1.0 counts as right. `part` is the most that nonsense or a hedge gets below that.",
+        "the item's own answer, another item's answer, nonsense, answers that hedge (`A or B`, both in two lines), and the own",
+        "answer with words around it (`not A`). Only a score of 1.0 counts as right. `part` is the most that nonsense or a hedge",
+        "gets below that. A scorer that takes `not A` reads past words; that alone is no reason to refuse its task.",
         "",
         f"{len(rows) - len(refused)} of {len(rows)} tasks pass. {parts} give part credit to nonsense or hedges, "
         f"and {raising} raise on some of them; with the strict score both are incorrect.",
@@ -151,11 +156,11 @@ def page(rows: Sequence[Findings], version: str, count: int) -> str:
         "",
         "Each cell is `scores of 1.0 / asked`. Times are of one core: making an item, and the slowest grade.",
         "",
-        "| task | own answer | another's | nonsense | hedged | part | raised | ms to make | ms to grade | |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| task | own answer | another's | nonsense | hedged | `not A` | part | raised | ms to make | ms to grade | |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        cells = [f"{a} / {b}" for a, b in (row.own, row.other, row.nonsense, row.hedged)]
+        cells = [f"{a} / {b}" for a, b in (row.own, row.other, row.nonsense, row.hedged, row.loose)]
         cells += [f"{row.part:.2f}", str(row.raised), f"{row.make_ms:.1f}", f"{row.grade_ms:.0f}"]
         lines.append(f"| `{row.task}` | {' | '.join(cells)} | {'refused' if row.reason else 'ok'} |")
     return "\n".join(lines) + "\n"
