@@ -199,6 +199,17 @@ BUNDLED = (
         max_prompt_tokens=8192,
         max_new_tokens=1024,
     ),
+    EnvInfo(
+        id="simko/OpenEnv-v0",
+        title="Episodes on a server of OpenEnv, given by data=ws://HOST:PORT",
+        tasks="simko.envs.foreign.openenv:OpenEnv",
+        verifier="openenv",
+        source="data=URL",
+        max_prompt_tokens=8192,
+        max_new_tokens=1024,
+        turns=8,
+        reply="simko.envs.foreign.openenv:reply",
+    ),
 )
 ENTRY_POINT = "simko.envs.token_env:make_env"
 """What makes the environments that are registered here."""

@@ -57,7 +57,7 @@ class Findings:
         if not self.own[1]:
             return "it ships no answer"
         if self.own[0] < self.own[1]:
-            return f"its scorer takes {self.own[0]} of {self.own[1]} of its own answers"
+            return "its scorer refuses some of its own answers"
         if self.nonsense[0]:
             return "its scorer takes nonsense"
         if 2 * self.other[0] > self.other[1]:

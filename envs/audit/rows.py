@@ -119,6 +119,8 @@ Graded = Iterator[tuple[bool, str]]  # (graded as expected, the finding if not)
 def _golds(env: TokenEnv, tasks: list[Task]) -> Graded:
     for task in tasks:
         answer = probe.answer(env, task)
+        if answer is None:
+            continue
         verdict = env.grade(answer, task)
         yield verdict.correct, f"gold of {task.id}: {_short(answer)} grades {verdict.outcome}"
 
@@ -130,7 +132,7 @@ def _other_golds(env: TokenEnv, tasks: list[Task]) -> Graded:
         other = next((o for o in ring if _differs(env, task, o)), None)
         if other is None:
             continue
-        answer = probe.answer(env, other)
+        answer = str(probe.answer(env, other))
         verdict = env.grade(answer, task)
         yield (
             not verdict.correct,
@@ -141,6 +143,8 @@ def _other_golds(env: TokenEnv, tasks: list[Task]) -> Graded:
 def _differs(env: TokenEnv, task: Task, other: Task) -> bool:
     """Whether the gold answers differ as texts, as responses and as numbers, and one does not list the other."""
     ours, theirs = probe.answer(env, task), probe.answer(env, other)
+    if ours is None or theirs is None:
+        return False
     if _squeezed(task.gold) == _squeezed(other.gold) or _squeezed(ours) == _squeezed(theirs):
         return False
     if probe.is_listed(theirs, task):

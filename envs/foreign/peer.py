@@ -23,6 +23,8 @@ from simko.console import note_once
 from simko.envs.foreign.plain import ForeignError, parsed
 
 MAX_DEATHS = 5
+MAX_LATE = 20
+"""Late replies in a row, after which nobody is asked any more: a hard answer is late once, and not always."""
 MAX_LINE = 1 << 26  # bytes
 _LEFT_OUT = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
 
@@ -47,8 +49,8 @@ class Peer:
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = os.getpid()
         self._pending = b""
-        self.deaths = 0
-        """How often in a row it has ended, or was ended, before it replied."""
+        self.deaths = self.late = 0
+        """How often in a row it has ended before it replied, and how often it was late."""
 
     def start(self) -> dict[str, Any]:
         """Its reply to the first line; the process runs then. Raises as `ask` does."""
@@ -77,9 +79,10 @@ class Peer:
                 self._end()
 
     def _started(self) -> dict[str, Any]:
-        if self.deaths >= MAX_DEATHS:
-            note_once(f"{self._name}: its process ended {MAX_DEATHS} times in a row; answers are masked from here on")
-            raise ForeignError("its process ended too often")
+        if self.deaths >= MAX_DEATHS or self.late >= MAX_LATE:
+            what = f"ended {self.deaths} times" if self.deaths >= MAX_DEATHS else f"was late {self.late} times"
+            note_once(f"{self._name}: its process {what} in a row; answers are masked from here on")
+            raise ForeignError(f"its process {what} in a row")
         self._end()
         try:
             self._process = subprocess.Popen(
@@ -94,23 +97,28 @@ class Peer:
             self.deaths += 1
             raise ForeignError(f"its process does not start ({error.strerror})") from error
         assert self._process.stdin is not None
+        self._pending = b""
         os.set_blocking(self._process.stdin.fileno(), False)
-        deaths = self.deaths
+        before = self.deaths, self.late
         reply = self._exchange(self._about, self._start_seconds)
-        self.deaths = deaths  # it is only after an answer that it counts as sound
+        self.deaths, self.late = before  # it is only after an answer that it counts as sound
         return reply
 
     def _exchange(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         until = time.monotonic() + seconds
-        sound = False
+        deaths, late = self.deaths + 1, self.late
         try:
             self._write(json.dumps(request).encode() + b"\n", until)
             reply = parsed(self._line(until))
-            sound, self.deaths = True, 0
+        except LateError:
+            deaths, late = self.deaths, self.late + 1
+            raise
+        else:
+            deaths = late = 0
             return reply
         finally:
-            if not sound:
-                self.deaths += 1
+            self.deaths, self.late = deaths, late
+            if deaths or late:
                 self._end()
 
     def _write(self, data: bytes, until: float) -> None:
