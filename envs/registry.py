@@ -242,6 +242,12 @@ def register_all() -> None:
             register(info)
 
 
+def names_data(id: str) -> bool:
+    """Whether `data` of this environment is a name or an address, and no file."""
+    info = _specs.get(id)
+    return info is not None and info.source in ("data=TASK", "data=MODULE", "data=URL")
+
+
 def specs() -> list[EnvInfo]:
     """Every environment that simko registered: the bundled ones first, then those of `@simko.envs.task`."""
     return list(_specs.values())

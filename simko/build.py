@@ -13,6 +13,7 @@ from simko.agents.engine.by_name import make_engine
 from simko.config import PolicySettings, TrainEnvironment
 from simko.envs import TokenEnv
 from simko.envs import make as make_registered
+from simko.envs.foreign.options import read_options
 from simko.envs.registry import ENTRY_POINT, resolve
 from simko.errors import UserError
 
@@ -67,11 +68,13 @@ def make_env(settings: TrainEnvironment, policy: LoraPolicy, split: str, date: s
 
     `date` is what a chat template reads from the clock (`RunFolder.prompt_date`).
     """
+    source_options = read_options(settings.env_options, settings.python)
+    source_options |= {"keep_good_rows": True} if settings.keep_good_rows else {}
     options: dict[str, Any] = {
         "data": settings.data,
         "level": settings.level,
         "attempts": settings.attempts if settings.attempts > 1 else None,
-        "source_options": {"keep_good_rows": True} if settings.keep_good_rows else None,
+        "source_options": source_options or None,
         "verifier": settings.verifier,
         "max_prompt_tokens": settings.max_prompt_tokens,
         "max_new_tokens": settings.max_new_tokens,

@@ -33,7 +33,7 @@ from simko.run.samples import SUFFIX, keeping_samples
 from simko.run.target import Target, resolve, sampling_settings
 from simko.types import Task
 
-_YOUNGER = ("part", "problem_seed")
+_YOUNGER = ("part", "problem_seed", "env_options")
 
 
 def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = None, env: Any = None) -> dict[str, Any]:
@@ -105,6 +105,7 @@ def evaluate_run(run: RunFolder, config: TrainConfig, policy: Any, console: Cons
     settings = EvalConfig(
         target=str(run.path), n=config.eval_samples, problems=config.eval_problems, seed=config.seed,
         temperature=config.eval_temperature, top_p=config.eval_top_p, device=config.device, threads=config.threads,
+        python=config.python,
     )  # fmt: skip
     return evaluate(settings, console=console, policy=policy)
 
@@ -149,6 +150,7 @@ def describe(config: EvalConfig, target: Target, env: Any, tasks: Sequence[Task]
         "template": settings.template,
         "verifier": getattr(env, "verifier_name", None),
         "max_new_tokens": env.max_new_tokens,
+        **({"env_options": settings.env_options} if settings.env_options else {}),
         "n": config.n,
         "problems": len(tasks),
         "part": config.part or "all",
@@ -199,7 +201,7 @@ def result_name(result: dict[str, Any]) -> str:
 
 def _deciding_keys() -> list[str]:
     """Keys of a result that decide its numbers, in the order that its name hashes: another order would give other names."""
-    environment = names(EnvironmentSettings, True)
+    environment = [name for name in names(EnvironmentSettings, True) if name not in _YOUNGER]
     environment.insert(environment.index("data") + 1, "data_sha256")
     sampled = [name for name in names(SamplingSettings, True) if name not in _YOUNGER]
     return ["model", "quantization", "adapter_sha256", "step", *environment, *sampled]
@@ -207,7 +209,7 @@ def _deciding_keys() -> list[str]:
 
 def _younger(result: dict[str, Any]) -> list[list[Any]]:
     """Key and value of settings that came later, where they decide something: an evaluation without them keeps its name."""
-    old = {"part": "all", "problem_seed": result["seed"]}
+    old = {"part": "all", "problem_seed": result["seed"], "env_options": None}
     return [[key, result[key]] for key in _YOUNGER if result.get(key, old[key]) != old[key]]
 
 

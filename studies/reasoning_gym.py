@@ -97,7 +97,9 @@ def audit(place: Gym, task: str, count: int, seed: int = 0) -> Findings:
             others.append((index, other))
             hedged += [(index, text) for text in hedges(answer, other)] if len(hedged) < 20 else []
     found.other = _asked(found, place, config, others)
-    found.nonsense = _asked(found, place, config, [(i, text) for i in range(min(3, count)) for text in NONSENSE], part=True)
+    found.nonsense = _asked(
+        found, place, config, [(i, text) for i in range(min(3, count)) for text in NONSENSE], part=True
+    )
     found.hedged = _asked(found, place, config, hedged, part=True)
     found.loose = _asked(found, place, config, loose)
     return found

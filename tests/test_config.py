@@ -102,6 +102,7 @@ DECIDING = """
 LATER = [
     "target_modules",
     "random_rewards",
+    "env_options",
 ]  # settings that the first run folders do not have: a file has them where they are set
 
 RESULT: dict[str, Any] = {

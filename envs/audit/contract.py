@@ -41,7 +41,12 @@ class CheckResult:
 
 
 def check(
-    id: str, data: str | None = None, level: Any = None, split: str | None = None, tokenizer: str | None = None
+    id: str,
+    data: str | None = None,
+    level: Any = None,
+    split: str | None = None,
+    tokenizer: str | None = None,
+    source_options: dict[str, Any] | None = None,
 ) -> list[CheckResult]:
     """Run every check on the environment `id` (or `"module:id"`, `"jsonl:PATH"`). A check that fails stops no other.
 
@@ -49,6 +54,7 @@ def check(
     the environment cannot be made at all: the id is unknown, or there is no data.
     """
     settings = {"data": data and str(data), "level": level, "tokenizer": tokenizer and str(tokenizer)}
+    settings |= {"source_options": source_options}
     settings = {key: value for key, value in settings.items() if value is not None}
     subject = Subject(id, {**settings, "split": split or probe.first_split(Subject(id, settings))})
     subject.make()

@@ -96,9 +96,10 @@ def _expression(node: ast.expr, names: Mapping[str, Any]) -> Any:
             return _power(left, right)
         if isinstance(node.op, ast.Add | ast.Sub | ast.Mult | ast.Div):
             return _OPERATORS[type(node.op)](left, right)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _FUNCTIONS:
-        if len(node.args) == 1 and not node.keywords:
-            return getattr(sympy, node.func.id)(_expression(node.args[0], names))
+    if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:
+        function = node.func.id if isinstance(node.func, ast.Name) else ""
+        if function in _FUNCTIONS:
+            return getattr(sympy, function)(_expression(node.args[0], names))
     raise ValueError(f"{type(node).__name__} is not read")
 
 
@@ -113,15 +114,14 @@ def _power(base: Any, exponent: Any) -> Any:
 @contextmanager
 def in_place(parse: Parse) -> Iterator[None]:
     """Inside `with`, the two readers stand in place of `eval` and `parse_expr` in reasoning-gym and sympy."""
-    from sympy.parsing import sympy_parser
-
-    whole = vars(sympy_parser)["parse_expr"]
+    parser = sys.modules.get("sympy.parsing.sympy_parser")
+    whole = None if parser is None else vars(parser)["parse_expr"]
 
     def read(text: str, local_dict: Any = None, *more: Any, **named: Any) -> Any:
         return expression(text, local_dict, parse)
 
     scopes = [vars(module) for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
-    parsing = [scope for scope in scopes if scope.get("parse_expr") is whole]
+    parsing = [scope for scope in scopes if whole is not None and scope.get("parse_expr") is whole]
     running = [scope for scope in scopes if str(scope.get("__name__", "")).startswith("reasoning_gym")]
     try:
         for scope in parsing:

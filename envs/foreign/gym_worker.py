@@ -123,7 +123,7 @@ class Desk:
         self.switch.event = None
         try:
             with gym_reading.in_place(self._tree), self.switch.turned(True):
-                reply = {"score": float(whole.score_answer(request["answer"], entry))}
+                reply: dict[str, Any] = {"score": float(whole.score_answer(request["answer"], entry))}
         except MemoryError:
             reply = {"error": "memory"}
         except (Exception, guard.ForbiddenError) as error:

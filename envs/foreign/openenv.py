@@ -24,7 +24,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from simko.console import one_line
-from simko.envs.data.rows import RowSource
+from simko.envs.data.rows import RowSource, Sieve
 from simko.envs.foreign.openenv_world import Fields, State, World
 from simko.envs.foreign.peer import LateError
 from simko.envs.foreign.plain import ForeignError, gold_of, mark, plain_mapping, real, whole
@@ -61,6 +61,7 @@ class OpenEnv(RowSource):
         correct_from: float = 1.0,
         sessions: int = 8,
         seconds: float = 20.0,
+        keep_good_rows: bool = False,
     ) -> None:
         if split not in ("train", "eval", "all"):
             raise UserError(f"{NAME}: split is '{split}'; use 'train', 'eval' or 'all'")
@@ -82,13 +83,13 @@ class OpenEnv(RowSource):
         self._url = _url(data)
         self.world = mark(self._url, vars(fields), counts, rule)
         self._world = _opened(self.world, World(self._url, fields, *counts, rule))
-        every = self._tasks(range(seed, seed + whole("size", size, 1, 100_000)))
+        every = self._episodes(range(seed, seed + whole("size", size, 1, 100_000)))
         self.is_seeded = len({normalise(task.problem) for task in every}) < len(every)
         """Whether episodes have the same first observation and differ in what they hide; then the seed decides the split."""
         chosen = [task for task in every if split == "all" or is_eval(self.content(task)) == (split == "eval")]
         if not chosen:
             raise UserError(f"{NAME}: none of {len(every)} episodes falls into split '{split}'; raise its size")
-        super().__init__(NAME, split, chosen)
+        super().__init__(NAME, split, chosen, sieve=Sieve(keep_good_rows))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy in another process opens the same server."""
@@ -99,11 +100,11 @@ class OpenEnv(RowSource):
         """What decides the split: the first observation, with the seed where observations repeat."""
         return f"{task.id}\n{task.problem}" if self.is_seeded else task.problem
 
-    def answer(self, task: Task) -> str | None:
+    def answer(self, task: Task) -> str | None:  # type: ignore[override]  # the checkers take None
         """None: nobody knows a right answer."""
         return None
 
-    def _tasks(self, seeds: range) -> list[Task]:
+    def _episodes(self, seeds: range) -> list[Task]:
         try:
             openings = [self._world.opening(seed) for seed in seeds]
             self._world.again(seeds[0])
@@ -114,9 +115,7 @@ class OpenEnv(RowSource):
         if blank := next((seed for seed, text in zip(seeds, openings, strict=True) if not text.strip()), None):
             raise UserError(f"{NAME}: {self._url}: the first observation of seed {blank} is blank; name a prompt_field")
         golds = [json.dumps({"seed": seed, "world": self.world}, sort_keys=True) for seed in seeds]
-        return [
-            Task(f"{NAME}/{seed}", text, gold) for seed, text, gold in zip(seeds, openings, golds, strict=True)
-        ]
+        return [Task(f"{NAME}/{seed}", text, gold) for seed, text, gold in zip(seeds, openings, golds, strict=True)]
 
 
 def reply(task: Task, turns: Sequence[str]) -> str | None:

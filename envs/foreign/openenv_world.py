@@ -3,9 +3,9 @@
 The messages are those of OpenEnv's own `GenericEnvClient`: `{"type": "reset" | "step", "data": {...}}`, answered by
 `{"type": "observation", "data": {"observation", "reward", "done"}}` or `{"type": "error"}`. No code of the server's comes here.
 
-An episode is (seed, actions). `play` continues a session that has played all actions but the last one. If there is none, it resets
-another and plays them again, so a server that allows one session serves any number of answers. What a reset and
-an episode gave is remembered: the server is asked once.
+An episode is (seed, actions). `play` continues a session that has played all actions but the last one. If there is none, it
+resets another and plays them again, so a server that allows one session serves any number of answers. What a reset and an
+episode gave is remembered: the server is asked once.
 """
 
 from __future__ import annotations
@@ -127,7 +127,9 @@ def _connect() -> Any:
 class World:
     """One server with the options of an environment. It may be used from any thread."""
 
-    def __init__(self, url: str, fields: Fields, turns: int, sessions: int, seconds: float, rule: tuple[str, float]) -> None:
+    def __init__(
+        self, url: str, fields: Fields, turns: int, sessions: int, seconds: float, rule: tuple[str, float]
+    ) -> None:
         self.url, self.fields, self.turns, self.seconds = url, fields, turns, seconds
         self.reward, self.correct_from = rule
         self._allowed = sessions
@@ -272,7 +274,9 @@ class World:
 
     def _opened(self, seed: int, until: float) -> Session:
         if self._failures >= MAX_FAILURES:
-            note_once(f"OpenEnv: {self.url} was not there {MAX_FAILURES} times in a row; answers are masked from here on")
+            note_once(
+                f"OpenEnv: {self.url} was not there {MAX_FAILURES} times in a row; answers are masked from here on"
+            )
             raise ForeignError("it is not there")
         while True:
             try:

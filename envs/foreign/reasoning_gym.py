@@ -18,7 +18,7 @@ import re
 from typing import Any
 
 from simko.console import one_line
-from simko.envs.data.rows import RowSource
+from simko.envs.data.rows import RowSource, Sieve
 from simko.envs.foreign.gym_pool import gym, last
 from simko.envs.foreign.gym_refused import REFUSED
 from simko.envs.foreign.interpreter import interpreter
@@ -49,6 +49,7 @@ class ReasoningGym(RowSource):
         size: int = 1000,
         seed: int = 0,
         part_credit: bool = False,
+        keep_good_rows: bool = False,
         **config: Any,
     ) -> None:
         if split not in ("train", "eval", "all"):
@@ -63,11 +64,18 @@ class ReasoningGym(RowSource):
         chosen = [row for row in rows if split == "all" or is_eval(row.problem) == (split == "eval")]
         if not chosen:
             raise UserError(f"{NAME}: none of {len(rows)} items of {data} falls into split '{split}'; raise its size")
-        super().__init__(NAME, split, chosen)
+        super().__init__(NAME, split, chosen, sieve=Sieve(keep_good_rows))
         if len(rows) < len(every):
-            self.notes.append(f"{len(every) - len(rows)} of {len(every)} items repeat another's question and are left out")
+            self.notes.append(
+                f"{len(every) - len(rows)} of {len(every)} items repeat another's question and are left out"
+            )
 
-    def answer(self, task: Task) -> str | None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy in another process asks the same interpreter."""
+        self.__dict__.update(state)
+        gym(self._path)
+
+    def answer(self, task: Task) -> str | None:  # type: ignore[override]  # the checkers take None
         """The package's own answer, in tags; None where it ships none."""
         answer = gold_of(task.gold)["answer"]
         return None if answer is None else f"<answer>{answer}</answer>"
@@ -79,7 +87,9 @@ class ReasoningGym(RowSource):
             raise UserError(f"{NAME}: data is '{data or ''}'; name tasks (--data TASK,TASK), each once, as {known[0]}")
         for name in names:
             if name not in known:
-                raise UserError(f"{NAME}: no task '{name[:60]}'{nearest(name, known)}; docs/reasoning_gym.md lists them")
+                raise UserError(
+                    f"{NAME}: no task '{name[:60]}'{nearest(name, known)}; docs/reasoning_gym.md lists them"
+                )
             if name in REFUSED:
                 raise UserError(f"{NAME}: task '{name}' is refused: {REFUSED[name]}; take another")
         return names

@@ -19,14 +19,14 @@ from typing import Any
 
 from simko.console import one_line
 from simko.envs.data.chat import asked
-from simko.envs.data.rows import RowSource
+from simko.envs.data.rows import RowSource, Sieve
 from simko.envs.foreign.interpreter import VARIABLE, interpreter
 from simko.envs.foreign.peer import LateError, Peer
 from simko.envs.foreign.plain import ForeignError, gold_of, mark, number, real, text, whole
 from simko.envs.split import is_eval, normalise
 from simko.envs.verifiers.answer.visible import without_thinking
 from simko.errors import UserError
-from simko.types import Task, Verdict
+from simko.types import Outcome, Task, Verdict
 
 NAME = "verifiers"
 START_SECONDS = 300.0
@@ -42,7 +42,7 @@ class Taskset:
     def __init__(self, module: str, python: str, config: dict[str, Any], size: int) -> None:
         script = str(Path(__file__).absolute().with_name("taskset_bridge.py"))
         about = {"module": module, "config": config, "size": size}
-        self.module = module
+        self.module, self.python = module, python
         self.peer = Peer(f"taskset '{module}'", [python, "-P", "-B", script], about, START_SECONDS)
         self.correct_from, self.seconds = 1.0, 20.0
         self.rows: list[dict[str, Any]] | None = None
@@ -85,6 +85,18 @@ _tasksets: dict[str, Taskset] = {}
 _lock = threading.Lock()
 
 
+def _opened(
+    name: str, module: str, python: str, config: dict[str, Any], size: int, rule: tuple[float, float]
+) -> Taskset:
+    """The taskset of that name in this process, which stays, with its process, until another interpreter is named."""
+    with _lock:
+        place = _tasksets.get(name)
+        if place is None or place.python != python:
+            place = _tasksets[name] = Taskset(module, python, config, size)
+        place.correct_from, place.seconds = rule
+        return place
+
+
 class Verifiers(RowSource):
     """The tasks of a taskset. Raises `UserError` if it cannot be loaded, or its tasks cannot be graded here."""
 
@@ -98,12 +110,15 @@ class Verifiers(RowSource):
         size: int = 1000,
         correct_from: float = 1.0,
         seconds: float = 20.0,
+        keep_good_rows: bool = False,
         **config: Any,
     ) -> None:
         if split not in ("train", "eval", "all"):
             raise UserError(f"{NAME}: split is '{split}'; use 'train', 'eval' or 'all'")
         if level is not None:
-            raise UserError(f"{NAME}: level is {level}, but a taskset has a config of its own; give its keys as options")
+            raise UserError(
+                f"{NAME}: level is {level}, but a taskset has a config of its own; give its keys as options"
+            )
         if not data:
             raise UserError(f"{NAME}: no data; name the taskset (--data MODULE)")
         path = interpreter(python)
@@ -111,26 +126,28 @@ class Verifiers(RowSource):
             raise UserError(f"{NAME}: no interpreter; give the one that has '{data[:60]}', by --python or {VARIABLE}")
         whole("size", size, 1, 1_000_000)
         self.taskset = mark(data, config, size)
-        with _lock:
-            place = _tasksets.get(self.taskset)
-            if place is None or place.peer._command[0] != path:
-                place = _tasksets[self.taskset] = Taskset(data, path, config, size)
-        place.correct_from = real("correct_from", correct_from, -1e6, 1e6)
-        place.seconds = real("seconds", seconds, 0.0, 250.0)
+        rule = real("correct_from", correct_from, -1e6, 1e6), real("seconds", seconds, 0.0, 250.0)
+        self._opening = data, path, config, size, rule
+        place = _opened(self.taskset, *self._opening)
         every = [self._task(data, index, row) for index, row in enumerate(place.load())]
         self.is_seeded = len({normalise(task.problem) for task in every}) < len(every)
         """Whether tasks may have the same text and differ in what they hide; then their number decides the split."""
         rows = [task for task in every if split == "all" or is_eval(self.content(task)) == (split == "eval")]
         if not rows:
             raise UserError(f"{NAME}: none of {len(every)} tasks of {data} falls into split '{split}'; raise its size")
-        super().__init__(NAME, split, rows)
+        super().__init__(NAME, split, rows, sieve=Sieve(keep_good_rows))
         self.notes += place.notes
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy in another process opens the same taskset there."""
+        self.__dict__.update(state)
+        _opened(self.taskset, *self._opening)
 
     def content(self, task: Task) -> str:
         """What decides the split: the text of a task, with its number where texts repeat."""
         return f"{task.id}\n{task.problem}" if self.is_seeded else task.problem
 
-    def answer(self, task: Task) -> str | None:
+    def answer(self, task: Task) -> str | None:  # type: ignore[override]  # the checkers take None
         """A response that its rewards take as correct: the answer of its data in one of the usual forms; None if none is."""
         answer = gold_of(task.gold)["answer"]
         forms = ("{}", "\\boxed{{{}}}", "<answer>{}</answer>", "Answer: {}", "#### {}")
@@ -142,7 +159,9 @@ class Verifiers(RowSource):
         try:
             question = asked(row.get("prompt"), {"system_prompt": row.get("system_prompt")})
             if question is None:
-                raise ForeignError("it has no prompt; a taskset whose user opens the conversation is not for one answer")
+                raise ForeignError(
+                    "it has no prompt; a taskset whose user opens the conversation is not for one answer"
+                )
             problem = text(question.problem, "its prompt")
             system = None if question.system is None else text(question.system, "its system message")
             answer = row.get("answer")
@@ -175,5 +194,5 @@ def taskset(response: str, gold: str) -> Verdict:
         return Verdict("timeout", 0.0, shown, time.perf_counter() - begun)
     except ForeignError:
         return Verdict("error", 0.0, shown, time.perf_counter() - begun)
-    outcome = "correct" if reward >= place.correct_from else "incorrect"
+    outcome: Outcome = "correct" if reward >= place.correct_from else "incorrect"
     return Verdict(outcome, reward, shown, time.perf_counter() - begun, parts if len(parts) > 1 else {})

@@ -81,7 +81,9 @@ class Bridge:
         for task in self.tasks[request["first"] : request["first"] + request["count"]]:
             data = task.data.model_dump(mode="json")
             row = {name: data.get(name) for name in ("prompt", "system_prompt", "answer", "name")}
-            rows.append(row if row["answer"] is None or isinstance(row["answer"], str | int | float) else row | {"answer": None})
+            rows.append(
+                row if row["answer"] is None or isinstance(row["answer"], str | int | float) else row | {"answer": None}
+            )
         return {"tasks": rows}
 
     async def scored(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -98,7 +100,9 @@ class Bridge:
             for i, message in enumerate(messages)
         ]
         about = vf.TraceTask(type=type(task).__name__, data=task.data, key=task.key, hash=task.hash)
-        trace = vf.Trace(task=about, agent=vf.AgentInfo(config=vf.AgentConfig()), nodes=nodes, is_completed=True, ok=True)
+        trace = vf.Trace(
+            task=about, agent=vf.AgentInfo(config=vf.AgentConfig()), nodes=nodes, is_completed=True, ok=True
+        )
         await task.score(trace, None)
         rewards = {str(name): float(reward.value) for name, reward in trace.rewards.items() if reward is not None}
         return {"rewards": rewards, "reward": float(trace.reward)}

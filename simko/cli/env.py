@@ -22,6 +22,8 @@ ID = typer.Argument(metavar="ID", help="environment id, module:id, or jsonl:PATH
 DATA = typer.Option(None, "--data", metavar="PATH", help="data file or folder, if the environment reads one")
 LEVEL = typer.Option(None, "--level", metavar="N", help="difficulty; the environment's own if left out")
 SPLIT = typer.Option(None, "--split", metavar="train|eval", help="which problems; train if there are any")
+OPTIONS = typer.Option(None, "--env-options", metavar="TEXT", help="of its problems, as size=500,seed=3")
+PYTHON = typer.Option(None, "--python", metavar="PATH", help="interpreter that has its foreign package")
 SEED = typer.Option(0, "--seed", metavar="N", help="of the problem that is drawn")
 JSON_FLAG = typer.Option(False, "--json", help="print JSON")
 
@@ -63,10 +65,12 @@ def show(
     seed: int = SEED,
     task: str | None = typer.Option(None, "--task", metavar="ID", help="this task instead of a random one"),
     tokenizer: str | None = typer.Option(None, "--tokenizer", metavar="MODEL", help="render with its chat template"),
+    env_options: str | None = OPTIONS,
+    python: str | None = PYTHON,
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Show a problem, its prompt, its gold answer."""
-    env = _make(id, data, level, split, tokenizer)
+    env = _make(id, data, level, split, tokenizer, source_options=_options(env_options, python))
     chosen = _pick(env, seed, task)
     prompt = env.describe(chosen)["text"]
     if as_json:
@@ -87,6 +91,8 @@ def check(
     data: str | None = DATA,
     level: int | None = LEVEL,
     split: str | None = SPLIT,
+    env_options: str | None = OPTIONS,
+    python: str | None = PYTHON,
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Check that an environment keeps the contract.
@@ -96,7 +102,7 @@ def check(
     reach(id)
     from simko.envs.audit.contract import check as run_checks
 
-    results = run_checks(id, data, level=level, split=split)
+    results = run_checks(id, data, level=level, split=split, source_options=_options(env_options, python))
     failed = [result for result in results if not result.passed]
     if as_json:
         print_json({"id": id, "passed": not failed, "checks": [asdict(result) for result in results]})
@@ -116,10 +122,12 @@ def play(
     level: int | None = LEVEL,
     split: str | None = SPLIT,
     attempts: int | None = typer.Option(None, "--attempts", metavar="N", help="tries at each problem"),
+    env_options: str | None = OPTIONS,
+    python: str | None = PYTHON,
     seed: int = SEED,
 ) -> None:
     """Answer problems yourself; see the verdict."""
-    env = _make(id, data, level, split, attempts=attempts)
+    env = _make(id, data, level, split, attempts=attempts, source_options=_options(env_options, python))
     how = "One line an answer" if env.single_turn else "It may answer back: one line a turn, until the verdict"
     typer.echo(f"{id}, graded by '{env.verifier_name}'. {how}; Ctrl-D ends.")
     solved = played = 0
@@ -192,6 +200,12 @@ def _make(
             return make(id, split="eval", **settings)
         except UserError:
             raise error from None
+
+
+def _options(env_options: str | None, python: str | None) -> dict[str, Any] | None:
+    from simko.envs.foreign.options import read_options
+
+    return read_options(env_options, python) or None
 
 
 def _pick(env: TokenEnv, seed: int, task: str | None) -> Task:
