@@ -188,6 +188,10 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
             raise ResetNeeded("call reset() before render()")
         return transcript(self.episode, self.format)
 
+    def close(self) -> None:
+        """Let go of what the source holds open, such as connections. It opens them again if the environment is used again."""
+        getattr(self.source, "close", lambda: None)()
+
     def _check_prompts(self) -> None:
         """Let a source of rows look at the prompt of each row: what cannot be asked is found now, not during a run."""
         check_prompts = getattr(self.source, "check_prompts", None)

@@ -96,6 +96,10 @@ class OpenEnv(RowSource):
         self.__dict__.update(state)
         self._world = _opened(self.world, self._world)
 
+    def close(self) -> None:
+        """Close the connections. Whoever plays on opens them again."""
+        self._world.end()
+
     def content(self, task: Task) -> str:
         """What decides the split: the first observation, with the seed where observations repeat."""
         return f"{task.id}\n{task.problem}" if self.is_seeded else task.problem
@@ -154,7 +158,6 @@ def openenv(response: str, gold: str) -> Verdict:
 
 _worlds: dict[str, World] = {}
 _turns: OrderedDict[tuple[str, str], tuple[str, ...]] = OrderedDict()
-_failed: OrderedDict[tuple[int, int, tuple[str, ...]], str] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -171,10 +174,9 @@ def _at(gold: str) -> tuple[World | None, int]:
 
 def _played(world: World, seed: int, actions: tuple[str, ...]) -> State | str:
     """Where the episode stands, or why nobody knows. What failed once has failed: an answer is not played again later."""
-    key = id(world), seed, actions
     with _lock:
         for end in range(1, len(actions) + 1):
-            if (failure := _failed.get((*key[:2], actions[:end]))) is not None:
+            if (failure := world.failed.get((seed, actions[:end]))) is not None:
                 return failure
     try:
         return world.play(seed, actions)
@@ -183,9 +185,9 @@ def _played(world: World, seed: int, actions: tuple[str, ...]) -> State | str:
     except ForeignError as error:
         failure = str(error) or "error"
     with _lock:
-        _failed[key] = failure
-        while len(_failed) > REMEMBERED:
-            _failed.popitem(last=False)
+        world.failed[seed, actions] = failure
+        while len(world.failed) > REMEMBERED:
+            world.failed.popitem(last=False)
     return failure
 
 

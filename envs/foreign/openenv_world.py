@@ -76,11 +76,13 @@ class FullError(ForeignError):
 class Session:
     """One connection, and the episode that it is in."""
 
+    _socket: Any = None
+
     def __init__(self, url: str, seconds: float) -> None:
         connect = _connect()
         more: dict[str, Any] = {"proxy": None} if urlsplit(url).hostname in _LOCAL else {}
         try:
-            self._socket: Any = connect(
+            self._socket = connect(
                 url, open_timeout=seconds, close_timeout=1, ping_interval=None, max_size=MAX_MESSAGE, **more
             )
         except TimeoutError as error:
@@ -112,8 +114,13 @@ class Session:
 
     def close(self) -> None:
         """Close the connection."""
+        opened, self._socket = self._socket, None
         with suppress(Exception):
-            self._socket.close()
+            opened.close()
+
+    def __del__(self) -> None:
+        if self._socket is not None:
+            self.close()
 
 
 def _connect() -> Any:
@@ -135,6 +142,8 @@ class World:
         self._allowed = sessions
         self._openings: dict[int, str] = {}
         self._states: OrderedDict[tuple[int, tuple[str, ...]], State] = OrderedDict()
+        self.failed: OrderedDict[tuple[int, tuple[str, ...]], str] = OrderedDict()
+        """Episodes that could not be played, and why: `timeout`, or what the server did."""
         self._begin()
 
     def _begin(self) -> None:
@@ -181,6 +190,13 @@ class World:
             return self._played(seed, actions, until)
         except BrokenError:
             return self._played(seed, actions, until)
+
+    def end(self) -> None:
+        """Close the connections that are idle. The next episode opens one again."""
+        with self._free:
+            idle, self._idle = self._idle, []
+        for session in idle:
+            session.close()
 
     def _played(self, seed: int, actions: tuple[str, ...], until: float) -> State:
         with self._session(seed, actions[:-1], until) as session:
@@ -268,9 +284,13 @@ class World:
                 with self._free:
                     self._busy -= 1
                     self._free.notify()
-                    if not isinstance(error, FullError) or not self._idle + [None] * self._busy:
-                        raise
-                    self._allowed = len(self._idle) + self._busy  # the server is full: make do with what is open
+                    ours = len(self._idle) + self._busy
+                    if isinstance(error, FullError) and ours:  # make do with what is open
+                        self._allowed = ours
+                        continue
+                if not isinstance(error, FullError) or time.monotonic() + _AGAIN_SECONDS > until:
+                    raise
+                time.sleep(_AGAIN_SECONDS)  # others have all its sessions
 
     def _opened(self, seed: int, until: float) -> Session:
         if self._failures >= MAX_FAILURES:

@@ -73,10 +73,20 @@ class Peer:
             return self._exchange(request, seconds)
 
     def end(self) -> None:
-        """End the process. The next request starts it again."""
-        if self._owner == os.getpid():
-            with self._lock:
+        """End the process, also while a thread waits for its reply. The next request starts it again."""
+        process = self._process
+        if self._owner != os.getpid() or process is None:
+            return
+        _kill(process)
+        if self._lock.acquire(timeout=1.0):  # the thread that waited has seen the end
+            try:
                 self._end()
+            finally:
+                self._lock.release()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # the interpreter may be ending
+            self.end()
 
     def _started(self) -> dict[str, Any]:
         if self.deaths >= MAX_DEATHS or self.late >= MAX_LATE:
@@ -153,14 +163,18 @@ class Peer:
         process, self._process, self._pending = self._process, None, b""
         if process is None:
             return
-        with contextlib.suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
+        _kill(process)
         for pipe in (process.stdin, process.stdout):
             with contextlib.suppress(OSError):
                 if pipe is not None:
                     pipe.close()
         process.wait()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)  # it leads its own group
 
 
 _peers: weakref.WeakSet[Peer] = weakref.WeakSet()

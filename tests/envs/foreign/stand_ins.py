@@ -82,7 +82,9 @@ class Handler(socketserver.StreamRequestHandler):
                 reply = game.reset(**message["data"]) if message["type"] == "reset" else game.step(message["data"])
                 if reply is None:
                     return
-                self._say(reply if isinstance(reply, dict) and "type" in reply else {"type": "observation", "data": reply})
+                self._say(
+                    reply if isinstance(reply, dict) and "type" in reply else {"type": "observation", "data": reply}
+                )
         except OSError:
             pass  # the client has gone
         finally:

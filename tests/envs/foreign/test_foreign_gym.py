@@ -206,9 +206,14 @@ def test_gold_answers_of_strangers_are_errors(gold: str) -> None:
 
 def test_the_contract_and_the_audit_hold(python: str) -> None:
     options = {"python": python, "size": 60}
-    assert not [f"{r.name}: {r.detail}" for r in check("simko/ReasoningGym-v0", "sums", source_options=options) if not r.passed]
+    assert not [
+        f"{r.name}: {r.detail}" for r in check("simko/ReasoningGym-v0", "sums", source_options=options) if not r.passed
+    ]
     entries = audit("simko/ReasoningGym-v0", "sums", checks=False, source_options=options)
-    assert [(e.split, e.passed, e.gold[0] == e.gold[1] > 0) for e in entries] == [("train", True, True), ("eval", True, True)]
+    assert [(e.split, e.passed, e.gold[0] == e.gold[1] > 0) for e in entries] == [
+        ("train", True, True),
+        ("eval", True, True),
+    ]
     unknown = audit("simko/ReasoningGym-v0", "noanswer", checks=False, source_options=options)
     assert unknown[0].gold == (0, 0)
 
