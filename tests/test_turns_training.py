@@ -225,6 +225,8 @@ def puzzle(number: int) -> dict[str, Any]:
 @pytest.mark.parametrize("info", simko.envs.registry.BUNDLED, ids=[i.id for i in simko.envs.registry.BUNDLED])
 def test_every_environment_trains(info: simko.envs.EnvInfo, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"env": info.id, "max_new_tokens": min(info.max_new_tokens, 24)}
+    if info.source.startswith("data=") and info.source != "data=PATH":
+        pytest.skip("tests/envs/foreign trains it, on a stand-in for what it needs")
     if info.source != "procedural":
         file = tmp_path / "rows.jsonl"
         file.write_text("".join(json.dumps(row) + "\n" for row in rows_for(info.id)))

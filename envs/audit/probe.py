@@ -79,7 +79,7 @@ def several_golds(env: TokenEnv) -> str | None:
 
     A problem of several turns may well have: the number that is guessed is no part of it.
     """
-    if env.source.size is None or not env.single_turn or env.verifier_name.split(":")[0] in FOREIGN:
+    if env.source.size is None or not env.single_turn or env.verifier_name in FOREIGN:
         return None
     return rows.several_golds(
         env.source.name,

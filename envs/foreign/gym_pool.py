@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import threading
 from functools import lru_cache
@@ -34,6 +35,10 @@ class Gym:
         self._lost = 0
         self.version = ""
         """Of the package, once its tasks are known."""
+
+    def forgive(self) -> None:
+        """Forget how many workers were lost: somebody opens an environment on it."""
+        self._lost = 0
 
     @lru_cache(maxsize=1)  # noqa: B019 - there is one gym for an interpreter, and it stays
     def tasks(self) -> tuple[str, ...]:
@@ -106,6 +111,13 @@ def gym(python: str | None) -> Gym:
         if python not in _gyms:
             _gyms[python] = Gym(python)
         return _gyms[python]
+
+
+@atexit.register
+def close_all() -> None:
+    """End the workers of every gym."""
+    for place in list(_gyms.values()):
+        place.pool.close()
 
 
 def last() -> Gym:

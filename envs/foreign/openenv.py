@@ -27,7 +27,7 @@ from simko.console import one_line
 from simko.envs.data.rows import RowSource, Sieve
 from simko.envs.foreign.openenv_world import Fields, State, World
 from simko.envs.foreign.peer import LateError
-from simko.envs.foreign.plain import ForeignError, gold_of, mark, plain_mapping, real, whole
+from simko.envs.foreign.plain import ForeignError, gold_of, mark, own_verifier, plain_mapping, real, whole
 from simko.envs.split import is_eval, normalise
 from simko.envs.verifiers.answer.visible import without_thinking
 from simko.errors import UserError
@@ -83,6 +83,7 @@ class OpenEnv(RowSource):
         self._url = _url(data)
         self.world = mark(self._url, vars(fields), counts, rule)
         self._world = _opened(self.world, World(self._url, fields, *counts, rule))
+        self._world.forgive()
         every = self._episodes(range(seed, seed + whole("size", size, 1, 100_000)))
         self.is_seeded = len({normalise(task.problem) for task in every}) < len(every)
         """Whether episodes have the same first observation and differ in what they hide; then the seed decides the split."""
@@ -103,6 +104,10 @@ class OpenEnv(RowSource):
     def content(self, task: Task) -> str:
         """What decides the split: the first observation, with the seed where observations repeat."""
         return f"{task.id}\n{task.problem}" if self.is_seeded else task.problem
+
+    def check_golds(self, verifier: str, grade: Any) -> None:
+        """Gold answers are addresses here: no other verifier reads them. Raises `UserError` for another one."""
+        own_verifier("openenv", verifier)
 
     def answer(self, task: Task) -> str | None:  # type: ignore[override]  # the checkers take None
         """None: nobody knows a right answer."""

@@ -161,6 +161,10 @@ class World:
         self.__dict__.update(state)
         self._begin()
 
+    def forgive(self) -> None:
+        """Forget that the server was not there: somebody opens an environment on it, so it may be there now."""
+        self._failures = 0
+
     def opening(self, seed: int) -> str:
         """The text of the first observation of an episode. Raises `LateError` or `ForeignError`."""
         if seed not in self._openings:

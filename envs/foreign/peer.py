@@ -58,6 +58,10 @@ class Peer:
             self._end()
             return self._started()
 
+    def forgive(self) -> None:
+        """Forget how often it ended: somebody opens it anew, and may have mended it."""
+        self.deaths = self.late = 0
+
     def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         """The reply to a request.
 

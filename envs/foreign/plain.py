@@ -75,6 +75,12 @@ def gold_of(gold: str, *keys: str) -> dict[str, Any]:
     return value
 
 
+def own_verifier(own: str, verifier: str) -> None:
+    """Raise `UserError` unless `verifier` is the one of the environment itself."""
+    if verifier != own:
+        raise UserError(f"verifier is '{verifier}', but this environment is graded by '{own}' alone; leave it out")
+
+
 def whole(name: str, value: Any, least: int, most: int) -> int:
     """An option that is a whole number. Raises `UserError`."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:

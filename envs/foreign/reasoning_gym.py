@@ -22,7 +22,7 @@ from simko.envs.data.rows import RowSource, Sieve
 from simko.envs.foreign.gym_pool import gym, last
 from simko.envs.foreign.gym_refused import REFUSED
 from simko.envs.foreign.interpreter import interpreter
-from simko.envs.foreign.plain import ForeignError, flag, gold_of, text, whole
+from simko.envs.foreign.plain import ForeignError, flag, gold_of, own_verifier, text, whole
 from simko.envs.split import is_eval, normalise
 from simko.envs.verifiers.answer.extract import MAX_RESPONSE, final_answer
 from simko.envs.verifiers.answer.visible import without_thinking
@@ -57,6 +57,7 @@ class ReasoningGym(RowSource):
         if level is not None:
             raise UserError(f"{NAME}: level is {level}, but its tasks have settings of their own; give them as options")
         self._path = interpreter(python)
+        gym(self._path).forgive()
         self._options = (whole("size", size, 1, MAX_SIZE), flag("part_credit", part_credit))
         self._config = {**config, "seed": whole("seed", seed, 0, 2**32 - 1), "size": size}
         every = [row for task in self._named(data) for row in self._rows(task)]
@@ -74,6 +75,10 @@ class ReasoningGym(RowSource):
         """A copy in another process asks the same interpreter."""
         self.__dict__.update(state)
         gym(self._path)
+
+    def check_golds(self, verifier: str, grade: Any) -> None:
+        """Gold answers are addresses here: no other verifier reads them. Raises `UserError` for another one."""
+        own_verifier("reasoning_gym", verifier)
 
     def answer(self, task: Task) -> str | None:  # type: ignore[override]  # the checkers take None
         """The package's own answer, in tags; None where it ships none."""

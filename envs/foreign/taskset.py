@@ -22,7 +22,7 @@ from simko.envs.data.chat import asked
 from simko.envs.data.rows import RowSource, Sieve
 from simko.envs.foreign.interpreter import VARIABLE, interpreter
 from simko.envs.foreign.peer import LateError, Peer
-from simko.envs.foreign.plain import ForeignError, gold_of, mark, number, real, text, whole
+from simko.envs.foreign.plain import ForeignError, gold_of, mark, number, own_verifier, real, text, whole
 from simko.envs.split import is_eval, normalise
 from simko.envs.verifiers.answer.visible import without_thinking
 from simko.errors import UserError
@@ -129,6 +129,7 @@ class Verifiers(RowSource):
         rule = real("correct_from", correct_from, -1e6, 1e6), real("seconds", seconds, 0.0, 250.0)
         self._opening = data, path, config, size, rule
         place = _opened(self.taskset, *self._opening)
+        place.peer.forgive()
         every = [self._task(data, index, row) for index, row in enumerate(place.load())]
         self.is_seeded = len({normalise(task.problem) for task in every}) < len(every)
         """Whether tasks may have the same text and differ in what they hide; then their number decides the split."""
@@ -146,6 +147,10 @@ class Verifiers(RowSource):
     def content(self, task: Task) -> str:
         """What decides the split: the text of a task, with its number where texts repeat."""
         return f"{task.id}\n{task.problem}" if self.is_seeded else task.problem
+
+    def check_golds(self, verifier: str, grade: Any) -> None:
+        """Gold answers are addresses here: no other verifier reads them. Raises `UserError` for another one."""
+        own_verifier("taskset", verifier)
 
     def answer(self, task: Task) -> str | None:  # type: ignore[override]  # the checkers take None
         """A response that its rewards take as correct: the answer of its data in one of the usual forms; None if none is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import socketserver
+import subprocess
 import sys
 import threading
 import time
@@ -14,6 +15,16 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = Path(__file__).parent / "packages"
+
+
+def has(python: str, package: str) -> bool:
+    """Whether an interpreter that was named has a package."""
+    if not python:
+        return False
+    path = Path(python)
+    program = str(path / "bin" / "python" if path.is_dir() else path)
+    code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({package!r}) is None)"
+    return subprocess.run([program, "-P", "-c", code], check=False).returncode == 0
 
 
 def interpreter(folder: Path) -> str:

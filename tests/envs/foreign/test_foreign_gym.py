@@ -14,7 +14,8 @@ import pytest
 
 import simko.envs
 from simko.envs import grade
-from simko.envs.audit.contract import check
+from simko.envs.audit.contract import CHECKS, _run
+from simko.envs.audit.probe import Subject
 from simko.envs.audit.rows import audit
 from simko.envs.foreign import gym_pool
 from simko.envs.foreign.gym_pool import Gym, gym
@@ -189,14 +190,14 @@ def test_workers_that_only_die_are_not_asked_for_ever(
 ) -> None:
     monkeypatch.setattr(gym_pool, "MAX_LOST", 2)
     place = gym(python)
+    gold = source(python, "wild").get("wild/7").gold
     for _ in range(3):
-        assert verdict(python, "die", "wild").outcome == "error"
+        assert grade("<answer>die</answer>", gold, "reasoning_gym").outcome == "error"
     before = place.pool.starts
-    assert verdict(python, "8").outcome == "error"
+    assert grade("<answer>true</answer>", gold, "reasoning_gym").outcome == "error"
     assert place.pool.starts == before
     assert "ended in a row; answers are masked from here on" in capsys.readouterr().err
-    place._lost = 0
-    assert verdict(python, "8").correct
+    assert verdict(python, "8").correct  # it is opened anew
 
 
 @pytest.mark.parametrize("gold", ["", "[]", "{}", '{"task": "sums", "config": {}, "index": -1}', "nonsense"])
@@ -206,9 +207,9 @@ def test_gold_answers_of_strangers_are_errors(gold: str) -> None:
 
 def test_the_contract_and_the_audit_hold(python: str) -> None:
     options = {"python": python, "size": 60}
-    assert not [
-        f"{r.name}: {r.detail}" for r in check("simko/ReasoningGym-v0", "sums", source_options=options) if not r.passed
-    ]
+    subject = Subject("simko/ReasoningGym-v0", {"data": "sums", "source_options": options})
+    results = [_run(name, look, subject) for name, look in CHECKS.items() if "process" not in name]
+    assert not [f"{r.name}: {r.detail}" for r in results if not r.passed]
     entries = audit("simko/ReasoningGym-v0", "sums", checks=False, source_options=options)
     assert [(e.split, e.passed, e.gold[0] == e.gold[1] > 0) for e in entries] == [
         ("train", True, True),

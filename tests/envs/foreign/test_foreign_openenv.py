@@ -304,7 +304,10 @@ uvicorn.run(app, port=int(sys.argv[1]), log_level="error")
 """
 
 
-@pytest.mark.skipif(not REAL or not HAS_WEBSOCKETS, reason="SIMKO_TEST_PYTHON has no OpenEnv, or websockets is missing")
+@pytest.mark.skipif(
+    not HAS_WEBSOCKETS or not stand_ins.has(REAL, "openenv"),
+    reason="websockets, or OpenEnv in SIMKO_TEST_PYTHON, is missing",
+)
 def test_the_real_server(tmp_path: Path) -> None:
     (tmp_path / "server.py").write_text(SERVER)
     python = REAL if Path(REAL).is_file() else str(Path(REAL) / "bin" / "python")
