@@ -211,6 +211,36 @@ BUNDLED = (
         max_prompt_tokens=8192,
         max_new_tokens=1024,
     ),
+    EnvInfo(
+        id="simko/ReasoningGym-v0",
+        title="Tasks of reasoning-gym, given by data=TASK",
+        tasks="simko.envs.foreign.reasoning_gym:ReasoningGym",
+        verifier="reasoning_gym",
+        source="data=TASK",
+        instruction="\nGive your final answer between <answer> and </answer>.",
+        max_prompt_tokens=8192,
+        max_new_tokens=1024,
+    ),
+    EnvInfo(
+        id="simko/Verifiers-v0",
+        title="A taskset of verifiers, given by data=MODULE, in the interpreter --python",
+        tasks="simko.envs.foreign.taskset:Verifiers",
+        verifier="taskset",
+        source="data=MODULE",
+        max_prompt_tokens=8192,
+        max_new_tokens=1024,
+    ),
+    EnvInfo(
+        id="simko/OpenEnv-v0",
+        title="Episodes on a server of OpenEnv, given by data=ws://HOST:PORT",
+        tasks="simko.envs.foreign.openenv:OpenEnv",
+        verifier="openenv",
+        source="data=URL",
+        max_prompt_tokens=8192,
+        max_new_tokens=1024,
+        turns=8,
+        reply="simko.envs.foreign.openenv:reply",
+    ),
 )
 ENTRY_POINT = "simko.envs.token_env:make_env"
 """What makes the environments that are registered here."""
@@ -241,6 +271,12 @@ def register_all() -> None:
     for info in BUNDLED:
         if info.id not in _specs:
             register(info)
+
+
+def names_data(id: str) -> bool:
+    """Whether `data` of this environment is a name or an address, and no file."""
+    info = _specs.get(id)
+    return info is not None and info.source in ("data=TASK", "data=MODULE", "data=URL")
 
 
 def specs() -> list[EnvInfo]:

@@ -188,6 +188,10 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
             raise ResetNeeded("call reset() before render()")
         return transcript(self.episode, self.format)
 
+    def close(self) -> None:
+        """Let go of what the source holds open, such as connections. It opens them again if the environment is used again."""
+        getattr(self.source, "close", lambda: None)()
+
     def _check_prompts(self) -> None:
         """Let a source of rows look at the prompt of each row: what cannot be asked is found now, not during a run."""
         check_prompts = getattr(self.source, "check_prompts", None)
@@ -314,9 +318,11 @@ def _options(source: Callable[..., TaskSource], options: Mapping[str, Any] | Non
         return {}
     if not isinstance(options, Mapping):
         raise UserError(f"source_options is {options!r}; give a mapping, as in {{'keep_good_rows': True}}")
-    names = [name for name in inspect.signature(source).parameters if name not in ("split", "level", "data")]
+    parameters = inspect.signature(source).parameters
+    names = [name for name in parameters if name not in ("split", "level", "data")]
+    open_ended = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
     for key in options:
-        if key not in names:
+        if key not in names and not open_ended:
             mend = f"known: {', '.join(names)}" if names else "it has none"
             raise UserError(f"the source of this environment takes no option '{key}'{nearest(str(key), names)}; {mend}")
     return dict(options)

@@ -14,6 +14,7 @@ from simko.config import EnvironmentSettings, PolicySettings, TrainEnvironment
 from simko.envs import TokenEnv
 from simko.envs import make as make_registered
 from simko.envs.code import jails
+from simko.envs.foreign.options import read_options
 from simko.envs.registry import ENTRY_POINT, resolve
 from simko.errors import UserError
 
@@ -66,7 +67,8 @@ def _layers(target_modules: str | None) -> str | list[str]:
 def source_options(settings: EnvironmentSettings) -> dict[str, Any]:
     """The keywords of a source that reads rows."""
     options = {"keep_good_rows": settings.keep_good_rows or None, "columns": settings.columns}
-    return {name: value for name, value in options.items() if value is not None}
+    given = read_options(settings.env_options, settings.python)
+    return given | {name: value for name, value in options.items() if value is not None}
 
 
 def make_env(settings: TrainEnvironment, policy: LoraPolicy, split: str, date: str | None = None) -> TokenEnv:

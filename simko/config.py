@@ -47,6 +47,8 @@ TINY_PRESET: dict[str, Any] = {
     "eval_top_p": 1.0,
 }
 TIS_CLIP = 2.0  # where vLLM samples and transformers trains; see `simko.micro_batch.importance_weight`
+UNSTORED = ("python",)
+"""What no file says: whoever wrote a run folder must not choose which program is started."""
 TINY_LOSS_PRESET: dict[str, dict[str, Any]] = {"simko": {"alpha": 0.2, "top1_penalty": 1.2}}
 
 
@@ -92,6 +94,14 @@ class EnvironmentSettings:
     )
     columns: str | None = setting(
         None, "which column of the data is what, as problem=question,answer=final_answer", later=True, after="data"
+    )
+    env_options: str | None = setting(None, "options of the environment's problems, as size=500,seed=3", later=True)
+    python: str | None = setting(
+        None,
+        "interpreter that has the environment's foreign package; never stored, so no run folder can name one",
+        path=True,
+        later=True,
+        decides=False,
     )
 
 
@@ -398,8 +408,11 @@ def names(settings: type, *decides: Decides) -> list[str]:
 
 
 def as_dict(config: Any) -> dict[str, Any]:
-    """The settings of a config in the order of a file. One that came later is left out where it has its default."""
-    values = {entry.name: getattr(config, entry.name) for entry in entries(type(config))}
+    """The settings of a config in the order of a file. One that came later is left out where it has its default.
+
+    `UNSTORED` are left out, too.
+    """
+    values = {entry.name: getattr(config, entry.name) for entry in entries(type(config)) if entry.name not in UNSTORED}
     later = {entry.name: entry.default for entry in fields(config) if entry.metadata["later"]}
     values = {name: value for name, value in values.items() if name not in later or value != later[name]}
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}

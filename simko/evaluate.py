@@ -36,7 +36,7 @@ from simko.run.samples import SUFFIX, keeping_samples
 from simko.run.target import Target, resolve, sampling_settings
 from simko.types import Sampling, Task
 
-_YOUNGER = ("part", "problem_seed", "columns", "engine")
+_YOUNGER = ("part", "problem_seed", "columns", "engine", "env_options")
 
 
 def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = None, env: Any = None) -> dict[str, Any]:
@@ -135,6 +135,7 @@ def evaluate_run(run: RunFolder, config: TrainConfig, policy: Any, console: Cons
     settings = EvalConfig(
         target=str(run.path), n=config.eval_samples, problems=config.eval_problems, seed=config.seed,
         temperature=config.eval_temperature, top_p=config.eval_top_p, device=config.device, threads=config.threads,
+        python=config.python,
     )  # fmt: skip
     return evaluate(settings, console=console, policy=policy)
 
@@ -180,6 +181,7 @@ def describe(config: EvalConfig, target: Target, env: Any, tasks: Sequence[Task]
         "template": settings.template,
         "verifier": getattr(env, "verifier_name", None),
         "max_new_tokens": env.max_new_tokens,
+        **({"env_options": settings.env_options} if settings.env_options else {}),
         "n": config.n,
         "problems": len(tasks),
         "part": config.part or "all",
@@ -238,7 +240,7 @@ def _deciding_keys() -> list[str]:
 
 def _younger(result: dict[str, Any]) -> list[list[Any]]:
     """Key and value of settings that came later, where they decide something: an evaluation without them keeps its name."""
-    old = {"part": "all", "problem_seed": result["seed"], "columns": None, "engine": None}
+    old = {"part": "all", "problem_seed": result["seed"], "columns": None, "engine": None, "env_options": None}
     return [[key, result[key]] for key in _YOUNGER if result.get(key, old[key]) != old[key]]
 
 

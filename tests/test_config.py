@@ -104,6 +104,7 @@ LATER = [
     "target_modules",
     "random_rewards",
     "columns",
+    "env_options",
 ]  # settings that the first run folders do not have: a file has them where they are set
 
 RESULT: dict[str, Any] = {

@@ -71,7 +71,9 @@ def test_third_party_imports_are_declared() -> None:
     """What simko imports, it asks for: nothing comes along by luck."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    optional = (extras[name] for name in ("hub", "trl", "wandb", "trackio", "gguf", "triton", "vllm", "inspect", "sandbox"))
+    optional = (
+        extras[name] for name in ("hub", "trl", "wandb", "trackio", "gguf", "triton", "vllm", "inspect", "sandbox")
+    )
     lines = [*project["dependencies"], *chain.from_iterable(optional)]
     declared = {re.split(r"[<>=!~ ;\[]", line)[0].lower().replace("_", "-") for line in lines}
     owners = metadata.packages_distributions()

@@ -18,6 +18,7 @@ from simko.envs import registry
 from simko.envs.data import rows
 from simko.envs.episode import Episode
 from simko.envs.token_env import TokenEnv
+from simko.envs.verifiers import FOREIGN
 from simko.errors import UserError
 from simko.types import Task
 
@@ -63,10 +64,14 @@ def sample(env: TokenEnv, count: int) -> list[Task]:
             count = max(1, count // 2)
 
 
-def answer(env: TokenEnv, task: Task) -> str:
-    """A response that must grade correct: the source's `answer(task)` if it has one, else the gold answer."""
+def answer(env: TokenEnv, task: Task) -> str | None:
+    """A response that must grade correct: the source's `answer(task)` if it has one, else the gold answer.
+
+    None: the source says that it knows none.
+    """
     make = getattr(env.source, "answer", None)
-    return str(make(task)) if make else task.gold
+    response = make(task) if make else task.gold
+    return None if response is None else str(response)
 
 
 def several_golds(env: TokenEnv) -> str | None:
@@ -74,13 +79,13 @@ def several_golds(env: TokenEnv) -> str | None:
 
     A problem of several turns may well have: the number that is guessed is no part of it.
     """
-    if env.source.size is None or not env.single_turn:
+    if env.source.size is None or not env.single_turn or env.verifier_name in FOREIGN:
         return None
     return rows.several_golds(
         env.source.name,
         env.source.tasks(None, seed=0),
         env.verifier_name,
-        lambda task, other: env.grade(answer(env, other), task).correct,
+        lambda task, other: env.grade(answer(env, other) or "", task).correct,
     )
 
 

@@ -69,13 +69,15 @@ class Audit:
         return whole and enough and all(right >= PAIRS_RIGHT * total for right, total in self.pairs.values())
 
 
-def audit(id: str, data: str | None = None, checks: bool = True) -> list[Audit]:
+def audit(
+    id: str, data: str | None = None, checks: bool = True, source_options: dict[str, Any] | None = None
+) -> list[Audit]:
     """Audit the splits that an environment has.
 
     If there is no data, the list has one entry that says so in `unavailable`. Raises `UserError` for an unknown id.
     """
     registry.resolve(id, {})
-    entries = [_audit_split(id, split, data, checks) for split in ("train", "eval")]
+    entries = [_audit_split(id, split, data, checks, source_options) for split in ("train", "eval")]
     audited = [entry for entry in entries if entry.unavailable is None]
     if audited:
         return audited
@@ -84,10 +86,10 @@ def audit(id: str, data: str | None = None, checks: bool = True) -> list[Audit]:
     return [missing]
 
 
-def _audit_split(id: str, split: str, data: str | None, checks: bool) -> Audit:
+def _audit_split(id: str, split: str, data: str | None, checks: bool, source_options: dict[str, Any] | None) -> Audit:
     entry, begun = Audit(id, split), time.perf_counter()
     try:
-        env = registry.make(id, split=split, data=data)
+        env = registry.make(id, split=split, data=data, source_options=source_options)
     except UserError as error:
         entry.unavailable = str(error)
         return entry
@@ -106,7 +108,7 @@ def _audit_split(id: str, split: str, data: str | None, checks: bool) -> Audit:
     entry.other_gold = _count(entry, _other_golds(env, tasks))
     _pairs(entry, env)
     if checks:
-        results = checker.check(id, data, split=split)
+        results = checker.check(id, data, split=split, source_options=source_options)
         entry.checks = sum(r.passed for r in results), len(results)
         entry.findings += [f"check '{r.name}': {r.detail}" for r in results if not r.passed]
     entry.seconds = time.perf_counter() - begun
@@ -119,6 +121,8 @@ Graded = Iterator[tuple[bool, str]]  # (graded as expected, the finding if not)
 def _golds(env: TokenEnv, tasks: list[Task]) -> Graded:
     for task in tasks:
         answer = probe.answer(env, task)
+        if answer is None:
+            continue
         verdict = env.grade(answer, task)
         yield verdict.correct, f"gold of {task.id}: {_short(answer)} grades {verdict.outcome}"
 
@@ -130,7 +134,7 @@ def _other_golds(env: TokenEnv, tasks: list[Task]) -> Graded:
         other = next((o for o in ring if _differs(env, task, o)), None)
         if other is None:
             continue
-        answer = probe.answer(env, other)
+        answer = str(probe.answer(env, other))
         verdict = env.grade(answer, task)
         yield (
             not verdict.correct,
@@ -141,6 +145,8 @@ def _other_golds(env: TokenEnv, tasks: list[Task]) -> Graded:
 def _differs(env: TokenEnv, task: Task, other: Task) -> bool:
     """Whether the gold answers differ as texts, as responses and as numbers, and one does not list the other."""
     ours, theirs = probe.answer(env, task), probe.answer(env, other)
+    if ours is None or theirs is None:
+        return False
     if _squeezed(task.gold) == _squeezed(other.gold) or _squeezed(ours) == _squeezed(theirs):
         return False
     if probe.is_listed(theirs, task):

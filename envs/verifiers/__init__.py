@@ -51,8 +51,15 @@ BUNDLED = {
     "code": Bundled(f"{_HERE}.code:code", "a program, by its tests, in a sandbox"),
 }
 """The bundled verifiers by name."""
+_FOREIGN = "simko.envs.foreign"
+FOREIGN = {
+    "reasoning_gym": Bundled(f"{_FOREIGN}.reasoning_gym:reasoning_gym", "an item of reasoning-gym, by its own scorer"),
+    "taskset": Bundled(f"{_FOREIGN}.taskset:taskset", "a task of a taskset of verifiers, by its own rewards"),
+    "openenv": Bundled(f"{_FOREIGN}.openenv:openenv", "an episode on a server of OpenEnv, by the server's rewards"),
+}
+"""Verifiers of the environments that ask another process or a server. They grade nothing else, so they are not listed."""
 
-_OWN_READING = ("guess_number", "synlogic", "code")
+_OWN_READING = ("guess_number", "synlogic", "code", *FOREIGN)
 _authors: dict[str, Check] = {}
 _author_lock = threading.RLock()  # one for all: a checker may grade with another one
 
@@ -149,7 +156,7 @@ def register_verifier(name: str, check: Check) -> None:
     if not callable(check):
         raise UserError(f"verifier '{name}': {check!r} cannot be called; give a function (response, gold)")
     old = _authors.get(name)
-    if name in BUNDLED or (old is not None and _place(old) != _place(check)):
+    if name in BUNDLED or name in FOREIGN or (old is not None and _place(old) != _place(check)):
         raise UserError(f"verifier '{name}' exists already; choose another name")
     _authors[name] = check
 
@@ -205,10 +212,10 @@ def _bundled(name: str) -> Check:
             raise UserError(f"verifier '{name}': '{base}' reads answers in its own way; leave ':{place}' out")
         return partial(_narrowed, base, place)
     base, _, parameter = name.partition(":")
-    if base not in BUNDLED:
+    if base not in BUNDLED and base not in FOREIGN:
         names = verifier_names()
         raise UserError(f"no verifier '{name}'{nearest(base, names)}; known: {', '.join(names)}")
-    module, _, function = BUNDLED[base].entry_point.partition(":")
+    module, _, function = (BUNDLED | FOREIGN)[base].entry_point.partition(":")
     check: Callable[..., Any] = getattr(importlib.import_module(module), function)
     if base == "math":
         row: Callable[..., Any] = _bundled("math_row")

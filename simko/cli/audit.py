@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 IDS = typer.Argument(None, metavar="[ID]...", help="environment ids; every registered one if left out")
 DATA = typer.Option(None, "--data", metavar="PATH", help="data file or folder; if left out: SIMKO_DATA, else the Hub")
 CHECKS = typer.Option(True, "--checks/--no-checks", help="run the two contract checkers too")
+OPTIONS = typer.Option(None, "--env-options", metavar="TEXT", help="of the problems, as size=500,seed=3")
+PYTHON = typer.Option(None, "--python", metavar="PATH", help="interpreter that has the foreign package")
 JSON_FLAG = typer.Option(False, "--json", help="print JSON")
 
 
@@ -40,6 +42,8 @@ def audit(
     data: str | None = DATA,
     checks: bool = CHECKS,
     unsafe: bool = UNSAFE,
+    env_options: str | None = OPTIONS,
+    python: str | None = PYTHON,
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Check all rows of the sets at hand.
@@ -49,16 +53,18 @@ def audit(
     """
     from simko.envs import specs
     from simko.envs.audit.rows import audit as run
+    from simko.envs.foreign.options import read_options
     from simko.errors import UserError
 
+    options = read_options(env_options, python) or None
     for id in ids or ():
         reach(id)
     sources = {info.id: info.source for info in specs()}
-    named = ids or [id for id, source in sources.items() if source != "data=PATH"]  # the user's own: name it
+    named = ids or [id for id, source in sources.items() if not source.startswith("data=")]  # the user's own: name it
     entries: list[Audit] = []
     for id in named:
         generated = sources.get(id) == "procedural" and not ids  # takes no data
-        entries += run(id, None if generated else data, checks)
+        entries += run(id, None if generated else data, checks, options)
         if ids and entries[-1].unavailable:
             raise UserError(entries[-1].unavailable)
     if as_json:

@@ -24,6 +24,8 @@ DATA = typer.Option(None, "--data", metavar="PATH", help="data file, folder or H
 COLUMNS = typer.Option(None, "--columns", metavar="TEXT", help="which column is what: problem=question,answer=solution")
 LEVEL = typer.Option(None, "--level", metavar="N", help="difficulty; the environment's own if left out")
 SPLIT = typer.Option(None, "--split", metavar="train|eval", help="which problems; train if there are any")
+OPTIONS = typer.Option(None, "--env-options", metavar="TEXT", help="of its problems, as size=500,seed=3")
+PYTHON = typer.Option(None, "--python", metavar="PATH", help="interpreter that has its foreign package")
 SEED = typer.Option(0, "--seed", metavar="N", help="of the problem that is drawn")
 JSON_FLAG = typer.Option(False, "--json", help="print JSON")
 
@@ -66,10 +68,12 @@ def show(
     seed: int = SEED,
     task: str | None = typer.Option(None, "--task", metavar="ID", help="this task instead of a random one"),
     tokenizer: str | None = typer.Option(None, "--tokenizer", metavar="MODEL", help="render with its chat template"),
+    env_options: str | None = OPTIONS,
+    python: str | None = PYTHON,
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Show a problem, its prompt, its gold answer."""
-    env = _make(id, data, level, split, tokenizer, source_options=_options(columns))
+    env = _make(id, data, level, split, tokenizer, source_options=_options(columns, env_options, python))
     chosen = _pick(env, seed, task)
     prompt = env.describe(chosen)["text"]
     if as_json:
@@ -88,9 +92,12 @@ def show(
 def check(
     id: str = ID,
     data: str | None = DATA,
+    columns: str | None = COLUMNS,
     level: int | None = LEVEL,
     split: str | None = SPLIT,
     unsafe: bool = UNSAFE,
+    env_options: str | None = OPTIONS,
+    python: str | None = PYTHON,
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Check that an environment keeps the contract.
@@ -100,7 +107,7 @@ def check(
     reach(id)
     from simko.envs.audit.contract import check as run_checks
 
-    results = run_checks(id, data, level=level, split=split)
+    results = run_checks(id, data, level=level, split=split, source_options=_options(columns, env_options, python))
     failed = [result for result in results if not result.passed]
     if as_json:
         print_json({"id": id, "passed": not failed, "checks": [asdict(result) for result in results]})
@@ -122,12 +129,15 @@ def play(
     split: str | None = SPLIT,
     attempts: int | None = typer.Option(None, "--attempts", metavar="N", help="tries at each problem"),
     unsafe: bool = UNSAFE,
+    env_options: str | None = OPTIONS,
+    python: str | None = PYTHON,
     seed: int = SEED,
 ) -> None:
     """Answer problems yourself; see the verdict."""
     from simko.envs.spoken import take_turn
 
-    env = _make(id, data, level, split, attempts=attempts, source_options=_options(columns))
+    options = _options(columns, env_options, python)
+    env = _make(id, data, level, split, attempts=attempts, source_options=options)
     how = "One line an answer" if env.single_turn else "It may answer back: one line a turn, until the verdict"
     typer.echo(f"{id}, graded by '{env.verifier_name}'. {how}; Ctrl-D ends.")
     solved = played = 0
@@ -187,8 +197,11 @@ def _make(
             raise error from None
 
 
-def _options(columns: str | None) -> dict[str, str] | None:
-    return None if columns is None else {"columns": columns}
+def _options(columns: str | None, env_options: str | None, python: str | None) -> dict[str, Any] | None:
+    from simko.envs.foreign.options import read_options
+
+    named = {} if columns is None else {"columns": columns}
+    return read_options(env_options, python) | named or None
 
 
 def _pick(env: TokenEnv, seed: int, task: str | None) -> Task:

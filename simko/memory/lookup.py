@@ -194,13 +194,13 @@ def _longest_prompt(
     registered: Mapping[str, Any], settings: TrainEnvironment, data: str | None, model: Facts | None
 ) -> int | None:
     """Tokens of the longest of some drawn prompts, with room for a template; None if no prompt can be drawn."""
-    from simko.envs.registry import specs
+    from simko.envs.registry import names_data, specs
     from simko.envs.token_env import load_object
 
     name = settings.env.rpartition(":")[2]
     procedural = all(info.source == "procedural" for info in specs() if info.id == name)
-    if not procedural and data is None and not os.environ.get("SIMKO_DATA"):
-        return None  # the data would be fetched
+    if names_data(name) or (not procedural and data is None and not os.environ.get("SIMKO_DATA")):
+        return None  # the data would be fetched, or a server asked
     try:
         source = load_object(registered["source"])(split="train", level=settings.level, data=data)
         rng = np.random.default_rng(0)

@@ -32,7 +32,7 @@ from typing import Any
 import torch
 
 from simko.algorithms.stats import State
-from simko.config import TrainConfig, read_yaml, write_yaml
+from simko.config import UNSTORED, TrainConfig, read_yaml, write_yaml
 from simko.console import note
 from simko.errors import UserError
 from simko.files import LOCK, SCRATCH, clear_scratch, locked, odd_file, remove, write_atomically
@@ -378,7 +378,7 @@ def _read_config(path: Path) -> TrainConfig:
         raise UserError(
             f"config {path} is damaged or was edited; put it back (what may change goes as flags beside --resume)"
         )
-    if unknown := sorted(set(content) - {entry.name for entry in fields(TrainConfig)}):
+    if unknown := sorted(set(content) - ({entry.name for entry in fields(TrainConfig)} - set(UNSTORED))):
         raise UserError(
             f"config {path}: unknown key '{unknown[0]}': another version of simko wrote it; go on with that version"
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simko.config import TrainConfig
+from simko.envs.registry import names_data
 from simko.errors import UserError
 
 PLACES = ("model", "data", "adapter", "env", "solve_rates")
@@ -18,7 +19,10 @@ _JSONL = "jsonl:"
 def absolute(config: TrainConfig) -> TrainConfig:
     """`config` with absolute paths, where they name what exists. Names of the Hub, `tiny` and missing files stay as they are."""
     changes = {
-        name: place for name in PLACES if (place := placed(name, getattr(config, name))) != getattr(config, name)
+        name: place
+        for name in PLACES
+        if (place := placed(name, getattr(config, name))) != getattr(config, name)
+        and not (name == "data" and names_data(config.env))
     }
     return replace(config, **changes) if changes else config
 
@@ -42,7 +46,9 @@ def may_move(name: str, before: Any, after: Any) -> bool:
 
 
 def data_path(config: TrainConfig) -> str | None:
-    """The data file or folder of a run: the setting `data`, or that of `--env jsonl:PATH`."""
+    """The data file or folder of a run: the setting `data`, or that of `--env jsonl:PATH`; None where it names none."""
+    if names_data(config.env):
+        return None
     return config.env.removeprefix(_JSONL) if config.env.startswith(_JSONL) else config.data
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 WALL_FACTOR = 10.0  # wall-clock limit in CPU limits, for a worker that is stopped or does not get the processor
 _POLL = 0.02
+MAX_REPLY = 1 << 26  # bytes
 _LOOK = 0.25  # seconds between looks at a worker that is coming up
 
 
@@ -119,6 +120,8 @@ class Worker:
                 if not chunk:
                     raise LostError
                 self._pending += chunk
+                if len(self._pending) > MAX_REPLY:
+                    raise LostError
                 continue
             elapsed, now = time.monotonic() - begun, self._cpu_seconds()
             used = elapsed if now is None or cpu_begun is None else now - cpu_begun

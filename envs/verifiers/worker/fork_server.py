@@ -22,14 +22,16 @@ _ENVIRONMENT = (
     "SYSTEMROOT",
 )
 """The variables that the fork server inherits."""
-_PACKAGES = ("math_verify", "latex2sympy2_extended", "antlr4", "sympy", "mpmath")
+PACKAGES = ("math_verify", "latex2sympy2_extended", "antlr4", "sympy", "mpmath")
 
 
 class ForkServer:
     """The process that makes workers. It starts with the first one; one thread at a time uses it."""
 
-    def __init__(self, script: Path) -> None:
+    def __init__(self, script: Path, python: str | None = None, packages: tuple[str, ...] = PACKAGES) -> None:
         self.script = script
+        self.python = python
+        self.packages = packages
         self.is_warm = False
         """Whether a worker of this server has come up. The next one then takes milliseconds."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -93,11 +95,12 @@ class ForkServer:
         if self._control is not None and self._process is not None and self._process.poll() is None:
             return self._control
         self.end()
+        folders = _folders(() if self.python else self.packages)  # another interpreter has its own
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         ours, theirs = socket.socketpair()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-B", "-s", str(self.script), *_folders()],
+                [self.python or sys.executable, "-P", "-B", "-s", str(self.script), *folders],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -115,13 +118,13 @@ class ForkServer:
         return ours
 
 
-def _folders() -> list[str]:
+def _folders(packages: tuple[str, ...] = PACKAGES) -> list[str]:
     """The folders from which this process would import the packages that a worker needs.
 
     They come last on the worker's search path. Finding them imports nothing.
     """
     folders: dict[str, None] = {}
-    for name in _PACKAGES:
+    for name in packages:
         with contextlib.suppress(ImportError, ValueError, OSError):
             spec = importlib.util.find_spec(name)
             if spec is not None and spec.origin and os.path.isabs(spec.origin):

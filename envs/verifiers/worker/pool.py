@@ -20,11 +20,12 @@ import os
 import threading
 import weakref
 from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from simko.envs.verifiers.worker.channel import LostError, Worker
-from simko.envs.verifiers.worker.fork_server import ForkServer
+from simko.envs.verifiers.worker.fork_server import PACKAGES, ForkServer
 from simko.errors import UserError
 
 Answer = Literal["equal", "different", "timeout", "error"]
@@ -36,19 +37,28 @@ PATIENCE = 0.05
 RECYCLED_AFTER = 2_000  # questions: a worker that has had so many is replaced
 MAX_WORKERS = 64
 REMEMBERED = 4_096  # answers
-_REFUSED = (LostError, OSError, ValueError, TypeError, MemoryError, RuntimeError)
+REFUSED = (LostError, OSError, ValueError, TypeError, MemoryError, RuntimeError)
 """Errors that mean no worker or no reply. An interpreter that is ending raises `RuntimeError`."""
 
 
 class Pool:
     """Worker processes that compare admitted texts. Safe to use from any number of threads.
 
-    `script` is the fork server. `counts` holds the numbers of questions with `timeout`, `error` and `execution`.
+    `script` is the fork server, which runs in the interpreter `python` (None: this one's) and finds `packages` where this
+    process would. `counts` holds the numbers of questions with `timeout`, `error` and `execution`.
     """
 
-    def __init__(self, workers: int = 1, script: Path | None = None) -> None:
+    def __init__(
+        self,
+        workers: int = 1,
+        script: Path | None = None,
+        python: str | None = None,
+        packages: tuple[str, ...] = PACKAGES,
+    ) -> None:
         self.workers = workers
         self.script = script or Path(__file__).absolute().with_name("worker.py")
+        self.python = python
+        self.packages = packages
         self._begin()
         _pools.add(self)
 
@@ -63,7 +73,7 @@ class Pool:
         self._starting = threading.RLock()  # held while sockets are made, so that no fork copies them half way
         self._idle: list[Worker] = []
         self._busy: weakref.WeakSet[Worker] = weakref.WeakSet()
-        self._server = ForkServer(self.script)
+        self._server = ForkServer(self.script, self.python, self.packages)
 
     def ask(
         self, gold: str, answer: str, digits: int | None = None, limit: float = CPU_SECONDS
@@ -96,23 +106,37 @@ class Pool:
             return self._counted("timeout"), 0.0
         request = {"gold": gold, "answer": answer, "digits": digits, "seconds": limit}
         try:
-            worker = self._met()
-        except _REFUSED:
+            reply, used = self.converse([(request, limit)], lambda reply: isinstance(reply.get("equal"), bool))
+        except REFUSED:
             return self._counted("error"), 0.0
-        reply: dict[str, Any] | None = None
-        try:
-            reply, used = worker.ask(request, limit)
-        except (*_REFUSED, KeyError):
-            return self._counted("error"), 0.0
-        finally:
-            self._give_back(worker, sound=reply is not None and isinstance(reply.get("equal"), bool))
         if reply is None:
             return self._counted("timeout"), used
-        if "forbidden" in reply:
-            self.counts["execution"] += 1
-            self.executions = [*self.executions, str(reply["forbidden"])][:100]
         equal = reply.get("equal")
         return ("equal" if equal else "different") if isinstance(equal, bool) else self._counted("error"), used
+
+    def converse(
+        self, requests: Sequence[tuple[dict[str, Any], float]], sound: Callable[[dict[str, Any]], bool]
+    ) -> tuple[dict[str, Any] | None, float]:
+        """What one worker replies to the last of `requests`, each with its CPU seconds, and the CPU seconds of that one.
+
+        The first reply that is not `sound` is the last one, and ends the worker. None: the time was up, and the worker is
+        killed. Raises one of `REFUSED` if no worker comes up, or it is lost.
+        """
+        worker = self._met()
+        reply: dict[str, Any] | None = None
+        used = 0.0
+        try:
+            for request, limit in requests:
+                reply = None
+                reply, used = worker.ask(request, limit)
+                if reply is None or not sound(reply):
+                    break
+        finally:
+            self._give_back(worker, sound=reply is not None and sound(reply))
+        if reply is not None and "forbidden" in reply:
+            self.counts["execution"] += 1
+            self.executions = [*self.executions, str(reply["forbidden"])][:100]
+        return reply, used
 
     @property
     def pids(self) -> list[int]:
@@ -127,7 +151,7 @@ class Pool:
 
     def start(self) -> None:
         """Start the fork server and the workers without waiting for them. The first question then waits less."""
-        with contextlib.suppress(*_REFUSED), self._lock:
+        with contextlib.suppress(*REFUSED), self._lock:
             while self.alive < self.workers:
                 self._idle.append(self._fork())
 
@@ -199,7 +223,7 @@ class Pool:
             if keep:
                 self._idle.append(worker)
             elif worker.pid is not None and self.alive < self.workers and self._server.pid is not None:
-                with contextlib.suppress(*_REFUSED):
+                with contextlib.suppress(*REFUSED):
                     self._idle.insert(0, self._fork())  # comes up while nobody waits for it
             self._lock.notify()
         if not keep:

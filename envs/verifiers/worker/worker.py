@@ -46,14 +46,14 @@ SPARE_SECONDS = 1.0  # CPU beyond the limit of a request, until the kernel ends 
 OPEN_FILES = 16
 
 
-def confine() -> None:
-    """Give up memory, files, child processes and core dumps, as far as the platform can."""
+def confine(memory: int = MEMORY_BYTES) -> None:
+    """Give up memory beyond `memory` bytes, files, child processes and core dumps, as far as the platform can."""
     try:
         import resource
     except ImportError:
         return
     limits = {
-        "RLIMIT_AS": MEMORY_BYTES,
+        "RLIMIT_AS": memory,
         "RLIMIT_CORE": 0,
         "RLIMIT_FSIZE": 0,
         "RLIMIT_NOFILE": OPEN_FILES,
@@ -137,7 +137,7 @@ def serve(channel: int) -> None:
             return
 
 
-def main() -> NoReturn:
+def main(warm: Callable[[], None] = warm_up, work: Callable[[int], None] = serve) -> NoReturn:
     """Be the fork server: warm up, then make a worker for each socket that comes over stdin, until that closes."""
     import socket
 
@@ -148,7 +148,7 @@ def main() -> NoReturn:
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.close(nothing)
-    warm_up()
+    warm()
     leave_network()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the workers
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the caller may ignore it, or block it
@@ -168,7 +168,7 @@ def main() -> NoReturn:
             try:
                 control.close()
                 end_with(server)
-                serve(channels[0])
+                work(channels[0])
             finally:
                 os._exit(0)
         for channel in channels:
