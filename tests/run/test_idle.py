@@ -40,6 +40,8 @@ def test_a_default_is_not_worth_a_line(settings: dict[str, Any]) -> None:
         ({"model": "org/name", "eval_top_p": 0.5}, "--eval-top-p: no effect"),
         ({"engine": "generate_batch", "cache_bytes": 9}, "--cache-bytes: no effect, since it is of --engine local"),
         ({"engine": "vllm", "decode_weights": "live"}, "--decode-weights: no effect"),
+        ({"engine_url": "http://a:1"}, "--engine-url: no effect, since --engine is local"),
+        ({"engine": "vllm-server", "engine_url": "http://a:1", "engine_share": 0.2}, "--engine-share: no effect"),
         ({"solve_samples": 4}, "--solve-samples: no effect without --keep-solved"),
         ({"warmup_steps": 20, "steps": 5}, "--warmup-steps 20 is more than --steps 5: .* ends at 25%"),
     ],

@@ -66,7 +66,12 @@ def test_a_sampler_that_is_not_the_trainer_is_said_once() -> None:
         progress.step(step, {"reward": 0.25, "informative": 0.5, "sampler_gap": gap}, 60.0)
     (line,) = out.getvalue().splitlines()
     assert line.startswith("step 4: sampler and trainer disagree by 0.02 nats a token")
+    assert line.endswith("set tis_clip to 2, or decode_weights to live")
     assert gap_limit(torch.bfloat16, "local") == gap_limit(torch.float32, "vllm") == 0.1
+    out = io.StringIO()
+    beside = Progress(Console(file=out, width=300), 9, every_seconds=99.0, gap_limit=0.1, engine="vllm-server")
+    beside.step(2, {"reward": 0.25, "informative": 0.5, "sampler_gap": 0.2}, 60.0)
+    assert "set quantization to int8 or none" in out.getvalue()
 
 
 def test_a_model_that_does_not_pack_is_said() -> None:
