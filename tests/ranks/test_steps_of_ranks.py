@@ -68,8 +68,8 @@ def test_all_ranks_have_the_same_bits(many: list[Seen]) -> None:
 
 def test_answers_and_metrics_are_those_of_one_process(one: Seen, many: list[Seen]) -> None:
     for facts, _ in many:
-        for name, lines in one[0].items():
-            for here, there in zip(lines if isinstance(lines, list) else (), facts[name], strict=True):
+        for name in one[0].keys() - {"nothing to learn"}:
+            for here, there in zip(one[0][name], facts[name], strict=True):
                 assert there["answers"] == here["answers"], name
                 assert there["metrics"].keys() == here["metrics"].keys(), name
                 for metric in here["metrics"].keys() - set(OF_THE_SPLIT):
