@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import pytest
 import torch
 from peft import AutoPeftModelForCausalLM
 from safetensors.torch import load_file, save_file
+from test_gguf_file import adapted, byte_tokenizer, family
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from simko.agents import LoraPolicy
 from simko.agents.gguf import dequantised_model
+from simko.agents.gguf_file import write_gguf
 from simko.agents.loading import find_model
 from simko.agents.quiet import quiet
 from simko.cli import run as simko
@@ -49,7 +52,8 @@ def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
         "bfloat16",
     ]
     out = io.StringIO()
-    with contextlib.redirect_stdout(out):
+    with contextlib.redirect_stdout(out), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "llama_cpp", None)  # it would give the prompts of tiny other tokens
         code = simko(["export", str(trained_run), *map(str, arguments), *QUICK])
     assert code == 0, out.getvalue()
     facts = {name: json.loads((folder / name / "export.json").read_text()) for name in ("m", "a", "g")}
@@ -136,3 +140,19 @@ def test_the_limit_is_a_flag(capsys: pytest.CaptureFixture[str], trained_run: Pa
     assert code == 1
     assert done["check"]["adapter"]["limit"] == 0.0001
     assert done["check"]["adapter"]["agrees"] is False
+
+
+def test_llama_cpp_gives_the_same_log_probs(tmp_path: Path) -> None:
+    """Where llama-cpp-python is installed: the rows of q and k, the numbers and the tokenizer are as it reads them."""
+    llama_cpp = pytest.importorskip("llama_cpp")
+    model, tokenizer = adapted(family("llama-tied")), byte_tokenizer()
+    write_gguf(model, tokenizer, tmp_path / "m.gguf", "f16", "m", [1, 2])
+    llama = llama_cpp.Llama(str(tmp_path / "m.gguf"), n_ctx=128, logits_all=True, verbose=False)
+    for text in ("the other 12 trees\n\n  it's 3.14 é<end>", "a  b\tc"):
+        assert llama.tokenize(text.encode(), add_bos=False, special=True) == tokenizer.encode(text)
+    ids = tokenizer.encode("the other 12 trees, it's 3.14")
+    llama.eval(ids)
+    with torch.no_grad():
+        expected = torch.log_softmax(model(input_ids=torch.tensor([ids])).logits[0], -1)
+    logp = torch.log_softmax(torch.from_numpy(llama.scores[: len(ids)].copy()).float(), -1)
+    assert (logp - expected).gather(-1, expected.argmax(-1, keepdim=True)).abs().mean() < 0.02
