@@ -247,3 +247,27 @@ def test_nothing_is_left_when_simko_itself_is_killed(parent: subprocess.Popen[by
     assert wait_until(lambda: len(sandbox.runners(parent.pid)) >= 2)
     parent.kill()
     assert wait_until(lambda: not sandbox.runners(parent.pid))
+
+
+def test_a_program_that_waits_for_a_processor_is_not_one_that_sleeps() -> None:
+    """Both take more than the wall-clock time that a sleeper has; the limits of the processor itself are far away."""
+    where, limits = any_sandbox(), Limits(cpu_seconds=20)
+    short = replace_wall(limits)
+    gold = {"tests": "assert f() == 1"}
+    busy = (
+        "import time\ndef f():\n    end = time.monotonic() + 2.5\n    while time.monotonic() < end: pass\n    return 1"
+    )
+    assert graded(busy, where, gold, short).right
+    assert (
+        "over its time" in graded("import time\ndef f():\n    time.sleep(60)\n    return 1", where, gold, short).reason
+    )
+
+
+def replace_wall(limits: Limits) -> Limits:
+    """The same limits, with half a second for a sleeper."""
+
+    class Short(Limits):
+        wall_seconds = 0.5
+        patience_seconds = 200.0
+
+    return Short(limits.cpu_seconds)
