@@ -420,7 +420,7 @@ def attempt(name: str, where: Jail, out: Bait, limits: Limits = LIMITS) -> Outco
         return Outcome(False, f"the sandbox did not begin: {ending.complaint[-80:]}")
     if [0, "value", True] in results:
         return Outcome(False, "it got what it wanted")
-    if seconds > limits.wall_seconds + 12:
+    if seconds > limits.patience_seconds + 12:
         return Outcome(False, f"it took {seconds:.0f} s")
     changed = out.changed()
     return Outcome(not changed, changed)

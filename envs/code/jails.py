@@ -66,13 +66,12 @@ class Jail:
             if uid is not None and folder is not None:
                 os.chown(folder, uid, uid)
             request = {**request, "limits": limits.of_runner(uid, self._processes(limits, uid))}
-            wall, most = limits.wall_seconds, limits.result_bytes
             if self.name != "bwrap":
-                return launch(self._supervised(limits, folder), request, wall, most, gentle=True)
+                return launch(self._supervised(limits, folder), request, limits, gentle=True)
             calls = seccomp.descriptor()
             passed = () if calls is None else (calls,)
             try:
-                return launch(self._bwrap(calls), request, wall, most, gentle=False, descriptors=passed)
+                return launch(self._bwrap(calls), request, limits, gentle=False, descriptors=passed)
             finally:
                 for number in passed:
                     os.close(number)

@@ -15,13 +15,17 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from typing import Literal as OneOf
+
+from simko.envs.code.limits import Limits
 
 CHUNK = 65_536
 POLL_SECONDS = 0.05
 END_SECONDS = 10.0
 """How long a supervisor may take to end everything before it is killed itself."""
+LOOK_SECONDS, BUSY_SHARE = 1.0, 0.3
 MAX_LINES = 10_000
 MAX_COMPLAINT = 2_000  # bytes of stderr
 
@@ -40,8 +44,7 @@ class Ending:
 def launch(
     command: Sequence[str],
     request: dict[str, Any],
-    wall_seconds: float,
-    result_bytes: int,
+    limits: Limits,
     gentle: bool,
     descriptors: Sequence[int] = (),
 ) -> Ending:
@@ -63,7 +66,7 @@ def launch(
         pass_fds=descriptors,
     )
     try:
-        output, complaint, why = _converse(process, json.dumps(request).encode(), wall_seconds, result_bytes)
+        output, complaint, why = _converse(process, json.dumps(request).encode(), limits)
     finally:
         code = _end(process, gentle)
         for stream in (process.stdin, process.stdout, process.stderr):
@@ -79,14 +82,15 @@ def launch(
 
 
 def _converse(
-    process: subprocess.Popen[bytes], request: bytes, wall_seconds: float, result_bytes: int
+    process: subprocess.Popen[bytes], request: bytes, limits: Limits
 ) -> tuple[bytearray, bytearray, OneOf["ended", "time", "output", "killed"]]:
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
     stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
     output, complaint = bytearray(), bytearray()
-    until = time.monotonic() + wall_seconds
+    begun = time.monotonic()
+    look, before = limits.wall_seconds, dict[int, int]()
     with selectors.DefaultSelector() as selector:
         for stream, event in (
             (stdin, selectors.EVENT_WRITE),
@@ -118,7 +122,7 @@ def _converse(
             if stdout in ready:
                 part = os.read(stdout.fileno(), CHUNK)
                 output += part
-                if len(output) > result_bytes:
+                if len(output) > limits.result_bytes:
                     return output, complaint, "output"
                 if not part:
                     selector.unregister(stdout)
@@ -126,8 +130,32 @@ def _converse(
             if ended and not ready - {stdin}:
                 return output, complaint, "ended"
             ended = process.poll() is not None
-            if not ended and time.monotonic() > until:
+            elapsed = time.monotonic() - begun
+            if ended or elapsed < look:
+                continue
+            now = active(process.pid)  # sleeping, or kept waiting by a busy machine?
+            if elapsed > limits.patience_seconds or (before and _spent(before, now) < BUSY_SHARE * LOOK_SECONDS):
                 return output, complaint, "time"
+            look, before = elapsed + LOOK_SECONDS, now or {0: 0}
+
+
+def active(pid: int) -> dict[int, int]:
+    """Nanoseconds that each process below `pid` has computed, or waited for a processor; without those that have ended."""
+    times: dict[int, int] = {}
+    waiting = [pid]
+    while waiting:
+        current = waiting.pop()
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            for task in Path(f"/proc/{current}/task").iterdir():
+                computed, queued, *_ = map(int, (task / "schedstat").read_text().split())
+                times[int(task.name)] = computed + queued
+                waiting += map(int, (task / "children").read_text().split())
+    return times
+
+
+def _spent(before: dict[int, int], now: dict[int, int]) -> float:
+    """Seconds between two looks."""
+    return sum(time - before.get(task, 0) for task, time in now.items()) / 1e9
 
 
 def _end(process: subprocess.Popen[bytes], gentle: bool) -> int:

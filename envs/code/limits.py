@@ -30,8 +30,13 @@ class Limits:
 
     @property
     def wall_seconds(self) -> float:
-        """Wall-clock time. A program that sleeps ends here; a busy machine gets twice what the processor needs."""
+        """Wall-clock time, from which on a program that sleeps is ended."""
         return 2.5 * self.cpu_seconds + 2.0
+
+    @property
+    def patience_seconds(self) -> float:
+        """Wall-clock time of a program that would compute, if a busy machine let it."""
+        return 4 * self.wall_seconds
 
     def of_runner(self, uid: int | None, processes: int | None) -> dict[str, Any]:
         """The limits that the runner sets for itself. None: it sets none, because something else does."""
