@@ -81,6 +81,7 @@ def test_third_party_imports_are_declared() -> None:
         for name in imports(ast.parse(path.read_text(encoding="utf-8")), module)
     }
     foreign = {name for name in used if name not in sys.stdlib_module_names and name != "simko"}
+    foreign -= {"verifiers"}  # only in the user's own interpreter: simko.envs.foreign.taskset_bridge
     missing = {
         name for name in foreign if not {d.lower().replace("_", "-") for d in owners.get(name, [name])} & declared
     }

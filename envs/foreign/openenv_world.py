@@ -141,6 +141,7 @@ class World:
         self.reward, self.correct_from = rule
         self._allowed = sessions
         self._openings: dict[int, str] = {}
+        self._twice: set[int] = set()
         self._states: OrderedDict[tuple[int, tuple[str, ...]], State] = OrderedDict()
         self.failed: OrderedDict[tuple[int, tuple[str, ...]], str] = OrderedDict()
         """Episodes that could not be played, and why: `timeout`, or what the server did."""
@@ -174,9 +175,11 @@ class World:
         return self._openings[seed]
 
     def again(self, seed: int) -> None:
-        """Raise `ForeignError` if another reset with the same seed gives another observation."""
-        with self._session(seed, (), time.monotonic()) as session:
-            self._reset(session, seed, time.monotonic() + self.seconds)
+        """Raise `ForeignError` if another reset with the same seed gives another observation. It is tried once."""
+        if seed not in self._twice:
+            with self._session(seed, (), time.monotonic()) as session:
+                self._reset(session, seed, time.monotonic() + self.seconds)
+            self._twice.add(seed)
 
     def play(self, seed: int, actions: tuple[str, ...]) -> State:
         """Where the episode stands after these actions. Those after its end are not played.
@@ -292,9 +295,9 @@ class World:
                     if isinstance(error, FullError) and ours:  # make do with what is open
                         self._allowed = ours
                         continue
-                if not isinstance(error, FullError) or time.monotonic() + _AGAIN_SECONDS > until:
+                if not isinstance(error, FullError) or time.monotonic() + _AGAIN_SECONDS > patience:
                     raise
-                time.sleep(_AGAIN_SECONDS)  # others have all its sessions
+                time.sleep(_AGAIN_SECONDS)  # others have all its sessions, or it has not seen yet that one is closed
 
     def _opened(self, seed: int, until: float) -> Session:
         if self._failures >= MAX_FAILURES:
