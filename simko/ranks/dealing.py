@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from simko.types import Group, Task
 
 UNKNOWN_TOKENS = 256.0  # before the first answer; only the ratio of two expectations counts
+_MOST_TASKS = 100_000
 SLACK = 1.15  # a group is cut if its busiest rank would otherwise have this many times the work
 
 
@@ -48,6 +49,8 @@ class Lengths:
 
     def learn(self, groups: Iterable[Group]) -> None:
         """Count the answers of `groups`."""
+        if len(self._tasks) > _MOST_TASKS:  # generated tasks never come again
+            self._tasks.clear()
         for group in groups:
             tokens = [len(completion.ids) for completion in group.completions]
             for mean in (self._tasks[group.task.id], self._levels[group.task.level], self._all):

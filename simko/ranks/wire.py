@@ -78,9 +78,9 @@ class TorchWire:
         self._wait(lambda: dist.all_reduce(part, group=self._sums, async_op=True))
         return part.to(flat.device)
 
-    def close(self) -> None:
-        """Leave. NCCL is left alone: after a failure its end may wait for a peer that is gone."""
-        if self.backend == "gloo":
+    def close(self, clean: bool) -> None:
+        """Leave. After a failure NCCL is left alone: its end may wait for a peer that is gone."""
+        if clean or self.backend == "gloo":
             dist.destroy_process_group()
 
     def _wait(self, begin: Callable[[], Any]) -> None:

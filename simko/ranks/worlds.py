@@ -49,8 +49,8 @@ class Wire(Protocol):
     def use_nccl(self) -> None:
         """Let NCCL sum from now on."""
 
-    def close(self) -> None:
-        """Leave."""
+    def close(self, clean: bool) -> None:
+        """Leave. `clean`: so do all others, and none waits."""
 
 
 class Signals(Protocol):
@@ -170,12 +170,14 @@ class World:
 
     def part(self, error: BaseException | None) -> None:
         """The end of the run on this rank. Others hear of an `error` at their next exchange; nobody leaves before all end."""
+        clean = False
         try:
             if not self._over:
                 self.exchange(b"", error)
+                clean = True
         finally:
             if self._wire:
-                self._wire.close()
+                self._wire.close(clean)
 
     def _raise(self, status: int, rank: int, line: str, error: BaseException | None) -> NoReturn:
         if rank == self.rank and error is not None:

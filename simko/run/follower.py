@@ -65,8 +65,9 @@ class FollowerRecords(Records):
 class Follower(RunFolder):
     """What a rank other than 0 has in place of the run folder."""
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, env_folder: str | None = None) -> None:
         super().__init__(Path(config.out), replace(config, logger="none"))
+        self._env_folder = env_folder
         self.records: FollowerRecords = FollowerRecords()
         self._date: str | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
@@ -106,8 +107,8 @@ class Follower(RunFolder):
         return self._date
 
     def manifest(self) -> dict[str, Any]:
-        """Rank 0 has it."""
-        return {}
+        """Where the environment's module is; rank 0 has the rest."""
+        return {"env_folder": self._env_folder}
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:
         """Rank 0 writes it."""
@@ -145,13 +146,13 @@ def joined(open_run: Callable[[], tuple[RunFolder | None, TrainConfig]]) -> tupl
     def settings() -> Any:
         run, config = open_run()
         found.extend((run, config))
-        return [run is not None, as_dict(config)]
+        return [run is not None, as_dict(config), run and run.manifest().get("env_folder")]
 
-    resumed, values = ranks.of_main(settings)
+    resumed, values, env_folder = ranks.of_main(settings)
     if found:
         return found[0], found[1]
     config = TrainConfig(**values)
-    return Follower(config) if resumed else None, config
+    return Follower(config, env_folder) if resumed else None, config
 
 
 def agreed(config: TrainConfig) -> TrainConfig:

@@ -49,7 +49,7 @@ class ScriptedWire:
 
     def use_nccl(self) -> None: ...
 
-    def close(self) -> None:
+    def close(self, clean: bool) -> None:
         self.closed = True
 
 
