@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from functools import reduce
+from operator import add
 from typing import Any
 
 import bitsandbytes
@@ -175,7 +177,7 @@ def merged_weight(layer: Any, dtype: torch.dtype) -> tuple[Tensor, Lost]:
     weight = plain_weight(layer.get_base_layer() if adapted else layer)
     if not adapted or layer.disable_adapters:
         return weight.to(dtype), Lost()
-    return rounding.merged_weight(weight, sum(map(layer.get_delta_weight, layer.active_adapters)), dtype)
+    return rounding.merged_weight(weight, reduce(add, map(layer.get_delta_weight, layer.active_adapters)), dtype)
 
 
 def _moved(tensor: Tensor, device: torch.device | None) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ CUDA = torch.device("cuda", 0)
 
 
 @pytest.fixture
-def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+def card(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A card of 24 GB: 5 are another's, 1 is our context, torch keeps 8 and uses 6 of them."""
     numbers: dict[str, Any] = {
         "mem_get_info": (10 * GB, 24 * GB), "memory_reserved": 8 * GB, "memory_allocated": 6 * GB,
@@ -32,7 +31,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
         monkeypatch.setattr(torch.cuda, name, lambda *_, name=name: numbers[name])
     for name in ("synchronize", "reset_peak_memory_stats", "empty_cache"):
         monkeypatch.setattr(torch.cuda, name, lambda *_, name=name: numbers.setdefault("calls", []).append(name))
-    yield numbers
+    return numbers
 
 
 def test_what_torch_keeps_is_free_and_what_others_hold_is_not(card: dict[str, Any]) -> None:

@@ -29,9 +29,13 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_generators_of_all_gpus_are_put_back(gpus: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="failed"), no_random_state_moved():
-        gpus["states"] = ["a1", "b1"]
-        raise ValueError("failed")
+    def work() -> None:
+        with no_random_state_moved():
+            gpus["states"] = ["a1", "b1"]
+            raise ValueError("failed")
+
+    with pytest.raises(ValueError, match="failed"):
+        work()
     assert gpus["states"] == ["a0", "b0"]
 
 
