@@ -116,8 +116,8 @@ def warm_up(env: Any, workers: int) -> None:
 def no_random_state_moved() -> Iterator[None]:
     """Put the caller's global generators (Python's, numpy's, torch's on the CPU and on every GPU) back as they were, at the end.
 
-    CUDA is not started for this. If it starts inside, its generators then get the seed of the CPU's: `torch.manual_seed` would
-    have given them that, and without a seed all generators begin with the same one.
+    CUDA is not started for this. Where it had not started, its generators get the seed of the CPU's, now or when it starts:
+    `torch.manual_seed` gives them the same one, and without a seed all generators begin alike.
     """
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     seed, on_gpus = torch.initial_seed(), torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
@@ -129,7 +129,7 @@ def no_random_state_moved() -> Iterator[None]:
         torch.set_rng_state(before[2])
         if on_gpus is not None:
             torch.cuda.set_rng_state_all(on_gpus)
-        elif torch.cuda.is_initialized():
+        else:
             torch.cuda.manual_seed_all(seed)
 
 

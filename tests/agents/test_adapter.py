@@ -200,3 +200,26 @@ def test_another_scale_is_not_loaded_into_a_policy(model_folder: Folder, tmp_pat
     policy = LoraPolicy.from_pretrained(model_folder(), lora_rank=4, lora_alpha=8, target_modules=["q_proj", "v_proj"])
     with pytest.raises(UserError, match="alpha_pattern is"):
         policy.load_adapter(folder)
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_a_fresh_adapter_moves_no_generator_of_any_gpu(
+    model_folder: Folder, monkeypatch: pytest.MonkeyPatch, started: bool
+) -> None:
+    states = {0: torch.tensor([10]), 1: torch.tensor([11])}
+    before = {device: int(state) for device, state in states.items()}
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: started)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: states[device].clone())
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: states.update({device: state}))
+    monkeypatch.setattr(
+        torch.cuda, "manual_seed_all", lambda seed: states.update({0: torch.tensor([0]), 1: torch.tensor([0])})
+    )
+    weights = [
+        adapters.parameters(
+            adapters.add_adapter(plain(model_folder()), adapters.lora_config("m", 4, None, "all-linear"), 3)
+        )
+        for _ in range(2)
+    ]
+    assert {device: int(state) for device, state in states.items()} == before
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(*weights, strict=True))

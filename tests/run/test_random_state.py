@@ -24,7 +24,7 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: card["started"])
     monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: started(list(card["states"])))
     monkeypatch.setattr(torch.cuda, "set_rng_state_all", lambda states: card.update(states=started(list(states))))
-    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: card.update(states=started([f"seed {seed}"] * 2)))
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: card.update(states=[f"seed {seed}"] * 2))
     return card
 
 
@@ -47,15 +47,22 @@ def test_cuda_is_not_started(gpus: dict[str, Any]) -> None:
         np.random.rand()
         torch.rand(1)
     assert torch.equal(torch.get_rng_state(), before)
-    assert gpus["states"] == ["a0", "b0"]
 
 
-def test_generators_that_start_inside_get_the_callers_seed(gpus: dict[str, Any]) -> None:
+def test_torch_itself_starts_no_gpu_for_it() -> None:
+    before = torch.cuda.is_initialized()
+    with no_random_state_moved():
+        torch.rand(1)
+    assert torch.cuda.is_initialized() == before
+
+
+@pytest.mark.parametrize("starts", [True, False])
+def test_generators_that_start_later_get_the_callers_seed(gpus: dict[str, Any], starts: bool) -> None:
     gpus["started"] = False
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(123)
         with no_random_state_moved():
-            gpus["started"] = True
+            gpus["started"] = starts
             torch.default_generator.manual_seed(9)
             gpus["states"] = ["moved", "moved"]
         assert gpus["states"] == ["seed 123"] * 2
