@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM
 
 from simko import console
 from simko.agents import LoraPolicy, fingerprint
+from simko.agents import adapter as adapters
 from simko.agents.quiet import quiet
 from simko.errors import UserError
 
@@ -206,6 +207,8 @@ def test_another_scale_is_not_loaded_into_a_policy(model_folder: Folder, tmp_pat
 def test_a_fresh_adapter_moves_no_generator_of_any_gpu(
     model_folder: Folder, monkeypatch: pytest.MonkeyPatch, started: bool
 ) -> None:
+    models = [plain(model_folder()) for _ in range(2)]
+    config = adapters.lora_config("m", 4, None, "all-linear")
     states = {0: torch.tensor([10]), 1: torch.tensor([11])}
     before = {device: int(state) for device, state in states.items()}
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: started)
@@ -215,11 +218,6 @@ def test_a_fresh_adapter_moves_no_generator_of_any_gpu(
     monkeypatch.setattr(
         torch.cuda, "manual_seed_all", lambda seed: states.update({0: torch.tensor([0]), 1: torch.tensor([0])})
     )
-    weights = [
-        adapters.parameters(
-            adapters.add_adapter(plain(model_folder()), adapters.lora_config("m", 4, None, "all-linear"), 3)
-        )
-        for _ in range(2)
-    ]
+    weights = [adapters.parameters(adapters.add_adapter(model, config, seed=3)) for model in models]
     assert {device: int(state) for device, state in states.items()} == before
     assert all(torch.equal(a, b) for (_, a), (_, b) in zip(*weights, strict=True))
