@@ -11,8 +11,8 @@ training. After some steps three ways to decode are compared:
 
 Columns: the cosine of the adapter with what is left of it, the share of its entries that vanished, the layers that are kept
 apart; for each way the mean distance of its log-probs from the trainer's in nats (`sampler_gap`), and how much of the adapter's
-effect on the log-probs it has (1 is all of it, 0 is the base model); seconds of the copy and of a decoding step (on a CPU those of the
-process), MB of the copy.
+effect on the log-probs it has (1 is all of it, 0 is the base model); CPU seconds of the copy and of a
+decoding step (on CUDA by the clock), MB of the copy.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -100,6 +101,6 @@ def test_only_8_bit_layers_on_cuda_round_what_comes_in(model_folder: Callable[..
     policy = LoraPolicy.from_pretrained(model_folder("llama"), "int8", lora_rank=4)
     layer = next(m for m in policy.model.modules() if isinstance(m, Linear8bitLt))
     assert not quantized.rounds_inputs(layer)
-    layer.weight.data = layer.weight.data.to("meta")
-    assert not quantized.rounds_inputs(layer)
+    layer._parameters["weight"] = SimpleNamespace(device=torch.device("cuda"))  # type: ignore[assignment]
+    assert quantized.rounds_inputs(layer)
     assert not quantized.rounds_inputs(torch.nn.Linear(2, 2))
