@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from simko.device import release
 from simko.head.linear import linear, pack, packed_linear, suits
 
 # pack at this call: packing takes as long as 5 to 20 products of a small batch, and saves a third of each
 _PACK_AT = 16
+_GIVE_BACK_AT = 1 << 25  # bytes
+_dropped = 0
 
 
 class FrozenLinear(nn.Linear):
@@ -35,10 +39,24 @@ class PackedLinear(nn.Module):
         """Return `x W^T + b`."""
         self._calls += 1
         if self._calls == _PACK_AT:
+            size = self._weight.nbytes
             self._weight, self._packed = pack(self._weight), True
+            _give_back(size)
         if self._packed:
             return packed_linear(x, self._weight, self._bias)
         return linear(x, self._weight, self._bias)
+
+
+def _give_back(size: int) -> None:
+    """Count the bytes of an unpacked weight that was dropped; now and then give such memory back to the system.
+
+    glibc keeps tensors below 4 MiB in a heap (see `simko.device.keep_apart`), and packed weights do not fit into their holes.
+    """
+    global _dropped
+    _dropped += size
+    if _dropped >= _GIVE_BACK_AT:
+        _dropped = 0
+        release(torch.device("cpu"))
 
 
 def freeze(model: Any) -> None:

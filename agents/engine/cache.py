@@ -8,13 +8,18 @@ nothing is ever concatenated.
 from __future__ import annotations
 
 import inspect
+import math
+import mmap
 import weakref
+from contextlib import suppress
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
+
+_ON_DEMAND = 1 << 20  # bytes; less is not worth a mapping of its own
 
 
 def cache_argument(model: torch.nn.Module) -> str:
@@ -66,9 +71,8 @@ class SlotCache(Cache):
     def write(self, layer: _SlotLayer, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Store the new keys and values of one layer, and return those that its attention reads."""
         if layer.keys is None or layer.values is None:
-            # zeros and not empty: positions behind a row's length are masked, but NaN times 0 is NaN
             layer.keys, layer.values = (
-                states.new_zeros(self.rows, states.shape[1], self.capacity, states.shape[3])
+                zeros_on_demand((self.rows, states.shape[1], self.capacity, states.shape[3]), states)
                 for states in (keys, values)
             )
         if self._source is not None:
@@ -79,6 +83,21 @@ class SlotCache(Cache):
         layer.values[self._index, :, self._position] = values[:, :, 0]
         n = keys.shape[0]
         return layer.keys[:n, :, : self._live], layer.values[:n, :, : self._live]
+
+
+def zeros_on_demand(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """Zeros of the type of `like`, and on its device. On a CPU under Linux, memory is taken as it is written, in small pages.
+
+    Most slots never reach the capacity. `torch.zeros` would touch all of it at once, and huge pages most of it.
+    Zeros and not empty: positions behind a row's length are masked, but NaN times 0 is NaN.
+    """
+    size = math.prod(shape) * like.itemsize
+    if like.device.type != "cpu" or size < _ON_DEMAND or not hasattr(mmap, "MADV_NOHUGEPAGE"):
+        return like.new_zeros(shape)
+    pages = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # a kernel without huge pages
+        pages.madvise(mmap.MADV_NOHUGEPAGE)
+    return torch.frombuffer(pages, dtype=like.dtype).view(shape)  # which keeps the pages as long as it lives
 
 
 class _SlotLayer(CacheLayerMixin):

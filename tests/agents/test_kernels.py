@@ -10,7 +10,7 @@ import torch
 from random_models import random_model
 from torch import nn
 
-from simko.agents import LoraPolicy
+from simko.agents import LoraPolicy, kernels
 from simko.agents.kernels import FrozenLinear, PackedLinear, freeze, packed
 from simko.agents.quantize import lora_layers, plain_copy
 from simko.head.linear import has_onednn
@@ -72,3 +72,17 @@ def test_hundreds_of_merges_leave_no_trace(model_folder: Callable[..., Path]) ->
         ids = IDS % 24
         expected = plain_copy(model)(input_ids=ids, use_cache=False).logits
         assert torch.allclose(last(input_ids=ids, use_cache=False).logits, expected, atol=1e-5)
+
+
+def test_what_packing_frees_is_given_back_to_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not has_onednn():
+        pytest.skip("nothing is packed here")
+    calls: list[torch.device] = []
+    monkeypatch.setattr(kernels, "release", calls.append)
+    monkeypatch.setattr(kernels, "_dropped", 0)
+    monkeypatch.setattr(kernels, "_GIVE_BACK_AT", 3 * 64 * 64 * 4)
+    layers = [packed(nn.Linear(64, 64)) for _ in range(7)]
+    for call in range(20):
+        for layer in layers:
+            layer(torch.ones(2, 64))
+        assert len(calls) == (0 if call < 15 else 2)
