@@ -112,8 +112,7 @@ class Exporter:
         policy, words = self.policy, self._words()
         model = policy.model.get_base_model()
         check_model(model, policy.tokenizer)
-        bos = policy.tokenizer.bos_token_id
-        has_bos = bos is not None and words.prompt_ids("1 + 1")[:1] == [bos]
+        has_bos = begins_with_bos(policy.tokenizer, words)
         text = self._modelfile(f"{folder.name}.gguf", words, policy.tokenizer.bos_token if has_bos else "")
         with export_folder(folder) as scratch:
             path = scratch / f"{folder.name}.gguf"
@@ -172,6 +171,18 @@ class Exporter:
         if instruction := options.get("instruction"):
             notes.append(f"In training each problem ended with: {' '.join(str(instruction).split())}")
         return modelfile(file, template, system, [*stops, *options.get("stop", ())], decoding, notes)
+
+
+def begins_with_bos(tokenizer: Any, words: PromptFormat) -> bool:
+    """Whether the reader of a file has to put BOS before a prompt: the tokenizer adds it, and the prompts of training have it.
+
+    In ChatML the token that opens a turn may be the tokenizer's BOS. It is then the template's own text.
+    """
+    bos = tokenizer.bos_token_id
+    if bos is None or words.prompt_ids("1 + 1")[:1] != [bos]:
+        return False
+    bare, whole = (tokenizer.encode("x", add_special_tokens=special)[:1] for special in (False, True))
+    return bool(whole == [bos] != bare)
 
 
 def _of_env(env: str) -> dict[str, Any]:

@@ -142,10 +142,11 @@ def test_the_limit_is_a_flag(capsys: pytest.CaptureFixture[str], trained_run: Pa
     assert done["check"]["adapter"]["agrees"] is False
 
 
-def test_llama_cpp_gives_the_same_log_probs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["llama-tied", "qwen2", "qwen3", "gemma2", "gemma3"])
+def test_llama_cpp_gives_the_same_log_probs(tmp_path: Path, name: str) -> None:
     """Where llama-cpp-python is installed: the rows of q and k, the numbers and the tokenizer are as it reads them."""
     llama_cpp = pytest.importorskip("llama_cpp")
-    model, tokenizer = adapted(family("llama-tied")), byte_tokenizer()
+    model, tokenizer = adapted(family(name)), byte_tokenizer()
     write_gguf(model, tokenizer, tmp_path / "m.gguf", "f16", "m", [1, 2])
     llama = llama_cpp.Llama(str(tmp_path / "m.gguf"), n_ctx=128, logits_all=True, verbose=False)
     for text in ("the other 12 trees\n\n  it's 3.14 é<end>", "a  b\tc"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import jinja2
@@ -126,3 +127,26 @@ def test_a_modelfile_samples_as_the_policy_does() -> None:
     ]
     with pytest.raises(UserError, match="which a Modelfile cannot hold"):
         modelfile("m.gguf", 'a """ b', None, (), decoding)
+
+
+class WithBos:
+    """A tokenizer that may put its BOS, id 1, before a text; the template's prompts may begin with it as well."""
+
+    bos_token_id = 1
+
+    def __init__(self, adds: bool) -> None:
+        self.adds = adds
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        return [1, 7] if self.adds and add_special_tokens else [7]
+
+
+def test_the_reader_adds_bos_only_where_tokenizer_and_prompts_do() -> None:
+    from simko.export.artefacts import begins_with_bos
+
+    for adds in (False, True):
+        for prompt in ([1, 5], [5]):
+            words: Any = SimpleNamespace(prompt_ids=lambda problem, prompt=prompt: prompt)
+            assert begins_with_bos(WithBos(adds), words) is (adds and prompt[0] == 1)
+    none: Any = SimpleNamespace(bos_token_id=None)
+    assert not begins_with_bos(none, words)
