@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -36,6 +37,8 @@ from simko.types import Task, Verdict
 NAME = "openenv"
 SHOWN = 200
 MAX_TURNS = 64
+FAILED_SECONDS = 60.0
+"""So long an answer that failed in a turn is not played again: it is graded in that time. Later the server may be well."""
 REMEMBERED = 20_000  # answers whose turns are known
 _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 
@@ -178,11 +181,12 @@ def _at(gold: str) -> tuple[World | None, int]:
 
 
 def _played(world: World, seed: int, actions: tuple[str, ...]) -> State | str:
-    """Where the episode stands, or why nobody knows. What failed once has failed: an answer is not played again later."""
+    """Where the episode stands, or why nobody knows. What has just failed is not played again for the same answer."""
     with _lock:
         for end in range(1, len(actions) + 1):
-            if (failure := world.failed.get((seed, actions[:end]))) is not None:
-                return failure
+            known, when = world.failed.get((seed, actions[:end]), ("", 0.0))
+            if known and time.monotonic() - when < FAILED_SECONDS:
+                return known
     try:
         return world.play(seed, actions)
     except LateError:
@@ -190,7 +194,7 @@ def _played(world: World, seed: int, actions: tuple[str, ...]) -> State | str:
     except ForeignError as error:
         failure = str(error) or "error"
     with _lock:
-        world.failed[seed, actions] = failure
+        world.failed[seed, actions] = failure, time.monotonic()
         while len(world.failed) > REMEMBERED:
             world.failed.popitem(last=False)
     return failure

@@ -143,8 +143,8 @@ class World:
         self._openings: dict[int, str] = {}
         self._twice: set[int] = set()
         self._states: OrderedDict[tuple[int, tuple[str, ...]], State] = OrderedDict()
-        self.failed: OrderedDict[tuple[int, tuple[str, ...]], str] = OrderedDict()
-        """Episodes that could not be played, and why: `timeout`, or what the server did."""
+        self.failed: OrderedDict[tuple[int, tuple[str, ...]], tuple[str, float]] = OrderedDict()
+        """Episodes that could not be played, why (`timeout`, or what the server did), and when."""
         self._begin()
 
     def _begin(self) -> None:
