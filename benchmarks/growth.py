@@ -123,12 +123,20 @@ def growths(stage: str, axes: Mapping[str, Mapping[str, Any]], row: Mapping[str,
 
 
 def run(options: Options) -> Result:
-    """Measure every stage once; `--quick` takes few and small sizes."""
+    """Measure every stage once, or those of `--only`; `--quick` takes few and small sizes."""
     axes = _small() if options.quick else AXES
+    if unknown := [stage for stage in options.only if stage not in axes]:
+        raise RuntimeError(f"benchmark growth: no stage named '{unknown[0]}'; there are: {', '.join(axes)}")
+    chosen = [stage for stage in axes if not options.only or stage in options.only]
     cases = [
-        Case(stage, "benchmarks.growing:sweep", {"stage": stage, "axes": axes[stage]}, _role(stage), _needs(stage))
-        for stage in axes
-        if not options.only or stage in options.only or stage == "training"
+        Case(
+            stage,
+            "benchmarks.growing:sweep",
+            {"stage": stage, "axes": axes[stage]},
+            _role(stage, chosen),
+            _needs(stage),
+        )
+        for stage in chosen
     ]
     only_here = Options(options.quick, options.repeats or 1, options.threads, options.peer_pythons)
     result = compare(
@@ -164,8 +172,8 @@ def shown(curves: Sequence[tuple[str, Growth]]) -> str:
     return "\n".join(lines)
 
 
-def _role(stage: str) -> str:
-    return {"training": "ours", "trl": "peer"}.get(stage, "other")
+def _role(stage: str, chosen: Sequence[str]) -> str:
+    return "ours" if stage == chosen[0] else "peer" if stage == "trl" else "other"
 
 
 def _needs(stage: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simko.report import majority_at_k
+from simko.report import majority, majority_at_k
 
 
 def by_enumeration(votes: list[int], scores: list[float], k: int, blank: int) -> float:
@@ -92,3 +92,17 @@ def test_blanks_do_not_vote() -> None:
 def test_k_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match="majority@3 of 2"):
         majority_at_k([1], [1.0], [3], blank=1)
+
+
+def test_both_ways_to_multiply_give_the_same() -> None:
+    """Above `_DIRECT` samples the polynomials are multiplied at the roots of unity."""
+    rng = np.random.default_rng(3)
+    for n, answers in ((60, 5), (96, 12), (200, 20), (64, 60)):
+        votes = rng.multinomial(n - 7, rng.dirichlet(np.full(answers, 0.7)))
+        scores = rng.integers(0, 2, answers).astype(float)
+        ks = [33, n // 2 + 1, n - 1]
+        spectrum = majority_at_k(votes.tolist(), scores.tolist(), ks, blank=7)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(majority, "_DIRECT", n)
+            direct = majority_at_k(votes.tolist(), scores.tolist(), ks, blank=7)
+        np.testing.assert_allclose(spectrum, direct, rtol=1e-11, atol=1e-13)
