@@ -1,6 +1,6 @@
 """The `simko` command, in which one rank meets a fault: `FAULT=rank:place:call:what python -m ranks.run_child train ...`.
 
-`place` is `rollout` or `update`, `call` the number of the rollout or of the micro-batch in which it happens (from 1).
+`place` is `rollout` or `update`, `call` the number of the rollout or of the update in which it happens (from 1).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def arm(fault: str) -> None:
     elif place == "rollout":
         simko.rollout.decode = at(int(call), what, simko.rollout.decode)
     else:
-        simko.update.matrices = at(int(call), what, simko.update.matrices)
+        simko.update.my_rows = at(int(call), what, simko.update.my_rows)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ SMALL: dict[str, Any] = {
     "preflight_prompts": 2, "force": True, "eval_problems": 2, "eval_samples": 4, "eval_every": 2, "eval_every_problems": 2,
     "eval_every_samples": 4,
 }  # fmt: skip
-FAR: dict[str, Any] = {"checkpoint_every": 100, "eval_problems": 0, "eval_every": 0}
+FAR: dict[str, Any] = {"checkpoint_every": 100, "eval_problems": 0, "eval_every": 0, "preflight_prompts": 0}
 """No checkpoint is due before the end: what is saved is saved because the run ended."""
 LAUNCHED = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "-m")
 
