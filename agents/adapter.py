@@ -39,9 +39,10 @@ def add_adapter(model: Any, config: LoraConfig, seed: int) -> Any:
     Raises:
         UserError: the configuration asks for a layer that cannot be adapted, or fits no layer.
     """
-    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
-    with quiet(), torch.random.fork_rng(devices=sorted(devices, key=str)), _targets_as_they_are():
-        torch.manual_seed(seed)
+    # `manual_seed` seeds every GPU, those that do not hold the model, too, and one that is not started when it starts
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with quiet(), torch.random.fork_rng(devices=devices), _targets_as_they_are():
+        (torch.manual_seed if devices else torch.default_generator.manual_seed)(seed)
         try:
             adapted = get_peft_model(model, config, autocast_adapter_dtype=True)
         except (ValueError, TypeError) as error:

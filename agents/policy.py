@@ -128,7 +128,8 @@ class LoraPolicy:
                 experts, attention and shared layers.
             gradient_checkpointing: recompute each layer in the backward pass, instead of storing its activations.
             decode_weights: decode with the `live` quantised layers and adapter, or with a transient `merged` float copy,
-                rebuilt for each rollout. auto merges on CPU, where that is faster, if memory allows.
+                rebuilt for each rollout. auto merges on CPU, where that is faster, if memory allows. In half precision
+                the copy keeps the adapter of a layer apart while rounding would lose it.
 
         Raises:
             UserError: the model, adapter or device cannot be used. The line says why, and what to do.
@@ -348,7 +349,7 @@ class LoraPolicy:
         if self.decode_weights == "auto" and self.device.type == "cpu":
             weights = sum(layer.in_features * layer.out_features for _, layer in lora_layers(self._causal_lm))
             merge = 2 * weights * self.dtype.itemsize < psutil.virtual_memory().available
-        return plain_copy(self._causal_lm, finish=packed) if merge else self._causal_lm
+        return plain_copy(self._causal_lm, finish=packed, faithful=True) if merge else self._causal_lm
 
     def _output_weight(self, layer: Any) -> Tensor:
         """Return the weight (V, D) of the output layer, with an adapter that was trained on it elsewhere, and is frozen here."""
@@ -357,7 +358,7 @@ class LoraPolicy:
             return weight
         version = sum(p._version for _, p in adapters.parameters(layer))
         if self._merged_output is None or self._merged_output[0] != version:
-            self._merged_output = version, merged_weight(layer, self.dtype)
+            self._merged_output = version, merged_weight(layer, self.dtype)[0]
         return self._merged_output[1]
 
     def _weights_version(self) -> tuple[int, bool]:

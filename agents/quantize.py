@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from functools import reduce
+from operator import add
 from typing import Any
 
 import bitsandbytes
@@ -12,7 +14,9 @@ from bitsandbytes.nn import Linear4bit, Linear8bitLt
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
+from simko.agents import rounding
 from simko.agents.kernels import freeze
+from simko.agents.rounding import APART_BELOW, Lost
 from simko.head.linear import linear
 
 
@@ -98,12 +102,21 @@ def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
 
 @torch.no_grad()
 def plain_copy(
-    model: Any, device: torch.device | None = None, finish: Callable[[nn.Linear], nn.Module] | None = None
+    model: Any,
+    device: torch.device | None = None,
+    finish: Callable[[nn.Linear], nn.Module] | None = None,
+    faithful: bool = False,
 ) -> Any:
     """Copy `model` to a plain one: active adapters merged into dequantised weights, in the model's dtype.
 
     Each call starts from the frozen weights, so rounding never adds up. `model` does not change. The copy shares with it
     everything but adapted and quantised layers, unless `device` differs. `finish` may replace each new layer.
+
+    A `faithful` copy is for decoding. It computes what `model` does where a plain layer cannot:
+
+    - In half precision, a layer keeps its adapter apart as long as rounding would lose much of it (see
+      `simko.agents.rounding`): `base x` with a plain weight, plus `B A x` as in `model`.
+    - On CUDA, an 8-bit layer stays as it is, since it rounds what comes in to 8 bits, too.
     """
     # deepcopy takes from the memo: shared tensors themselves, and the plain substitute of each adapted or quantised layer
     memo: dict[int, Any] = {}
@@ -112,12 +125,20 @@ def plain_copy(
     for layer in model.modules():
         if isinstance(layer, LoraLayer | Linear4bit | Linear8bitLt) and id(layer) not in memo:
             base: Any = layer.get_base_layer() if isinstance(layer, LoraLayer) else layer
-            weight = merged_weight(layer, model.dtype)
+            if faithful and rounds_inputs(base):
+                memo[id(layer)] = memo[id(base)] = layer
+                continue
+            weight, lost = merged_weight(layer, model.dtype)
+            apart = faithful and isinstance(layer, LoraLayer) and is_apart(lost, layer, model.dtype)
+            if apart:
+                weight = plain_weight(base).to(model.dtype)
             plain = nn.Linear(weight.shape[1], weight.shape[0], bias=base.bias is not None, device="meta").eval()
             plain.weight = nn.Parameter(weight.to(device or weight.device), requires_grad=False)
             if base.bias is not None:
                 plain.bias = nn.Parameter(base.bias.to(device or base.bias.device, model.dtype), requires_grad=False)
-            memo[id(layer)] = memo[id(base)] = plain if finish is None else finish(plain)
+            finished = plain if finish is None else finish(plain)
+            memo[id(base)] = finished
+            memo[id(layer)] = _on(finished, layer) if apart else finished
     plain_model: Any = copy.deepcopy(model, memo)
     for name in ("hf_quantizer", "quantization_method", "is_loaded_in_4bit", "is_loaded_in_8bit", "is_quantized"):
         plain_model.__dict__.pop(name, None)
@@ -125,16 +146,38 @@ def plain_copy(
     return plain_model
 
 
+def rounds_inputs(layer: nn.Module) -> bool:
+    """Whether a layer rounds what comes in to 8 bits, as LLM.int8() does on CUDA (on a CPU, see `make_trainable`)."""
+    return isinstance(layer, Linear8bitLt) and layer.weight.device.type == "cuda"
+
+
+def is_apart(lost: Lost, layer: LoraLayer, dtype: torch.dtype) -> bool:
+    """Whether a faithful copy in `dtype` keeps the adapter apart: rounding would lose much of it, or it is zero yet.
+
+    A fresh adapter is apart, too, so that a run which is timed before its first step decodes as its early steps will.
+    """
+    rounds = torch.promote_types(dtype, torch.float32) != dtype
+    return rounds and not layer.disable_adapters and (lost.cosine < APART_BELOW or lost.intended == 0)
+
+
+def _on(base: nn.Module, layer: Any) -> nn.Module:
+    """Return `layer`, a LoRA layer, on another base layer. Both share the adapter."""
+    adapted: nn.Module = copy.copy(layer)
+    adapted._modules = {**layer._modules, "base_layer": base}
+    return adapted
+
+
 @torch.no_grad()
-def merged_weight(layer: Any, dtype: torch.dtype) -> Tensor:
-    """Return the weight `(out, in)` of a linear layer in `dtype`, dequantised, with its active adapters."""
+def merged_weight(layer: Any, dtype: torch.dtype) -> tuple[Tensor, Lost]:
+    """Return the weight `(out, in)` of a linear layer in `dtype`, dequantised, with its active adapters.
+
+    It is rounded once. The second value tells what the rounding took from the adapters.
+    """
     adapted = isinstance(layer, LoraLayer)
     weight = plain_weight(layer.get_base_layer() if adapted else layer)
-    if adapted and not layer.disable_adapters:
-        exact = torch.promote_types(dtype, torch.float32)  # rounded once, at the end
-        for adapter in layer.active_adapters:
-            weight = weight.to(exact) + layer.get_delta_weight(adapter).to(exact)
-    return weight.to(dtype)
+    if not adapted or layer.disable_adapters:
+        return weight.to(dtype), Lost()
+    return rounding.merged_weight(weight, reduce(add, map(layer.get_delta_weight, layer.active_adapters)), dtype)
 
 
 def _moved(tensor: Tensor, device: torch.device | None) -> Tensor:

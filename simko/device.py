@@ -8,11 +8,14 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from simko.errors import UserError
+from simko.sizes import CUDA_CONTEXT_BYTES
 
 _M_MMAP_THRESHOLD = -3  # of malloc.h
 
@@ -39,16 +42,47 @@ def keep_apart(device: torch.device) -> None:
         mallopt(_M_MMAP_THRESHOLD, 4 * 2**20)
 
 
-def cuda_bytes(device: torch.device) -> int:
-    """Bytes of a GPU that this process may use: those that are free, and those that it holds already."""
-    return int(torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device))
+class CudaMemory(NamedTuple):
+    """Bytes of a GPU that this process may hold in tensors, and those of them that are free. Others' are in neither."""
+
+    usable: int
+    free: int
+
+
+def cuda_memory(device: torch.device) -> CudaMemory:
+    """The memory of a GPU as this process sees it; the only place that asks.
+
+    The driver counts the blocks that torch keeps for later as taken, and it does not know of a limit set by
+    `torch.cuda.set_per_process_memory_fraction`. CUDA's own context is not in these bytes (`simko.sizes.CUDA_CONTEXT_BYTES`).
+    """
+    free, total = torch.cuda.mem_get_info(device)
+    allowed = int(total * torch.cuda.get_per_process_memory_fraction(device))
+    usable = min(free + torch.cuda.memory_reserved(device), allowed)
+    return CudaMemory(int(usable), int(max(0, usable - torch.cuda.memory_allocated(device))))
+
+
+def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
+    """Copy an array to a device. On CUDA the host does not wait: not for the copy, nor for what the device still computes.
+
+    From pageable memory it would wait for all that is queued. torch keeps the pinned block until the copy is done.
+    """
+    tensor = torch.from_numpy(values)
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def to_host(*tensors: Tensor) -> list[NDArray[Any]]:
+    """Copy tensors to arrays. This waits once for all that the device has queued."""
+    return [tensor.cpu().numpy() for tensor in tensors]
 
 
 class Peak:
     """The memory peak of a stretch of work, in bytes. Call `start`, do the work, call `read`.
 
-    Memory that the process held before counts, too. On CUDA it is torch's reserved memory and that of the context; on a
-    CPU under Linux it is resident memory. Elsewhere `read` returns None.
+    Memory that the process held before counts, too. On CUDA it is torch's reserved memory and what the context is assumed to
+    take, since the driver does not tell whose the rest is; on a CPU under Linux it is resident memory. Elsewhere `read`
+    returns None.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -69,9 +103,7 @@ class Peak:
         """Bytes at the peak since `start`; None if this system does not tell."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-            free, total = torch.cuda.mem_get_info(self._device)
-            beside = total - free - torch.cuda.memory_reserved(self._device)
-            return int(torch.cuda.max_memory_reserved(self._device) + max(beside, 0))
+            return int(torch.cuda.max_memory_reserved(self._device) + CUDA_CONTEXT_BYTES)
         if self._device.type != "cpu":
             return None
         peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())

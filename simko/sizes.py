@@ -17,6 +17,8 @@ CPU_TILE_ELEMENTS = 2**21
 """Logits of the loss head that are alive at once on a CPU."""
 CUDA_TILE_BYTES = 2**28
 """The most that a tile of logits and one of probabilities take together on CUDA."""
+CUDA_CONTEXT_BYTES = 0.60e9
+"""What CUDA's context and libraries take of a GPU beside torch's tensors. An assumption: not yet measured."""
 ENTROPY_EDGES = (0.01, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 """Nats between the bins of the entropy's histogram: `entropy_hist_00` is below the first, `entropy_hist_09` from the last on."""
 

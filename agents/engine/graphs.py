@@ -11,14 +11,28 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+from bitsandbytes.nn import Linear8bitLt
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 Forward = Callable[[Tensor, Tensor, int], Tensor]
 Replay = Callable[[], Tensor]
 
 _LIVE = 128  # attended lengths are multiples of this: with finer steps, recording would cost more than it saves
 _WARM_UPS = 2
+
+
+def recordable(model: nn.Module) -> bool:
+    """Whether no layer of `model` asks the host in a decode step, which a recording cannot hold.
+
+    LLM.int8() looks for outliers, and rotary embeddings whose frequencies follow the longest position look for that.
+    """
+    for layer in model.modules():
+        kinds = getattr(layer, "rope_type", None)
+        kinds = kinds.values() if isinstance(kinds, dict) else (kinds,)
+        if isinstance(layer, Linear8bitLt) or any(kind and ("dynamic" in kind or kind == "longrope") for kind in kinds):
+            return False
+    return True
 
 
 class StepGraphs:
@@ -80,7 +94,8 @@ class _Recorder:
                     step()
             torch.cuda.current_stream().wait_stream(side)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._pool):
+            # on this stream: by default all graphs share one, which belongs to the device of the first
+            with torch.cuda.graph(graph, pool=self._pool, stream=side, capture_error_mode="thread_local"):
                 output = step()
 
         def replay() -> Tensor:

@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simko.agents.adapter import mixture_layers
+from simko.agents.engine.graphs import recordable
 from simko.agents.engine.requests import Answers, Prompt, Request, requests
 from simko.agents.engine.sampler import Stream, check_finite, draw, draws
 from simko.agents.engine.slots import Slots
 from simko.agents.engine.stops import StopStrings
+from simko.device import cuda_memory, to_device, to_host
 from simko.errors import UserError
 from simko.head import LmHead
 from simko.sizes import CPU_CACHE_BYTES, CUDA_SYNC_EVERY, LOGIT_BYTES, kv_bytes
@@ -57,7 +59,8 @@ class LocalEngine:
         slots: the most sequences that are decoded at once.
         sync_every: steps between two looks of the host at the tokens. A sequence that ends between them runs on; its
             further tokens are dropped, so no result changes. Default: 1 on CPU, 4 on CUDA.
-        cuda_graphs: replay decode steps as CUDA graphs (see `simko.agents.engine.graphs`: not yet run on a GPU).
+        cuda_graphs: replay decode steps as CUDA graphs if the model allows it (see `simko.agents.engine.graphs`: not yet run
+            on a GPU).
 
     Attributes:
         stats: counts of the last call of `generate`.
@@ -125,7 +128,8 @@ class LocalEngine:
         sync_every = self.sync_every or (CUDA_SYNC_EVERY if model.device.type == "cuda" else 1)
         capacity = max(len(row.prompt) + row.budget for row in queue) + sync_every - 1
         rows = min(len(queue), self._fitting_rows(model, capacity, head.weight.shape[0]))
-        slots = Slots(model, rows, capacity, self.cuda_graphs and model.device.type == "cuda")
+        graphs = self.cuda_graphs and model.device.type == "cuda" and recordable(model)
+        slots = Slots(model, rows, capacity, graphs)
         self.stats = stats = DecodeStats(slots=slots.rows)
         ended = self._ended(sampling)
         live: list[_Row] = []  # the row in each slot
@@ -138,7 +142,7 @@ class LocalEngine:
                 states.append(slots.start([row.prompt for row in new], queue[0].prompt if queue else None))
                 live += new
             steps = min(sync_every, max(row.budget - len(row.ids) for row in live))
-            uniform = torch.from_numpy(draws([row.stream for row in live], steps)).to(model.device)
+            uniform = to_device(draws([row.stream for row in live], steps), model.device)
             hidden = torch.cat(states)
             drawn: list[tuple[Tensor, Tensor]] = []
             for j in range(steps):
@@ -154,8 +158,8 @@ class LocalEngine:
                 drawn.append((tokens, logp))
             stats.steps += steps
             stats.slot_steps += (steps - 1) * len(live)
-            table = torch.stack([tokens for tokens, _ in drawn], 1).tolist()
-            logprobs = torch.stack([logp for _, logp in drawn], 1).cpu().numpy()
+            ids, logprobs = to_host(*(torch.stack(column, 1) for column in zip(*drawn, strict=True)))
+            table = ids.tolist()
             going = np.ones(len(live), dtype=bool)
             for slot, row in enumerate(live):
                 finish = row.take(table[slot], logprobs[slot], ended)
@@ -163,8 +167,9 @@ class LocalEngine:
                     going[slot] = False
                     stats.generated_tokens += len(row.ids)
                     answers.finish(row.row, row.ids, row.logprobs, finish)
-            old_slots = slots.compact(going)
-            live, tokens = [live[slot] for slot in old_slots], tokens[torch.from_numpy(old_slots).to(tokens.device)]
+            if not going.all():
+                old_slots = slots.compact(going)
+                live, tokens = [live[slot] for slot in old_slots], tokens[to_device(old_slots, tokens.device)]
         stats.prefilled_tokens = slots.prefilled
 
     def _ended(self, sampling: Sampling) -> Ended:
@@ -178,7 +183,7 @@ class LocalEngine:
         budget = self.cache_bytes
         if budget is None:
             device = model.device
-            budget = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else CPU_CACHE_BYTES
+            budget = cuda_memory(device).free // 2 if device.type == "cuda" else CPU_CACHE_BYTES
         rows = max(1, budget // (capacity * cache_bytes_per_token(model) + LOGIT_BYTES * vocabulary))
         return rows if self.slots is None else min(rows, self.slots)
 

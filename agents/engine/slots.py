@@ -14,6 +14,7 @@ from torch import Tensor
 from simko.agents.engine.cache import SlotCache, cache_argument, decode_mask
 from simko.agents.engine.graphs import Replay, StepGraphs
 from simko.agents.engine.requests import Prompt, context_of
+from simko.device import to_device
 from simko.sizes import PREFILL_TOKENS
 
 _BUCKET = 16  # the attended length grows in steps, which keeps kernels and allocations alike
@@ -44,6 +45,8 @@ class Slots:
         self._config = model.config.get_text_config()
         self._device, self._dtype = model.device, model.dtype
         self._position = np.zeros(0, dtype=np.int64)  # of the next token in each live slot
+        # the same on the device, where each step moves it on: a copy from the host at each step would make the host wait
+        self._places = torch.zeros(rows, dtype=torch.int64, device=self._device)
         self._cache = SlotCache(self._config.num_hidden_layers, rows, capacity)
         # a prompt that starts again: its ids, its last hidden state, its keys and values in each layer
         self._prompt_copy: tuple[Prompt, Tensor, list[tuple[Tensor, Tensor]]] | None = None
@@ -73,11 +76,12 @@ class Slots:
             states = state.new_empty(len(prompts), state.shape[-1])
             states[: len(copies)] = state
         for group in _forwards(list(offsets)):
-            hidden = self._prefill(group, first, offsets)
+            places, hidden = self._prefill(group, first, offsets)
             states = states if len(states) else hidden.new_empty(len(prompts), hidden.shape[-1])
-            for prompt, state in zip(group, hidden, strict=True):
-                states[offsets[prompt]] = state
-        self._position = np.concatenate([self._position, [len(prompt) for prompt in prompts]])
+            states[places] = hidden
+        lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
+        self._position = np.concatenate([self._position, lengths])
+        self._places[first : len(self)] = to_device(lengths, self._device)
         if following != prompts[-1]:
             self._prompt_copy = None
         elif self._prompt_copy is None or self._prompt_copy[0] != following:
@@ -85,13 +89,15 @@ class Slots:
             self._prompt_copy = following, states[-1].clone(), keys_values
         return states
 
-    def _prefill(self, group: Sequence[Prompt], first: int, offsets: dict[Prompt, list[int]]) -> Float[Tensor, "P D"]:
-        """Forward P prompts together into their slots; return their last hidden states."""
+    def _prefill(
+        self, group: Sequence[Prompt], first: int, offsets: dict[Prompt, list[int]]
+    ) -> tuple[Int[Tensor, "S"], Float[Tensor, "S D"]]:
+        """Forward prompts together into their S slots; return the offsets of these, and their last hidden states."""
         length = max(map(len, group))
         # right padding needs no mask: causal attention never looks right, and decoding overwrites or masks the padding
-        ids = torch.tensor([[*prompt, *[0] * (length - len(prompt))] for prompt in group], device=self._device)
+        ids = to_device(np.array([[*prompt, *[0] * (length - len(prompt))] for prompt in group]), self._device)
         pairs = [(first + offset, i) for i, prompt in enumerate(group) for offset in offsets[prompt]]
-        slots, source = torch.tensor(pairs, device=self._device).unbind(1)
+        slots, source = to_device(np.array(pairs), self._device).unbind(1)
         self._cache.prefill(slots, source)
         hidden = self._backbone(
             input_ids=ids,
@@ -100,9 +106,8 @@ class Slots:
             **{self._argument: self._cache},
         ).last_hidden_state
         self.prefilled += sum(map(len, group))
-        last = torch.tensor([len(prompt) - 1 for prompt in group], device=self._device)
-        states: Tensor = hidden[torch.arange(len(group), device=self._device), last]
-        return states
+        last = to_device(np.array([len(prompt) - 1 for prompt in group]), self._device)
+        return slots - first, hidden[source, last[source]]
 
     def compact(self, going: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Keep the `going` slots: move the last of them into holes. Return the old slot of each new one."""
@@ -113,19 +118,23 @@ class Slots:
         if len(holes):
             slots[holes] = movers
             longest = int(self._position[movers].max())
-            self._cache.move(
-                torch.from_numpy(movers).to(self._device), torch.from_numpy(holes).to(self._device), longest
-            )
+            source, target = (to_device(numbers, self._device) for numbers in (movers, holes))
+            self._cache.move(source, target, longest)
+            self._places[target] = self._places[source]
         self._position = self._position[slots]
         return slots
 
     def step(self, tokens: Int[Tensor, "N"]) -> Float[Tensor, "N D"]:
         """Forward one token for each live slot; return their hidden states."""
-        position, longest = torch.from_numpy(self._position).to(self._device), int(self._position.max())
-        self._position = self._position + 1
+        position, longest = self._places[: len(self)], int(self._position.max())
         if self._graphs is not None:
-            return self._graphs.step(self._forward, tokens, position, longest)
-        return self._forward(tokens, position, min(self._capacity, -(-(longest + 1) // _BUCKET) * _BUCKET))
+            states = self._graphs.step(self._forward, tokens, position, longest)
+        else:
+            live = min(self._capacity, -(-(longest + 1) // _BUCKET) * _BUCKET)
+            states = self._forward(tokens, position, live)
+        self._position = self._position + 1
+        position += 1
+        return states
 
     def _forward(self, tokens: Int[Tensor, "N"], position: Int[Tensor, "N"], live: int) -> Float[Tensor, "N D"]:
         """Forward one token for each of the first N slots; attention sees the first `live` positions."""

@@ -87,9 +87,11 @@ def gpu() -> Finding:
     """CUDA devices and their memory."""
     import torch
 
+    from simko.device import cuda_memory
+
     if torch.cuda.is_available():
         devices = [_device(index) for index in range(torch.cuda.device_count())]
-        free = max(torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count()))
+        free = max(cuda_memory(torch.device("cuda", index)).free for index in range(torch.cuda.device_count()))
         if free < 4 * GIB:
             return Finding(
                 "warn", "; ".join(devices), "little memory is free: stop what else uses the GPU (nvidia-smi)"

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from simko.device import to_host
 from simko.head.extras import Extra, Extras, swept_statistics
 from simko.head.fold import Tier, fold_of
 from simko.head.slow import slow_statistics
@@ -137,5 +138,6 @@ def _check(hidden: Tensor, weight: Tensor, sampled_ids: Tensor, k: int, temperat
             f"token_statistics: shapes do not fit: hidden {tuple(hidden.shape)}, weight {tuple(weight.shape)}, "
             f"sampled_ids {tuple(sampled_ids.shape)}"
         )
-    if len(sampled_ids) and not (int(sampled_ids.min()) >= 0 and int(sampled_ids.max()) < vocabulary):
+    [(least, largest)] = to_host(torch.stack(sampled_ids.aminmax())) if len(sampled_ids) else [(0, 0)]
+    if least < 0 or largest >= vocabulary:
         raise ValueError(f"token_statistics: a sampled id lies outside 0..{vocabulary - 1}")

@@ -25,11 +25,13 @@ biased, although the error of a single step looks the same.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from simko.device import cuda_memory
 from simko.head.linear import linear, suits
 from simko.sizes import CPU_TILE_ELEMENTS, CUDA_TILE_BYTES
 
@@ -74,9 +76,7 @@ def tile_for(rows: int, vocabulary: int, device: torch.device) -> Tile:
     """A tile large enough for full GEMM speed: 2 x 8 MiB on a CPU, at most a quarter of the free memory on CUDA."""
     elements, width = CPU_TILE_ELEMENTS, 4096
     if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-        free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        elements = min(max(free // 4, 2**25), CUDA_TILE_BYTES) // 8  # 4 bytes of z, at most 4 of p
+        elements = min(max(cuda_memory(device).free // 4, 2**25), CUDA_TILE_BYTES) // 8  # 4 bytes of z, at most 4 of p
         width = max(4096, elements // 4096 // 1024 * 1024)
     width = min(width, vocabulary)
     return Tile(max(1, min(rows, elements // width)), width)
@@ -219,13 +219,29 @@ def raw_logits(hidden: Tensor, block: Tensor, bias: Tensor | None) -> Tensor:
     return z if bias is None else z.add_(bias.to(z.dtype))
 
 
+@lru_cache
+def adds_in_place(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether `addmm` adds a product in half precision to float32 sums, rightly. Tried once on a device.
+
+    torch 2.8 and 2.9 refuse it (mended by pytorch/pytorch#167931, for 2.10). Without it a product takes another array.
+    """
+    ones, sums = torch.ones(16, 16, dtype=dtype, device=device), torch.ones(16, 16, device=device)
+    try:
+        torch.addmm(sums, ones, ones, out_dtype=torch.float32, out=sums)
+    except RuntimeError:
+        return False
+    return bool((sums == 17).all())
+
+
 def add_product_into(out: Tensor, p: Tensor, block: Tensor, rescale: Tensor | None = None) -> None:
     """Set `out = rescale * out + p @ block`, never rounded below the dtype of `out`."""
     if rescale is not None:
         out *= rescale[:, None]
     block = block.to(p.dtype)
-    if p.dtype != out.dtype:
+    if p.dtype != out.dtype and adds_in_place(p.device, p.dtype):
         torch.addmm(out, p, block, out_dtype=out.dtype, out=out)
+    elif p.dtype != out.dtype:
+        out += torch.mm(p, block, out_dtype=out.dtype)
     elif suits(p, block):
         out += linear(p, block.t())
     else:

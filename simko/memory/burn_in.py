@@ -15,7 +15,7 @@ from rich.console import Console
 from simko.algorithms.compose import Algorithm
 from simko.config import MemorySettings, TrainConfig
 from simko.console import say
-from simko.device import Peak, cuda_bytes, pick_device, release
+from simko.device import Peak, cuda_memory, pick_device, release
 from simko.envs.registry import resolve
 from simko.errors import UserError
 from simko.fields import parse_bytes
@@ -37,7 +37,7 @@ from simko.micro_batch import TokenBudget
 from simko.run.folder import RunFolder
 from simko.run.places import absolute
 from simko.settings import check_end, settled
-from simko.sizes import CPU_CACHE_BYTES
+from simko.sizes import CPU_CACHE_BYTES, CUDA_CONTEXT_BYTES
 from simko.step_stats import prepare
 from simko.types import Batch, Completion, Sampling, Verdict
 from simko.update import accumulate_gradients
@@ -95,7 +95,9 @@ def memory_of(settings: MemorySettings, device: torch.device) -> float:
     """Bytes to plan for: the setting `memory`, or what the device has."""
     if settings.memory is not None:
         return parse_bytes(settings.memory)
-    return float(cuda_bytes(device) if device.type == "cuda" else lookup.machine_bytes())
+    if device.type == "cuda":  # a forecast counts the context, which is there already and not among the usable bytes
+        return cuda_memory(device).usable + CUDA_CONTEXT_BYTES
+    return float(lookup.machine_bytes())
 
 
 def burn_in(

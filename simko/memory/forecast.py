@@ -20,8 +20,11 @@ MICRO_BATCH_TOKENS = 8192  # where memory allows; halved down to the longest row
 SAMPLING_BYTES = 4 + 4 + 4 + 8
 # In float32 on a CPU: the tile of logits, its exponentials, and a work space of the product.
 HEAD_TILE_BYTES = {"cpu": 3 * 4 * sizes.CPU_TILE_ELEMENTS, "cuda": sizes.CUDA_TILE_BYTES}
+# For each entry of a layer that is merged in half precision: the weight twice, and in float32 the weight, what is added, the
+# sum, and three arrays that tell what rounding took.
+MERGING_BYTES = 2 * 2 + 6 * 4
 # Interpreter and libraries, measured on CPU with torch 2.13 and transformers 5.23; CUDA's context is an assumption.
-RUNTIME_BYTES = {"cpu": 0.48e9, "cuda": 0.60e9}
+RUNTIME_BYTES = {"cpu": 0.48e9, "cuda": sizes.CUDA_CONTEXT_BYTES}
 USABLE = {"cpu": 0.90, "cuda": 0.97}
 
 
@@ -228,7 +231,8 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
     recompute = settings.gradient_checkpointing
     token_bytes = shape.layers * (shape.hidden * item if recompute else per_layer)
     prefill = min(sizes.PREFILL_TOKENS, job.prompts * job.longest_prompt)
-    casts = 0 if item == 4 or merged else 4  # the live adapter computes in float32
+    casts = 0 if item == 4 else 4  # an adapter computes in float32; a merged copy keeps it apart at first
+    copied = merged and not (job.device == "cuda" and job.quantization == "int8")  # such layers decode as they are
     scratch = {"cpu": 4 * 3 * largest, "cuda": 2 * largest}[job.device] if job.quantization != "none" else 0
     head = Item(
         "loss head",
@@ -268,9 +272,15 @@ def forecast(shape: Shape, job: Job, settings: Settings) -> Forecast:
         Item("optimizer", 2 * adapter, "both", "AdamW: two float32 moments"),
         Item(
             "merged copy",
-            shape.linear_parameters * item if merged else 0,
+            shape.linear_parameters * item if copied else 0,
             "rollout",
             "of the linear layers",
+        ),
+        Item(
+            "merging a layer",
+            max(0, MERGING_BYTES * largest - slots * slot_bytes(shape, job)) if copied and item == 2 else 0,
+            "rollout",
+            "the largest, before there is a cache",
         ),
         Item(
             "cache of keys and values",

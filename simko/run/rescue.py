@@ -114,14 +114,23 @@ def warm_up(env: Any, workers: int) -> None:
 
 @contextmanager
 def no_random_state_moved() -> Iterator[None]:
-    """Put the caller's global generators (Python's, numpy's, torch's) back as they were, at the end."""
+    """Put the caller's global generators (Python's, numpy's, torch's on the CPU and on every GPU) back as they were, at the end.
+
+    CUDA is not started for this. Where it had not started, its generators get the seed of the CPU's, now or when it starts:
+    `torch.manual_seed` gives them the same one, and without a seed all generators begin alike.
+    """
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    seed, on_gpus = torch.initial_seed(), torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     try:
         yield
     finally:
         random.setstate(before[0])
         np.random.set_state(before[1])
         torch.set_rng_state(before[2])
+        if on_gpus is not None:
+            torch.cuda.set_rng_state_all(on_gpus)
+        else:
+            torch.cuda.manual_seed_all(seed)
 
 
 def _concerns(error: OSError, folder: Path) -> bool:

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM
 
 from simko import console
 from simko.agents import LoraPolicy, fingerprint
+from simko.agents import adapter as adapters
 from simko.agents.quiet import quiet
 from simko.errors import UserError
 
@@ -200,3 +201,23 @@ def test_another_scale_is_not_loaded_into_a_policy(model_folder: Folder, tmp_pat
     policy = LoraPolicy.from_pretrained(model_folder(), lora_rank=4, lora_alpha=8, target_modules=["q_proj", "v_proj"])
     with pytest.raises(UserError, match="alpha_pattern is"):
         policy.load_adapter(folder)
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_a_fresh_adapter_moves_no_generator_of_any_gpu(
+    model_folder: Folder, monkeypatch: pytest.MonkeyPatch, started: bool
+) -> None:
+    models = [plain(model_folder()) for _ in range(2)]
+    config = adapters.lora_config("m", 4, None, "all-linear")
+    states = {0: torch.tensor([10]), 1: torch.tensor([11])}
+    before = {device: int(state) for device, state in states.items()}
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: started)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: states[device].clone())
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: states.update({device: state}))
+    monkeypatch.setattr(
+        torch.cuda, "manual_seed_all", lambda seed: states.update({0: torch.tensor([0]), 1: torch.tensor([0])})
+    )
+    weights = [adapters.parameters(adapters.add_adapter(model, config, seed=3)) for model in models]
+    assert {device: int(state) for device, state in states.items()} == before
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(*weights, strict=True))

@@ -217,6 +217,26 @@ def test_a_1_5b_model_with_64_answers_of_1024_tokens_fits_6_gb() -> None:
     assert plan.settings.gradient_checkpointing
 
 
+def test_a_merged_copy_in_half_precision_keeps_adapters_apart_and_8_bit_layers_as_they_are() -> None:
+    shape, settings = BUILT_IN["Qwen2.5-1.5B"], Settings(2048, True, "merged", 2**26)
+
+    def items(job: Job, settings: Settings = settings) -> dict[str, float]:
+        return {item.name: item.bytes for item in forecast(shape, job, settings).items}
+
+    merged, live = items(CUDA), items(CUDA, replace(settings, decode_weights="live"))
+    assert merged["prefill"] == live["prefill"]  # the adapter computes in float32 in both
+    assert merged["merged copy"] == 2 * shape.linear_parameters
+    # a small cache does not cover what merging holds, a large one does
+    assert merged["merging a layer"] > 0
+    assert "merging a layer" not in items(CUDA, replace(settings, cache_bytes=2**32))
+    assert "merging a layer" not in live
+    eight = items(replace(CUDA, quantization="int8"))
+    assert not {"merged copy", "merging a layer"} & eight.keys()
+    on_cpu = items(replace(CUDA, device="cpu", quantization="int8"))
+    assert on_cpu["merged copy"] == 4 * shape.linear_parameters
+    assert "merging a layer" not in on_cpu
+
+
 @given(
     name=st.sampled_from(sorted(BUILT_IN)), memory=st.floats(1e9, 100e9), new=st.integers(16, 4096),
     device=st.sampled_from(["cpu", "cuda"]),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from random_models import FAMILIES, random_model
 from test_local import engine_of, tokens
 from torch import Tensor
 
+from simko.agents.engine.graphs import _Recorder
 from simko.agents.engine.slots import Slots
 from simko.head import token_statistics
 from simko.types import Sampling
@@ -97,3 +100,50 @@ def test_a_graph_reads_up_to_its_own_token_where_its_length_steps() -> None:
         slots.start([tuple(range(2, 103)) + tuple(range(2, 28))])  # 127 tokens
     for token in (5, 6, 7):
         assert torch.allclose(graphed.step(torch.tensor([token])), plain.step(torch.tensor([token])), atol=1e-9)
+
+
+def test_a_recording_follows_the_rules_of_capture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`torch.cuda` is a stand-in that writes down what happens in which order."""
+    events: list[str] = []
+
+    class Stream:
+        def __init__(self, name: str = "side") -> None:
+            self.name = name
+
+        def wait_stream(self, other: Stream) -> None:
+            events.append(f"{self.name} waits for {other.name}")
+
+    class Graph:
+        def replay(self) -> None:
+            events.append("replay")
+
+    @contextmanager
+    def within(name: str) -> Iterator[None]:
+        events.append(f"in {name}")
+        yield
+        events.append(f"out of {name}")
+
+    def capture(graph: Graph, pool: Any, stream: Stream, capture_error_mode: str) -> Any:
+        assert isinstance(graph, Graph)
+        assert (pool, capture_error_mode) == ("pool", "thread_local")  # others' threads must not spoil it
+        return within(f"a capture on {stream.name}")
+
+    for name, stand_in in {
+        "graph_pool_handle": lambda: "pool", "device": lambda device: within(str(device)), "Stream": Stream,
+        "current_stream": lambda: Stream("main"), "stream": lambda stream: within(stream.name), "CUDAGraph": Graph,
+        "graph": capture,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    states = torch.zeros(2)
+
+    def step() -> Tensor:
+        events.append("step")
+        return states
+
+    replay = _Recorder(torch.device("cuda", 1))(step)
+    assert events == [
+        "in cuda:1", "side waits for main", "in side", "step", "step", "out of side", "main waits for side",
+        "in a capture on side", "step", "out of a capture on side", "out of cuda:1",
+    ]  # fmt: skip
+    assert replay() is states
+    assert events[-1] == "replay"  # and no further step
