@@ -10,6 +10,7 @@ import functools
 import random
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,15 @@ def _policy() -> Any:
     return LoraPolicy.from_pretrained(str(ROOT / "agents" / "tiny"), "none", gradient_checkpointing=True)
 
 
+def _half_right(group: Any) -> Any:
+    """The group with every other answer right: a group of equal rewards would need no update."""
+    from simko.types import Verdict
+
+    verdicts = [Verdict("incorrect", 0.0) if i % 2 else Verdict("correct", 1.0) for i in range(len(group.completions))]
+    answers = tuple(replace(c, verdict=verdict) for c, verdict in zip(group.completions, verdicts, strict=True))
+    return replace(group, completions=answers)
+
+
 def training(length: int, group: int, prompts: int, candidates: int | None = None) -> dict[str, Callable[[], Any]]:
     """Rollout and update of one step, as in `benchmarks.step`; with `candidates`, SimKO with so many instead of GRPO."""
     import torch
@@ -74,7 +84,7 @@ def training(length: int, group: int, prompts: int, candidates: int | None = Non
 
     def decode() -> None:
         groups = rollout(policy.engine, env, tasks, group, Sampling(4.0), seed=0, step=1)
-        batches[:] = [make_batch(groups, method)]
+        batches[:] = [make_batch([_half_right(part) for part in groups], method)]
 
     def update() -> None:
         accumulate_gradients(

@@ -2,9 +2,8 @@
 
 Each stage is measured at rising sizes in one process. An exponent is the slope of log cost against log size over the three
 largest sizes, so that fixed costs do not hide a square. It stands beside the exponent of the work over the same sizes: tokens,
-where a token of a transformer costs its weights and its attention to all tokens before it. The work of exact majority@K is K
-places for each of the square root of K likely winning counts. A stage grows no faster than its work if its exponent is at most
-the work's and a tolerance of 0.15.
+where a token of a transformer costs its weights and its attention to all tokens before it. A stage grows no faster than its
+work if its exponent is at most the work's and a tolerance of 0.15.
 """
 
 from __future__ import annotations
@@ -101,11 +100,7 @@ def multiplications(sizes: Mapping[str, float]) -> float:
 
 def work_of(stage: str, metric: str) -> Callable[[Mapping[str, float]], float]:
     """The work by which a metric of a stage may grow. Memory holds tokens, and no square of them."""
-    if metric == "cpu_s" and stage in ("training", "trl"):
-        return multiplications
-    if metric == "cpu_s" and stage == "statistics":
-        return lambda sizes: sizes["problems"] * sizes["samples"] ** 1.5
-    return tokens
+    return multiplications if stage in ("training", "trl") and metric == "cpu_s" else tokens
 
 
 def growths(stage: str, axes: Mapping[str, Mapping[str, Any]], row: Mapping[str, float], metric: str) -> list[Growth]:
