@@ -311,7 +311,8 @@ uvicorn.run(app, port=int(sys.argv[1]), log_level="error")
 def test_the_real_server(tmp_path: Path) -> None:
     (tmp_path / "server.py").write_text(SERVER)
     python = REAL if Path(REAL).is_file() else str(Path(REAL) / "bin" / "python")
-    process = subprocess.Popen([python, str(tmp_path / "server.py"), "8497"])
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    process = subprocess.Popen([python, "-P", str(tmp_path / "server.py"), "8497"], env=clean)
     try:
         for attempt in range(120):
             try:
