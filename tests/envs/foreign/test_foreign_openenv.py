@@ -288,6 +288,8 @@ class See(Observation):
     message: str = ""
 class Guess(Environment):
     SUPPORTS_CONCURRENT_SESSIONS = True
+    def __init__(self):
+        self.number = 0
     def reset(self, seed=None, episode_id=None, **more):
         low = random.Random(seed).randint(1, 900)
         self.number = low + seed % 3
@@ -298,9 +300,10 @@ class Guess(Environment):
     @property
     def state(self):
         return State()
-app = create_app(Guess, Say, See, env_name="guess", max_concurrent_envs=2)
-import uvicorn
-uvicorn.run(app, port=int(sys.argv[1]), log_level="error")
+app = create_app(Guess, Say, See, env_name="guess", max_concurrent_envs=8)
+if __name__ == "__main__":
+    import uvicorn
+    uvicorn.run(app, port=int(sys.argv[1]), log_level="error")
 """
 
 
