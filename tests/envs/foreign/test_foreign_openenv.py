@@ -288,6 +288,8 @@ class See(Observation):
     message: str = ""
 class Guess(Environment):
     SUPPORTS_CONCURRENT_SESSIONS = True
+    def __init__(self):
+        self.number = 0
     def reset(self, seed=None, episode_id=None, **more):
         low = random.Random(seed).randint(1, 900)
         self.number = low + seed % 3
@@ -298,9 +300,10 @@ class Guess(Environment):
     @property
     def state(self):
         return State()
-app = create_app(Guess, Say, See, env_name="guess", max_concurrent_envs=2)
-import uvicorn
-uvicorn.run(app, port=int(sys.argv[1]), log_level="error")
+app = create_app(Guess, Say, See, env_name="guess", max_concurrent_envs=8)
+if __name__ == "__main__":
+    import uvicorn
+    uvicorn.run(app, port=int(sys.argv[1]), log_level="error")
 """
 
 
@@ -311,7 +314,8 @@ uvicorn.run(app, port=int(sys.argv[1]), log_level="error")
 def test_the_real_server(tmp_path: Path) -> None:
     (tmp_path / "server.py").write_text(SERVER)
     python = REAL if Path(REAL).is_file() else str(Path(REAL) / "bin" / "python")
-    process = subprocess.Popen([python, str(tmp_path / "server.py"), "8497"])
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    process = subprocess.Popen([python, "-P", str(tmp_path / "server.py"), "8497"], env=clean)
     try:
         for attempt in range(120):
             try:
