@@ -17,6 +17,7 @@ import torch
 from ranks.kit import DEADLINE, ended, environment, kill, merged, run_world, until, world_of
 from safetensors.torch import load_file
 
+from simko.cli import run as simko
 from simko.run.folder import RunFolder
 
 minutes = pytest.mark.skipif("SIMKO_TEST_KILLS" not in os.environ, reason="minutes: part of `make faults`")
@@ -94,8 +95,7 @@ def names(run: Path) -> list[str]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run of one process."""
     path = tmp_path_factory.mktemp("one") / "run"
-    done = train(path, "-m")
-    assert done.returncode == 0, done.stderr
+    assert simko(["train", *merged(SMALL, {"out": path})]) == 0
     return path
 
 
