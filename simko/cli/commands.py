@@ -84,7 +84,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def _interrupted(stop: StopSignals) -> int:
     """Say so, and return the exit code. (typer replaces the exception, so the signal is taken from `stop`.)"""
-    note("interrupted")
+    if "SIMKO_LAUNCHER" not in os.environ and os.environ.get("RANK", "0") == "0":  # of several processes, one says it
+        note("interrupted")
     return INTERRUPTED if stop.requested is None else 128 + stop.requested
 
 

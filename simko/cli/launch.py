@@ -32,6 +32,10 @@ HELP = (
 )
 _HERE = "127.0.0.1"
 _TRIES = 3
+_TOLD = {
+    *(128 + number for number in STOPPING),
+    *(-number for number in STOPPING),
+}  # exit codes of who was told to stop
 
 
 def read_devices(text: str | None, flags: Mapping[str, Any]) -> list[str]:
@@ -99,10 +103,12 @@ def launch(devices: Sequence[str], arguments: Sequence[str], program: Sequence[s
         else:
             return 0
     rank, code = cause(ends)
-    if code < 0 and -code not in STOPPING:
-        note(f"rank {rank} on {devices[rank]} was ended by {signal.Signals(-code).name}; the others were told to stop")
-    if signals.requested is not None and abs(code) in {*STOPPING, *(128 + number for number in STOPPING)}:
-        return 128 + signals.requested
+    stopped = signals.requested is not None and (code < 0 or code in _TOLD)
+    if code < 0 and code not in _TOLD:
+        why = "did not stop and was ended" if stopped else "was ended"
+        note(f"rank {rank} on {devices[rank]} {why} by {signal.Signals(-code).name}; the others were told to stop")
+    if stopped:
+        return 128 + (signals.requested or 0)
     return 128 - code if code < 0 else code
 
 
@@ -115,8 +121,7 @@ def cause(ends: Sequence[tuple[int, int, int]]) -> tuple[int, int]:
 
     def order(end: tuple[int, int, int]) -> tuple[bool, int, int, int]:
         second, rank, code = end
-        told = code in (*(128 + number for number in STOPPING), *(-number for number in STOPPING))
-        return told, second, 0 if code < 0 else code, rank
+        return code in _TOLD, second, 0 if code < 0 else code, rank
 
     _, rank, code = min(ends, key=order)
     return rank, code

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -55,7 +58,8 @@ def started() -> Iterator[World]:
         return
     rank, size = place
     try:
-        wire = TorchWire(rank, size)
+        with _default_signals():
+            wire = TorchWire(rank, size)
     except LostError as error:
         raise UserError(
             f"rank {rank}: the {size} processes did not all meet at {os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']} "
@@ -73,6 +77,22 @@ def started() -> Iterator[World]:
             raise
         else:
             world.part(None)
+
+
+@contextmanager
+def _default_signals() -> Iterator[None]:
+    """Inside, a signal ends this process at once. While C++ waits for the other ranks to come, no handler of Python runs."""
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and callable(signal.getsignal(number)):
+                before[number] = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def connect(device: torch.device | str, collectives: str) -> None:

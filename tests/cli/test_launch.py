@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from timing import HANGS, wait_until
 
+from simko.cli import launch as launcher
 from simko.cli import run, runs
 from simko.cli.flags import as_arguments, extra_settings
 from simko.cli.launch import _settings, cause, launch, one_device, read_devices
@@ -79,6 +81,17 @@ def test_each_rank_has_its_number_its_share_of_the_cores_and_the_arguments_as_th
     assert not list(temporary.iterdir())
 
 
+def test_another_port_is_taken_where_one_is_not_free_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        other.bind(("", 0))
+        other.listen()
+        ports = iter([other.getsockname()[1], launcher._free_port(), *[other.getsockname()[1]] * 3])
+        monkeypatch.setattr(launcher, "_free_port", lambda: next(ports))
+        assert launch(TWO, [], ["-c", "pass"]) == 0
+        with pytest.raises(UserError, match="no local port"):
+            launch(TWO, [], ["-c", "pass"])
+
+
 def test_a_rank_that_fails_ends_the_others_and_its_code_is_the_command_s(
     tmp_path: Path, temporary: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,14 +149,15 @@ def read_if_there(folder: Path) -> list[Any]:
     return read(folder, "signals") if all_there(folder, "signals") else [[]]
 
 
-def test_a_third_interrupt_ends_ranks_that_will_not_leave(tmp_path: Path) -> None:
+def test_a_third_interrupt_ends_ranks_that_will_not_leave(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     def thrice() -> None:
         for count in (1, 2):
             os.kill(os.getpid(), signal.SIGINT)
             wait_until(lambda count=count: all(len(came) == count for came in read_if_there(tmp_path)))
         os.kill(os.getpid(), signal.SIGINT)
 
-    assert started(tmp_path, 9, thrice) == 137
+    assert started(tmp_path, 9, thrice) == 130
+    assert "did not stop and was ended by SIGKILL" in capfd.readouterr().err
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the death of a parent is a signal on Linux")
