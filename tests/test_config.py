@@ -156,6 +156,7 @@ def test_what_decides_a_run(stored: RunFolder) -> None:
 def test_a_resumed_run_may_change_what_decides_nothing(stored: RunFolder, name: str) -> None:
     others = {bool: "true", int: "77", float: "0.77", str: "8GB"}
     kinds = {"quantization": "int8", "engine": "vllm", "decode_weights": "live", "logger": "none", "algorithm": "grpo"}
+    kinds |= {"collectives": "gloo"}
     kinds |= {"keep_solved": "0.1:0.9", "random_rewards": "0.5"}
     value = getattr(stored.config, name)
     other = kinds.get(name) or others.get(type(value)) or ("true" if name == "burn_in" else "8")
