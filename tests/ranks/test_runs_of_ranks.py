@@ -9,6 +9,8 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +146,7 @@ def test_killed_at_a_random_moment_and_resumed_three_times(seed: int, whole: Pat
         try:
             if trial < 3:
                 step, ranks = chance.randint(trial, STEPS - 1), psutil.Process(launcher.pid).children
-                until(lambda step=step, ranks=ranks: steps_of(run) >= step and len(ranks()) >= size)
+                until(partial(begun, run, step, ranks, size))
                 time.sleep(4 * chance.random())
                 for victim in chance.sample(ranks(), 1) if ranks() else ():
                     victim.kill()
@@ -154,6 +156,11 @@ def test_killed_at_a_random_moment_and_resumed_three_times(seed: int, whole: Pat
             launcher.wait()
         assert code == 0 or trial < 3, log.read_text()
     assert_same(run, whole)
+
+
+def begun(run: Path, step: int, ranks: Callable[[], list[psutil.Process]], size: int) -> bool:
+    """Whether a run has recorded so many steps, and its ranks are there."""
+    return steps_of(run) >= step and len(ranks()) >= size
 
 
 def steps_of(run: Path) -> int:
