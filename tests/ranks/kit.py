@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -62,19 +61,13 @@ def ended(processes: Sequence[subprocess.Popen[str]], log: Path) -> list[tuple[i
     return [(code, Path(f"{log}.{rank}").read_text()) for rank, code in enumerate(codes)]
 
 
-def until(condition: Callable[[], object], processes: Sequence[subprocess.Popen[str]] = ()) -> None:
-    """Wait for a condition; fail when a process ends before it, or at the deadline."""
+def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition; fail at the deadline."""
     for _ in range(DEADLINE * 20):
         if condition():
             return
-        for process in processes:
-            assert process.poll() is None, f"a process ended too early, with {process.returncode}"
         time.sleep(0.05)
     raise AssertionError("it did not come to that")
-
-
-def kill(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:
-    os.kill(process.pid, number)
 
 
 def merged(base: Mapping[str, object], more: Mapping[str, object]) -> list[str]:
