@@ -66,6 +66,7 @@ def launch(
         pass_fds=descriptors,
     )
     try:
+        _give_up_first(process.pid)
         output, complaint, why = _converse(process, json.dumps(request).encode(), limits)
     finally:
         code = _end(process, gentle)
@@ -137,6 +138,16 @@ def _converse(
             if elapsed > limits.patience_seconds or (before and _spent(before, now) < BUSY_SHARE * LOOK_SECONDS):
                 return output, complaint, "time"
             look, before = elapsed + LOOK_SECONDS, now or {0: 0}
+
+
+def _give_up_first(pid: int) -> None:
+    """Have the kernel end this process, what it has started and what it will start before ours when memory runs out."""
+    waiting = [pid]
+    while waiting:
+        current = waiting.pop()
+        with contextlib.suppress(OSError, ValueError):
+            Path(f"/proc/{current}/oom_score_adj").write_text("1000")
+            waiting += map(int, Path(f"/proc/{current}/task/{current}/children").read_text().split())
 
 
 def active(pid: int) -> dict[int, int]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from simko.envs.code.values import MAX_MEMBERS
+from simko.envs.code.values import MAX_MEMBERS, check_hashes
 
 MAX_SIZE = 1_000_000
 """Items of a sequence, or bits of a number, that an operator may make."""
@@ -113,8 +113,10 @@ def _hashed(make: Callable[..., Any]) -> Callable[..., Any]:
     """`set` and the like, of few members: equal hashes of many whole numbers can be made on purpose."""
 
     def apply(*values: Any) -> Any:
-        if any(len(value) > MAX_MEMBERS for value in values):
-            raise OverflowError
+        for value in values:
+            if len(value) > MAX_MEMBERS:
+                raise OverflowError
+            check_hashes(value if make is not dict or isinstance(value, dict) else [key for key, _ in value])
         return make(*values)
 
     return apply

@@ -1,18 +1,20 @@
 """Values that came out of a sandbox: the tagged JSON of `runner.Encoder` as plain Python data, and nothing else.
 
-The text is a stranger's. It is bounded before it is read, no class is looked up by name, and every member of a set or dict is
+The text is a stranger's. It is bounded before it is read, no class is looked up by name, and members of sets and dicts are
 counted: equal hashes of many whole numbers can be made on purpose, and then a set takes quadratic time.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 MAX_DEPTH = 64
 MAX_NODES = 250_000
 MAX_MEMBERS = 10_000
 """Members of all sets and dicts of a value together."""
+MAX_OF_A_HASH = 50
 _FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 
@@ -38,6 +40,17 @@ def parse(line: bytes) -> Any:
         raise BadValueError(str(error)[:80]) from error
 
 
+def check_hashes(members: Iterable[Any]) -> None:
+    """Raise `BadValueError` if over `MAX_OF_A_HASH` members that differ have one hash."""
+    of_a_hash: dict[int, list[Any]] = {}
+    for member in members:
+        others = of_a_hash.setdefault(hash(member), [])
+        if member not in others:
+            others.append(member)
+        if len(others) > MAX_OF_A_HASH:
+            raise BadValueError("too many members of one hash")
+
+
 class _Decoder:
     def __init__(self) -> None:
         self.nodes = self.members = 0
@@ -55,9 +68,12 @@ class _Decoder:
             return tuple(self.decode(item, depth + 1) for item in content)
         if tag in ("s", "z"):
             members = [self.decode(item, depth + 1) for item in self._counted(content)]
+            check_hashes(members)
             return set(members) if tag == "s" else frozenset(members)
         if tag == "d":
-            return {self.decode(key, depth + 1): self.decode(value, depth + 1) for key, value in self._counted(content)}
+            pairs = [[self.decode(part, depth + 1) for part in pair] for pair in self._counted(content)]
+            check_hashes(key for key, _ in pairs)
+            return dict(pairs)
         if tag == "i":
             return int(content, 16)
         if tag == "f":

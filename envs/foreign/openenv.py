@@ -124,8 +124,10 @@ class OpenEnv(RowSource):
             raise UserError(f"{NAME}: {self._url} does not answer in {self._world.seconds:g} s") from error
         except ForeignError as error:
             raise UserError(f"{NAME}: {self._url}: {error}; see that it runs, or give another --data") from error
-        if blank := next((seed for seed, text in zip(seeds, openings, strict=True) if not text.strip()), None):
-            raise UserError(f"{NAME}: {self._url}: the first observation of seed {blank} is blank; name a prompt_field")
+        if blank := [seed for seed, text in zip(seeds, openings, strict=True) if not text.strip()]:
+            raise UserError(
+                f"{NAME}: {self._url}: the first observation of seed {blank[0]} is blank; name a prompt_field"
+            )
         golds = [json.dumps({"seed": seed, "world": self.world}, sort_keys=True) for seed in seeds]
         return [Task(f"{NAME}/{seed}", text, gold) for seed, text, gold in zip(seeds, openings, golds, strict=True)]
 

@@ -48,7 +48,7 @@ class Peer:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = os.getpid()
-        self._pending = b""
+        self._pending = bytearray()
         self.deaths = self.late = 0
         """How often in a row it has ended before it replied, and how often it was late."""
 
@@ -72,7 +72,7 @@ class Peer:
         if self._owner != os.getpid():
             self._begin()
         with self._lock:
-            if self._process is None or self._process.poll() is not None:
+            if self._process is None or _has_ended(self._process):
                 self._started()
             return self._exchange(request, seconds)
 
@@ -111,7 +111,7 @@ class Peer:
             self.deaths += 1
             raise ForeignError(f"its process does not start ({error.strerror})") from error
         assert self._process.stdin is not None
-        self._pending = b""
+        self._pending = bytearray()
         os.set_blocking(self._process.stdin.fileno(), False)
         before = self.deaths, self.late
         reply = self._exchange(self._about, self._start_seconds)
@@ -151,20 +151,24 @@ class Peer:
         assert self._process is not None
         assert self._process.stdout is not None
         pipe = self._process.stdout.fileno()
-        while b"\n" not in self._pending:
+        end = self._pending.find(b"\n")
+        while end < 0:
             if not select.select([pipe], [], [], max(0.0, until - time.monotonic()))[0]:
                 raise LateError
             chunk = os.read(pipe, 65536)
             if not chunk:
                 raise ForeignError("its process ended")
+            size = len(self._pending)
             self._pending += chunk
             if len(self._pending) > MAX_LINE:
                 raise ForeignError(f"it sent a line of over {MAX_LINE} bytes")
-        line, _, self._pending = self._pending.partition(b"\n")
+            end = self._pending.find(b"\n", size)
+        line = bytes(self._pending[:end])
+        del self._pending[: end + 1]
         return line
 
     def _end(self) -> None:
-        process, self._process, self._pending = self._process, None, b""
+        process, self._process, self._pending = self._process, None, bytearray()
         if process is None:
             return
         _kill(process)
@@ -177,8 +181,16 @@ class Peer:
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(OSError):
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)  # it leads its own group
+        if process.returncode is None:  # nobody has waited for it, so the number is still its own and its group's
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it has ended. It is not waited for: its group is still to be killed."""
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # it has been waited for
+        return True
 
 
 _peers: weakref.WeakSet[Peer] = weakref.WeakSet()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
@@ -57,7 +56,10 @@ def text(value: Any, what: str, limit: int = MAX_PROBLEM) -> str:
 
 def number(value: Any, what: str) -> float:
     """A finite number of at most `MAX_REWARD`. Raises `ForeignError`."""
-    if not isinstance(value, int | float) or not math.isfinite(value) or abs(value) > MAX_REWARD:
+    sound = (
+        isinstance(value, int | float) and abs(value) <= MAX_REWARD
+    )  # NaN is not; a whole number may not fit a float
+    if not sound:
         raise ForeignError(f"{what} is {str(value)[:20]!r}, not a number from {-MAX_REWARD:g} to {MAX_REWARD:g}")
     return float(value)
 

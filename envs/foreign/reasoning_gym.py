@@ -121,6 +121,9 @@ def stated(response: str) -> tuple[str | None, bool]:
     """The final answer of a response, and whether it states several that differ."""
     visible = without_thinking(response)[-MAX_RESPONSE:]
     if "<answer>" in visible:
+        visible = visible[
+            : visible.rfind("</answer>") + 9
+        ]  # behind the last one, each open tag would be read to the end
         answers = {" ".join(tagged.split()): tagged.strip() for tagged in _TAG.findall(visible)}
         return (next(iter(answers.values())) if len(answers) == 1 else None), len(answers) > 1
     answer = final_answer(response)

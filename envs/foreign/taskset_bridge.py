@@ -11,6 +11,7 @@ import inspect
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -26,13 +27,20 @@ def read_lines(lines: "queue.SimpleQueue[bytes]") -> None:
         *whole, pending = (pending + chunk).split(b"\n")
         for line in whole:
             lines.put(line)
-    os._exit(0)
+    leave()
 
 
 def end_with(parent: int) -> None:
     """End this process when its parent is gone, should a copy of the parent hold the input open. A thread runs this."""
     while os.getppid() == parent:
         time.sleep(LOOK_SECONDS)
+    leave()
+
+
+def leave() -> None:
+    """End this process, and what the taskset has started in its group."""
+    if os.getpgrp() == os.getpid():  # whoever starts this makes it the leader of a group
+        os.killpg(0, signal.SIGKILL)
     os._exit(0)
 
 

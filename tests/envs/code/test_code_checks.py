@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import Any
 
 import pytest
 
 from simko.envs.code.checks import Plan, plan
 from simko.envs.code.outside import evaluate
+from simko.envs.code.values import BadValueError
 
 
 def made(tests: str, **more: Any) -> Plan:
@@ -180,3 +182,14 @@ def test_a_test_cannot_be_made_expensive(test: str, values: list[Any]) -> None:
     assert check.expression is not None
     with pytest.raises(OverflowError):
         evaluate(check.expression, values)
+
+
+@pytest.mark.parametrize(("test", "pairs"), [("assert set(f(1)) == {1}", False), ("assert dict(f(1)) == {1: 1}", True)])
+def test_members_of_one_hash_are_few(test: str, pairs: bool) -> None:
+    expression = made(test).checks[0].expression
+    assert expression is not None
+    members = [k * sys.hash_info.modulus for k in range(100)]
+    given = [[(member, 0) for member in members] if pairs else members]
+    with pytest.raises(BadValueError):
+        evaluate(expression, given)
+    assert evaluate(expression, [[(1, 1)] * 100 if pairs else [1] * 100]) is True

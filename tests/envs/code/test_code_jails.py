@@ -11,7 +11,8 @@ import pytest
 
 from simko.envs.code import jails
 from simko.envs.code.jails import Jail, NoSandboxError
-from simko.envs.code.launch import Ending
+from simko.envs.code.launch import Ending, launch
+from simko.envs.code.limits import Limits
 from simko.errors import UserError
 
 
@@ -125,3 +126,10 @@ def test_a_dead_sandbox_is_no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Jail, "run", lambda self, request, limits: ending)
     with pytest.raises(NoSandboxError, match="ended without a word"):
         jails.jail("unsafe", python=sys.executable)
+
+
+def test_a_program_is_the_first_to_go_when_memory_runs_out() -> None:
+    command = ["/bin/sh", "-c", "read request; cat /proc/self/oom_score_adj"]
+    ending = launch(command, {"program": ""}, Limits(), gentle=False)
+    assert ending.why == "ended"
+    assert ending.lines == (b"1000",)

@@ -6,6 +6,7 @@ import collections
 import enum
 import json
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from simko.envs.code import runner, values
 
+ONE_HASH = sys.hash_info.modulus  # its multiples have the hash 0
 LEAVES = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8) | st.binary(max_size=8)
     | st.complex_numbers(allow_nan=False)
@@ -55,6 +57,11 @@ def test_odd_values_survive(value: Any) -> None:
 
 def test_a_whole_number_of_any_size_survives() -> None:
     assert through(7**20_000) == 7**20_000
+
+
+def test_a_few_members_of_one_hash_survive() -> None:
+    value = {-1, -2, *(k * ONE_HASH for k in range(20))}
+    assert through(value) == value
 
 
 def test_nan_survives_and_equals_nothing() -> None:
@@ -111,6 +118,8 @@ def test_an_endless_value_is_no_value() -> None:
         '{"t": 5}', '{"q": []}', '{"": []}', '{"sz": []}', '{"t": [1], "s": [1]}', "{}", '{"i": 5}', '{"i": "x"}', '{"f": "1"}',
         '{"s": [[1]]}', '{"s": [{"d": []}]}', '{"d": [1]}', '{"d": [[[1], 2]]}', '{"b": "x"}', '{"c": [1]}', '{"c": [1, "x"]}',
         "[" * 70 + "]" * 70, '{"s": "ab"}', json.dumps({"s": list(range(20_000))}), json.dumps([0] * 300_000),
+        json.dumps({"s": [{"i": hex(k * ONE_HASH)} for k in range(100)]}),
+        json.dumps({"d": [[{"t": [{"i": hex(k * ONE_HASH)}]}, 0] for k in range(100)]}),
     ],
 )  # fmt: skip
 def test_hostile_text_is_refused(text: str) -> None:

@@ -46,6 +46,7 @@ class Guessing:
         self.steps, self.mode, low = 0, mode, rng.randint(1, 900)
         self.number = low + rng.randint(0, 2)
         text = "Guess my number." if mode == "same" else f"Guess my number, {low} to {low + 2}."
+        text = " " if mode == "blank" and seed == 0 else text
         return {"observation": {"message": text, "inner": {"text": text}}, "reward": None, "done": False}
 
     def step(self, action: dict[str, Any]) -> Any:
@@ -60,6 +61,7 @@ class Guessing:
         wild: dict[str, Any] = {
             "nan": {"observation": {"message": "-"}, "reward": float("nan"), "done": False},
             "huge": {"observation": {"message": "-"}, "reward": 1e300, "done": False},
+            "long number": {"observation": {"message": "-"}, "reward": 10**400, "done": False},
             "maybe": {"observation": {"message": "-"}, "reward": 1.0, "done": "yes"},
             "list": [1],
             "deep": {"observation": {"message": json.loads("[" * 200 + "]" * 200)}, "reward": 0, "done": False},

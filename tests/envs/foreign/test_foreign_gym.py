@@ -124,6 +124,8 @@ def test_only_a_whole_score_is_correct(python: str) -> None:
         ("8", "8", False),
         ("Answer: 7\nAnswer: 8", None, True),
         ("<answer>8", None, False),
+        ("<answer>8</answer> or <answer>9", "8", False),
+        ("<answer>" * 3 + "8", None, False),
         ("", None, False),
     ],
 )

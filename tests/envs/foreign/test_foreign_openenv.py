@@ -169,7 +169,10 @@ def test_several_threads_grade_at_once(server: stand_ins.Server) -> None:
     ("said", "outcome"),
     [
         *[("slow", "timeout")],
-        *((said, "error") for said in ("hang up", "raise", "nan", "huge", "maybe", "list", "deep", "nothing")),
+        *(
+            (said, "error")
+            for said in ("hang up", "raise", "nan", "huge", "long number", "maybe", "list", "deep", "nothing")
+        ),
     ],
 )
 @pytest.mark.parametrize("turns", [1, 3])
@@ -223,6 +226,7 @@ def test_a_server_that_is_gone_is_masked_and_named_once(capsys: pytest.CaptureFi
         ("", {"observation_field": "text"}, r"the observation has no text 'text' \(it has: message, inner\)"),
         ("", {"action_field": "a..b"}, "option action_field is 'a..b'; give the name of a field"),
         ("", {"reset": {"mode": "unseeded"}}, "two resets with one seed gave two observations"),
+        ("", {"reset": {"mode": "blank"}}, "the first observation of seed 0 is blank; name a prompt_field"),
         ("", {"reset": "[1]"}, "option reset is '.1.'; give an object"),
         ("", {"reward": "mean"}, "option reward is 'mean'; give sum or last"),
         ("", {"turns": 0}, "option turns is 0"),

@@ -21,6 +21,7 @@ from simko.envs import grade
 from simko.envs.audit.contract import CHECKS, _run
 from simko.envs.audit.probe import Subject
 from simko.envs.foreign import peer, taskset
+from simko.envs.foreign.plain import ForeignError
 from simko.envs.foreign.taskset import Verifiers
 from simko.errors import UserError
 from simko.types import Verdict
@@ -166,6 +167,25 @@ def test_its_process_ends_with_ours(python: str, how: str) -> None:
         parent.kill()
     parent.wait()
     parent.stdout.close()
+    for _ in range(500):
+        if not is_running(child):
+            return
+        time.sleep(0.02)
+    raise AssertionError("it is still there")
+
+
+def test_what_it_started_ends_with_it() -> None:
+    """Also when it ends by itself, without ending what it started."""
+    program = (
+        "import os, subprocess, sys; sys.stdin.readline();"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], stdin=-3, stdout=-3);"
+        "os.write(1, b'{\"child\": %d}\\n' % child.pid); sys.stdin.readline(); os._exit(3)"
+    )
+    asked = peer.Peer("x", [sys.executable, "-c", program], {}, 60)
+    child = asked.start()["child"]
+    assert is_running(child)
+    with pytest.raises(ForeignError, match="its process ended"):
+        asked.ask({}, 60)
     for _ in range(500):
         if not is_running(child):
             return
