@@ -82,9 +82,10 @@ class Session:
         connect = _connect()
         more: dict[str, Any] = {"proxy": None} if urlsplit(url).hostname in _LOCAL else {}
         try:
-            self._socket = connect(
+            opened = connect(
                 url, open_timeout=seconds, close_timeout=1, ping_interval=None, max_size=MAX_MESSAGE, **more
             )
+            self._socket = opened.__enter__()  # from 17 on, a connection is what `with` gives
         except TimeoutError as error:
             raise LateError from error
         except Exception as error:  # a socket, a name, a handshake: the library has an exception for each
@@ -95,12 +96,17 @@ class Session:
 
     def exchange(self, kind: str, data: Mapping[str, Any], until: float) -> dict[str, Any]:
         """The `data` of the reply to one message."""
-        with suppress(Exception):  # a server that is full has said so and closed: what it said is still to be read
+        lost: Exception | None = None
+        try:
             self._socket.send(json.dumps({"type": kind, "data": data}))
+        except Exception as error:  # a server that is full has said so and closed: what it said is still to be read
+            lost, until = error, min(until, time.monotonic() + 1.0)
         try:
             line = self._socket.recv(timeout=max(0.01, until - time.monotonic()))
         except TimeoutError as error:
-            raise LateError from error
+            if lost is None:
+                raise LateError from error
+            raise BrokenError(f"the connection broke ({one_line(str(lost))[:120]})") from lost
         except Exception as error:
             raise BrokenError(f"the connection broke ({one_line(str(error))[:120]})") from error
         reply = parsed(line)

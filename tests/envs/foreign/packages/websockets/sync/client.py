@@ -12,6 +12,9 @@ class Connection:
         self.socket = socket.create_connection(place, open_timeout)
         self.pending = b""
 
+    def __enter__(self) -> Connection:
+        return self
+
     def send(self, message: str) -> None:
         self.socket.sendall(message.encode() + b"\n")
 
