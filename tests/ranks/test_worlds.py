@@ -19,7 +19,7 @@ from simko.device import pick_device
 from simko.errors import UserError
 from simko.ranks import Parcel, PeerError, World
 from simko.ranks.parcel import pack, unpack
-from simko.ranks.sharing import _packed, _unpacked, groups_of
+from simko.ranks.sharing import _mark, _packed, _unpacked, groups_of
 from simko.ranks.start import place_of, started
 from simko.ranks.worlds import LostError
 from simko.rollout import rollout
@@ -204,24 +204,33 @@ def test_answers_come_as_they_went() -> None:
     assert _unpacked(unpack(pack(_packed([])))) == []
 
 
+def graded(outcome: str) -> Callable[[Any, int], list[Completion]]:
+    def answer(wanted: Any, _copies: int) -> list[Completion]:
+        one = np.array([1])
+        return [
+            Completion(one, one, one.astype(np.float32), one > 0, "same", "stop", Verdict(outcome, 0.0))  # type: ignore[arg-type]
+            for _ in wanted
+        ]
+
+    return answer
+
+
+def beside(task: Task) -> World:
+    """Rank 1, beside one that has two answers to a task, of four."""
+    theirs = _packed(graded("timeout")([(task, i) for i in range(2)], 1))
+    return world(1, [(0, pack(Parcel([theirs.facts, None, _mark([task], 4)], theirs.tensors)))])[0]
+
+
 def test_equal_answers_have_the_verdict_of_the_lowest_rank() -> None:
-    tasks = [Task(str(i), str(i), "") for i in range(2)]
-
-    def graded(outcome: str) -> Callable[[Any, int], list[Completion]]:
-        def answer(wanted: list[tuple[Task, int]], _copies: int) -> list[Completion]:
-            one = np.array([1])
-            return [
-                Completion(one, one, one.astype(np.float32), one > 0, "same", "stop", Verdict(outcome, 0.0))  # type: ignore[arg-type]
-                for _ in wanted
-            ]
-
-        return answer
-
-    theirs = _packed(graded("timeout")([(tasks[0], i) for i in range(2)], 1))
-    here, _ = world(1, [(0, pack(Parcel([theirs.facts, None], theirs.tensors)))])
-    with ranks.within(here):
-        first, second = groups_of(tasks[:1], 4, graded("incorrect"))[0].completions[::2]
+    task = Task("0", "0", "")
+    with ranks.within(beside(task)):
+        first, second = groups_of([task], 4, graded("incorrect"))[0].completions[::2]
     assert {first.verdict.outcome, second.verdict.outcome} == {"timeout"}
+
+
+def test_ranks_with_different_tasks_are_refused() -> None:
+    with ranks.within(beside(Task("0", "0", ""))), pytest.raises(UserError, match="rank 1: its tasks"):
+        groups_of([Task("0", "another", "")], 4, graded("incorrect"))
 
 
 def test_the_journal_takes_in_what_other_ranks_graded(tmp_path: Path) -> None:
