@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from simko.build import make_env, make_policy
-from simko.config import EnvironmentSettings, EvalConfig, Part, SamplingSettings, TrainConfig, as_dict, names
+from simko.config import EnvironmentSettings, EvalConfig, Part, SamplingSettings, TrainConfig, names
 from simko.console import say
 from simko.envs import verifiers
 from simko.envs.watched import watched
@@ -31,6 +31,7 @@ from simko.report.counts import curve_of, loss_of, summarise
 from simko.report.plot import draw_curves
 from simko.report.table import evaluation_table, held_out, model_name, sampling, trained_name
 from simko.run.folder import RunFolder
+from simko.run.follower import all_settings
 from simko.run.manifest import data_notes, date_entry, date_notes, file_hash, machine, sandbox_notes, versions
 from simko.run.samples import SUFFIX, keeping_samples
 from simko.run.target import Target, resolve, sampling_settings
@@ -77,7 +78,7 @@ def _lead(config: EvalConfig, console: Console, policy: Any, env: Any) -> dict[s
     decoding = sampling_settings(config, target.settings)
     date = None if target.run is None else target.run.prompt_date()
     adapter = None if target.adapter is None else str(target.adapter)
-    of_main(lambda: {"settings": as_dict(target.settings), "adapter": adapter, "date": date})
+    of_main(lambda: {"settings": all_settings(target.settings), "adapter": adapter, "date": date})
     policy = policy or make_policy(target.settings, target.adapter)
     env = watched(env or make_env(target.settings, policy, "eval", date), target.settings.env)
     verifiers.warm_up(str(getattr(env, "verifier_name", "")))
