@@ -7,6 +7,7 @@ the others wait. A peer that died is noticed at once (gloo), or `PATIENCE` secon
 from __future__ import annotations
 
 import itertools
+import os
 import struct
 import time
 from collections.abc import Callable
@@ -27,7 +28,8 @@ _JOIN_SECONDS = 300
 _LONGEST_PAUSE = 0.01  # seconds
 _HEAD = struct.Struct("<qq")  # status, length of the body
 _SHORT = 4096 - _HEAD.size  # bytes
-_worlds = itertools.count()  # a second world of a process must not read the addresses that the first left in torchrun's store
+# torchrun's store outlives a world: a second one of a process must not read the addresses of the first
+_worlds = itertools.count()
 
 
 class TorchWire:
@@ -71,7 +73,12 @@ class TorchWire:
         return messages
 
     def use_nccl(self) -> None:
-        """Let NCCL sum gradients from now on; every rank calls this."""
+        """Let NCCL sum gradients from now on; every rank calls this.
+
+        By itself torch ends the process when NCCL tells of a peer that died, and rank 0 could save nothing. With 2 it only gives
+        the sum up; what is in it then is never used, since the next exchange finds the peer gone.
+        """
+        os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "2")
         self._sums = dist.new_group(backend="nccl", timeout=_FOREVER)
         self.backend = "nccl"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -52,3 +53,13 @@ def test_a_second_world_of_a_process_reads_nothing_of_the_first(monkeypatch: pyt
         TorchWire(0, 1)
     stores[0].set("address", "gone")
     assert not stores[1].check(["address"])
+
+
+def test_nccl_is_told_to_leave_the_process_alone_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    handling: list[str | None] = []
+    name = "TORCH_NCCL_ASYNC_ERROR_HANDLING"
+    monkeypatch.setenv(name, "")  # so that it is put back
+    monkeypatch.delenv(name)
+    monkeypatch.setattr(dist, "new_group", lambda **_: handling.append(os.environ.get(name)))
+    signalled_long_ago().use_nccl()
+    assert handling == ["2"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from simko import ranks
 from simko.device import pick_device
 from simko.errors import UserError
-from simko.ranks import Parcel, PeerError, World
+from simko.ranks import Parcel, PeerError, World, start
 from simko.ranks.parcel import pack, unpack
 from simko.ranks.sharing import _mark, _packed, _unpacked, groups_of
 from simko.ranks.start import place_of, started
@@ -303,6 +304,18 @@ def test_more_local_ranks_than_cards_are_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(UserError, match="start 2 processes"):
         pick_device("auto")
+
+
+def test_ranks_that_share_a_card_without_a_word_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = ["host", "card", "cuda"]
+    monkeypatch.setattr(start, "_place", lambda _: place)
+    for local in ("0", None):
+        monkeypatch.setenv("LOCAL_RANK", local or "")
+        if local is None:
+            monkeypatch.delenv("LOCAL_RANK")
+        here, _ = world(1, [(0, pack(Parcel([*place, "auto"])))])
+        with ranks.within(here), pytest.raises(UserError, match="LOCAL_RANK") if local is None else nullcontext():
+            start.connect("cuda:0", "auto")
 
 
 def test_a_rollout_in_one_process_asks_for_whole_groups() -> None:
