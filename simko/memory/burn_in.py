@@ -73,7 +73,7 @@ def planned(config: TrainConfig, new: bool = False) -> TrainConfig:
     try:
         plan = plan_of(config, device, memory)
     except UserError:  # an unknown kind of model: the run goes on without a plan
-        settings, weights = Settings(MICRO_BATCH_TOKENS, False, "live", CPU_CACHE_BYTES), config.decode_weights
+        settings, weights = Settings(MICRO_BATCH_TOKENS, False, "live", CPU_CACHE_BYTES), str(config.decode_weights)
     else:
         if not plan.fits and not config.force:
             raise UserError(

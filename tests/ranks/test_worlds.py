@@ -178,6 +178,18 @@ def test_a_signal_of_another_rank_stops_this_one() -> None:
     assert caught.value.code == 129
 
 
+@pytest.mark.usefixtures("default_signals")
+def test_one_key_that_another_rank_heard_first_does_not_end_this_one_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[int] = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    here, _ = world(1, [(2, b"2")])
+    with ranks.within(here), StopSignals():
+        with pytest.raises(Stopped):
+            here.share(Parcel)
+        os.kill(os.getpid(), signal.SIGINT)
+    assert not left
+
+
 def test_a_parcel_comes_as_it_went() -> None:
     tensors = {"a": torch.arange(6).view(2, 3), "b": torch.tensor([1.5, float("nan")], dtype=torch.bfloat16)}
     tensors |= {"none": torch.empty(0, 3), "facts": torch.tensor([True])}
