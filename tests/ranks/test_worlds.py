@@ -16,6 +16,7 @@ from fakes import FakeEnv, FakePolicy, random_groups
 from torch import Tensor
 
 from simko import ranks
+from simko.build import make_policy
 from simko.device import pick_device
 from simko.errors import UserError
 from simko.ranks import Parcel, PeerError, World, start
@@ -27,6 +28,7 @@ from simko.rollout import rollout
 from simko.run.faults import Faults
 from simko.run.signals import Stopped, StopSignals
 from simko.run.verdicts import VerdictJournal
+from simko.settings import train_config
 from simko.types import Completion, Task, Verdict
 
 
@@ -328,6 +330,12 @@ def test_ranks_that_share_a_card_without_a_word_are_refused(monkeypatch: pytest.
         here, _ = world(1, [(0, pack(Parcel([*place, "auto"])))])
         with ranks.within(here), pytest.raises(UserError, match="LOCAL_RANK") if local is None else nullcontext():
             start.connect("cuda:0", "auto")
+
+
+def test_vllm_on_the_first_card_of_every_process_is_refused() -> None:
+    config = train_config({"engine": "vllm", "tis_clip": 2.0})
+    with ranks.within(world(0)[0]), pytest.raises(UserError, match="take --engine vllm-server"):
+        make_policy(config)
 
 
 def test_a_rollout_in_one_process_asks_for_whole_groups() -> None:
