@@ -17,6 +17,7 @@ from simko.envs.code import jails
 from simko.envs.foreign.options import read_options
 from simko.envs.registry import ENTRY_POINT, resolve
 from simko.errors import UserError
+from simko.ranks import world
 
 
 def make_policy(
@@ -26,12 +27,16 @@ def make_policy(
 
     Raises:
         UserError: the model or the adapter cannot be loaded, layers are named beside an adapter, or engine vllm has no
-            `tis_clip`.
+            `tis_clip`, or is asked for in one process of several.
     """
     if settings.adapter is not None and settings.target_modules is not None:
         raise UserError(
             f"config: target_modules is {settings.target_modules}, and adapter {settings.adapter} has layers of its own; "
             "leave one out"
+        )
+    if settings.engine == "vllm" and not world().alone:
+        raise UserError(
+            "config: engine is vllm, which would load on the first card in each process; take --engine vllm-server, or local"
         )
     if settings.threads:
         torch.set_num_threads(settings.threads)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from simko.console import duration, say
 from simko.grading import holding
-from simko.ranks import world
+from simko.ranks import of_main, world
 from simko.report.counts import Counts
 from simko.rollout import rollout
 from simko.types import Group, Sampling, Task
@@ -92,8 +92,8 @@ class Progress:
 def chunk_size(max_new_tokens: int, device: Any) -> int:
     """Answers in one call of each rank's engine: enough to fill it, few enough for an early estimate of the time left.
 
-    A function of the configuration and the number of ranks alone, never of the clock, so that a repeated evaluation decodes the
-    same batches.
+    A function of the configuration, the number of ranks and rank 0's device alone, never of the clock, so that a repeated
+    evaluation decodes the same batches.
     """
-    tokens = _CHUNK_TOKENS.get(torch.device(device).type, _CHUNK_TOKENS["cpu"])
+    tokens = of_main(lambda: _CHUNK_TOKENS.get(torch.device(device).type, _CHUNK_TOKENS["cpu"]))
     return min(4096, max(16, tokens // max_new_tokens)) * world().size

@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from simko.build import make_env, make_policy
-from simko.config import EnvironmentSettings, EvalConfig, Part, SamplingSettings, TrainConfig, as_dict, names
+from simko.config import EnvironmentSettings, EvalConfig, Part, SamplingSettings, TrainConfig, names
 from simko.console import say
 from simko.envs import verifiers
 from simko.envs.watched import watched
@@ -25,12 +25,14 @@ from simko.errors import UserError
 from simko.eval_samples import Progress, sample_counts
 from simko.eval_tasks import choose_tasks, context_notes, count_overlap
 from simko.files import write_atomically
-from simko.ranks import of_main
+from simko.ranks import of_main, world
+from simko.ranks.digests import check_same
 from simko.ranks.start import started
 from simko.report.counts import curve_of, loss_of, summarise
 from simko.report.plot import draw_curves
 from simko.report.table import evaluation_table, held_out, model_name, sampling, trained_name
 from simko.run.folder import RunFolder
+from simko.run.follower import all_settings
 from simko.run.manifest import data_notes, date_entry, date_notes, file_hash, machine, sandbox_notes, versions
 from simko.run.samples import SUFFIX, keeping_samples
 from simko.run.target import Target, resolve, sampling_settings
@@ -50,15 +52,15 @@ def evaluate(config: EvalConfig, console: Console | None = None, policy: Any = N
         UserError: the target cannot be evaluated, a problem is among the run's training prompts, a prompt is too long, or the
             result cannot be written. Only the last can happen after sampling has begun.
     """
-    with started() as world:
-        return (_lead if world.main else _follow)(config, console or Console(), policy, env)
+    with started() as here:
+        return (_lead if here.main else _follow)(config, console or Console(), policy, env)
 
 
 def _follow(config: EvalConfig, _console: Console, policy: Any, env: Any) -> dict[str, Any]:
-    """What a rank other than 0 does: what rank 0 says, with the same problems. The target need not be on its machine."""
+    """What a rank other than 0 does: what rank 0 says, with the same problems. The adapter has to be on its machine."""
     told: dict[str, Any] = of_main(dict)
     settings = replace(TrainConfig(**told["settings"]), device=config.device)
-    policy = policy or make_policy(settings, told["adapter"])
+    policy = policy or _loaded(settings, told["adapter"])
     env = watched(env or make_env(settings, policy, "eval", told["date"]), settings.env)
     verifiers.warm_up(str(getattr(env, "verifier_name", "")))
     told = of_main(dict)
@@ -71,14 +73,23 @@ def _follow(config: EvalConfig, _console: Console, policy: Any, env: Any) -> dic
     return of_main(dict)
 
 
+def _loaded(settings: TrainConfig, adapter: str | None) -> Any:
+    """The policy. Raises `UserError` if ranks have other weights under the same name."""
+    policy = make_policy(settings, adapter)
+    if not world().alone:
+        weights = adapter and file_hash(Path(adapter) / "adapter_model.safetensors")
+        check_same({"base model": getattr(policy, "fingerprint", None), "adapter": weights})
+    return policy
+
+
 def _lead(config: EvalConfig, console: Console, policy: Any, env: Any) -> dict[str, Any]:
     """The whole evaluation, or the part of it that rank 0 does."""
     target = resolve(config, in_memory=policy is not None)
     decoding = sampling_settings(config, target.settings)
     date = None if target.run is None else target.run.prompt_date()
     adapter = None if target.adapter is None else str(target.adapter)
-    of_main(lambda: {"settings": as_dict(target.settings), "adapter": adapter, "date": date})
-    policy = policy or make_policy(target.settings, target.adapter)
+    of_main(lambda: {"settings": all_settings(target.settings), "adapter": adapter, "date": date})
+    policy = policy or _loaded(target.settings, adapter)
     env = watched(env or make_env(target.settings, policy, "eval", date), target.settings.env)
     verifiers.warm_up(str(getattr(env, "verifier_name", "")))
     part, why = part_of(config, target)

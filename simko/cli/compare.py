@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -143,6 +144,11 @@ def _run(session: Session, command: str, dry_run: bool, as_json: bool) -> None:
     if dry_run:
         _print_plan(session, as_json)
         return
+    if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
+        raise UserError(
+            f"{command}: its runs are processes of their own, and this one was started with WORLD_SIZE={processes}; start it "
+            "without torchrun, or unset WORLD_SIZE"
+        )
     console = terminal(stderr=as_json)
     how = f"simko {command} {'' if command == 'compare' else '--out '}{quote(str(folder))}"
     how += "" if session.reference == REFERENCE else f" --reference {quote(session.reference)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,14 +91,11 @@ def _asked(
 
 def _train(ask: Callable[[], tuple[RunFolder | None, TrainConfig]], as_json: bool) -> Path:
     """Train as one rank, or alone; returns the path of the run."""
-    from simko.run.folder import new_folder
     from simko.run.follower import joined
     from simko.train import train as start
 
     run, resolved = joined(ask)
     reach(resolved.env, None if run is None else run.manifest().get("env_folder"))
-    if run is None:
-        resolved = replace(resolved, out=str(new_folder(resolved)))
     path = Path(resolved.out) if run is None else run.path
     console = terminal(stderr=as_json)
     try:

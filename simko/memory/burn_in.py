@@ -73,11 +73,17 @@ def planned(config: TrainConfig, new: bool = False) -> TrainConfig:
     try:
         plan = plan_of(config, device, memory)
     except UserError:  # an unknown kind of model: the run goes on without a plan
-        default = Settings(MICRO_BATCH_TOKENS, False, "live", CPU_CACHE_BYTES)
-        return config if is_whole else _filled(config, default, config.decode_weights)
-    if not plan.fits and not config.force:
-        raise UserError(f"{verdict(plan)}; fits with {' or '.join(plan.advice)}; or train all the same with --force")
-    return config if is_whole else _filled(config, plan.settings, _weights(config, plan, device))
+        settings, weights = Settings(MICRO_BATCH_TOKENS, False, "live", CPU_CACHE_BYTES), str(config.decode_weights)
+    else:
+        if not plan.fits and not config.force:
+            raise UserError(
+                f"{verdict(plan)}; fits with {' or '.join(plan.advice)}; or train all the same with --force"
+            )
+        settings, weights = plan.settings, _weights(config, plan, device)
+    if is_whole:
+        return config
+    filled = _filled(config, settings, weights)  # rank 0's counts: ranks with other settings would part
+    return replace(config, **ranks.of_main(lambda: {name: getattr(filled, name) for name in asdict(settings)}))
 
 
 def plan_of(config: TrainConfig, device: torch.device, memory: float) -> Plan:
@@ -133,11 +139,16 @@ def burn_in(
     Raises:
         UserError: the device ran out of memory.
     """
+    loaded, why = None, None
     try:
-        shape, work = _as_loaded(config, policy, env)
+        loaded = _as_loaded(config, policy, env)
     except UserError as error:
-        say(console, f"memory: not planned: {error}")
+        why = str(error)
+    whys = [line for line in ranks.of_all(why) if line is not None]  # without a plan on one rank, there is none on any
+    if loaded is None or whys:
+        say(console, f"memory: not planned: {whys[0]}")
         return {}
+    shape, work = loaded
     memory = _memory_of_all(config, policy.device)
     plan = Plan(shape, work, _settings(config), forecast(shape, work, _settings(config)), memory)
     say(console, f"memory: {verdict(plan)}")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from simko.errors import UserError
 from simko.packing import needed
 from simko.ranks.dealing import deal_rollout, deal_rows
 from simko.ranks.parcel import Parcel
@@ -33,7 +35,8 @@ def groups_of(
     """`n` answers to each task. `answer(wanted, copies)` gives those that fall to this rank, in order; all ranks get all.
 
     `wanted` is (task, number of the answer) for each; `copies` neighbours always have the same task. Equal answers to a task have
-    one verdict, as if one process had graded them: that of the lowest rank. Raises what `World.share` raises.
+    one verdict, as if one process had graded them: that of the lowest rank. Raises what `World.share` raises, and `UserError`
+    if the ranks have different tasks.
     """
     here = world()
     if here.alone:
@@ -46,11 +49,12 @@ def groups_of(
     def mine() -> Parcel:
         copies = math.gcd(*(piece.count for piece in shares[here.rank]))
         parcel = _packed(answer([(tasks[task], sample) for task, sample in places[here.rank]], copies))
-        return replace(parcel, facts=[parcel.facts, luggage.outgoing() if luggage else None])
+        return replace(parcel, facts=[parcel.facts, luggage.outgoing() if luggage else None, _mark(tasks, n)])
 
     rows: list[list[Any]] = [[None] * n for _ in tasks]
     verdicts: dict[tuple[str, str], Verdict] = {}
     parts = here.share(mine)
+    _check_tasks([part.facts[2] for part in parts])
     for share, part in zip(places, parts, strict=True):
         completions = _unpacked(Parcel(part.facts[0], part.tensors))
         for (task, sample), completion in zip(share, completions, strict=True):
@@ -61,6 +65,21 @@ def groups_of(
     groups = [Group(task, tuple(row)) for task, row in zip(tasks, rows, strict=True)]
     here.lengths.learn(groups)
     return groups
+
+
+def _mark(tasks: Sequence[Task], n: int) -> str:
+    """What the tasks of a rollout are known by."""
+    told = repr([n, *((task.id, task.problem, task.gold) for task in tasks)])
+    return blake2b(told.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _check_tasks(marks: Sequence[str]) -> None:
+    """Raise `UserError` if ranks have other tasks than rank 0: their answers would be taken for answers to its tasks."""
+    if different := [rank for rank, mark in enumerate(marks) if mark != marks[0]]:
+        raise UserError(
+            f"rank {different[0]}: its tasks are not those of rank 0; let the environment draw them from its arguments alone "
+            "(the order of a set, or random numbers of its own, differ in each process)"
+        )
 
 
 def my_rows(batch: Batch, rows: Sequence[int]) -> list[int]:

@@ -99,15 +99,22 @@ def connect(device: torch.device | str, collectives: str) -> None:
     """Choose what sums the gradients: `auto` is NCCL if every rank has a CUDA card of its own, else gloo.
 
     Raises:
-        UserError: NCCL is asked for, and not every rank has a card of its own.
+        UserError: NCCL is asked for, and not every rank has a card of its own; or ranks share a card because nothing says which
+            is whose.
     """
     world = worlds.world()
     if world.alone:
         return
-    places = worlds.of_all([*_place(torch.device(device)), collectives])
+    device = torch.device(device)
+    places = worlds.of_all([*_place(device), collectives])
     cards = {tuple(place[:2]) for place in places}
     fits = len(cards) == world.size and all(kind == "cuda" for _, _, kind, _ in places)
     wanted = places[0][3]
+    if len(cards) < world.size and device.type == "cuda" and "LOCAL_RANK" not in os.environ:
+        raise UserError(
+            f"several processes have {device} of one machine, and LOCAL_RANK is not set, which says whose card is which; start "
+            "with `torchrun --nproc-per-node N -m simko train ...`, or set it for each process"
+        )
     if wanted == "nccl" and not fits:
         raise UserError(
             f"collectives is nccl, and the {world.size} processes are on {', '.join(f'{a}:{b}' for a, b, _, _ in places)}: "

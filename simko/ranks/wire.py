@@ -6,6 +6,8 @@ the others wait. A peer that died is noticed at once (gloo), or `PATIENCE` secon
 
 from __future__ import annotations
 
+import itertools
+import os
 import struct
 import time
 from collections.abc import Callable
@@ -20,12 +22,14 @@ from torch import Tensor
 from simko.ranks.worlds import LostError
 
 PATIENCE = 15.0
-"""Seconds that a wait goes on after a signal. torchrun kills 30 seconds after its own."""
+"""Seconds that a wait goes on when a signal has come: before or in it. torchrun kills 30 seconds after its own."""
 _FOREVER = timedelta(days=7)
 _JOIN_SECONDS = 300
 _LONGEST_PAUSE = 0.01  # seconds
 _HEAD = struct.Struct("<qq")  # status, length of the body
 _SHORT = 4096 - _HEAD.size  # bytes
+# torchrun's store outlives a world: a second one of a process must not read the addresses of the first
+_worlds = itertools.count()
 
 
 class TorchWire:
@@ -45,6 +49,7 @@ class TorchWire:
             store, _, _ = next(
                 dist.rendezvous("env://", rank=rank, world_size=size, timeout=timedelta(seconds=_JOIN_SECONDS))
             )
+            store = dist.PrefixStore(f"simko-{next(_worlds)}", store)
             dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=_FOREVER)
         except (RuntimeError, ValueError) as error:  # DistStoreError is a RuntimeError
             raise LostError(str(error)) from error
@@ -68,7 +73,12 @@ class TorchWire:
         return messages
 
     def use_nccl(self) -> None:
-        """Let NCCL sum gradients from now on; every rank calls this."""
+        """Let NCCL sum gradients from now on; every rank calls this.
+
+        By itself torch ends the process when NCCL tells of a peer that died, and rank 0 could save nothing. With 2 it only gives
+        the sum up; what is in it then is never used, since the next exchange finds the peer gone.
+        """
+        os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "2")
         self._sums = dist.new_group(backend="nccl", timeout=_FOREVER)
         self.backend = "nccl"
 
@@ -84,11 +94,12 @@ class TorchWire:
             dist.destroy_process_group()
 
     def _wait(self, begin: Callable[[], Any]) -> None:
-        pause = 0.0
+        pause, began = 0.0, time.monotonic()
         try:
             work = begin()
             while not work.is_completed():
-                if (self.signalled() or 0.0) > PATIENCE:
+                # a peer may have as much left to do of the step as this rank had when the signal came
+                if min(self.signalled() or 0.0, time.monotonic() - began) > PATIENCE:
                     raise LostError("a signal came, and another rank does not answer")
                 time.sleep(pause)
                 pause = min(pause + 5e-5, _LONGEST_PAUSE)

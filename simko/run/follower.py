@@ -17,7 +17,7 @@ import torch
 
 from simko import ranks
 from simko.algorithms.stats import State
-from simko.config import TrainConfig, as_dict
+from simko.config import UNSTORED, TrainConfig, as_dict
 from simko.run.folder import RunFolder, new_folder
 from simko.run.records import Look, Records, finite
 from simko.types import Group
@@ -47,6 +47,10 @@ class FollowerRecords(Records):
     def metrics(self) -> list[dict[str, Any]]:
         """The lines so far."""
         return list(self._lines)
+
+    def column(self, name: str) -> dict[int, Any]:
+        """A metric of each step so far, by step."""
+        return {line["step"]: line.get(name) for line in self._lines}
 
     def add_look(self, look: Look) -> None:
         """Keep a look."""
@@ -140,13 +144,17 @@ def run_of(config: TrainConfig, resume: RunFolder | None) -> RunFolder:
 
 
 def joined(open_run: Callable[[], tuple[RunFolder | None, TrainConfig]]) -> tuple[RunFolder | None, TrainConfig]:
-    """What `open_run` gives on rank 0: a run to go on with (else None) and its settings. Other ranks read no folder for it."""
+    """What `open_run` gives on rank 0: a run to go on with (else None) and its settings. Other ranks read no folder for it.
+
+    A new run has its folder's name, which depends on the folders that rank 0 sees.
+    """
     found: list[Any] = []
 
     def settings() -> Any:
         run, config = open_run()
+        config = config if run else replace(config, out=str(new_folder(config)))
         found.extend((run, config))
-        return [run is not None, as_dict(config), run and run.manifest().get("env_folder")]
+        return [run is not None, all_settings(config), run and run.manifest().get("env_folder")]
 
     resumed, values, env_folder = ranks.of_main(settings)
     if found:
@@ -155,9 +163,14 @@ def joined(open_run: Callable[[], tuple[RunFolder | None, TrainConfig]]) -> tupl
     return Follower(config, env_folder) if resumed else None, config
 
 
+def all_settings(config: TrainConfig) -> dict[str, Any]:
+    """All settings of a process, for another one: those too that no file has."""
+    return as_dict(config) | {name: getattr(config, name) for name in UNSTORED}
+
+
 def agreed(config: TrainConfig) -> TrainConfig:
     """The settings of rank 0, but for the device, on every rank. Followers log nothing."""
-    values = ranks.of_main(lambda: as_dict(config))
+    values = ranks.of_main(lambda: all_settings(config))
     return config if ranks.world().main else replace(TrainConfig(**values), device=config.device, logger="none")
 
 

@@ -50,8 +50,8 @@ class StopSignals:
         world = ranks.world()
         if not world.alone:
             self._outer, world.signals = world.signals, self
-            if self._outer:
-                self.requested = self._outer.requested
+            if self._outer and self._outer.requested is not None:
+                self.requested, self._first = self._outer.requested, time.monotonic()
         if threading.current_thread() is threading.main_thread():
             for number in self._numbers:
                 if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
@@ -92,6 +92,8 @@ class StopSignals:
 
     def stop(self, number: int) -> NoReturn:
         """Raise `Stopped`, for a signal that came to another rank."""
+        if self.requested is None:
+            self._first = time.monotonic()  # the Ctrl-C that another rank got first may still come here
         self.requested = number
         raise Stopped(number)
 

@@ -83,7 +83,8 @@ class VerdictJournal:
             verdict, fault = entry
             if fault:
                 self._faults.count(fault)
-                self._fresh_faults[fault] += 1
+                with self._lock:
+                    self._fresh_faults[fault] += 1
             return verdict
 
         return graded

@@ -111,6 +111,15 @@ def test_one_process_at_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str
         holder.stdout.close()
 
 
+def test_a_rank_of_a_launcher_compares_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert simko(["compare", "--algorithms", "grpo", "--out", str(tmp_path / "c"), "--budget", "0"]) == 2
+    assert "WORLD_SIZE=2" in last_error(capsys)
+    assert not (tmp_path / "c").exists()
+
+
 def test_without_budget_only_the_plan_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "c")
     assert simko(["compare", "--algorithms", "grpo,nsr", *SMALL, "--out", out, "--budget", "0"]) == 0

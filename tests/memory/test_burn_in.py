@@ -11,18 +11,21 @@ import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 from rich.console import Console
 
-from simko import algorithms
+from simko import algorithms, ranks
 from simko.build import make_env, make_policy
-from simko.config import TrainConfig, read_yaml
+from simko.config import TrainConfig, as_dict, read_yaml
 from simko.device import Peak, release
 from simko.errors import UserError
 from simko.memory import burn_in
+from simko.ranks import Parcel, World
+from simko.ranks.parcel import pack
 from simko.run.folder import RunFolder
 from simko.settings import train_config
 from simko.train import train
@@ -56,6 +59,16 @@ def test_what_is_left_empty_is_planned_and_the_rest_kept() -> None:
     assert burn_in.planned(after) is after
     with pytest.raises(UserError, match=r"does not fit: .* leave out --micro-batch-tokens"):
         burn_in.planned(replace(after, memory="620MB"))
+
+
+def test_of_several_ranks_rank_0_plans() -> None:
+    config = train_config({"device": "cpu", "logger": "none"})
+    chosen = {"micro_batch_tokens": 77, "gradient_checkpointing": True, "decode_weights": "live", "cache_bytes": 1}
+    told = [as_dict(config), ["another machine", "cpu", "cpu"], 8e9, chosen]
+    wire = Mock(everyone=lambda status, body: [(0, pack(Parcel(told.pop(0)))), (status, body)])
+    with ranks.within(World(1, 2, wire)):
+        assert burn_in.planned(config) == replace(config, **chosen)
+    assert not told
 
 
 def test_the_defaults_of_tiny_do_not_depend_on_the_machine() -> None:

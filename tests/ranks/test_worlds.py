@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,19 @@ from fakes import FakeEnv, FakePolicy, random_groups
 from torch import Tensor
 
 from simko import ranks
+from simko.build import make_policy
 from simko.device import pick_device
 from simko.errors import UserError
-from simko.ranks import Parcel, PeerError, World
+from simko.ranks import Parcel, PeerError, World, start
 from simko.ranks.parcel import pack, unpack
-from simko.ranks.sharing import _packed, _unpacked, groups_of
+from simko.ranks.sharing import _mark, _packed, _unpacked, groups_of
 from simko.ranks.start import place_of, started
 from simko.ranks.worlds import LostError
 from simko.rollout import rollout
 from simko.run.faults import Faults
 from simko.run.signals import Stopped, StopSignals
 from simko.run.verdicts import VerdictJournal
+from simko.settings import train_config
 from simko.types import Completion, Task, Verdict
 
 
@@ -177,6 +180,18 @@ def test_a_signal_of_another_rank_stops_this_one() -> None:
     assert caught.value.code == 129
 
 
+@pytest.mark.usefixtures("default_signals")
+def test_one_key_that_another_rank_heard_first_does_not_end_this_one_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[int] = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    here, _ = world(1, [(2, b"2")])
+    with ranks.within(here), StopSignals():
+        with pytest.raises(Stopped):
+            here.share(Parcel)
+        os.kill(os.getpid(), signal.SIGINT)
+    assert not left
+
+
 def test_a_parcel_comes_as_it_went() -> None:
     tensors = {"a": torch.arange(6).view(2, 3), "b": torch.tensor([1.5, float("nan")], dtype=torch.bfloat16)}
     tensors |= {"none": torch.empty(0, 3), "facts": torch.tensor([True])}
@@ -204,24 +219,33 @@ def test_answers_come_as_they_went() -> None:
     assert _unpacked(unpack(pack(_packed([])))) == []
 
 
+def graded(outcome: str) -> Callable[[Any, int], list[Completion]]:
+    def answer(wanted: Any, _copies: int) -> list[Completion]:
+        one = np.array([1])
+        return [
+            Completion(one, one, one.astype(np.float32), one > 0, "same", "stop", Verdict(outcome, 0.0))  # type: ignore[arg-type]
+            for _ in wanted
+        ]
+
+    return answer
+
+
+def beside(task: Task) -> World:
+    """Rank 1, beside one that has two answers to a task, of four."""
+    theirs = _packed(graded("timeout")([(task, i) for i in range(2)], 1))
+    return world(1, [(0, pack(Parcel([theirs.facts, None, _mark([task], 4)], theirs.tensors)))])[0]
+
+
 def test_equal_answers_have_the_verdict_of_the_lowest_rank() -> None:
-    tasks = [Task(str(i), str(i), "") for i in range(2)]
-
-    def graded(outcome: str) -> Callable[[Any, int], list[Completion]]:
-        def answer(wanted: list[tuple[Task, int]], _copies: int) -> list[Completion]:
-            one = np.array([1])
-            return [
-                Completion(one, one, one.astype(np.float32), one > 0, "same", "stop", Verdict(outcome, 0.0))  # type: ignore[arg-type]
-                for _ in wanted
-            ]
-
-        return answer
-
-    theirs = _packed(graded("timeout")([(tasks[0], i) for i in range(2)], 1))
-    here, _ = world(1, [(0, pack(Parcel([theirs.facts, None], theirs.tensors)))])
-    with ranks.within(here):
-        first, second = groups_of(tasks[:1], 4, graded("incorrect"))[0].completions[::2]
+    task = Task("0", "0", "")
+    with ranks.within(beside(task)):
+        first, second = groups_of([task], 4, graded("incorrect"))[0].completions[::2]
     assert {first.verdict.outcome, second.verdict.outcome} == {"timeout"}
+
+
+def test_ranks_with_different_tasks_are_refused() -> None:
+    with ranks.within(beside(Task("0", "0", ""))), pytest.raises(UserError, match="rank 1: its tasks"):
+        groups_of([Task("0", "another", "")], 4, graded("incorrect"))
 
 
 def test_the_journal_takes_in_what_other_ranks_graded(tmp_path: Path) -> None:
@@ -294,6 +318,24 @@ def test_more_local_ranks_than_cards_are_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(UserError, match="start 2 processes"):
         pick_device("auto")
+
+
+def test_ranks_that_share_a_card_without_a_word_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = ["host", "card", "cuda"]
+    monkeypatch.setattr(start, "_place", lambda _: place)
+    for local in ("0", None):
+        monkeypatch.setenv("LOCAL_RANK", local or "")
+        if local is None:
+            monkeypatch.delenv("LOCAL_RANK")
+        here, _ = world(1, [(0, pack(Parcel([*place, "auto"])))])
+        with ranks.within(here), pytest.raises(UserError, match="LOCAL_RANK") if local is None else nullcontext():
+            start.connect("cuda:0", "auto")
+
+
+def test_vllm_on_the_first_card_of_every_process_is_refused() -> None:
+    config = train_config({"engine": "vllm", "tis_clip": 2.0})
+    with ranks.within(world(0)[0]), pytest.raises(UserError, match="take --engine vllm-server"):
+        make_policy(config)
 
 
 def test_a_rollout_in_one_process_asks_for_whole_groups() -> None:
