@@ -77,7 +77,7 @@ def _lead(config: EvalConfig, console: Console, policy: Any, env: Any) -> dict[s
     decoding = sampling_settings(config, target.settings)
     date = None if target.run is None else target.run.prompt_date()
     adapter = None if target.adapter is None else str(target.adapter)
-    of_main(lambda: {"settings": as_dict(target.settings), "adapter": adapter, "date": date})
+    of_main(lambda: {"settings": as_dict(target.settings, stored=False), "adapter": adapter, "date": date})
     policy = policy or make_policy(target.settings, target.adapter)
     env = watched(env or make_env(target.settings, policy, "eval", date), target.settings.env)
     verifiers.warm_up(str(getattr(env, "verifier_name", "")))

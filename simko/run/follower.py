@@ -146,7 +146,7 @@ def joined(open_run: Callable[[], tuple[RunFolder | None, TrainConfig]]) -> tupl
     def settings() -> Any:
         run, config = open_run()
         found.extend((run, config))
-        return [run is not None, as_dict(config), run and run.manifest().get("env_folder")]
+        return [run is not None, as_dict(config, stored=False), run and run.manifest().get("env_folder")]
 
     resumed, values, env_folder = ranks.of_main(settings)
     if found:
@@ -157,7 +157,7 @@ def joined(open_run: Callable[[], tuple[RunFolder | None, TrainConfig]]) -> tupl
 
 def agreed(config: TrainConfig) -> TrainConfig:
     """The settings of rank 0, but for the device, on every rank. Followers log nothing."""
-    values = ranks.of_main(lambda: as_dict(config))
+    values = ranks.of_main(lambda: as_dict(config, stored=False))
     return config if ranks.world().main else replace(TrainConfig(**values), device=config.device, logger="none")
 
 
