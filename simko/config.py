@@ -47,8 +47,8 @@ TINY_PRESET: dict[str, Any] = {
     "eval_top_p": 1.0,
 }
 TIS_CLIP = 2.0  # where vLLM samples and transformers trains; see `simko.micro_batch.importance_weight`
-UNSTORED = ("python",)
-"""What no file says: whoever wrote a run folder must not choose which program is started."""
+UNSTORED = ("python", "unsafe_no_sandbox")
+"""What no file says: whoever wrote it must not choose which program is started, or that a model's programs run unguarded."""
 TINY_LOSS_PRESET: dict[str, dict[str, Any]] = {"simko": {"alpha": 0.2, "top1_penalty": 1.2}}
 
 
@@ -407,12 +407,13 @@ def names(settings: type, *decides: Decides) -> list[str]:
     return [entry.name for entry in fields(settings) if not decides or entry.metadata["decides"] in decides]
 
 
-def as_dict(config: Any) -> dict[str, Any]:
+def as_dict(config: Any, stored: bool = True) -> dict[str, Any]:
     """The settings of a config in the order of a file. One that came later is left out where it has its default.
 
-    `UNSTORED` are left out, too.
+    `UNSTORED` are left out, too, but for the other processes of a run (`stored` is False).
     """
-    values = {entry.name: getattr(config, entry.name) for entry in entries(type(config)) if entry.name not in UNSTORED}
+    values = {entry.name: getattr(config, entry.name) for entry in entries(type(config))}
+    values = {name: value for name, value in values.items() if not stored or name not in UNSTORED}
     later = {entry.name: entry.default for entry in fields(config) if entry.metadata["later"]}
     values = {name: value for name, value in values.items() if name not in later or value != later[name]}
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}

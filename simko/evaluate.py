@@ -32,7 +32,6 @@ from simko.report.counts import curve_of, loss_of, summarise
 from simko.report.plot import draw_curves
 from simko.report.table import evaluation_table, held_out, model_name, sampling, trained_name
 from simko.run.folder import RunFolder
-from simko.run.follower import all_settings
 from simko.run.manifest import data_notes, date_entry, date_notes, file_hash, machine, sandbox_notes, versions
 from simko.run.samples import SUFFIX, keeping_samples
 from simko.run.target import Target, resolve, sampling_settings
@@ -88,7 +87,7 @@ def _lead(config: EvalConfig, console: Console, policy: Any, env: Any) -> dict[s
     decoding = sampling_settings(config, target.settings)
     date = None if target.run is None else target.run.prompt_date()
     adapter = None if target.adapter is None else str(target.adapter)
-    of_main(lambda: {"settings": all_settings(target.settings), "adapter": adapter, "date": date})
+    of_main(lambda: {"settings": as_dict(target.settings, stored=False), "adapter": adapter, "date": date})
     policy = policy or _loaded(target.settings, adapter)
     env = watched(env or make_env(target.settings, policy, "eval", date), target.settings.env)
     verifiers.warm_up(str(getattr(env, "verifier_name", "")))

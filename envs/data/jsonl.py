@@ -226,6 +226,8 @@ def _from_hub(
             sieve.bad.append(f"{place}: its problem is in the test part, too; it is left out of training")
         else:
             apart.append((task, place))
+    if split == "train" and not apart:
+        raise UserError(f"{name}: every problem of its train part is in its test part, too; give a file of one of them")
     return [*apart, *held_out] if split == "all" else {"train": apart, "eval": held_out}[split]
 
 

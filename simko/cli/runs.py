@@ -14,7 +14,7 @@ from simko.cli.flags import as_arguments, config_flags, extra_settings, flag
 from simko.cli.launch import HELP, launch, one_device, read_devices
 from simko.cli.modules import reach, reach_of
 from simko.cli.output import print_json, terminal
-from simko.config import EvalConfig, TrainConfig, as_dict, read_yaml, write_yaml
+from simko.config import UNSTORED, EvalConfig, TrainConfig, as_dict, read_yaml, write_yaml
 from simko.console import clean, note, say, table
 from simko.errors import UserError, nearest
 from simko.ranks import PeerError
@@ -141,9 +141,16 @@ def _refuse_file(config: str, mistake: str, read: Callable[[], object]) -> None:
             raise UserError(f"config {config}: {mistake.removeprefix('config: ')}") from error
 
 
+def _read(config: str | None) -> dict[str, Any]:
+    content = read_yaml(config) if config else {}
+    if typed := next((name for name in UNSTORED if name in content), None):
+        raise UserError(f"config {config}: {typed} is taken from no file; give --{typed.replace('_', '-')} yourself")
+    return content
+
+
 def overrides_of(config: str | None, flags: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a YAML file, flat, with those of the command line over them."""
-    content = read_yaml(config) if config else {}
+    content = _read(config)
     method = content.pop("method", None) or {}
     if not isinstance(method, Mapping):
         raise UserError(f"config {config}: method is {method!r}; it must be a mapping of the method's settings")
@@ -185,7 +192,7 @@ def evaluate(
     """
     places = read_devices(devices, flags)
     flags = {**flags, **one_device(places)}
-    content = read_yaml(config) if config else {}
+    content = _read(config)
     names = [f.name for f in fields(EvalConfig)]
     if str(content.get("target") or target) != target:
         raise UserError(

@@ -15,7 +15,7 @@ import yaml
 
 from simko.compare.plan import Plan, difference
 from simko.compare.study import BASE
-from simko.config import EnvironmentSettings, TrainConfig, as_dict, deciding, names
+from simko.config import UNSTORED, EnvironmentSettings, TrainConfig, as_dict, deciding, names
 from simko.errors import UserError
 from simko.files import write_atomically
 from simko.run.folder import RunFolder
@@ -118,7 +118,7 @@ def command(folder: Path, plan: Plan, cell: Cell, resume: bool) -> list[str]:
     if isinstance(cell, Training):
         config = plan.config(cell.arm, cell.seed)
         if resume:
-            return ["train", "--resume", str(path), "--steps", str(config.steps)]
+            return ["train", "--resume", str(path), "--steps", str(config.steps), *_typed(config)]
         content: dict[str, Any] = {key: value for key, value in as_dict(config).items() if key != "out"}
         words = ["train", "--config", str(settings), "--out", str(path)]
     else:
@@ -130,7 +130,13 @@ def command(folder: Path, plan: Plan, cell: Cell, resume: bool) -> list[str]:
             target = config.model
         words = ["eval", target, "--config", str(settings)]
     write_atomically(settings, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-    return words
+    return [*words, *_typed(config)]
+
+
+def _typed(config: TrainConfig) -> list[str]:
+    """The flags of what no file says."""
+    words = ["--python", config.python] if config.python else []
+    return [*words, "--unsafe-no-sandbox"] if config.unsafe_no_sandbox else words
 
 
 def evaluation_settings(plan: Plan, cell: Evaluation, config: TrainConfig) -> dict[str, Any]:
@@ -152,6 +158,6 @@ def evaluation_settings(plan: Plan, cell: Evaluation, config: TrainConfig) -> di
 
 def _of_base(config: TrainConfig, cell: Evaluation) -> dict[str, Any]:
     """The model before training, in the environment of training."""
-    keys = [*names(EnvironmentSettings), "quantization", "adapter"]
+    keys = [*(name for name in names(EnvironmentSettings) if name not in UNSTORED), "quantization", "adapter"]
     content = {key: value for key in keys if (value := getattr(config, key)) is not None}
     return content | ({"template": cell.template} if cell.template else {})

@@ -378,6 +378,7 @@ def _read_config(path: Path) -> TrainConfig:
         raise UserError(
             f"config {path} is damaged or was edited; put it back (what may change goes as flags beside --resume)"
         )
+    content.pop("unsafe_no_sandbox", None)  # it counts only where a person types it
     if unknown := sorted(set(content) - ({entry.name for entry in fields(TrainConfig)} - set(UNSTORED))):
         raise UserError(
             f"config {path}: unknown key '{unknown[0]}': another version of simko wrote it; go on with that version"

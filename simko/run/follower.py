@@ -17,7 +17,7 @@ import torch
 
 from simko import ranks
 from simko.algorithms.stats import State
-from simko.config import UNSTORED, TrainConfig, as_dict
+from simko.config import TrainConfig, as_dict
 from simko.run.folder import RunFolder, new_folder
 from simko.run.records import Look, Records, finite
 from simko.types import Group
@@ -154,7 +154,7 @@ def joined(open_run: Callable[[], tuple[RunFolder | None, TrainConfig]]) -> tupl
         run, config = open_run()
         config = config if run else replace(config, out=str(new_folder(config)))
         found.extend((run, config))
-        return [run is not None, all_settings(config), run and run.manifest().get("env_folder")]
+        return [run is not None, as_dict(config, stored=False), run and run.manifest().get("env_folder")]
 
     resumed, values, env_folder = ranks.of_main(settings)
     if found:
@@ -163,14 +163,9 @@ def joined(open_run: Callable[[], tuple[RunFolder | None, TrainConfig]]) -> tupl
     return Follower(config, env_folder) if resumed else None, config
 
 
-def all_settings(config: TrainConfig) -> dict[str, Any]:
-    """All settings of a process, for another one: those too that no file has."""
-    return as_dict(config) | {name: getattr(config, name) for name in UNSTORED}
-
-
 def agreed(config: TrainConfig) -> TrainConfig:
     """The settings of rank 0, but for the device, on every rank. Followers log nothing."""
-    values = ranks.of_main(lambda: all_settings(config))
+    values = ranks.of_main(lambda: as_dict(config, stored=False))
     return config if ranks.world().main else replace(TrainConfig(**values), device=config.device, logger="none")
 
 

@@ -140,6 +140,50 @@ def test_the_gradient_is_that_of_our_own_trainer(
         torch.testing.assert_close(one, other, rtol=0, atol=100 * precision * largest)  # RMSNorm is float32
 
 
+@pytest.mark.parametrize(("loss_type", "is_corrected"), [("dapo", True), ("grpo", False), ("dr_grpo", True)])
+def test_without_our_terms_the_loss_is_that_of_trl(
+    policy: LoraPolicy, tmp_path: Path, loss_type: str, is_corrected: bool
+) -> None:
+    """With KL, a tool's tokens, vLLM's ratio and accumulation."""
+    trainer = SimKOTrainer(
+        model=policy.model, reward_funcs=lambda completions, **_: [0.0] * len(completions), processing_class=policy.tokenizer,
+        args=config(tmp_path, loss_type=loss_type, temperature=0.8, use_bias_correction_kl=is_corrected),
+        train_dataset=dataset(ENV, count=8), simko={"alpha": 0.0, "top1_penalty": 1.0},
+    )  # fmt: skip
+    trainer.beta = 0.3  # by hand: the trainer would keep a second adapter in the policy that others test
+    trainer.use_vllm = trainer.vllm_importance_sampling_correction = True
+    trainer.current_gradient_accumulation_steps, trainer.args.steps_per_generation = 2, 4
+    trainer.model.train()
+    rng = torch.Generator().manual_seed(3)
+    logps = [torch.randn(ROWS, WIDTH, generator=rng, dtype=torch.float64) - 5 for _ in range(2)]
+    inputs = as_inputs(batch(8), logps[0]) | {
+        "ref_per_token_logps": logps[1],
+        "tool_mask": (torch.rand(ROWS, WIDTH, generator=rng) > 0.3).long(),
+        "importance_sampling_ratio": torch.rand(ROWS, 1, generator=rng, dtype=torch.float64) + 0.5,
+    }
+    ours = trainer._compute_loss(trainer.model, inputs).item()
+    theirs = trl.GRPOTrainer._compute_loss(trainer, trainer.model, inputs).item()
+    assert ours == pytest.approx(theirs, rel=1e-6)
+    told = trainer._metrics["train"]
+    assert [told[name][0] for name in ("kl", "entropy")] == pytest.approx(
+        [told[name][1] for name in ("kl", "entropy")], rel=1e-4
+    )
+
+
+def test_a_look_samples_the_distribution_itself(tmp_path: Path) -> None:
+    """Whatever the model's own settings say: with these, every answer would repeat the most probable token."""
+    policy = LoraPolicy.from_pretrained("tiny", quantization="none", lora_rank=4, device="cpu")
+    trainer = trl.GRPOTrainer(
+        model=policy.model, reward_funcs=reward(ENV, level=1), args=config(tmp_path), processing_class=policy.tokenizer,
+        train_dataset=dataset(ENV, count=8, level=1),
+    )  # fmt: skip
+    look = PassAtK(trainer, ENV, problems=1, samples=4, level=1)
+    plain = [text for _, text in look._answers(0)]
+    settings = trainer.model.generation_config
+    settings.repetition_penalty, settings.top_k, settings.min_p, settings.temperature = 0.01, 1, 0.9, 0.1
+    assert [text for _, text in look._answers(0)] == plain
+
+
 def test_three_steps_with_our_reward_loss_and_pass_at_k(tmp_path: Path) -> None:
     policy = LoraPolicy.from_pretrained("tiny", quantization="none", lora_rank=4, device="cpu")
     before = [parameter.detach().clone() for _, parameter in policy.trainable_parameters()]
@@ -184,6 +228,7 @@ def test_what_the_loss_has_no_place_for_is_refused(tmp_path: Path, policy: LoraP
     for options, says in (
         ({"loss_type": "cispo"}, "loss_type='cispo'"),
         ({"top_entropy_quantile": 0.2}, "top_entropy"),
+        ({"entropy_coef": 0.01}, "an entropy bonus"),
     ):
         with pytest.raises(UserError, match=f"SimKOTrainer has no place for {says}"):
             SimKOTrainer(

@@ -20,6 +20,12 @@ from simko.report.passk import k_grid, pass_matrix
 from simko.schedule import stream_seed
 from simko.types import Task
 
+_PLAIN = {
+    "do_sample": True, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": None, "typical_p": 1.0, "num_beams": 1,
+    "repetition_penalty": 1.0, "no_repeat_ngram_size": 0,
+}  # fmt: skip
+"""Samples of the distribution itself: what is left out here, the model's own `generation_config` sets (Qwen2.5: penalty 1.1)."""
+
 
 class PassAtK(TrainerCallback):  # type: ignore[misc]
     """Look at held-out problems before training, every `every` steps and at the end; log `pass@K` for K = 1, 2, 4 ...
@@ -127,7 +133,7 @@ class PassAtK(TrainerCallback):  # type: ignore[misc]
         stops = sorted(self._env.stop_ids)
         generated = model.generate(
             input_ids=torch.from_numpy(ids).to(model.device), attention_mask=torch.from_numpy(attention).to(model.device),
-            do_sample=True, temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=self._env.max_new_tokens,
+            max_new_tokens=self._env.max_new_tokens, **_PLAIN,
             eos_token_id=stops or None, pad_token_id=stops[0] if stops else 0,
         )[:, width:].tolist()  # fmt: skip
         for episode, answer in zip(episodes, generated, strict=True):

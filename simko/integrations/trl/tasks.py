@@ -49,8 +49,9 @@ def dataset(
 def reward(name: str, *, gold: str = "gold", **settings: Any) -> Reward:
     """A reward function from an environment or a verifier, to give to `GRPOTrainer(reward_funcs=...)`.
 
-    An answer whose verifier fails (a time-out, an error) is not a wrong answer. TRL counts None as 0, so such an answer gets
-    the mean reward of the others to its prompt: its advantage is 0. Where all of them fail, they get None.
+    An answer whose verifier fails (a time-out, an error) is not a wrong answer. Beside another reward function TRL counts None
+    as 0, so such an answer gets the mean reward of the others to its prompt that this process has: it neither gains nor loses.
+    Where all of them fail, they get None.
 
     Args:
         name: an environment's id (it has a `/`), whose `dataset` has the column `task`; or the name of a verifier, as `math`.

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from trl import GRPOTrainer
 
+from simko.algorithms.grpo import kl_term
 from simko.algorithms.simko import SimKOLoss
 from simko.algorithms.stats import TokenStats
 from simko.errors import UserError
@@ -50,12 +51,15 @@ class SimKOTrainer(GRPOTrainer):  # type: ignore[misc]
             "top_entropy_quantile": config.top_entropy_quantile < 1.0,
             "off_policy_mask_threshold": self.off_policy_mask_threshold is not None,
             "delta": config.delta is not None,
+            "an entropy bonus": bool(
+                getattr(config, "entropy_coef", 0) or getattr(config, "use_adaptive_entropy", False)
+            ),
             "a model with an auxiliary loss": self.aux_loss_enabled,
         }
         if wrong := [name for name, refuse in refused.items() if refuse]:
             raise UserError(f"SimKOTrainer has no place for {wrong[0]} of GRPOConfig; leave it out")
         high = config.epsilon if config.epsilon_high is None else config.epsilon_high
-        self.simko = SimKOLoss(clip_low=config.epsilon, clip_high=high, kl_coefficient=config.beta, **dict(simko or {}))
+        self.simko = SimKOLoss(clip_low=config.epsilon, clip_high=high, **dict(simko or {}))
         self._correct_from = correct_from
         self._last_rewards: Tensor | None = None
 
@@ -73,16 +77,28 @@ class SimKOTrainer(GRPOTrainer):  # type: ignore[misc]
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         stats = self._statistics(model, inputs)
         loss = self.simko.loss(stats)
-        matrix = loss.matrix.masked_fill(~stats.mask, 0.0)
+        matrix = loss.matrix
         if "importance_sampling_ratio" in inputs:
             matrix = matrix * inputs["importance_sampling_ratio"]
+        told = {"entropy": stats.entropy}
+        if self.beta != 0.0:
+            told["kl"] = self._kl(stats)
+            matrix = matrix + self.beta * told["kl"]  # behind the ratio, as in TRL
+        matrix = matrix.masked_fill(~stats.mask, 0.0)
         mode = "train" if self.model.training else "eval"
         count = stats.mask.sum().clamp(min=1)
-        for name, values in {**loss.shares, "entropy": stats.entropy, "top1": stats.is_top1}.items():
+        told |= {f"simko/{name}": values for name, values in {**loss.shares, "top1": stats.is_top1}.items()}
+        for name, values in told.items():
             mean = (values.detach().to(matrix.dtype) * stats.mask).sum() / count
-            name = name if name == "entropy" else f"simko/{name}"
             self._metrics[mode][name].append(self.accelerator.gather(mean).mean().item())
         return self._aggregate(matrix, stats.mask, inputs, mode)
+
+    def _kl(self, stats: TokenStats) -> Float[Tensor, "B T"]:
+        """TRL's estimate of the KL divergence: k3, by default with the ratio of the policies as a factor (unbiased)."""
+        kl = kl_term(stats, 1.0)
+        assert isinstance(kl, Tensor)
+        is_corrected = getattr(self.args, "use_bias_correction_kl", False)
+        return kl * torch.exp(stats.logp - stats.old_logp) if is_corrected else kl
 
     def _aggregate(self, matrix: Float[Tensor, "B T"], mask: Tensor, inputs: dict[str, Any], mode: str) -> Tensor:
         """The scalar of a micro-batch, so that the mean over accumulation steps and processes is that of the step."""
@@ -98,6 +114,8 @@ class SimKOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _statistics(self, model: Any, inputs: dict[str, Any]) -> TokenStats:
         """What the loss reads of a batch. The forward goes through `model` itself, so that DDP reduces its gradient."""
+        if "pixel_values" in inputs:
+            raise UserError("SimKOTrainer reads no images; take a training set of text")
         ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], 1)
         attention = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], 1)
         mask = inputs["completion_mask"].bool()

@@ -49,6 +49,13 @@ def test_train_and_test_are_the_splits_and_share_no_problem(hub: dict[str, Any])
     assert source("all", "org/set:main").size == 12
 
 
+def test_a_train_part_that_is_the_test_part_is_refused(hub: dict[str, Any]) -> None:
+    hub["org/set"] = {"train": ROWS[:2], "test": ROWS}
+    with pytest.raises(UserError, match="every problem of its train part is in its test part, too"):
+        source("train")
+    assert source("eval").size == len(ROWS)
+
+
 def test_an_only_part_is_split_by_content(hub: dict[str, Any]) -> None:
     hub["org/set"] = {"train": ROWS}
     held_out = {row["question"] for row in ROWS if is_eval(row["question"])}

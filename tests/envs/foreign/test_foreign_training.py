@@ -11,7 +11,8 @@ import pytest
 import stand_ins
 from rich.console import Console
 
-from simko.config import EvalConfig, write_yaml
+from simko.cli.commands import app
+from simko.config import EvalConfig, as_dict, write_yaml
 from simko.envs.foreign import openenv, peer
 from simko.envs.foreign.options import read_options
 from simko.errors import UserError
@@ -74,6 +75,24 @@ def test_a_run_folder_names_no_interpreter(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(sealed(f"{write_yaml(config)}python: /bin/true\n"))
     with pytest.raises(UserError, match="unknown key 'python'"):
         RunFolder.open(tmp_path)
+
+
+def test_a_run_folder_takes_no_sandbox_away(tmp_path: Path) -> None:
+    config = train_config({**SMALL, "out": str(tmp_path), "unsafe_no_sandbox": True})
+    assert "sandbox" not in write_yaml(config)
+    assert as_dict(config, stored=False)["unsafe_no_sandbox"] is True  # for the other ranks
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "config.yaml").write_text(sealed(f"{write_yaml(config)}unsafe_no_sandbox: true\n"))
+    assert not RunFolder.open(tmp_path).config.unsafe_no_sandbox
+
+
+@pytest.mark.parametrize("command", ["train", "eval"])
+@pytest.mark.parametrize(("name", "flag"), [("python", "--python"), ("unsafe_no_sandbox", "--unsafe-no-sandbox")])
+def test_nor_does_a_file_of_settings(command: str, name: str, flag: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"{name}: true\n")
+    target = ["tiny"] if command == "eval" else ["--dry-run"]
+    with pytest.raises(UserError, match=f"{name} is taken from no file; give {flag}"):
+        app([command, *target, "--config", str(tmp_path / "a.yaml")], standalone_mode=False)
 
 
 @pytest.mark.parametrize(
