@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from simko.build import make_env, make_policy
-from simko.config import EnvironmentSettings, EvalConfig, Part, SamplingSettings, TrainConfig, names
+from simko.config import EnvironmentSettings, EvalConfig, Part, SamplingSettings, TrainConfig, as_dict, names
 from simko.console import say
 from simko.envs import verifiers
 from simko.envs.watched import watched
