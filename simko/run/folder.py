@@ -192,6 +192,7 @@ class RunFolder:
         from simko.agents.fingerprint import BASE_FILE  # here: it loads peft and transformers
 
         stored = self.manifest().get("weights_sha256")
+        stored = stored if len(str(stored)) == 64 else None  # for a while runs wrote a word here
         for checkpoint in reversed(self.checkpoints()):
             with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
                 stored = stored or json.loads((checkpoint / "adapter" / BASE_FILE).read_bytes())["weights_sha256"]

@@ -34,9 +34,11 @@ def introduce(
     """Say what is about to be trained, and show one rendered prompt. Returns the manifest's first entries."""
     first = training_tasks(env.source, config.seed, 1, config.prompts_per_step)
     example = first[0]
-    weights, data = getattr(policy, "fingerprint", None), file_hash(data_path(config))
+    fingerprint, data = getattr(policy, "fingerprint", None), file_hash(data_path(config))
     prompt = policy.tokenizer.decode(env.prompt_ids(example), skip_special_tokens=False)
-    check_same({"base model": weights, "data file": data, "first prompt": prompt, "simko": metadata.version("simko")})
+    check_same(
+        {"base model": fingerprint, "data file": data, "first prompt": prompt, "simko": metadata.version("simko")}
+    )
     trained = sum(parameter.numel() for _, parameter in policy.trainable_parameters())
     weights = "unquantised" if config.quantization == "none" else config.quantization.upper()
     say(
@@ -75,7 +77,7 @@ def introduce(
         say(console, "warning: a LoRA adapter hardly moves at a learning rate of 1e-6", "yellow")
     return {
             "versions": versions(), "machine": machine(policy.device), "seed": config.seed, "model": config.model,
-            "weights_sha256": weights, "env_folder": env_folder(config.env),
+            "weights_sha256": fingerprint, "env_folder": env_folder(config.env),
             "env": config.env, "data_sha256": data, "trained_parameters": trained, "status": "running",
             "reason": None,
             "prompt_example": prompt, "started": datetime.now(UTC).isoformat(timespec="seconds"),
