@@ -73,6 +73,7 @@ class JSONL(RowSource):
             raise UserError(
                 f"{self.kind}: no data; give data=<a .jsonl file of {self.holds}> (--data on the command line)"
             )
+        shared: list[str] = []
         path, sieve, names = Path(data).expanduser(), Sieve(keep_good_rows), Columns.read(columns)
 
         def read(where: Path | str, rows: Iterable[tuple[int, Row]]) -> list[Placed]:
@@ -84,7 +85,7 @@ class JSONL(RowSource):
         if path.is_dir():
             rows = _from_folder(path, split, read_file)
         elif is_hub_id(str(data)):
-            rows = _from_hub(str(data), split, sieve, read)
+            rows, shared = _from_hub(str(data), split, read)
         else:
             rows = _by_content(path, read_file(path), split)
         if level is not None:
@@ -94,6 +95,11 @@ class JSONL(RowSource):
                 has = f"there are: {', '.join(levels)}" if any(levels) else "its rows have no level: leave level out"
                 raise UserError(f"{path}: no row of split '{split}' has level {level}; {has}")
         super().__init__(self.kind, split, [task for task, _ in rows], [place for _, place in rows], sieve)
+        if shared:
+            self.notes.append(
+                f"{len(shared)} problems of the train part are in the test part, too, and are left out of training; the first: "
+                f"{shared[0]}"
+            )
 
     def check_golds(self, verifier: str, grade: Callable[[str, str], Any]) -> None:
         """See `RowSource.check_golds`. A list of answers is refused where the verifier takes one gold answer."""
@@ -212,23 +218,22 @@ def _by_content(path: Path | str, placed: list[Placed], split: str) -> list[Plac
 
 
 def _from_hub(
-    name: str, split: str, sieve: Sieve, read: Callable[[str, Iterable[tuple[int, Row]]], list[Placed]]
-) -> list[Placed]:
-    """The rows of a data set of the Hub. Its train and test parts are the splits; a problem of both is left to the test part."""
+    name: str, split: str, read: Callable[[str, Iterable[tuple[int, Row]]], list[Placed]]
+) -> tuple[list[Placed], list[str]]:
+    """The rows of a data set of the Hub, and the places of those that are left out.
+
+    Its train and test parts are the splits. A problem of both is left to the test part.
+    """
     placed = {part: read(f"{name}/{part}", enumerate(rows, 1)) for part, rows in hub_parts(name).items()}
     if len(placed) == 1:
-        return _by_content(name, next(iter(placed.values())), split)
+        return _by_content(name, next(iter(placed.values())), split), []
     train, held_out = placed["train"], placed["eval"]
     asked_there = {normalise(task.problem) for task, _ in held_out}
-    apart = []
-    for task, place in train:
-        if normalise(task.problem) in asked_there:
-            sieve.bad.append(f"{place}: its problem is in the test part, too; it is left out of training")
-        else:
-            apart.append((task, place))
+    apart = [row for row in train if normalise(row[0].problem) not in asked_there]
+    shared = [place for task, place in train if normalise(task.problem) in asked_there]
     if split == "train" and not apart:
         raise UserError(f"{name}: every problem of its train part is in its test part, too; give a file of one of them")
-    return [*apart, *held_out] if split == "all" else {"train": apart, "eval": held_out}[split]
+    return {"all": [*apart, *held_out], "train": apart, "eval": held_out}[split], shared
 
 
 def _from_folder(folder: Path, split: str, read: Callable[[Path], list[Placed]]) -> list[Placed]:

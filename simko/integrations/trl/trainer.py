@@ -36,7 +36,7 @@ class SimKOTrainer(GRPOTrainer):  # type: ignore[misc]
         args, ...: as `GRPOTrainer` takes them.
 
     Raises:
-        UserError: `GRPOConfig` asks for what this loss has no place for.
+        UserError: `GRPOConfig` or the adapter asks for what this loss has no place for.
     """
 
     def __init__(
@@ -55,9 +55,10 @@ class SimKOTrainer(GRPOTrainer):  # type: ignore[misc]
                 getattr(config, "entropy_coef", 0) or getattr(config, "use_adaptive_entropy", False)
             ),
             "a model with an auxiliary loss": self.aux_loss_enabled,
+            "an adapter on the output layer": hasattr(self.model.get_output_embeddings(), "base_layer"),
         }
         if wrong := [name for name, refuse in refused.items() if refuse]:
-            raise UserError(f"SimKOTrainer has no place for {wrong[0]} of GRPOConfig; leave it out")
+            raise UserError(f"SimKOTrainer has no place for {wrong[0]}; leave it out")
         high = config.epsilon if config.epsilon_high is None else config.epsilon_high
         self.simko = SimKOLoss(clip_low=config.epsilon, clip_high=high, **dict(simko or {}))
         self._correct_from = correct_from
