@@ -109,7 +109,8 @@ def _print_refused(refused: list[str]) -> None:
     if not refused:
         typer.echo("\nno row is refused")
         return
-    typer.echo(f"\n{len(refused)} rows are refused (--keep-good-rows trains without them):")
+    count = "1 row is" if len(refused) == 1 else f"{len(refused)} rows are"
+    typer.echo(f"\n{count} refused (--keep-good-rows trains without):")
     for row in refused[:SHOWN_ROWS]:
         typer.echo(f"  {clean(row)}")
     if len(refused) > SHOWN_ROWS:
