@@ -31,7 +31,7 @@ def merged(
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The JSON of a page; an empty one where there is none, or one that cannot be read."""
+    """The JSON of a page; an empty one if the file is missing or cannot be read."""
     try:
         page = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

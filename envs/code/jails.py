@@ -281,7 +281,7 @@ def _found(unsafe: bool) -> Jail | str:
 
 
 def chosen() -> Jail:
-    """The sandbox that programs run in. Raises `UserError` with the mend where there is none."""
+    """The sandbox that programs run in. Raises `UserError` with the mend if this machine has no sandbox."""
     if not sys.platform.startswith("linux"):
         raise UserError("programs of a model are run on Linux alone; use Linux or WSL2")
     with _lock:  # one trial, however many threads ask

@@ -130,7 +130,7 @@ class JSONL(RowSource):
 def _tasks(
     path: Path | str, rows: Iterable[tuple[int, Row]], sieve: Sieve, columns: Columns, to_task: ToTask, form: str
 ) -> list[Placed]:
-    """Every row as a task with its place. Raises `UserError` for a bad row, and where there is none."""
+    """Every row as a task with its place. Raises `UserError` for a bad row, and for a file without rows."""
     tasks: list[Placed] = []
     lines: dict[str, str] = {}
     stem = Path(path).name.split(".")[0]

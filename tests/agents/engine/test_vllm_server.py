@@ -127,7 +127,7 @@ def test_a_name_whose_folder_is_gone_is_loaded_again(policy: LoraPolicy, server:
 
 
 def test_what_the_environment_ends_counts(policy: LoraPolicy, server: StandIn) -> None:
-    """The server may see a stop string where there is none in the whole text, and miss one that is there."""
+    """The server looks at parts of a text. It may see a stop string that the whole text lacks, or miss one that it has."""
     endless = Sampling(max_new_tokens=10, stop_ids=(10**6,))
     whole = policy.engine.generate(PROMPTS, 1, endless, [1, 2])
     engine = engine_of(policy, server)

@@ -1,4 +1,4 @@
-"""Which sandbox is taken, and what is said where there is none. Sandboxes are tried, so these tests start processes."""
+"""Which sandbox is taken, and what is said if a machine has no sandbox. Sandboxes are tried, so these tests start processes."""
 
 from __future__ import annotations
 
