@@ -199,14 +199,8 @@ class LoraPolicy:
     def lm_head(self) -> LmHead:
         """Return the output layer: its frozen weight (V, D), bias, soft cap and scale."""
         layer = self._causal_lm.get_output_embeddings()
-        config = self._causal_lm.config.get_text_config()
-        scale = getattr(config, "logit_scale", None) or 1.0 / (getattr(config, "logits_scaling", None) or 1.0)
-        return LmHead(
-            weight=self._output_weight(layer),
-            bias=None if layer.bias is None else layer.bias.data,
-            soft_cap=getattr(config, "final_logit_softcapping", None),
-            scale=float(scale),
-        )
+        bias = None if layer.bias is None else layer.bias.data
+        return LmHead.of(self._causal_lm.config.get_text_config(), self._output_weight(layer), bias)
 
     def trainable_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """Return (name, parameter) of the adapter, sorted by name. The names are those of a PEFT file."""

@@ -158,8 +158,13 @@ class MicroBatch:
 
     def spread(self, values: Tensor) -> Tensor:
         """Lay values of the N sampled tokens out as `[B, T]` (and what follows); 0 elsewhere."""
-        out = values.new_zeros(*self.mask.shape, *values.shape[1:])
-        return out.masked_scatter(self.mask.reshape(*self.mask.shape, *([1] * (values.dim() - 1))), values)
+        return laid_out(self.mask, values)
+
+
+def laid_out(mask: Bool[Tensor, "B T"], values: Tensor) -> Tensor:
+    """Values of the N tokens of `mask`, row by row, as `[B, T]` (and what follows); 0 elsewhere."""
+    out = values.new_zeros(*mask.shape, *values.shape[1:])
+    return out.masked_scatter(mask.reshape(*mask.shape, *([1] * (values.dim() - 1))), values)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -34,6 +34,12 @@ class LmHead:
     bias: Float[Tensor, "V"] | None = None
     soft_cap: float | None = None
     scale: float = 1.0
+
+    @classmethod
+    def of(cls, config: Any, weight: Float[Tensor, "V D"], bias: Float[Tensor, "V"] | None) -> LmHead:
+        """The head with these tensors; its soft cap and scale are those of a transformers text config."""
+        scale = getattr(config, "logit_scale", None) or 1.0 / (getattr(config, "logits_scaling", None) or 1.0)
+        return cls(weight, bias, getattr(config, "final_logit_softcapping", None), float(scale))
 
     @torch.no_grad()
     def logits(self, hidden: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:

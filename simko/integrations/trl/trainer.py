@@ -7,6 +7,7 @@ Checked against TRL 1.16: on one batch the gradient equals that of our own train
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ from simko.algorithms.grpo import kl_term
 from simko.algorithms.simko import SimKOLoss
 from simko.algorithms.stats import TokenStats
 from simko.errors import UserError
-from simko.head import token_statistics
+from simko.head import LmHead, token_statistics
+from simko.micro_batch import laid_out
 
 _AGGREGATES = ("dapo", "grpo", "dr_grpo")
 """TRL's loss types whose aggregation is used: a mean over tokens, over sequences, over the token budget."""
@@ -134,11 +136,7 @@ class SimKOTrainer(GRPOTrainer):  # type: ignore[misc]
         width = mask.shape[1]
         hidden = states[-1][:, -width - 1 : -1][mask]
         raw = self._head_statistics(causal, hidden, inputs["completion_ids"][mask])
-
-        def spread(values: Tensor) -> Tensor:
-            out = values.new_zeros(*mask.shape, *values.shape[1:])
-            return out.masked_scatter(mask.reshape(*mask.shape, *([1] * (values.dim() - 1))), values)
-
+        spread = partial(laid_out, mask)
         logp = spread(raw.logp)
         advantages = inputs["advantages"].to(logp.dtype)
         old = inputs.get("old_per_token_logps")
@@ -157,9 +155,9 @@ class SimKOTrainer(GRPOTrainer):  # type: ignore[misc]
         )
 
     def _head_statistics(self, causal: Any, hidden: Float[Tensor, "N D"], targets: Tensor) -> Any:
-        head, config = causal.get_output_embeddings(), causal.config.get_text_config()
-        scale = getattr(config, "logit_scale", None) or 1.0 / (getattr(config, "logits_scaling", None) or 1.0)
+        layer = causal.get_output_embeddings()
+        head = LmHead.of(causal.config.get_text_config(), layer.weight, layer.bias)
         return token_statistics(
             hidden, head.weight, targets, min(self.simko.k, head.weight.shape[0]), self.temperature,
-            bias=head.bias, soft_cap=getattr(config, "final_logit_softcapping", None), scale=float(scale),
+            bias=head.bias, soft_cap=head.soft_cap, scale=head.scale,
         )  # fmt: skip
