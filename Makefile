@@ -52,7 +52,7 @@ check: .venv/.installed ## does this machine have what training needs?
 bench: .venv/.installed ## ours beside each peer: `make bench ARGS="head --peer-python PATH"`; all of them without ARGS
 	$(VENV_PYTHON) -m benchmarks $(or $(ARGS),all)
 
-gpu: .venv/.installed-test ## tests, benchmarks and a run on the GPU, to docs/gpu: `make gpu PART=2 MODEL=FOLDER`
+gpu: .venv/.installed-test ## tests, benchmarks and a run on the GPU, to docs/results/gpu: `make gpu PART=2 MODEL=FOLDER`
 	$(VENV_PYTHON) -m benchmarks.gpu $(if $(PART),--part $(PART)) $(if $(MODEL),--model "$(MODEL)") $(ARGS)
 
 install: .venv/.installed ## only install, to .venv

@@ -10,7 +10,7 @@ Every number is a mean over the tokens of a population: all tokens, those that p
 own answer's entropy, and above 1e-4 nats, whatever the method), those of right and of wrong answers, and both. A population
 without a token gives no number. Sums are over the whole step, so a mean does not depend on the split into micro-batches.
 
-`gated_` and the like come first in a name: `gated_wrong_entropy`. docs/glossary.md says what each number means.
+`gated_` and the like come first in a name: `gated_wrong_entropy`. docs/reference/metrics.md says what each number means.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ Logger = Literal["tensorboard", "wandb", "trackio", "none"]
 Collectives = Literal["auto", "nccl", "gloo"]
 Part = Literal["all", "tuning", "final"]
 
-# Tuned on the tiny policy's own problems by `python -m studies.tune_tiny`; the tables are in docs/tuning.md.
+# Tuned on the tiny policy's own problems by `python -m studies.tune_tiny`; the tables are in docs/results/tuning.md.
 TINY_PRESET: dict[str, Any] = {
     "prompts_per_step": 32,
     "group_size": 16,

@@ -1,7 +1,7 @@
 """How often the bands of `simko.report` call nothing a difference, and what few seeds can see: `python -m studies.calibration`.
 
 Simulated comparisons of two arms that do not differ, at 1, 3, 5 and 10 training seeds, and of arms that do. It prints the
-tables of docs/statistics.md, in under three minutes on one core, and the same ones every time.
+tables of docs/how/statistics.md, in under three minutes on one core, and the same ones every time.
 """
 
 from __future__ import annotations

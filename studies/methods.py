@@ -1,4 +1,4 @@
-"""The tables of docs/methods.md: `python -m studies.methods` measures a step of each method and writes them.
+"""The tables of docs/methods/README.md: `python -m studies.methods` measures a step of each method and writes them.
 
 The policy is a small random model of the Qwen2 kind, so that its vocabulary costs what it costs in a real one. Every answer has
 the same length, and a hash of its text makes a quarter of them right. All methods take turns in one process, on the same
@@ -23,7 +23,7 @@ from simko import algorithms
 from simko.algorithms import registry, rules
 from simko.console import markdown
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "methods.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "methods" / "README.md"
 HEADER = ("method", "parts", "evidence", "settings of its own", "time", "memory", "read")
 MEASURED = (4, 5)
 """Columns that a run measures."""

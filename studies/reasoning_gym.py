@@ -1,4 +1,4 @@
-"""Does each task of reasoning-gym grade what it should? `python -m studies.reasoning_gym` writes docs/reasoning_gym.md.
+"""Does each task of reasoning-gym grade what it should? `python -m studies.reasoning_gym` writes docs/results/reasoning_gym.md.
 
 For some items of each task, the scorer is asked about the item's own answer, another item's, nonsense, and answers that hedge.
 The workers are those of simko/ReasoningGym-v0, with their limits. `--python` names the interpreter that has the package.
@@ -20,7 +20,7 @@ from simko.envs.foreign.interpreter import interpreter
 from simko.envs.verifiers.worker.pool import REFUSED as LOST
 from simko.errors import UserError
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "reasoning_gym.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "results" / "reasoning_gym.md"
 NONSENSE = ("nonsense", "None", "[]", "{}", "nan", ".", "\ud7ff\u202e", "(" * 300, "9" * 3000, "9**9**9")
 SLOW = 1.0
 """A grade may take so many CPU seconds."""

@@ -1,4 +1,4 @@
-"""What more cards bring, on paper: `python -m studies.scale` prints the tables of docs/scale.md, always the same ones.
+"""What more cards bring, on paper: `python -m studies.scale` prints the tables of docs/results/scale.md, always the same ones.
 
 A step is simulated: answers of lognormal length, dealt to N cards as `simko.ranks.dealing` deals them, decoded by an engine
 of so many slots, then the update and one all-reduce of the adapter's gradient. Nothing here was measured on cards. Each number
@@ -214,7 +214,7 @@ STEP_HEAD = ["cards", *WAYS, "efficiency"]
 
 
 def page() -> str:
-    """The tables, as docs/scale.md has them."""
+    """The tables, as docs/results/scale.md has them."""
     parts = [markdown(ADAPTER_HEAD, adapters())]
     for case in CASES:
         stop = stops_at(case)

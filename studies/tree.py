@@ -1,4 +1,4 @@
-"""docs/tree.md, one line a room, from the docstrings: `python -m studies.tree` writes it."""
+"""docs/reference/tree.md, one line a room, from the docstrings: `python -m studies.tree` writes it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _line(name: str, text: str) -> str:
 
 
 def page(root: Path = ROOT) -> str:
-    """docs/tree.md as it should be."""
+    """docs/reference/tree.md as it should be."""
     intro = (
         "Written by `python -m studies.tree` from the docstrings.\n"
         "[CONTRIBUTING.md](../CONTRIBUTING.md) says which room may import which."
@@ -66,8 +66,8 @@ def page(root: Path = ROOT) -> str:
 
 
 def main() -> None:
-    """Write docs/tree.md."""
-    (ROOT / "docs" / "tree.md").write_text(page(), encoding="utf-8")
+    """Write docs/reference/tree.md."""
+    (ROOT / "docs" / "reference" / "tree.md").write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""docs/glossary.md describes every metric that a run writes, every alarm, and every fault."""
+"""docs/reference/metrics.md describes every metric that a run writes, every alarm, and every fault."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simko.alarms import RULES
 from simko.concentration import EDGES, POPULATIONS
 from simko.run.faults import _DESCRIPTIONS
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs" / "glossary.md").read_text()
+PAGE = (Path(__file__).resolve().parent.parent / "docs" / "reference" / "metrics.md").read_text()
 ROWS = [[cell.strip() for cell in line[1:-1].split("|")] for line in PAGE.splitlines() if line.startswith("| `")]
 
 

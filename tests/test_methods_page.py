@@ -1,4 +1,4 @@
-"""docs/methods.md is what `python -m studies.methods` writes, but for what it measures."""
+"""docs/methods/README.md is what `python -m studies.methods` writes, but for what it measures."""
 
 from __future__ import annotations
 

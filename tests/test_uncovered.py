@@ -1,4 +1,4 @@
-"""docs/gpu/uncovered.md lists every function that does something else on CUDA, and the tests that it names are there."""
+"""docs/results/gpu/uncovered.md lists every function that does something else on CUDA, and the tests that it names are there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "gpu" / "uncovered.md"
+PAGE = ROOT / "docs" / "results" / "gpu" / "uncovered.md"
 PLACES = ["agents/**/*.py", "simko/head/*.py", "simko/memory/*.py", "simko/device.py", "simko/run/rescue.py"]
 ROW = re.compile(
     r"^\| `(?P<file>[\w/]+\.py)` `(?P<function>[\w.]+)` \| (?P<test>`[\w/]+\.py`|nothing) \|", re.MULTILINE
@@ -37,7 +37,7 @@ def test_the_page_lists_each_function_with_a_branch_for_cuda() -> None:
         for function in functions(ast.parse(path.read_text(encoding="utf-8")))
     }
     rows = {(row["file"], row["function"]) for row in ROW.finditer(PAGE.read_text(encoding="utf-8"))}
-    assert code == rows, f"docs/gpu/uncovered.md: missing {sorted(code - rows)}, gone {sorted(rows - code)}"
+    assert code == rows, f"docs/results/gpu/uncovered.md: missing {sorted(code - rows)}, gone {sorted(rows - code)}"
 
 
 def test_each_test_that_the_page_names_is_there_and_speaks_of_cuda() -> None:

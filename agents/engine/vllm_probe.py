@@ -16,7 +16,7 @@ from simko.types import Sampling
 
 PROMPTS, TOKENS, LONGEST = 4, 16, 128  # answers of the probe, tokens of each, and tokens of a prompt that are used
 ONE = Sampling(top_k=1)  # of one candidate, log-probs from behind temperature and truncation are 0, whatever the model
-WARN, REFUSE = 0.1, 1.0  # nats a token at temperature 1: see docs/engines.md
+WARN, REFUSE = 0.1, 1.0  # nats a token at temperature 1: see docs/how/engine.md
 _CLEAR = 0.05  # a smaller gap is rounding, whatever explains it
 
 Answer = tuple[Sequence[int], Sequence[int], Sequence[float]]

@@ -2,7 +2,7 @@
 
 Written against the HTTP interface of vLLM 0.11.0 and 0.33.0 and tested with a stand-in that speaks it; NOT YET RUN WITH vLLM
 ITSELF. Token ids go there, token ids and their log-probs come back, and text is never read. Differences from `LocalEngine` are
-those of `simko.agents.engine.vllm`. docs/engines.md says how to start the server, and what is checked.
+those of `simko.agents.engine.vllm`. docs/how/engine.md says how to start the server, and what is checked.
 """
 
 from __future__ import annotations

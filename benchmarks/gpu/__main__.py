@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     lines = [f"  part {number}: {title(number)}" for number in PARTS]
     result = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu", formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Tests, benchmarks and a run on the GPU at hand, as docs/gpu/DEVICE.md and .json.",
+        description="Tests, benchmarks and a run on the GPU at hand, as docs/results/gpu/DEVICE.md and .json.",
         epilog="\n".join(lines),
     )  # fmt: skip
     result.add_argument(
@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--peer-python", action="append", default=[], metavar="PATH", help="an interpreter that has TRL"
     )
-    result.add_argument("--out", type=Path, default=ROOT / "docs" / "gpu", metavar="FOLDER", help="where the page goes")
+    result.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "gpu", metavar="FOLDER", help="where the page goes")
     result.add_argument("--scratch", type=Path, default=ROOT / "runs" / "gpu", metavar="FOLDER", help="models and runs")
     return result
 

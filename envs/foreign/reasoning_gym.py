@@ -93,7 +93,7 @@ class ReasoningGym(RowSource):
         for name in names:
             if name not in known:
                 raise UserError(
-                    f"{NAME}: no task '{name[:60]}'{nearest(name, known)}; docs/reasoning_gym.md lists them"
+                    f"{NAME}: no task '{name[:60]}'{nearest(name, known)}; docs/results/reasoning_gym.md lists them"
                 )
             if name in REFUSED:
                 raise UserError(f"{NAME}: task '{name}' is refused: {REFUSED[name]}; take another")

@@ -178,7 +178,7 @@ method(
     advantage="pass_at_k",
     loss="simko",
     title="SimKO's loss with pass@k advantages",
-    source="this project: docs/methods.md",
+    source="this project: docs/methods/README.md",
 )
 method(
     "maxrl",

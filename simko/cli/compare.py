@@ -29,7 +29,7 @@ EPILOG = (
     "`simko compare FOLDER` goes on with a comparison, and prints the table of a finished one. `simko compare RUN RUN ...` "
     "compares runs or results that exist already."
 )
-SWEEP_EPILOG = "The study is a YAML file; an arm's settings to try stand under `grid`. See docs/compare.md."
+SWEEP_EPILOG = "The study is a YAML file; an arm's settings to try stand under `grid`. See docs/guides/compare.md."
 
 
 @dataclass(frozen=True, kw_only=True)

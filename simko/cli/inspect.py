@@ -36,7 +36,7 @@ def inspect(
 ) -> None:
     """Show a group side by side: each answer with its verdict, its tokens shaded by entropy.
 
-    Without --problem it is the group whose answers disagree most. docs/seeing.md says what the shades mean.
+    Without --problem it is the group whose answers disagree most. docs/guides/seeing.md says what the shades mean.
     """
     from simko.report.terminal.choice import most_mixed
     from simko.report.terminal.shades import shades_of

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "It reads the folder alone, and changes nothing in it. Ctrl-C ends the watching, never the run. What the names mean, and "
-    "when to worry: docs/glossary.md."
+    "when to worry: docs/reference/metrics.md."
 )
 
 

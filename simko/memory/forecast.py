@@ -2,7 +2,7 @@
 
 Training alternates between two phases and the larger one decides. The rollout holds the model, a merged copy of it where that
 is decoded with, and the decode engine's cache; the update holds the model, gradients, optimizer, activations of one
-micro-batch and the head's chunk. docs/memory.md says which of these numbers were measured where.
+micro-batch and the head's chunk. docs/how/memory.md says which of these numbers were measured where.
 """
 
 from __future__ import annotations

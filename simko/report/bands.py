@@ -3,7 +3,7 @@
 A band holds the whole true curve with its confidence, at all K at once; so it may be read at any K afterwards. Separate
 intervals may not: with two identical policies they call some K of 1, 2, 4 ... 256 different in 17 of 100 comparisons.
 
-docs/statistics.md says what few seeds cost, and `python -m studies.calibration` measures it.
+docs/how/statistics.md says what few seeds cost, and `python -m studies.calibration` measures it.
 """
 
 from __future__ import annotations

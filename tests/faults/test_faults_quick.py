@@ -13,7 +13,7 @@ from faultkit.table import SCENARIOS, markdown, text
 pytestmark = pytest.mark.usefixtures("default_signals")
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "promises.md"
+PAGE = ROOT / "docs" / "how" / "promises.md"
 MINUTES_ALONE = {"growth", "twice", "inside", "odd", "results", "readonly", "models", "folders"}
 """Scenarios of which one trial already takes seconds: `make faults` has them."""
 

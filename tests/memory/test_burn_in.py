@@ -272,7 +272,7 @@ def test_the_forecast_is_within_a_tenth_on_a_gpu(tmp_path: Path, memory: str) ->
 
 @pytest.mark.slow
 def test_the_forecast_is_near_the_peak_of_a_fresh_process(tmp_path: Path) -> None:
-    """Within 15 %; docs/memory.md has the rows of one machine, with other allocators and kernels they move a little."""
+    """Within 15 %; docs/how/memory.md has the rows of one machine, with other allocators and kernels they move a little."""
     folder = random_folder("llama", tmp_path)
     settings = {**BASE, "model": str(folder), **VARIANTS["live"], "device": "cpu", "memory": "8GB", "group_size": 4}
     command = [sys.executable, "-m", "studies.plan_check", "--child", json.dumps(settings)]

@@ -1,4 +1,4 @@
-"""studies/scale: its simulation against one that goes step by step, and docs/scale.md against what it prints."""
+"""studies/scale: its simulation against one that goes step by step, and docs/results/scale.md against what it prints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from simko.console import markdown
 from studies import scale
 
-PAGE = (Path(__file__).parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "results" / "scale.md").read_text(encoding="utf-8")
 CARD = scale.Card(step=10.0, sequence=1.0, update=0.0)
 
 

@@ -1,4 +1,4 @@
-"""What the names of metrics mean: rows of docs/glossary.md, the one place where they are written, as a folded table.
+"""What the names of metrics mean: rows of docs/reference/metrics.md, the one place where they are written, as a folded table.
 
 `glossary.md` here is a link to that page; an installed package holds a copy of it.
 """

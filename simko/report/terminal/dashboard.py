@@ -17,7 +17,7 @@ from simko.report.terminal.numbers import percent, short
 from simko.report.terminal.series import BARS, PLAIN_BARS, Series, bars
 from simko.report.terminal.state import State
 
-GLOSSARY = "docs/glossary.md"
+GLOSSARY = "docs/reference/metrics.md"
 STATUS_STYLES = {
     "waiting": "yellow", "starting": "yellow", "running": "bold green", "evaluating": "bold cyan", "finished": "bold green",
     "stopped": "bold yellow", "failed": "bold red", "died": "bold red",

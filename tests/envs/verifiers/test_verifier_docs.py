@@ -1,4 +1,4 @@
-"""The examples of docs/verifiers.md are what the verifier does."""
+"""The examples of docs/how/verifiers.md are what the verifier does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from simko.envs import grade
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "verifiers.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "how" / "verifiers.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `(.+?)` \| `(.+)` \| (correct|incorrect|no_answer) \|$", PAGE, re.MULTILINE)
 
 

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python tests/faults", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), help="these scenarios")
     parser.add_argument("--quick", action="store_true", help="a few trials of each")
-    parser.add_argument("--markdown", action="store_true", help="print the table as in docs/promises.md")
+    parser.add_argument("--markdown", action="store_true", help="print the table as in docs/how/promises.md")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="runs at a time [2]")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn at random [0]")
     parser.add_argument("--share", default="1/1", metavar="I/N", help="the I-th of N parts of each scenario's trials")
@@ -128,7 +128,7 @@ def text(results: Sequence[Result]) -> str:
 
 
 def markdown(results: Sequence[Result]) -> str:
-    """The table for docs/promises.md."""
+    """The table for docs/how/promises.md."""
     lines = ["| scenario | tried | survived |", "|---|---:|---:|"]
     for r in results:
         remark = r.skipped or r.note

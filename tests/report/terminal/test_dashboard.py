@@ -70,7 +70,7 @@ def test_how_far_it_is_and_what_it_reaches(tmp_path: Path) -> None:
     assert "pass@16              75.0 %" in text
     assert "checkpoint: step 25, best: step 25" in text
     assert "tensorboard --logdir" in text
-    assert "docs/glossary.md" in text
+    assert "docs/reference/metrics.md" in text
 
 
 def test_alarms_stand_with_their_remedy(tmp_path: Path) -> None:
