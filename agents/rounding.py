@@ -15,7 +15,7 @@ from torch import Tensor
 from simko.device import to_host
 
 APART_BELOW = 0.99
-"""Decoding keeps an adapter apart while the cosine of a layer's `Lost` is below this. See docs/results/speed.md for what it costs."""
+"""Decoding keeps an adapter apart while the cosine of a layer's `Lost` is below this. Its cost is in docs/results/speed.md."""
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,9 @@ def imported(name: str) -> set[str]:
 
 def test_the_tree_names_every_room() -> None:
     page = runpy.run_path(str(ROOT / "studies" / "tree.py"))["page"]
-    assert page() == (ROOT / "docs" / "reference" / "tree.md").read_text(encoding="utf-8"), "run `python -m studies.tree`"
+    assert page() == (ROOT / "docs" / "reference" / "tree.md").read_text(encoding="utf-8"), (
+        "run `python -m studies.tree`"
+    )
 
 
 def test_the_training_path_reads_in_one_sitting() -> None:
@@ -132,7 +134,9 @@ def commands(page: Path) -> list[list[str]]:
     return [list(takewhile(lambda word: word not in ("|", "&&"), words[1:])) for words in lines]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if commands(page)], ids=lambda page: page.relative_to(ROOT).as_posix()
+)
 def test_commands_and_flags_of_the_pages_exist(page: Path) -> None:
     from simko.cli.commands import app
 

@@ -39,7 +39,8 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--peer-python", action="append", default=[], metavar="PATH", help="an interpreter that has TRL"
     )
-    result.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "gpu", metavar="FOLDER", help="where the page goes")
+    pages = ROOT / "docs" / "results" / "gpu"
+    result.add_argument("--out", type=Path, default=pages, metavar="FOLDER", help="where the page goes")
     result.add_argument("--scratch", type=Path, default=ROOT / "runs" / "gpu", metavar="FOLDER", help="models and runs")
     return result
 

@@ -37,8 +37,8 @@ from simko.report.table import check_lines
 from simko.run.target import Target
 from simko.types import Completion, Group, Sampling, Task
 
-# Mean gap in nats a token that is rounding and not a mistake: measured on SmolLM2-135M, docs/guides/export.md. A wrong order of rows
-# or a lost adapter gives one above 1.
+# Mean gap in nats a token that is rounding and not a mistake: measured on SmolLM2-135M, docs/guides/export.md. A wrong order
+# of rows or a lost adapter gives one above 1.
 LIMITS = {"float32": 0.02, "float16": 0.05, "bfloat16": 0.1, "f16": 0.05, "bf16": 0.1, "q8_0": 0.2, "q4_k_m": 0.5}
 _OTHER_BASE = 0.5  # an adapter on the published base, which training saw quantised
 

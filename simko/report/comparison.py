@@ -1,6 +1,6 @@
 """A comparison as plain values: every arm's curve and costs, its paired differences, and what the bands decide.
 
-docs/reference/results.md describes the values; they are the content of `results.json`, and tables and pictures are made of them alone.
+docs/reference/results.md describes them; they are the content of `results.json`, and tables and pictures are made of them alone.
 """
 
 from __future__ import annotations

@@ -79,7 +79,9 @@ def test_three_steps_and_a_resume_to_the_same_bytes(tmp_path: Path, name: str) -
     assert lines[-1]["updates"] > 0, "the step after the resume has to move the adapter"
     assert lines[-1]["grad_norm"] > 0
     assert sum(line["nonfinite_rows"] for line in lines) == 0
-    assert undescribed({metric for line in lines for metric in line}) == [], "docs/reference/metrics.md has no row for these"
+    assert undescribed({metric for line in lines for metric in line}) == [], (
+        "docs/reference/metrics.md has no row for these"
+    )
     resumed = run(whole.path, name, resume=kill_before_the_last_checkpoint(whole))
     assert shown(resumed) == expected
     assert states(resumed) == carried
