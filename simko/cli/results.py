@@ -60,7 +60,7 @@ def results(
     ),
     as_json: bool = typer.Option(False, "--json", help="list the arms as JSON"),
 ) -> None:
-    """Show the counts of an evaluation, or write them in another format."""
+    """Show the counts of an evaluation, or write them for others."""
     if format is not None and format not in FORMATS:
         raise UserError(f"results: --format is '{format}'{nearest(format, FORMATS)}; use {', '.join(FORMATS)}")
     if format is None and out is not None:

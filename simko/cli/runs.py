@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from simko.cli import panels
 from simko.cli.flags import as_arguments, config_flags, extra_settings, flag
 from simko.cli.launch import HELP, launch, one_device, read_devices
 from simko.cli.modules import reach, reach_of
@@ -41,7 +42,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(algorithms)
 
 
-@config_flags(TrainConfig)
+@config_flags(TrainConfig, panels=panels.TRAIN)
 def train(
     context: typer.Context,
     flags: Mapping[str, Any],
@@ -174,7 +175,7 @@ def overrides_of(config: str | None, flags: Mapping[str, Any]) -> dict[str, Any]
     return {**content, **flags}
 
 
-@config_flags(EvalConfig, skip=("target",))
+@config_flags(EvalConfig, skip=("target",), panels=panels.EVAL)
 def evaluate(
     context: typer.Context,
     flags: Mapping[str, Any],
