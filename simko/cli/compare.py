@@ -44,7 +44,7 @@ _SKIPPED = {"seed", "out", "algorithm", "method"}
 _OUT = typer.Option(None, "--out", metavar="FOLDER", help="folder of the comparison; it goes on where it was")
 _SEEDS = typer.Option(None, "--seeds", metavar="N", help="number of training seeds, or the seeds as 0,1,2")
 _BUDGET = typer.Option(None, "--budget", metavar="HOURS", min=0.0, help="begin no run after so many hours of this call")
-_JOBS = typer.Option(1, "--jobs", min=1, help="runs at once")
+_JOBS = typer.Option(1, "--jobs", metavar="N", min=1, help="runs at once")
 _DRY_RUN = typer.Option(False, "--dry-run", help="print what would be run, and stop")
 _JSON = typer.Option(False, "--json", help="print one JSON object")
 
@@ -77,7 +77,8 @@ def compare(
 ) -> None:
     """Compare training methods over seeds, beside the base model.
 
-    The table has pass@K of each. Every arm is trained and evaluated in a folder, which can be extended by an arm, a seed or more samples.
+    The table has pass@K of each. Every arm is trained and evaluated in a folder, which can be extended by an arm, a seed
+    or more samples.
     """
     places, more = _places(context.args)
     asked = Study(_common({**flags, **more}), {}, {}, seeds_of(seeds) if seeds else (), _sizes(flags), random_control)
@@ -108,7 +109,8 @@ def sweep(
 ) -> None:
     """Tune the arms of a study with equal effort.
 
-    It tries their settings on tuning problems: `simko sweep STUDY.yaml --out FOLDER`. The best setting of each arm is written to FOLDER/tuned.yaml, a study for `simko compare --config`.
+    It tries their settings on tuning problems: `simko sweep STUDY.yaml --out FOLDER`. The best setting of each arm is
+    written to FOLDER/tuned.yaml, a study for `simko compare --config`.
     """
     places, more = _places(context.args)
     if len(places) > 1:

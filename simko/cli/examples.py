@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 RUN = "runs/tiny-countdown-v0-simko-seed0"
 """The folder of `simko train` without flags."""
-_MODEL, _GSM8K = "Qwen/Qwen2.5-0.5B-Instruct", "simko/GSM8K-v0"
+_MODEL, _GSM8K = "Qwen/Qwen3-0.6B", "simko/GSM8K-v0"
 
 
 class Example(NamedTuple):
@@ -33,10 +33,9 @@ _EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "train": (
         ("the built-in tiny policy on number puzzles, on a CPU; no download", "simko train"),
         (
-            "a small model on school maths; see first whether it fits a card of 8 GB",
-            f"simko plan --model {_MODEL} --env {_GSM8K} --memory 8GB",
+            "a small model on school maths; `simko plan` says first whether it fits",
+            f"simko train --model {_MODEL} --env {_GSM8K}",
         ),
-        ("then train it", f"simko train --model {_MODEL} --env {_GSM8K} --steps 200"),
         ("go on with a finished run, to step 300", f"simko train --resume {RUN} --steps 300"),
         ("what would be trained, as a file that --config reads", "simko train --algorithm grpo --dry-run"),
     ),

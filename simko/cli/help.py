@@ -1,4 +1,7 @@
-"""The pages of --help: plain sections under headings, examples that can be copied, no boxes. Readable in 80 columns and a pipe."""
+"""The pages of --help: plain sections under headings, and examples that can be copied.
+
+They have no boxes and no colours, so they are the same in 80 columns, in a pipe and in a mail.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import simko
 from simko.cli.examples import examples_of
 from simko.cli.panels import COMMANDS, NOTES
 
-_OTHERS = "Options"
+_ARGUMENTS, _OTHERS = "Arguments", "Options"
 _BEGIN = [
     ("simko doctor", "Does this machine have what training needs?"),
     ("simko train", "Train the built-in tiny policy on number puzzles, on a CPU."),
@@ -34,10 +37,11 @@ class Command(TyperCommand):
         for param in self.get_params(ctx):
             if (row := param.get_help_record(ctx)) is not None:
                 is_argument = param.param_type_name == "argument"
-                panel = "Arguments" if is_argument else getattr(param, "rich_help_panel", None) or _OTHERS
+                panel = _ARGUMENTS if is_argument else getattr(param, "rich_help_panel", None) or _OTHERS
                 rows.setdefault(panel, []).append(row)
         others = rows.pop(_OTHERS, [])
-        for panel, of_panel in [*rows.items(), (_OTHERS if not rows else "Other options", others)]:
+        grouped = bool(rows.keys() - {_ARGUMENTS})
+        for panel, of_panel in [*rows.items(), ("Other options" if grouped else _OTHERS, others)]:
             if not of_panel:
                 continue
             with formatter.section(panel):

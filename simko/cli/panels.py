@@ -75,6 +75,15 @@ EVAL: Panels = {
 }  # fmt: skip
 """Of `eval`, `sample` and `chat`."""
 
+EXPORT: Panels = {
+    "What to write": ("merged", "adapter", "gguf", "out", "dtype"),
+    "To the Hub": ("push", "public"),
+    "Check it": ("check", "check_problems", "check_samples", "check_gap"),
+    "Run or model": ("best", "model", "quantization", "device", "threads"),
+    "Task of the check, and of a model": ("env", "level", "data", "template", "verifier", "max_new_tokens"),
+}
+"""Of `export`."""
+
 COMMANDS: Panels = {
     "Train and measure": ("train", "eval", "recipes", "plan", "algorithms"),
     "Look at a run or a model": ("watch", "inspect", "report", "sample", "chat"),

@@ -31,7 +31,8 @@ def add_to(app: typer.Typer) -> None:
 
 
 @config_flags(
-    EvalConfig, skip=("target", "n", "problems", "part", "problem_seed", "base", "out", "samples", "allow_overlap"),
+    EvalConfig,
+    skip=("target", "n", "problems", "part", "problem_seed", "base", "out", "samples", "allow_overlap"),
     panels=panels.EVAL,
 )
 def sample(
