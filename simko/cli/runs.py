@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from simko.cli import panels
+from simko.cli import complete, panels
 from simko.cli.ending import tell_ending, tell_refused, tell_stopped
 from simko.cli.flags import as_arguments, config_flags, extra_settings, flag
 from simko.cli.launch import HELP, launch, one_device, read_devices
@@ -241,7 +241,9 @@ def _again(context: typer.Context, flags: Mapping[str, Any], **options: str | bo
 
 
 def algorithms(
-    name: str | None = typer.Argument(None, metavar="[NAME]", help="show the parts and settings of this one"),
+    name: str | None = typer.Argument(
+        None, metavar="[NAME]", help="show the parts and settings of this one", autocompletion=complete.methods
+    ),
     as_json: bool = JSON_FLAG,
 ) -> None:
     """List the training methods, or show one with its settings.
