@@ -20,13 +20,20 @@ _PACKAGE = resources.files("simko")
 _METHOD = re.compile(r'^method\(\s*"([\w-]+)"', re.MULTILINE)
 
 
-def completed(command: Callable[..., object]) -> None:
-    """Give each parameter of a command what completes its value: a choice in its metavar, or what its name stands for."""
-    for name, parameter in inspect.signature(command).parameters.items():
-        info = parameter.default
-        if isinstance(info, typer.models.ParameterInfo) and info.autocompletion is None:
-            metavar = info.metavar or ""
-            info.autocompletion = one_of(*metavar.split("|")) if "|" in metavar else completer_of(name)
+def attach(app: typer.Typer) -> None:
+    """Give each parameter of each command what completes its value: a choice in its metavar, or what its name stands for.
+
+    Only a shell's TAB needs this: for typer to take the functions in would slow every command down.
+    """
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            attach(group.typer_instance)
+    for callback in filter(None, (command.callback for command in app.registered_commands)):
+        for name, parameter in inspect.signature(callback).parameters.items():
+            info = parameter.default
+            if isinstance(info, typer.models.ParameterInfo) and info.autocompletion is None:
+                metavar = info.metavar or ""
+                info.autocompletion = one_of(*metavar.split("|")) if "|" in metavar else completer_of(name)
 
 
 def completer_of(name: str) -> Values | None:
