@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from studies.release import installed, tree
-from studies.release.work import Failed, Skipped, Work
+from studies.release.work import FailedError, SkippedError, Work
 
 STEPS: dict[str, Callable[[Work], str]] = {
     "files": tree.no_loose_files,
@@ -28,7 +28,7 @@ STEPS: dict[str, Callable[[Work], str]] = {
     "oldest": installed.oldest,
     "pythons": installed.pythons,
 }
-"""The steps, in order. Each returns what it found, or raises `Failed` or `Skipped` with the reason."""
+"""The steps, in order. Each returns what it found, or raises `FailedError` or `SkippedError` with the reason."""
 
 
 def check(work: Work, names: list[str], say: Callable[[str], None] = print) -> int:
@@ -38,9 +38,9 @@ def check(work: Work, names: list[str], say: Callable[[str], None] = print) -> i
         began = time.monotonic()
         try:
             state, detail = "ok", STEPS[name](work)
-        except Skipped as reason:
+        except SkippedError as reason:
             state, detail = "skipped", str(reason)
-        except Failed as reason:
+        except FailedError as reason:
             state, detail = "failed", str(reason)
             failures += 1
         say(f"{name:10} {state:8} {' '.join(detail.split())} ({time.monotonic() - began:.0f} s)")

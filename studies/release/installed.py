@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from studies.release.tree import version_of
-from studies.release.work import Failed, Skipped, Work
+from studies.release.work import FailedError, SkippedError, Work
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 NEED_TORCH = ("torch", "peft", "bitsandbytes")
@@ -44,7 +44,7 @@ def _tried(work: Work, python: Path, name: str) -> Iterator[str]:
     place.mkdir()
     simko = python.with_name("simko")
     if (said := work.run([simko, "--version"], place).strip()) != f"simko {version_of(work)}":
-        raise Failed(f"simko --version says '{said}'")
+        raise FailedError(f"simko --version says '{said}'")
     yield "--version"
     if re.search(r"\brecipes\b", work.run([simko, "--help"], place)):
         work.run([simko, "recipes"], place)
@@ -54,7 +54,7 @@ def _tried(work: Work, python: Path, name: str) -> Iterator[str]:
     work.run([simko, *TRAIN], place)
     yield "train --steps 2"
     if not (place / "run" / "metrics.jsonl").read_text().count("\n") == 2:
-        raise Failed("simko train --steps 2 recorded other than two steps")
+        raise FailedError("simko train --steps 2 recorded other than two steps")
 
 
 def oldest(work: Work) -> str:
@@ -99,7 +99,7 @@ def pythons(work: Work) -> str:
     found.pop(f"{sys.version_info.major}.{sys.version_info.minor}", None)
     lines = [f"{version}: {_without_torch(work, version, found[version])}" for version in PYTHONS if version in found]
     if not lines:
-        raise Skipped("no other Python is at hand; name some with --pythons")
+        raise SkippedError("no other Python is at hand; name some with --pythons")
     missing = [v for v in PYTHONS if v not in found and v != f"{sys.version_info.major}.{sys.version_info.minor}"]
     return "; ".join(lines) + (f"; not at hand: {', '.join(missing)}" if missing else "")
 

@@ -9,7 +9,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from studies.release.work import Failed, Skipped, Work
+from studies.release.work import FailedError, SkippedError, Work
 
 HOUSES = {"simko/": "simko/", "envs/": "simko/envs/", "agents/": "simko/agents/"}
 """Where a file of the tree stands in the wheel."""
@@ -18,10 +18,10 @@ HOUSES = {"simko/": "simko/", "envs/": "simko/envs/", "agents/": "simko/agents/"
 def no_loose_files(work: Work) -> str:
     """Everything is committed."""
     if not (work.root / ".git").exists():
-        raise Skipped("no checkout of git")
+        raise SkippedError("no checkout of git")
     loose = work.run(["git", "status", "--porcelain"]).splitlines()
     if loose:
-        raise Failed(f"{len(loose)} files are not committed, the first: {loose[0][3:]}; commit or delete them")
+        raise FailedError(f"{len(loose)} files are not committed, the first: {loose[0][3:]}; commit or delete them")
     return f"all is committed, at {work.run(['git', 'rev-parse', '--short', 'HEAD']).strip()}"
 
 
@@ -29,7 +29,7 @@ def version_of(work: Work) -> str:
     """The one place of the version: `simko.__version__`, read as text."""
     found = re.search(r'^__version__ = "([^"]+)"$', work.text("simko/__init__.py"), re.MULTILINE)
     if not found:
-        raise Failed('simko/__init__.py has no line `__version__ = "..."`')
+        raise FailedError('simko/__init__.py has no line `__version__ = "..."`')
     return found.group(1)
 
 
@@ -37,14 +37,14 @@ def one_version(work: Work) -> str:
     """CITATION.cff repeats the version, pyproject.toml does not, and no tag has it yet."""
     version = version_of(work)
     if not re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc)\d+)?", version):
-        raise Failed(f"the version {version} is not like 1.2.3 or 1.2.3rc1; mend simko/__init__.py")
+        raise FailedError(f"the version {version} is not like 1.2.3 or 1.2.3rc1; mend simko/__init__.py")
     if "version" in work.project():
-        raise Failed("pyproject.toml has a version of its own; leave `dynamic` to read simko/__init__.py")
+        raise FailedError("pyproject.toml has a version of its own; leave `dynamic` to read simko/__init__.py")
     cited = re.findall(r"^version: (.+)$", work.text("CITATION.cff"), re.MULTILINE)
     if cited != [version]:
-        raise Failed(f"CITATION.cff says version {cited}, and simko/__init__.py {version}; make them equal")
+        raise FailedError(f"CITATION.cff says version {cited}, and simko/__init__.py {version}; make them equal")
     if (work.root / ".git").exists() and work.run(["git", "tag", "--list", f"v{version}"]).strip():
-        raise Failed(f"the tag v{version} exists; raise the version in simko/__init__.py")
+        raise FailedError(f"the tag v{version} exists; raise the version in simko/__init__.py")
     return version
 
 
@@ -53,17 +53,17 @@ def changelog(work: Work) -> str:
     version, text = version_of(work), work.text("CHANGELOG.md")
     heads = re.findall(r"^## (.+)$", text, re.MULTILINE)
     if heads[:1] != ["Unreleased"]:
-        raise Failed("CHANGELOG.md must begin with `## Unreleased`, for what comes next")
+        raise FailedError("CHANGELOG.md must begin with `## Unreleased`, for what comes next")
     dated = [head for head in heads if re.fullmatch(re.escape(version) + r" - \d{4}-\d\d-\d\d", head)]
     if not dated:
-        raise Failed(f"CHANGELOG.md has no `## {version} - YEAR-MONTH-DAY`; move the lines of Unreleased there")
+        raise FailedError(f"CHANGELOG.md has no `## {version} - YEAR-MONTH-DAY`; move the lines of Unreleased there")
     entry = text.split(f"## {dated[0]}\n", 1)[1].split("\n## ", 1)[0]
     waiting = text.split("## Unreleased\n", 1)[1].split("\n## ", 1)[0]
     count, later = (len(re.findall(r"^- ", part, re.MULTILINE)) for part in (entry, waiting))
     if not count:
-        raise Failed(f"CHANGELOG.md says nothing under {dated[0]}")
+        raise FailedError(f"CHANGELOG.md says nothing under {dated[0]}")
     if later:
-        raise Failed(
+        raise FailedError(
             f"{later} lines of CHANGELOG.md are under Unreleased; give them a version: raise it, and head them with it"
         )
     return f"{count} lines for {dated[0]}"
@@ -85,7 +85,7 @@ def build(work: Work) -> str:
     ours, theirs = files_in(work.wheel), files_in(again)
     differing = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
     if differing:
-        raise Failed(f"the wheel of the sdist differs in {len(differing)} files, the first: {differing[0]}")
+        raise FailedError(f"the wheel of the sdist differs in {len(differing)} files, the first: {differing[0]}")
     return f"{work.wheel.name} and {work.sdist.name}; the sdist builds the same wheel"
 
 
@@ -101,8 +101,8 @@ def _copy(work: Work) -> Path:
 def _front_end(work: Work, module: str, *arguments: str) -> None:
     try:
         work.run([sys.executable, "-m", module, *arguments])
-    except Failed:
-        raise Failed(f"{module} is not installed; pip install 'simko[release]'") from None
+    except FailedError:
+        raise FailedError(f"{module} is not installed; pip install 'simko[release]'") from None
 
 
 def files_in(wheel: Path) -> dict[str, bytes]:
@@ -130,5 +130,5 @@ def same_content(work: Work) -> str:
     found = {name: data for name, data in files_in(work.wheel).items() if ".dist-info/" not in name}
     differing = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
     if differing:
-        raise Failed(f"wheel and tree differ in {len(differing)} files, the first: {differing[0]}")
+        raise FailedError(f"wheel and tree differ in {len(differing)} files, the first: {differing[0]}")
     return f"{len(found)} files, those of the tree"

@@ -15,11 +15,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """A step failed; the text says why."""
 
 
-class Skipped(Exception):
+class SkippedError(Exception):
     """A step cannot be tried here; the text says why."""
 
 
@@ -35,19 +35,19 @@ class Work:
 
     @property
     def wheel(self) -> Path:
-        """The wheel. Raises `Skipped` where none was built."""
+        """The wheel. Raises `SkippedError` where none was built."""
         return self._of(".whl")
 
     @property
     def sdist(self) -> Path:
-        """The source distribution. Raises `Skipped` where none was built."""
+        """The source distribution. Raises `SkippedError` where none was built."""
         return self._of(".tar.gz")
 
     def _of(self, suffix: str) -> Path:
         for path in self.built or sorted((self.folder / "dist").glob("*")):
             if path.name.endswith(suffix):
                 return path
-        raise Skipped("nothing was built; run the step build first")
+        raise SkippedError("nothing was built; run the step build first")
 
     def text(self, name: str) -> str:
         """A file of the checkout."""
@@ -58,7 +58,7 @@ class Work:
         return dict(tomllib.loads(self.text("pyproject.toml"))["project"])
 
     def run(self, command: Sequence[str | Path], cwd: Path | None = None, **variables: str) -> str:
-        """What a command prints. Raises `Failed` with its last line where it fails."""
+        """What a command prints. Raises `FailedError` with its last line where it fails."""
         inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         done = subprocess.run(
             [str(word) for word in command], cwd=cwd or self.root, capture_output=True, text=True, errors="replace",
@@ -71,7 +71,7 @@ class Work:
                 or lines
                 or ["nothing printed"]
             )
-            raise Failed(
+            raise FailedError(
                 f"`{' '.join(str(word) for word in command)[:80]}` ends with {done.returncode}: {told[-1][:300]}"
             )
         return done.stdout
