@@ -39,6 +39,7 @@ _SAME_BASE = (
     "none",
     "",
 )  # initialisations that leave the base as it is
+_SAVED = "give a folder that simko or PEFT saved"
 _MERGE = "merge it into its base with PEFT (merge_and_unload, then save_pretrained) and give that folder as the model"
 _CONVERT = (
     "it changes the base. Where it was trained, convert it to plain LoRA with PEFT's "
@@ -76,7 +77,7 @@ def read_config(folder: str | os.PathLike[str], name: str) -> LoraConfig:
     try:
         config = LoraConfig(**kept, lora_dropout=0.0, bias="none", task_type="CAUSAL_LM")
     except (TypeError, ValueError) as error:
-        raise UserError(f"{path}: not a LoRA configuration ({error})") from error
+        raise UserError(f"{path}: not a LoRA configuration ({error}); {_SAVED}") from error
     config.base_model_name_or_path = name
     return config
 
@@ -110,7 +111,7 @@ def _stored(path: Path) -> dict[str, Any]:
             f"adapter '{path.parent}': no {CONFIG} there; give a folder that simko or PEFT saved"
         ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(f"{path}: not the configuration of an adapter ({error})") from error
+        raise UserError(f"{path}: not the configuration of an adapter ({error}); {_SAVED}") from error
     return dict(stored)
 
 
@@ -182,7 +183,7 @@ def _ranks(path: Path, stored: dict[str, Any], ranks: dict[str, int]) -> dict[st
         raise UserError(f"{path}: rank_pattern is {pattern!r:.80}; module names with their ranks are needed")
     for rank in (stored.get("r"), *pattern.values()):
         if type(rank) is not int or rank < 1 or rank > max(ranks.values(), default=4096):
-            raise UserError(f"{path}: rank {rank!r:.80} is not that of {WEIGHTS} beside it")
+            raise UserError(f"{path}: rank {rank!r:.80} is not that of {WEIGHTS} beside it; {_SAVED}")
     if all(map(_is_name, pattern)):
         return pattern
     return {layer: rank for layer, rank in ranks.items() if rank != stored["r"]}

@@ -46,8 +46,9 @@ def find_model(model: str | os.PathLike[str]) -> Source:
     if path.is_dir():
         if (path / "config.json").is_file():
             return Source(name, str(path))
-        hint = "an adapter; pass it as adapter=" if (path / "adapter_config.json").is_file() else "not a model folder"
-        raise UserError(f"model '{name}': the folder has no config.json: it is {hint}")
+        is_adapter = (path / "adapter_config.json").is_file()
+        hint = "it is an adapter; pass it as adapter=" if is_adapter else "it is not a model folder; give one"
+        raise UserError(f"model '{name}': the folder has no config.json: {hint}")
     if path.suffix == ".gguf":
         if not path.is_file():
             raise UserError(f"model '{name}': no such file; fetch it first, from the Hub with `hf download`")
@@ -115,7 +116,7 @@ def load_model(source: Source, quantization: Quantization, device: torch.device,
         )
     if missing := sorted(report["missing_keys"]):
         raise UserError(
-            f"model '{source.name}' lacks {len(missing)} weights ({missing[0]}, ...): not a whole causal LM"
+            f"model '{source.name}' lacks {len(missing)} weights ({missing[0]}, ...), so it is not a whole causal LM; give another"
         )
     _unmap(model)
     return model.eval().requires_grad_(False)
@@ -225,7 +226,7 @@ def _explained(source: Source, what: str) -> Iterator[None]:
         line = _first_line(error)
         if "trust_remote_code" in str(error):
             line = "it needs Python code of its own, which simko never runs"
-        raise UserError(f"{what} '{source.name}' cannot be loaded: {line}") from error
+        raise UserError(f"{what} '{source.name}' cannot be loaded: {line}; fetch it again, or give another") from error
 
 
 def _first_line(error: BaseException) -> str:

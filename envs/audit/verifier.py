@@ -155,7 +155,7 @@ def _check_data(data: str | None, base: str) -> None:
         raise UserError(f"--data {data}: its answers are for math and math_row, not for '{base}'; leave it out")
     if not any((Path(data) / f"{name}.jsonl{end}").is_file() for name in REAL_SETS for end in ("", ".gz")):
         raise UserError(
-            f"--data {data}: no {REAL_SETS[0]}.jsonl or .jsonl.gz, nor another of {', '.join(REAL_SETS[1:])}"
+            f"--data {data}: it has none of {', '.join(REAL_SETS)} as .jsonl or .jsonl.gz; give a folder with one"
         )
 
 

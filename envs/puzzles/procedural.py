@@ -139,4 +139,4 @@ class ProceduralSource(ABC):
             if level in self.single or is_eval(key) == (self.split == "eval"):
                 task_id = f"{self.name}/{self.split}/{level}/{seed}"
                 return Task(task_id, draft.problem, draft.gold, str(level), dict(draft.extra)), key
-        raise UserError(f"{self.name}: level {level} has no problem in split '{self.split}'")
+        raise UserError(f"{self.name}: level {level} has no problem in split '{self.split}'; take another level")

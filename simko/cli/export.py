@@ -135,7 +135,7 @@ def export(
             if what in done:
                 typer.echo(f"{what}: {done[what]}")
     if not agrees:
-        note("what was exported parts from the policy" + ("; it was not uploaded" if push else ""))
+        note("what was exported does not answer as the policy does" + ("; it was not uploaded" if push else ""))
         raise typer.Exit(1)
 
 
@@ -226,13 +226,13 @@ def _refuse_unused(
         raise UserError(f"export: --dtype is '{dtype}'; use {', '.join(DTYPES)}")
     of_weights = [flag(name) for name in ("quantization", "device", "threads") if name in flags]
     if of_weights and not (merged or gguf or check):
-        raise UserError(f"export: {of_weights[0]} is of merged weights; give --merged DIR, too, or leave it out")
+        raise UserError(f"export: {of_weights[0]} is for merged weights; give --merged DIR, too, or leave it out")
     if dtype != "auto" and not merged:
-        raise UserError("export: --dtype is of merged weights; give --merged DIR, too, or leave it out")
+        raise UserError("export: --dtype is for merged weights; give --merged DIR, too, or leave it out")
     if out and not gguf:
         raise UserError("export: --out is the folder of a GGUF file; give --gguf KIND, too, or leave it out")
     if public and not push:
-        raise UserError("export: --public is of a repository of the Hub; give --push REPO, too, or leave it out")
+        raise UserError("export: --public is for a repository on the Hub; give --push REPO, too, or leave it out")
 
 
 def _refuse_places(places: Mapping[str, str | Path | None]) -> None:

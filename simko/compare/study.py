@@ -101,8 +101,8 @@ def read_study(path: str) -> Study:
     keys = ["common", "arms", "seeds", "random_control", "tuned", *(entry.name for entry in fields(Sizes))]
     for key in content:
         if key not in keys:
-            more = "; settings of the runs stand under common" if key not in nearest(key, keys) else ""
-            raise UserError(f"config {path}: unknown key '{key}'{nearest(key, keys) or more}")
+            mend = nearest(key, keys) or "; put settings of the runs under common"
+            raise UserError(f"config {path}: unknown key '{key}'{mend}")
     try:
         common = flat(_mapping(content.get("common"), "common"), "common")
         arms, grids = {}, {}

@@ -25,6 +25,7 @@ from simko.types import Policy
 
 FORMAT = 1
 _SUMS, _OPTIMIZER, _STATE = "SHA256SUMS", "optimizer.safetensors", "state.json"
+_DELETE = "delete this checkpoint to go on from the one before"
 _METHOD = "method.safetensors"  # tensors of the method's state, where it has any
 _DERIVED = {
     "randomness": "every stream derives from (seed, step, task, sample); Python's, numpy's and torch's own from (seed, step)",
@@ -123,7 +124,7 @@ def restore(checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer) -> 
     try:
         tensors = load_file(checkpoint / _OPTIMIZER)
     except (SafetensorError, OSError) as error:
-        raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} is not readable ({error})") from error
+        raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} is not readable ({error}); {_DELETE}") from error
     for name, parameter in policy.trainable_parameters():
         keys = ("step", "exp_avg", "exp_avg_sq")
         moments = {key: tensors[f"{name}:{key}"] for key in keys if f"{name}:{key}" in tensors}
@@ -131,10 +132,10 @@ def restore(checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer) -> 
             continue
         shapes = {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
         if {key: value.shape for key, value in moments.items()} != shapes:
-            raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} belongs to another adapter ({name})")
+            raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} belongs to another adapter ({name}); {_DELETE}")
         is_finite = all(value.is_floating_point() and value.isfinite().all() for value in moments.values())
         if not is_finite or (moments["exp_avg_sq"] < 0).any():
-            raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} holds no state of AdamW ({name})")
+            raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} holds no state of AdamW ({name}); {_DELETE}")
         optimizer.state[parameter] = {
             key: value if key == "step" else value.to(parameter.device) for key, value in moments.items()
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ CALLS = {
 """What is called, and the kind of line that it gives. A reason is a part of an error, or why an answer has no grade."""
 REASONS = ("envs/data/", "envs/code/checks.py", "envs/foreign/taskset_bridge.py", "agents/gguf_kinds.py")
 """Where the text of a ValueError becomes a part of what a user reads."""
-MOST = 24  # messages of one call: the choices in it, multiplied
+MOST = 4  # messages of one call that has several choices in it; beyond, one choice at a time is shown
 DEPTH = 6  # names and functions that are followed, one inside the other
 
 
@@ -88,7 +89,7 @@ class _Scopes:
 
     def __init__(self, module: ast.Module) -> None:
         self._module = module
-        self._constants = _assignments(module.body)
+        self._constants = _assignments(module.body, inside=False)
         nodes = (node for node in ast.walk(module) if isinstance(node, ast.FunctionDef))
         self._functions = {node.name: node for node in nodes}
 
@@ -123,7 +124,8 @@ class _Scopes:
                 return self._any(values, inside, depth)
             case ast.Name(id=name):
                 local = _assignments(inside.body).get(name, []) if inside else []
-                return self._any(local or self._constants.get(name, []), inside, depth)
+                known = local or ([] if inside and name in _parameters(inside) else self._constants.get(name, []))
+                return self._any(known, inside, depth)
             case ast.Call(func=ast.Name(id="nearest")):
                 return ["; did you mean '…'?"]
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(value=ast.Name(id="self"), attr=name)):
@@ -139,18 +141,26 @@ class _Scopes:
 
     def _any(self, nodes: Iterable[ast.expr], inside: ast.FunctionDef | None, depth: int) -> list[str]:
         texts = [text for node in nodes for text in self.texts(node, inside, depth + 1)]
-        return list(dict.fromkeys(texts))[:MOST] or [GAP]
+        return list(dict.fromkeys(texts)) or [GAP]
 
     def _all(self, nodes: Iterable[ast.expr], inside: ast.FunctionDef | None, depth: int) -> list[str]:
         choices = [self.texts(node, inside, depth + 1) for node in nodes]
-        return ["".join(parts) for parts in itertools.islice(itertools.product(*choices), MOST)]
+        if math.prod(map(len, choices)) <= MOST:
+            return ["".join(parts) for parts in itertools.product(*choices)]
+        plain = [texts[0] if len(texts) == 1 else GAP for texts in choices]
+        several = [place for place, texts in enumerate(choices) if len(texts) > 1]
+        return ["".join([*plain[:k], text, *plain[k + 1 :]]) for k in several for text in choices[k]]
 
 
-def _assignments(body: Iterable[ast.stmt]) -> dict[str, list[ast.expr]]:
-    """What each name is set to in these statements and those inside of them."""
+def _parameters(function: ast.FunctionDef) -> set[str]:
+    return {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
+
+
+def _assignments(body: Iterable[ast.stmt], inside: bool = True) -> dict[str, list[ast.expr]]:
+    """What each name is set to in these statements, and `inside` of them."""
     found: dict[str, list[ast.expr]] = {}
     for statement in body:
-        for node in ast.walk(statement):
+        for node in ast.walk(statement) if inside else [statement]:
             match node:
                 case ast.Assign(targets=[ast.Name(id=name)], value=value):
                     found.setdefault(name, []).append(value)

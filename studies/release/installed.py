@@ -120,7 +120,7 @@ def _interpreters(named: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 def _without_torch(work: Work, version: str, interpreter: str) -> str:
     python = work.venv(version, interpreter)
-    light: list[str] = [line for line in work.project()["dependencies"] if not line.startswith(NEED_TORCH)]
+    light = [line for line in work.project()["dependencies"] if not line.startswith(NEED_TORCH)]
     _pip(work, python, *light, "pytest", "hypothesis")
     _pip(work, python, "--no-deps", work.wheel)
     place = python.parent
@@ -128,7 +128,7 @@ def _without_torch(work: Work, version: str, interpreter: str) -> str:
     work.run([python, "-m", "compileall", "-q", site], place)
     for words in (["--help"], ["env", "list"], ["env", "check", "simko/Countdown-v0"]):
         work.run([python.with_name("simko"), *words], place)
-    command = [
+    command: list[str | Path] = [
         python,
         "-W",
         "ignore",
