@@ -67,11 +67,10 @@ def check_layers(model: nn.Module) -> None:
         if plain or (isinstance(base, nn.Linear) and name not in others):
             continue
         # merging into a tied embedding would change the output layer, too
-        untied = ", whose lm_head must have a weight of its own" if isinstance(base, nn.Embedding) else ""
+        untied = " (its lm_head needs a weight of its own)" if isinstance(base, nn.Embedding) else ""
         raise UserError(
-            f"{name} is a {type(base).__name__}: only linear layers can be adapted; leave it out of target_modules; an adapter "
-            f"that has it can be merged with PEFT (merge_and_unload, save_pretrained) into its base{untied}: give that as the "
-            "model"
+            f"{name} is a {type(base).__name__}, which cannot be adapted; leave it out of target_modules, or merge "
+            f"the adapter with PEFT (merge_and_unload, save_pretrained) into its base{untied} and give that as the model"
         )
 
 

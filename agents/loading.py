@@ -40,7 +40,7 @@ def find_model(model: str | os.PathLike[str]) -> Source:
     if name == "tiny":
         folder = Path(str(resources.files("simko.agents"))) / "tiny"
         if not (folder / "config.json").is_file():
-            raise UserError(f"model 'tiny' is not in this installation ({folder}); reinstall simko")
+            raise UserError(f"model 'tiny' is not in this installation ({folder}); install simko again")
         return Source(name, str(folder))
     path = Path(name).expanduser()
     if path.is_dir():
@@ -116,7 +116,8 @@ def load_model(source: Source, quantization: Quantization, device: torch.device,
         )
     if missing := sorted(report["missing_keys"]):
         raise UserError(
-            f"model '{source.name}' lacks {len(missing)} weights ({missing[0]}, ...), so it is not a whole causal LM; give another"
+            f"model '{source.name}' lacks {len(missing)} weights ({missing[0]}, ...), so it is not a whole causal LM; "
+            "give another"
         )
     _unmap(model)
     return model.eval().requires_grad_(False)
@@ -130,7 +131,7 @@ def check_vocabulary(name: str, tokenizer: Any, embedded: int) -> None:
     if tokenizer.vocab_size > embedded:
         raise UserError(
             f"model '{name}': its tokenizer has {tokenizer.vocab_size} tokens, its embedding {embedded} rows; "
-            "the folder holds another model's tokenizer"
+            "put the model's own tokenizer into the folder"
         )
 
 
@@ -201,7 +202,8 @@ def _find_on_hub(name: str) -> Source:
             raise UserError(f"model '{name}' is gated; accept its terms on the Hub and run `hf auth login`") from error
         except (RepositoryNotFoundError, HFValidationError) as error:
             raise UserError(
-                f"model '{name}' is neither a folder nor on the Hub (private ones need `hf auth login`); 'tiny' is built in"
+                f"model '{name}' is neither a folder nor on the Hub; check the name, take 'tiny', or run `hf auth login` "
+                "for a private one"
             ) from error
         except Exception as error:  # whatever the HTTP client raises: the cache may still help
             why = _first_line(error)

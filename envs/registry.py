@@ -294,7 +294,8 @@ def make(id: str, **settings: Any) -> TokenEnv:
     env = gymnasium.make(name, disable_env_checker=True, **settings).unwrapped
     if not isinstance(env, TokenEnv):
         raise UserError(
-            f"environment '{id}' is a {type(env).__name__}, not a simko.envs.TokenEnv: it has no tokens; make one with simko.envs.task"
+            f"environment '{id}' is a {type(env).__name__}, not a simko.envs.TokenEnv: it has no tokens; "
+            "make one with simko.envs.task"
         )
     return env
 

@@ -94,7 +94,7 @@ def _completion(row: Mapping[str, Any], prompt: Any) -> Completion:
     ids, sampled, logprobs = row.get("ids"), row.get("sampled"), row.get("logprobs")
     if not isinstance(ids, list) or not all(isinstance(i, int) and i >= 0 for i in ids):
         raise UserError(
-            f"task {row['task']!r:.60}, sample {row['sample']}: no token ids, as an older version of simko stored none; take a newer run"
+            f"task {row['task']!r:.60}, sample {row['sample']}: no token ids; take a newer run, as an old simko stored none"
         )
     parts = {name: np.nan if value is None else float(value) for name, value in row.get("parts", {}).items()}
     mask = np.ones(len(ids), dtype=np.bool_) if sampled is None else np.array(sampled, dtype=np.bool_)

@@ -83,7 +83,8 @@ def run_forks(
             say(str(error))
     if stored_only:
         raise UserError(
-            f"{run_folder.path} has no stored forks of its newest adapter, and no model may be loaded; make them with `simko report`"
+            f"{run_folder.path} has no stored forks of its newest adapter, and no model may be loaded; "
+            "make them with `simko report`"
         )
     policy, env = load(run_folder, adapter, device)
     step = int(adapter.parent.name.removeprefix("step-"))

@@ -123,8 +123,7 @@ def audit(
     base = verifier.partition(":")[0]
     if base == "code":
         raise UserError(
-            "verifier 'code' starts processes, which this audit forbids; `python -m studies.sandbox` in a checkout tries hostile "
-            "programs on it"
+            "verifier 'code' starts processes, which this audit forbids; try it in a checkout with `python -m studies.sandbox`"
         )
     _check_data(data, base)
     chosen = samples or SAMPLES.get(base) or (Sample("42", "42", "43"),)

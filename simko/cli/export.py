@@ -202,7 +202,7 @@ def _source(target: str, adapter: str | None, flags: Mapping[str, Any]) -> Targe
         raise UserError(f"export: {target} is not a run folder; give one, or a model with --adapter DIR")
     if adapter is not None and not (Path(adapter) / "adapter_config.json").is_file():
         raise UserError(
-            f"export: --adapter {adapter} holds no adapter (no adapter_config.json); with a model, --adapter is the one to read"
+            f"export: --adapter {adapter} holds no adapter (no adapter_config.json); give the folder of the adapter to read"
         )
     env = None if RunFolder.is_run(target) else TrainConfig().env
     try:

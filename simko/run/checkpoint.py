@@ -26,6 +26,7 @@ from simko.types import Policy
 FORMAT = 1
 _SUMS, _OPTIMIZER, _STATE = "SHA256SUMS", "optimizer.safetensors", "state.json"
 _DELETE = "delete this checkpoint to go on from the one before"
+_LOWER = "lower --learning-rate in another run: the checkpoint before this one is intact"
 _METHOD = "method.safetensors"  # tensors of the method's state, where it has any
 _DERIVED = {
     "randomness": "every stream derives from (seed, step, task, sample); Python's, numpy's and torch's own from (seed, step)",
@@ -46,11 +47,9 @@ def save_checkpoint(
     tensors = optimizer_tensors(policy, optimizer)
     for name, tensor in [*policy.trainable_parameters(), *tensors.items()]:
         if not torch.isfinite(tensor).all():
-            raise UserError(f"step {step}: {name} holds NaN or infinity: not saved; the checkpoint before it stands")
+            raise UserError(f"step {step}: {name} holds NaN or infinity, so it is not saved; {_LOWER}")
     if not finite_state(state):
-        raise UserError(
-            f"step {step}: the method's state holds NaN or infinity: not saved; the checkpoint before it stands"
-        )
+        raise UserError(f"step {step}: the method's state holds NaN or infinity, so it is not saved; {_LOWER}")
     content = {
         "format": FORMAT,
         "step": step,

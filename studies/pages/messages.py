@@ -18,9 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 HOUSES = ("simko", "envs", "agents")
 GAP = "…"
 CALLS = {
-    "UserError": "error", "TooFewTasksError": "error", "PeerError": "error", "NoSandboxError": "error", "BadParameter": "error",
-    "refuse": "row", "ForeignError": "reason", "BrokenError": "reason", "SandboxError": "reason", "UnclearError": "reason",
-    "note": "note", "note_once": "note", "tell": "note", "fail": "error",
+    "UserError": "error", "TooFewTasksError": "error", "PeerError": "error", "BadParameter": "error",
+    "refuse": "row", "ForeignError": "reason", "BrokenError": "reason", "SandboxError": "reason", "NoSandboxError": "reason",
+    "UnclearError": "reason",
+    "note": "note", "note_once": "note", "tell": "note", "fail": "error", "_refuse": "error",
 }  # fmt: skip
 """What is called, and the kind of line that it gives. A reason is a part of an error, or why an answer has no grade."""
 REASONS = ("envs/data/", "envs/code/checks.py", "envs/foreign/taskset_bridge.py", "agents/gguf_kinds.py")
@@ -125,7 +126,10 @@ class _Scopes:
             case ast.Name(id=name):
                 local = _assignments(inside.body).get(name, []) if inside else []
                 known = local or ([] if inside and name in _parameters(inside) else self._constants.get(name, []))
-                return self._any(known, inside, depth)
+                blank = all(
+                    isinstance(value, ast.Constant) and value.value == "" for value in known
+                )  # filled elsewhere
+                return [GAP] if blank else self._any(known, inside, depth)
             case ast.Call(func=ast.Name(id="nearest")):
                 return ["; did you mean '…'?"]
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(value=ast.Name(id="self"), attr=name)):
