@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -40,13 +41,14 @@ class Message:
     line: int
 
 
-def messages(root: Path = ROOT) -> list[Message]:
+@cache
+def messages(root: Path = ROOT) -> tuple[Message, ...]:
     """Every message, in the order of files and lines. A text that two calls give is there twice."""
-    found = []
+    found: list[Message] = []
     for path in files(root):
         name = path.relative_to(root).as_posix()
         found += list(_of_module(ast.parse(path.read_text(encoding="utf-8")), name))
-    return found
+    return tuple(found)
 
 
 def files(root: Path = ROOT) -> Iterator[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
-from functools import cache
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +54,11 @@ OTHERS = {
 JARGON = r"please|simply|just|invalid|illegal|fatal|abort\w*|utili[sz]e\w*|e\.g\.|i\.e\.|via|respectively|unable|malformed|oops"
 
 
-@cache
-def found() -> list[Message]:
+def found() -> tuple[Message, ...]:
     return messages()
 
 
-def told(wrong: list[Message]) -> list[str]:
+def told(wrong: Iterable[Message]) -> list[str]:
     return [f"{message.file}:{message.line}: {message.text}" for message in wrong]
 
 
@@ -132,7 +131,7 @@ def flags() -> set[str]:
 
     settings = [field.name for config in (TrainConfig, EvalConfig) for field in dataclasses.fields(config)]
     settings += [name for method in algorithms.names() for name in algorithms.settings(method)]
-    settings += algorithms.own_parts("grpo")
+    settings += ["help", *algorithms.own_parts("grpo")]
     return below(typer.main.get_command(app)) | {f"--{name.replace('_', '-')}" for name in settings}
 
 
