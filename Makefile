@@ -1,6 +1,6 @@
 # Two verbs do everything on a fresh machine: `make train` and `make test`. Everything they install goes to .venv.
 .DEFAULT_GOAL := help
-.PHONY: help install train test lint types check bench gpu clean
+.PHONY: help install train test faults lint types check bench gpu release-check clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
@@ -34,7 +34,7 @@ INPUTS := pyproject.toml constraints.txt
 
 help: ## show this
 	@echo "simko: verbs of this Makefile"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \2/p' Makefile | awk '{ verb = $$2; $$1 = $$2 = ""; printf "  make %-8s%s\n", verb, $$0 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \2/p' Makefile | awk '{ verb = $$2; $$1 = $$2 = ""; printf "  make %-14s%s\n", verb, $$0 }'
 
 train: .venv/.installed ## train the built-in policy on Countdown (minutes on 2 CPU cores) and draw its pass@K curve
 	$(VENV_PYTHON) -m simko train --config recipes/countdown.yaml $(ARGS)
@@ -64,6 +64,10 @@ lint: .venv/.installed-test
 
 types: .venv/.installed-test
 	$(VENV_PYTHON) -m mypy
+
+release-check: .venv/.installed-test ## is this commit fit to be released? builds, installs and tries it (20 minutes); uploads nothing
+	$(PIP_INSTALL) -e ".[release]"
+	$(VENV_PYTHON) -m studies.release $(ARGS)
 
 clean: ## remove .venv, build leftovers and caches; runs/ stays
 	rm -rf .venv build dist simko.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

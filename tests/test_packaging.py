@@ -69,14 +69,23 @@ def test_wheel_holds_the_tree(tree: Path, wheel: Path) -> None:
 
 
 def test_only_simko_at_the_top(wheel: Path) -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    assert {name.split("/")[0] for name in content(wheel)} == {"simko", f"simko-{version}.dist-info"}
-
-
-def test_versions_agree(wheel: Path) -> None:
     import simko
 
-    assert simko.__version__ in wheel.name
+    assert {name.split("/")[0] for name in content(wheel)} == {"simko", f"simko-{simko.__version__}.dist-info"}
+
+
+def test_the_version_stands_in_one_place() -> None:
+    """In simko/__init__.py. pyproject.toml reads it there, the citation repeats it, and the changelog has it."""
+    import simko
+
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dynamic"] == ["version"]
+    citation, changes = (
+        (ROOT / name).read_text(encoding="utf-8").splitlines() for name in ("CITATION.cff", "CHANGELOG.md")
+    )
+    assert f"version: {simko.__version__}" in citation
+    heads = [line for line in changes if line.startswith("## ")]
+    assert heads[0] == "## Unreleased"
+    assert heads[1].startswith(f"## {simko.__version__} - 20")
 
 
 def test_unpacked_wheel_runs(wheel: Path, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_layers_are_chosen_by_number(tmp_path: Path, numbers: Any, pattern: Any)
     ],
 )  # fmt: skip
 def test_values_of_a_wrong_kind_or_beyond_the_weights_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match=r"adapter_config.json: .*(needed|is not that of|in place of|not the conf)"):
+    with pytest.raises(UserError, match=r"adapter_config.json: .*(give |is not that of|in place of|not the conf)"):
         read_config(adapter(tmp_path, **change), "m")
 
 
