@@ -258,6 +258,7 @@ def algorithms(
     shown = {
         "source": about["source"],
         "evidence": about["evidence"],
+        "when": about["when"],
         "parts": ", ".join(f"{kind} {part}" for kind, part in about["parts"].items()),
         "needs": ", ".join(about["needs"]),
         "presets": ", ".join(about["presets"]),
