@@ -1,4 +1,6 @@
-"""Advantages of one formula with several weights: A_i = w(c) (R_i - c/n), c right answers among n.
+"""Advantages of one formula with several weights.
+
+    A_i = w(c) (R_i - c/n)                                            c right answers among n in the group
 
     method        w(c)                                                source
     dr_grpo       1                                                   arXiv 2503.20783; sail-sg/understand-r1-zero dfca49d
@@ -202,7 +204,7 @@ method(
     advantage="pass_at_k",
     loss="simko",
     title="SimKO's loss with pass@k advantages",
-    source="this project: docs/methods/README.md",
+    source="this project",
 )
 method(
     "maxrl",

@@ -10,10 +10,10 @@ import importlib
 import sys
 from pathlib import Path
 
+from studies.pages.tables import MARKER
+
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 MODULES = ("cli", "settings", "methods")
-MARKER = "<!-- written by python -m studies.pages; do not edit -->"
-"""The line below the heading of a generated page. A page that has it and that no module writes is left over."""
 
 
 def pages() -> dict[str, str]:
@@ -33,7 +33,7 @@ def stale(texts: dict[str, str], docs: Path = DOCS) -> list[str]:
 
 
 def left_over(texts: dict[str, str], docs: Path = DOCS) -> list[str]:
-    """Pages below `docs` with the marker that are not among these texts."""
+    """Pages below `docs` with the marker of a generated page that are not among these texts."""
     found = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md") if _is_generated(path)}
     return sorted(found - set(texts))
 
