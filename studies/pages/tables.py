@@ -13,7 +13,7 @@ from simko.fields import entries, kind_of
 MARKER = "<!-- written by python -m studies.pages; do not edit -->"
 """The line below the heading of a generated page."""
 HEADER = ("flag", "kind", "default", "meaning")
-_KINDS = {int: "whole number", float: "number", str: "text", bool: "yes or no"}
+_KINDS = {int: "whole number", float: "number", str: "text", bool: "true or false"}
 
 
 def setting_rows(
@@ -27,7 +27,7 @@ def setting_rows(
             default = (defaults or {}).get(entry.name, default_of(entry))
             kind = kind_of(hints[entry.name])
             rows.append(
-                [f"`{flag(entry.name)}`", kind_shown(kind, entry), _default(default), cell(entry.metadata["help"])]
+                [f"`{flag(entry.name)}`", kind_shown(kind, entry), default_shown(default), cell(entry.metadata["help"])]
             )
     return rows
 
@@ -67,15 +67,16 @@ def kind_shown(kind: Any, entry: Field[Any]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as one would type it: `0.0001`, `on`, `2^64 - 1`."""
+    """A value as one would type it: `0.0001`, `true`, `2^64 - 1`."""
     if isinstance(value, bool):
-        return "on" if value else "off"
+        return str(value).lower()
     if value == 2**64 - 1:
         return "2^64 - 1"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _default(value: Any) -> str:
+def default_shown(value: Any) -> str:
+    """A default as code; empty where there is none."""
     return "" if value is None or value == "" or value == {} else f"`{shown(value)}`"
 
 
