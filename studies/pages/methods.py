@@ -170,7 +170,7 @@ def place(name: str) -> str:
 
 def cost(name: str) -> str:
     """Time and memory of a step, beside GRPO's."""
-    (row,) = (row for row in study.table_of(study.PAGE.read_text(encoding="utf-8")) if row[0] == f"`{name}`")
+    (row,) = (row for row in study.table_of(study.PAGE.read_text(encoding="utf-8")) if row[0] == study.linked(name))
     time, memory = (row[column] for column in study.MEASURED)
     if name == "grpo":
         return "It is what the others are measured by: [Training methods](README.md#the-methods) has its seconds and bytes."
