@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import sys
+from functools import cache
 
 _WHEN = re.compile(r"^When to use (?:it|`(\w+)`): (.+?)(?=\n\s*\n|\Z)", re.MULTILINE | re.DOTALL)
 
 
+@cache
 def docstring_of(module: str) -> str:
-    """The docstring of a module that is imported; empty where Python has left it out (-OO)."""
-    return inspect.cleandoc(getattr(sys.modules.get(module), "__doc__", None) or "")
+    """The docstring of a module that is imported; empty where there is none.
+
+    It is read from the source: `python -OO` and import hooks leave `__doc__` out.
+    """
+    try:
+        return ast.get_docstring(ast.parse(inspect.getsource(sys.modules[module]))) or ""
+    except (KeyError, OSError, TypeError, SyntaxError):
+        return ""
 
 
 def when_to_use(docstring: str, name: str) -> str:

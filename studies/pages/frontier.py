@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from simko.compare.study import Study, read_study
@@ -23,6 +24,7 @@ class Results:
     rows: list[dict[str, str]]
 
     @classmethod
+    @cache
     def read(cls, name: str) -> Results:
         """The study `name` of studies/frontier, with its results."""
         with (FOLDER / "results" / f"{name}.csv").open(encoding="utf-8", newline="") as file:

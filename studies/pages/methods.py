@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,12 @@ def _first(about: dict[str, Any]) -> str:
 
 
 def _part_line(kind: str, part: str) -> str:
-    return next(line for of_kind, name, line in study.parts_rows() if (of_kind, name) == (kind, f"`{part}`"))
+    return _part_lines()[kind, f"`{part}`"]
+
+
+@cache
+def _part_lines() -> dict[tuple[str, str], str]:
+    return {(kind, part): line for kind, part, line in study.parts_rows()}
 
 
 def _linked(text: str) -> str:
@@ -154,17 +160,25 @@ def evidence(about: dict[str, Any]) -> str:
 
 def _tests(name: str) -> list[str]:
     """The tests of methods in which the name stands by itself."""
+    return [f"`{file}`" for file, words in _words_of_tests().items() if name in words]
+
+
+@cache
+def _words_of_tests() -> dict[str, set[str]]:
+    """The words of each file of tests/algorithms."""
     files = sorted((ROOT / "tests" / "algorithms").glob("test_*.py"))
-    return [f"`{path.name}`" for path in files if re.search(rf"\b{name}\b", path.read_text(encoding="utf-8"))]
+    return {path.name: set(re.findall(r"\w+", path.read_text(encoding="utf-8"))) for path in files}
 
 
 def place(name: str) -> str:
     """Where it got in the comparison; a method that is another by another name refers to that one."""
     text = frontier.place(name)
-    twins = [other for other in algorithms.names() if algorithms.get(other).parts == algorithms.get(name).parts]
-    if text is frontier.NO_ARM and twins != [name]:
-        (other,) = (other for other in twins if other != name)
-        return f"It trains the same update as [{other}]({other}.md), and has its place."
+    if text is not frontier.NO_ARM:
+        return text
+    same = [other for other in algorithms.names() if algorithms.own_parts(other) == algorithms.own_parts(name)]
+    for other in same:
+        if other != name and algorithms.get(other).parts == algorithms.get(name).parts:
+            return f"It trains the same update as [{other}]({other}.md), and has its place."
     return text
 
 
