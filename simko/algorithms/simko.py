@@ -19,7 +19,7 @@ Where the released code (CLR-Lab/SimKO at 306f4ff) and the paper differ or surpr
 
  1. The code divides by the old policy's log-probs of other ids. They cancel, so none are used.
  2. The code fixes the penalty at 1.1. Here it is a setting (paper: 1.1 for mathematics, 1.05 for logic).
- 3. The code puts it on the advantage, the paper on the ratio before clipping: `top1_penalty_on`. The default is the code's,
+ 3. The code puts the penalty on A, the paper on the ratio before clipping: `top1_penalty_on`. The default is the code's,
     which gave the results. The gradients are equal while nothing is clipped; a factor below 1 - clip_low on the ratio is.
  4. The code shares where score == 1, the paper where A > 0; here where the verifier says correct and A > 0. With shaped
     rewards a right answer can have A < 0, and sharing would push its candidates down.
@@ -28,7 +28,7 @@ Where the released code (CLR-Lab/SimKO at 306f4ff) and the paper differ or surpr
  7. The quantile is strict and counts EOS, as in both. `entropy_floor` keeps certain tokens out of a gate whose quantile is 0.
  8. Clipping follows mixing, as in both: a clipped token loses both gradients.
  9. The code takes the token mean of a micro-batch, the paper 1/G sum 1/len. Here it is that of the step, as in `grpo`.
-10. The code's defaults (tau 1, K 1) switch the method off in silence. Ours are the paper's, and `inert` names what is idle.
+10. The code's defaults (tau 1, K 1) switch the method off in silence. Ours are the paper's, and a run names what is idle.
 11. The scripts of the Qwen GRPO baseline have an entropy bonus of 0.001. Neither method has one here.
 12. The code copies the logits K times. Here one sweep gathers the candidates (`simko.head`).
 13. The code spreads correctness along the wrong axis where B == T. Here it has the shape (B, 1).

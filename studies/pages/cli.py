@@ -19,7 +19,7 @@ MOST_SHARED = 8
 """With more flags than these in common, a command refers to those of another."""
 _LENDERS = ("train", "eval")
 """Commands to whose flags others refer."""
-_OTHERS = "Other flags"
+_ARGUMENTS, _OTHERS = "Arguments", "Other flags"
 _BRACKETS = re.compile(r" \[([^\[\]]*)\]$")
 """The default of a setting at the end of its help."""
 _FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
@@ -64,7 +64,7 @@ SEE_ALSO: dict[str, tuple[tuple[str, str], ...]] = {
 def pages() -> dict[str, str]:
     """The page of the commands."""
     root: Any = typer.main.get_command(command_line.app)
-    every = dict(_walk(root, ""))
+    every = _ordered(dict(_walk(root, "")))
     intro = wrapped(
         "`simko COMMAND --help` says the same in the terminal. A flag takes its value after a space or `=`: N is a whole "
         "number, X a number. A switch takes no value. Where it has a second name, that one turns it off."
@@ -96,15 +96,21 @@ def exit_codes() -> str:
     )
 
 
-def overview(every: dict[str, Any]) -> str:
-    """Each command with its first sentence, in the order of `simko --help`."""
+def _ordered(every: dict[str, Any]) -> dict[str, Any]:
+    """The commands in the order of `simko --help`, each group before its commands."""
     order = [name for names in COMMANDS.values() for name in names]
-    order += [name for name in every if " " not in name and name not in order]
-    rows = []
-    for name in (name for name in order if name in every):
-        for inner in [name, *(other for other in every if other.startswith(f"{name} "))]:
-            anchor = f"simko-{inner.replace(' ', '-')}"
-            rows.append([f"[`simko {inner}`](#{anchor})", cell(_marked(_sentence(every[inner])))])
+    tops = sorted(
+        (name for name in every if " " not in name), key=lambda name: (name not in order, [*order, name].index(name))
+    )
+    return {name: every[name] for top in tops for name in every if name == top or name.startswith(f"{top} ")}
+
+
+def overview(every: dict[str, Any]) -> str:
+    """Each command with its first sentence."""
+    rows = [
+        [f"[`simko {name}`](#simko-{name.replace(' ', '-')})", cell(_marked(_sentence(command)))]
+        for name, command in every.items()
+    ]
     return markdown(("command", "what it does"), rows)
 
 
@@ -121,10 +127,10 @@ def section(name: str, command: Any, every: dict[str, Any]) -> str:
     for param in params:
         if param not in lent:
             panels.setdefault(_panel(param), []).append(param)
-    others = panels.pop(_OTHERS, [])
-    for panel, of_panel in [*panels.items(), *([(_OTHERS, others)] if others else [])]:
-        heading = f"### {panel}\n\n" if len(panels) + bool(others) > 1 or lent else ""
-        pieces.append(heading + flag_table(of_panel))
+    if not lent and not panels.keys() - {_ARGUMENTS, _OTHERS}:
+        panels = {"": [param for of_panel in panels.values() for param in of_panel]}
+    for panel in sorted(panels, key=lambda panel: panel == _OTHERS):
+        pieces.append((f"### {panel}\n\n" if panel else "") + flag_table(panels[panel]))
         if panel == METHOD:
             pages_of = "[Training methods](../methods/README.md) has a page for each method."
             pieces.append(wrapped(f"{_marked(NOTES[METHOD])} {pages_of}"))
@@ -135,7 +141,7 @@ def section(name: str, command: Any, every: dict[str, Any]) -> str:
 
 def _panel(param: Any) -> str:
     if param.param_type_name == "argument":
-        return "Arguments"
+        return _ARGUMENTS
     return getattr(param, "rich_help_panel", None) or _OTHERS
 
 
@@ -160,7 +166,11 @@ def examples(name: str) -> str:
 
 def flag_table(params: list[Any]) -> str:
     """A row for each argument or flag."""
-    header = ("argument", *HEADER[1:]) if all(param.param_type_name == "argument" for param in params) else HEADER
+    kinds = {param.param_type_name for param in params}
+    header = (
+        " or ".join(kind for kind in ("argument", "flag") if kind.replace("flag", "option") in kinds),
+        *HEADER[1:],
+    )
     return markdown(header, [_row(param) for param in params]) if params else ""
 
 
