@@ -5,10 +5,13 @@ Where a function knows nothing that fits, the shell completes names of files, as
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
+
+import typer
 
 Values = Callable[[str], list[str]]
 
@@ -16,11 +19,13 @@ _MOST = 200
 _METHOD = re.compile(r'^method\(\s*"([\w-]+)"', re.MULTILINE)
 
 
-def completer(name: str, choices: Sequence[object] = ()) -> Values | None:
-    """What completes the value of the parameter `name`: its `choices`, or what is known under that name; else None."""
-    if choices:
-        return one_of(*map(str, choices))
-    return _BY_NAME.get(name)
+def completed(command: Callable[..., object]) -> None:
+    """Give each parameter of a command what completes its value: a choice in its metavar, or what its name stands for."""
+    for name, parameter in inspect.signature(command).parameters.items():
+        info = parameter.default
+        if isinstance(info, typer.models.ParameterInfo) and info.autocompletion is None:
+            metavar = info.metavar or ""
+            info.autocompletion = one_of(*metavar.split("|")) if "|" in metavar else _BY_NAME.get(name)
 
 
 def one_of(*choices: str) -> Values:
@@ -110,8 +115,12 @@ _BY_NAME: dict[str, Values] = {
     "algorithm": methods,
     "algorithms": method_lists,
     "env": env_ids,
+    "id": env_ids,
+    "ids": env_ids,
     "recipe": recipes,
+    "paths": run_folders,
     "resume": run_folders,
+    "run": run_folders,
     "target": run_folders,
     "model": one_of("tiny"),
     "template": templates,
