@@ -13,14 +13,25 @@ from pathlib import Path
 from studies.pages.tables import MARKER
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
-MODULES = ("cli", "settings", "methods")
+MODULES = (
+    "cli",
+    "settings",
+    "methods",
+)
+"""In the order in which they are written: one may read the pages of those before it."""
+
+
+def of_module(name: str) -> dict[str, str]:
+    """The text of each page of a module, by its path below docs/."""
+    texts: dict[str, str] = importlib.import_module(f"studies.pages.{name}").pages()
+    return texts
 
 
 def pages() -> dict[str, str]:
     """The text of each generated page, by its path below docs/."""
     texts: dict[str, str] = {}
     for name in MODULES:
-        for path, text in importlib.import_module(f"studies.pages.{name}").pages().items():
+        for path, text in of_module(name).items():
             assert path not in texts, f"two modules write {path}"
             texts[path] = text
     return texts
@@ -39,15 +50,20 @@ def left_over(texts: dict[str, str], docs: Path = DOCS) -> list[str]:
 
 
 def write(texts: dict[str, str], docs: Path = DOCS) -> list[str]:
-    """Write these pages, delete those that are left over, and return the paths that changed."""
-    changed = stale(texts, docs)
+    """Write those of these pages that differ, and return their paths."""
+    changed = [path for path, text in texts.items() if not _is(docs / path, text)]
     for path in changed:
-        if path in texts:
-            (docs / path).parent.mkdir(parents=True, exist_ok=True)
-            (docs / path).write_text(texts[path], encoding="utf-8")
-        else:
-            (docs / path).unlink()
+        (docs / path).parent.mkdir(parents=True, exist_ok=True)
+        (docs / path).write_text(texts[path], encoding="utf-8")
     return changed
+
+
+def write_all(docs: Path = DOCS) -> list[str]:
+    """Write the pages of one module after the other, delete those that are left over, and return the paths that changed."""
+    changed = [path for name in MODULES for path in write(of_module(name), docs)]
+    for path in (gone := left_over(pages(), docs)):
+        (docs / path).unlink()
+    return [*changed, *gone]
 
 
 def _is(path: Path, text: str) -> bool:
@@ -63,8 +79,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m studies.pages", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is not up to date")
     options = parser.parse_args()
-    texts = pages()
-    changed = stale(texts) if options.check else write(texts)
+    changed = stale(pages()) if options.check else write_all()
     for path in changed:
         print(f"docs/{path}" + (": not up to date; run `python -m studies.pages`" if options.check else ""))
     return int(options.check and bool(changed))

@@ -11,6 +11,7 @@ from simko import config
 from simko.compare.study import RESERVED, Sizes
 from simko.config import TINY_PRESET, UNSTORED, EvalConfig, TrainConfig
 from simko.fields import entries, kind_of
+from simko.run.idle import OF_ENGINE
 from studies.pages.docstring import safe, wrapped
 from studies.pages.tables import MARKER, cell, default_of, default_shown, flag, kind_shown, shown, table
 
@@ -147,14 +148,14 @@ def stored() -> str:
     every = {entry.name: entry.metadata for entry in entries(TrainConfig)}
     later = [name for name, about in every.items() if about["later"] and name not in UNSTORED]
     free = [name for name, about in every.items() if about["decides"] is False and name not in UNSTORED]
-    engine = [name for name in every if name.startswith("engine_")]
+    engines = "; ".join(f"`{engine}` reads {_named(names)}" for engine, names in OF_ENGINE.items())
     paragraphs = (
         "`config.yaml` in the run folder holds every setting of the run, with those of its method under `method`. What you left "
         "to a default stands there as that default. So a stored run means the same when defaults change. "
         "[The run folder](run_folder.md) says what else is there.",
         f"**Never stored:** {_named(UNSTORED)}. {_one_line(config, 'UNSTORED')} Give them as flags each time.",
         f"**Stored only where they differ from their default:** {_named(later)}. They are younger than the first run folders.",
-        f"**For other engines than `local`:** {_named(engine)}. They have no effect on a run that `local` decodes.",
+        f"**Only for one engine:** {engines}. With any other engine they have no effect, and a run says so.",
         f"**A resumed run may change:** {_named(free)}. Any other setting decides the updates, so `--resume` "
         "refuses to change it.",
     )

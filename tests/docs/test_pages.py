@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import sys
 from dataclasses import fields
@@ -27,7 +26,7 @@ def texts() -> dict[str, str]:
 
 @pytest.mark.parametrize("name", command.MODULES)
 def test_the_pages_are_what_their_module_writes(name: str) -> None:
-    texts = importlib.import_module(f"studies.pages.{name}").pages()
+    texts = command.of_module(name)
     assert texts
     differ = sorted(path for path in command.stale(texts) if path in texts)
     assert differ == [], "run `python -m studies.pages`"
@@ -44,14 +43,20 @@ def test_each_page_says_that_it_is_written(texts: dict[str, str]) -> None:
     assert long == []
 
 
-def test_a_page_that_differs_and_one_that_is_left_over_are_found(tmp_path: Path) -> None:
-    texts = {"a.md": "# A\n", "deep/b.md": "# B\n"}
+def test_a_page_that_differs_and_one_that_is_left_over_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "a.md").write_text("# Another\n")
     (tmp_path / "c.md").write_text(f"# C\n{command.MARKER}\n")
     (tmp_path / "mine.md").write_text("# Mine\n")
+    texts = {"a.md": "# A\n", "deep/b.md": "# B\n"}
     assert command.stale(texts, tmp_path) == ["a.md", "c.md", "deep/b.md"]
-    assert command.write(texts, tmp_path) == ["a.md", "c.md", "deep/b.md"]
-    assert command.stale(texts, tmp_path) == []
+    monkeypatch.setattr(command, "MODULES", ("first", "second"))
+    made = {"first": lambda: texts, "second": lambda: {"index.txt": (tmp_path / "a.md").read_text()}}
+    monkeypatch.setattr(command, "of_module", lambda name: made[name]())
+    assert command.write_all(tmp_path) == ["a.md", "deep/b.md", "index.txt", "c.md"]
+    assert (tmp_path / "index.txt").read_text() == "# A\n"  # a module reads what those before it have written
+    assert command.stale(command.pages(), tmp_path) == []
     assert sorted(path.name for path in tmp_path.rglob("*.md")) == ["a.md", "b.md", "mine.md"]
 
 
