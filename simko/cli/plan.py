@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
+from simko.cli import panels
 from simko.cli.flags import config_flags, extra_settings
 from simko.cli.modules import reach
 from simko.cli.output import print_json
@@ -37,7 +38,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(context_settings=takes_more, epilog=EPILOG)(plan)
 
 
-@config_flags(TrainConfig)
+@config_flags(TrainConfig, panels=panels.PLAN)
 def plan(
     context: typer.Context,
     flags: Mapping[str, Any],

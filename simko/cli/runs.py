@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from simko.cli import panels
 from simko.cli.flags import as_arguments, config_flags, extra_settings, flag
 from simko.cli.launch import HELP, launch, one_device, read_devices
 from simko.cli.modules import reach, reach_of
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from simko.run.folder import RunFolder
 
 TRAIN_EPILOG = (
-    "A method's own settings are flags too, as in --alpha 0.3: see `simko algorithms`. Without any flag: the built-in "
-    "tiny policy on Countdown. Defaults stand in brackets; `tiny` has some of its own, which --dry-run shows."
+    "Without any flag: the built-in tiny policy on Countdown. Defaults stand in brackets; `tiny` has some of its own, which "
+    "--dry-run shows. A YAML file of --config has the same names, with _ for -."
 )
 JSON_FLAG = typer.Option(False, "--json", help="print one JSON object")
 CONFIG_FLAG = typer.Option(None, "--config", metavar="FILE", help="YAML file of settings; flags go over it")
@@ -43,7 +44,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(algorithms)
 
 
-@config_flags(TrainConfig)
+@config_flags(TrainConfig, panels=panels.TRAIN)
 def train(
     context: typer.Context,
     flags: Mapping[str, Any],
@@ -178,7 +179,7 @@ def overrides_of(config: str | None, flags: Mapping[str, Any]) -> dict[str, Any]
     return {**content, **flags}
 
 
-@config_flags(EvalConfig, skip=("target",))
+@config_flags(EvalConfig, skip=("target",), panels=panels.EVAL)
 def evaluate(
     context: typer.Context,
     flags: Mapping[str, Any],
@@ -192,7 +193,7 @@ def evaluate(
 ) -> None:
     """Measure pass@K on held-out problems.
 
-    Majority@K and the base model's curve stand beside it. A run's own settings hold where no flag is flags.
+    Majority@K and the base model's curve stand beside it. A run's own settings hold where no flag is given.
     """
     places = read_devices(devices, flags)
     flags = {**flags, **one_device(places)}
@@ -262,6 +263,7 @@ def algorithms(
     shown = {
         "source": about["source"],
         "evidence": about["evidence"],
+        "when": about["when"],
         "parts": ", ".join(f"{kind} {part}" for kind, part in about["parts"].items()),
         "needs": ", ".join(about["needs"]),
         "presets": ", ".join(about["presets"]),
