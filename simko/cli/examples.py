@@ -50,7 +50,7 @@ _EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "recipes": (
         ("which settings come with simko, and what they take", "simko recipes"),
-        ("one of them, as a file of your own to change", "simko recipes countdown"),
+        ("one of them, as a file of your own to change", "simko recipes countdown --out mine.yaml"),
     ),
     "plan": (
         ("does this model fit a card of 8 GB?", f"simko plan --model {_MODEL} --env {_GSM8K} --memory 8GB"),

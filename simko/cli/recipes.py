@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -12,35 +13,51 @@ import typer
 from simko.cli.output import print_json
 from simko.console import clean
 from simko.errors import UserError
+from simko.files import write_atomically
 from simko.recipes import About, Recipe, names, path_of, recipe
 
 RECIPE_FLAG = typer.Option(
     None, "--recipe", metavar="NAME", help="settings that come with simko: see `simko recipes`; flags go over them"
 )
-_WIDTH = 100
+_WIDTH = 80
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command(
-        epilog="Begin your own from one: `simko recipes NAME > mine.yaml`, then `simko train --config mine.yaml`."
-    )(recipes)
+    app.command()(recipes)
 
 
 def recipes(
     name: str | None = typer.Argument(None, metavar="[NAME]", help="print the file of this one"),
+    out: str | None = typer.Option(None, "--out", "-o", metavar="FILE", help="write the file here, to change it"),
     as_json: bool = typer.Option(False, "--json", help="print JSON"),
 ) -> None:
     """List the recipes that come with simko, or print one.
 
     A recipe is a file of settings, with what it gives, how long it takes and how much memory.
     """
-    if name is not None:
+    if out is not None:
+        _copy(name, Path(out).expanduser())
+    elif name is not None:
         chosen = recipe(name)
         print_json(_object(chosen)) if as_json else typer.echo(chosen.path.read_text(encoding="utf-8"), nl=False)
-        return
-    every = [recipe(each) for each in names()]
-    print_json([_object(each) for each in every]) if as_json else typer.echo("\n\n".join(map(_entry, every)))
+    else:
+        every = [recipe(each) for each in names()]
+        print_json([_object(each) for each in every]) if as_json else typer.echo("\n\n".join(map(_entry, every)))
+
+
+def _copy(name: str | None, path: Path) -> None:
+    """Write the file of a recipe to `path`. Raises `UserError` rather than write over a file."""
+    if name is None:
+        raise UserError("recipes: --out writes one recipe; name it, as in `simko recipes countdown --out mine.yaml`")
+    text = path_of(name).read_text(encoding="utf-8")
+    if path.exists():
+        raise UserError(f"recipes: {path} is there already; name another file")
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise UserError(f"recipes: {path} cannot be written ({error.strerror}); name another file") from error
+    typer.echo(f"{path}: change it, then simko train --config {path}")
 
 
 def settings_file(name: str | None, **others: str | None) -> str | None:
@@ -90,8 +107,8 @@ def _entry(chosen: Recipe) -> str:
         "needs": about.needs,
         "start": command_of(chosen.name),
     }
-    lines = [f"{chosen.name}: {clean(about.title)}"]
+    lines = [textwrap.fill(f"{chosen.name}: {clean(about.title)}", _WIDTH)]
     for key, text in rows.items():
-        lead = f"  {key:6}"
+        lead = f"  {key:7}"
         lines.append(textwrap.fill(clean(text), _WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead)))
     return "\n".join(lines)

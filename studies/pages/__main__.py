@@ -13,7 +13,7 @@ from pathlib import Path
 from studies.pages.tables import MARKER
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
-MODULES = ("cli", "settings", "methods")
+MODULES = ("cli", "settings", "methods", "recipes")
 
 
 def pages() -> dict[str, str]:
