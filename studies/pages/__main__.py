@@ -17,6 +17,7 @@ MODULES = (
     "cli",
     "settings",
     "methods",
+    "recipes",
 )
 """In the order in which they are written: one may read the pages of those before it."""
 

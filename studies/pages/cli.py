@@ -28,12 +28,14 @@ _PAGE = re.compile(r"docs/([\w/]+\.md)")
 SEE_ALSO: dict[str, tuple[tuple[str, str], ...]] = {
     "train": (
         ("Training methods", "../methods/README.md"),
+        ("Recipes", "../guides/recipes.md"),
         ("Settings", "settings.md"),
         ("The run folder", "run_folder.md"),
         ("More than one card", "../how/cards.md"),
     ),
     "eval": (("Statistics", "../how/statistics.md"), ("Settings", "settings.md#evaluation")),
     "algorithms": (("Training methods", "../methods/README.md"),),
+    "recipes": (("Recipes", "../guides/recipes.md"),),
     "plan": (("Memory", "../how/memory.md"),),
     "watch": (("Seeing a run", "../guides/seeing.md"),),
     "inspect": (("Seeing a run", "../guides/seeing.md"),),
