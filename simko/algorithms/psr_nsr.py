@@ -11,8 +11,8 @@ When to use `nsr`: take it if pass@K must be kept. It makes wrong answers less l
 probability goes. Where most answers are wrong, its update is larger than GRPO's. Our comparison of two seeds does not tell it
 from GRPO.
 
-When to use `w_reinforce`: take it as `nsr`, if right answers shall count a little, too. The SimKO paper reports that it fails
-on logic puzzles. Our comparison of two seeds does not tell it from GRPO.
+When to use `w_reinforce`: take it where you would take `nsr`, if right answers must count a little, too. The SimKO paper
+reports that it fails on logic puzzles. Our comparison of two seeds does not tell it from GRPO.
 
 There is no baseline: a group with one valid answer counts, and so does a group whose answers are all wrong. It is informative
 where an answer has an advantage. The loss is PPO's, token mean, clip 0.2.

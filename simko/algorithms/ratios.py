@@ -4,7 +4,7 @@
     cispo   L = -sg(min(r, cap)) A l                                                                (arXiv 2506.13585)
 
 When to use `gspo`: take it with several updates a rollout batch and long answers, where the ratios of single tokens are
-noisy. It takes one advantage an answer, so it refuses methods with advantages by token. With one update it is REINFORCE with
+noisy. It takes one advantage an answer, so advantages by token are refused beside it. With one update it is REINFORCE with
 GRPO's advantages. We have not compared it with other methods.
 
 When to use `cispo`: take it with several updates a rollout batch, if a clip takes the gradient of tokens that matter. CISPO

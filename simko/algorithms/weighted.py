@@ -33,8 +33,8 @@ When to use `pass_at_k`: take it if you will sample several answers to a problem
 more than n - k right answers teaches nothing, so a larger `pass_k` costs pass@1. Our comparison of two seeds does not tell it
 from GRPO.
 
-When to use `simko_pass_at_k`: take it as `pass_at_k`, if the candidates of a token shall stay alive, too. The top-K sharing
-acts only on problems that are not yet solved often. Our comparison of two seeds does not tell it from GRPO.
+When to use `simko_pass_at_k`: take it where you would take `pass_at_k`, if the candidates of a token must stay alive, too.
+The top-K sharing acts only on problems that are not yet solved often. Our comparison of two seeds does not tell it from GRPO.
 
 - `dr_grpo`, `rloo` and `f_grpo` weigh whatever the rewards are.
 - `maxrl`, `one_sided`, `pass_at_k`, `simko_pass_at_k` and `pkpo` are defined for right and wrong, and read the verdict. A part of
