@@ -99,7 +99,7 @@ def logical_lines(text: str) -> list[str]:
 def simple(line: str) -> bool:
     """Whether a line is one command of words: no pipe, no redirection, nothing that a shell expands."""
     bare = re.sub(r"'[^']*'", "", line)
-    return not re.search(r"[$`]", bare) and not re.search(r'[|&;<>()*?\[\]{}~]', re.sub(r'"[^"]*"', "", bare))
+    return not re.search(r"[$`]", bare) and not re.search(r"[|&;<>()*?\[\]{}~]", re.sub(r'"[^"]*"', "", bare))
 
 
 def commands(text: str) -> Iterator[list[str]]:

@@ -1,4 +1,4 @@
-"""Command lines of the pages, read by the real command line, which runs nothing; and settings in YAML, read by the real config."""
+"""Command lines of the pages, read by the real command line, and settings in YAML, read by the real config. Nothing is run."""
 
 from __future__ import annotations
 

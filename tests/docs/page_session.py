@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-from blocks import ROOT, Block, commands, logical_lines, simple
+from blocks import Block, logical_lines, simple
+from command_lines import flags_of
 
 from simko.algorithms import registry
 from simko.cli import run
@@ -78,8 +79,7 @@ class PageSession:
         self.namespace: dict[str, Any] = {"__name__": "__main__"}
         registry.load()
         self.tables: list[tuple[MutableMapping[Any, Any], dict[Any, Any]]] = [
-            (table, dict(table))
-            for table in (gymnasium.registry, verifiers._authors, registry.PARTS, registry.METHODS)
+            (table, dict(table)) for table in (gymnasium.registry, verifiers._authors, registry.PARTS, registry.METHODS)
         ]
 
     def follow(self, block: Block) -> Screen:
@@ -167,8 +167,6 @@ class PageSession:
 
 def accepts(words: list[str], more: tuple[str, ...]) -> bool:
     """Whether a command has the flags in `more`."""
-    from command_lines import flags_of
-
     return {word.partition("=")[0] for word in more if word.startswith("--")} <= flags_of(words)
 
 
@@ -179,6 +177,3 @@ def _no_input() -> Iterator[None]:
         yield
     finally:
         sys.stdin = before
-
-
-__all__ = ["ROOT", "PageSession", "Screen", "commands"]

@@ -26,7 +26,9 @@ KINDS = {
 PAGES = pages()
 TEXTS = {page: page.read_text(encoding="utf-8") for page in pages(generated=True)}
 BLOCKS = {page: blocks(TEXTS[page]) for page in TEXTS}
-COMMANDS = {page: [line for b in BLOCKS[page] if b.kind in ("bash", "sh", "") for line in commands(b.text)] for page in TEXTS}
+COMMANDS = {
+    page: [line for b in BLOCKS[page] if b.kind in ("bash", "sh", "") for line in commands(b.text)] for page in TEXTS
+}
 
 
 def runs(block: Block) -> bool:
@@ -63,6 +65,9 @@ def test_blocks_run_and_print_what_stands_below(page: Path, folder: Path) -> Non
                 assert same, f"{session.name}:{block.line} prints\n{printed}\n--- and the page says\n{block.expected}"
             elif block.kind == "python":
                 assert printed == "", f"{session.name}:{block.line}: what a block prints stands below it"
+        for file in folder.rglob("metrics.jsonl"):
+            steps = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+            assert any(step["grad_norm"] > 0 for step in steps), f"{session.name}: {file} learned nothing"
     finally:
         session.forget()
 
@@ -93,6 +98,16 @@ def test_commands_are_read_by_the_command_line(page: Path) -> None:
             parsed(words)
         except Exception as error:
             pytest.fail(f"simko {' '.join(words)}: {error}")
+
+
+def test_code_fits_a_screen() -> None:
+    long = [
+        f"{name_of(page)}:{block.line}"
+        for page in PAGES
+        for block in BLOCKS[page]
+        if block.kind in ("python", "bash", "sh") and max(map(len, block.text.splitlines()), default=0) > 130
+    ]
+    assert long == []
 
 
 def _read_json(text: str) -> None:
