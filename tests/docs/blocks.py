@@ -1,7 +1,9 @@
 """The fenced blocks of the pages, what stands above them, and the commands in them. Nothing is run here.
 
 A line `<!-- run with: --steps 2 -->` above a fence adds words to the `simko` lines of the block that take them.
-`<!-- not run: why -->` says why a block cannot run here, and `<!-- exits with: 1 -->` that its last command fails.
+`<!-- not run: why -->` says why a block cannot run here, `<!-- exits with: 1 -->` that its last command fails, and
+`<!-- numbers may differ -->` that another processor or another day prints other numbers. In an output `...` stands for a
+part of a line, or for any lines where it stands alone.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ class Block:
         more: words for its `simko` lines; empty where nothing is said.
         reason: why it is not run; None where it is.
         code: the exit code of its last command.
+        loose: its output may have other numbers.
     """
 
     line: int
@@ -38,6 +41,7 @@ class Block:
     more: tuple[str, ...] = ()
     reason: str | None = None
     code: int = 0
+    loose: bool = False
 
     @property
     def file(self) -> str | None:
@@ -76,6 +80,7 @@ def blocks(text: str) -> list[Block]:
                 more=tuple(shlex.split(marks.get("run with", ""))),
                 reason=marks.get("not run"),
                 code=int(marks.get("exits with", 0)),
+                loose="run with" in marks or "<!-- numbers may differ -->" in match[1],
             )
         )
     return made

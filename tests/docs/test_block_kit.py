@@ -58,6 +58,9 @@ def test_blocks_have_what_stands_round_them() -> None:
         output.text,
         10,
     )
+    assert train.loose
+    assert not file.loose
+    assert blocks("<!-- numbers may differ -->\n```bash\nx\n```\n")[0].loose
     assert drawing.expected is None
     assert plan.reason == "needs a GPU"
     assert fences(PAGE) == 10
@@ -141,6 +144,9 @@ def test_output_is_compared_with_the_page(session: PageSession) -> None:
     assert not screen.shows("step 1  reward 0.26\n", loose=False)
     assert screen.shows("step 30 reward 0.4\n", loose=True)
     assert not screen.shows("step 1 loss 0.25\n", loose=True)
+    assert screen.shows("...\nstep 1  reward 0.25\n...\n", loose=False)
+    assert not screen.shows("...\nstep 2  ...\n", loose=False)
+    assert not screen.shows("step 1 ...\nmore\n", loose=False)
 
 
 def test_a_block_that_ends_otherwise_is_told_with_its_line(session: PageSession) -> None:

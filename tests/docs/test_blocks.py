@@ -61,7 +61,7 @@ def test_blocks_run_and_print_what_stands_below(page: Path, folder: Path) -> Non
             screen = session.follow(block)
             printed = screen.both.getvalue()
             if block.expected is not None:
-                same = screen.shows(block.expected, loose=bool(block.more))
+                same = screen.shows(block.expected, loose=block.loose)
                 assert same, f"{session.name}:{block.line} prints\n{printed}\n--- and the page says\n{block.expected}"
             elif block.kind == "python":
                 assert printed == "", f"{session.name}:{block.line}: what a block prints stands below it"
