@@ -17,6 +17,7 @@ from simko.compare.study import Sizes
 from simko.config import UNSTORED, EvalConfig, TrainConfig
 from studies.pages import __main__ as command
 from studies.pages import cli, settings
+from studies.pages.see_also import SEE_ALSO
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_every_command_and_each_of_its_flags_is_on_the_page(texts: dict[str, str
     found = commands(typer.main.get_command(app), "simko")
     parts = sections(texts["reference/cli.md"])
     assert sorted(name for name in parts if name not in ("Exit codes", "Commands", "simko")) == sorted(found)
-    assert {f"simko {name}" for name in cli.SEE_ALSO} == set(found)
+    assert {f"simko {name}" for name in SEE_ALSO} == set(found)
     for name, one in found.items():
         lender = re.search(r"are those of \[`(simko \w+)`\]", parts[name])
         lent = flags(found[lender[1]]) if lender else {}
