@@ -21,7 +21,7 @@ def loop() -> Drawing:
     task = draw.box(20, 25, 190, "1. Task\na problem, drawn\nfrom seed and step")
     group = draw.box(285, 25, 190, "2. Group\nthe policy samples\nG answers to it", "ours")
     verdicts = draw.box(550, 25, 190, "3. Verdicts\nthe verifier says:\nright wrong wrong right", "good")
-    advantages = draw.box(550, 165, 190, f"4. Advantages\n{right}  {wrong}\n{wrong}  {right}")
+    advantages = draw.box(550, 165, 190, f"4. Advantages\n{right}  {wrong}\n{wrong}  {right}", "ours")
     loss = draw.box(285, 165, 190, "5. Loss\neach token: pull up\nor push down", "ours")
     update = draw.box(20, 165, 190, "6. Update\none optimizer step\nof the adapter", "ours")
     draw.arrow(task.right, group.left)
@@ -31,7 +31,7 @@ def loop() -> Drawing:
     draw.arrow(loss.left, update.right)
     draw.arrow(update.top, task.bottom)
     draw.text(125, 122, "next step")
-    draw.text(20, 252, "Only box 5 knows the method. SimKO changes it at the tokens where the policy hesitates.")
+    draw.text(20, 252, "A method chooses 2, 4 and 5. SimKO changes 5, at tokens where the policy hesitates.")
     return draw
 
 
