@@ -1,4 +1,4 @@
-"""The pictures of the report's page: `python -m studies.screenshots RUN` takes them with Chromium. RUN is a run or a report.html."""
+"""The pictures of the report's page: `python -m studies.screenshots RUN` takes them with Chromium. RUN may be a page, too."""
 
 from __future__ import annotations
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from studies import idea
 
 from simko import algorithms
+from studies import idea
 
 PAGE = (idea.IMAGE.parents[1] / "idea.md").read_text(encoding="utf-8")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from studies import screenshots
 
 from simko.errors import UserError
+from studies import screenshots
 
 
 def test_a_picture_for_each_window_and_one_line_where_there_is_none(
