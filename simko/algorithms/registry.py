@@ -48,6 +48,7 @@ class Method:
     evidence: Evidence = "verified"
     defaults: Mapping[str, Any] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    module: str = ""  # the file that registered it, whose docstring describes it
 
 
 def part(cls: P) -> P:
@@ -89,7 +90,8 @@ def method(
     `evidence` says whether the formula was read in the paper or its code, or put together from what others write about it.
     """
     parts: dict[Kind, str] = {"advantage": advantage, "loss": loss, "sampling": sampling, "auxiliary": auxiliary}
-    METHODS[name] = Method(name, title, parts, source, evidence, defaults or {}, presets or {})
+    module = str(sys._getframe(1).f_globals.get("__name__", ""))
+    METHODS[name] = Method(name, title, parts, source, evidence, defaults or {}, presets or {}, module)
 
 
 @cache

@@ -17,7 +17,8 @@ from typing import Any
 import typer
 
 import simko
-from simko.cli import compare, doctor, env, export, inspect, plan, report, results, runs, talk, verify, watch
+from simko.cli import compare, doctor, env, export, inspect, plan, recipes, report, results, runs, talk, verify, watch
+from simko.cli.help import dress, first_screen
 from simko.cli.output import fail, flush, never_fail
 from simko.console import note
 from simko.errors import UserError
@@ -30,7 +31,6 @@ app = typer.Typer(
     help="Train a language model on tasks that a program can check. SimKO makes the first answer better, at less "
     "cost to the best of many.",
     epilog="Every command takes --help, and --debug for the traceback of an error.",
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
@@ -121,10 +121,11 @@ def _start(
     debug: bool = typer.Option(False, "--debug", help="show the traceback of an error"),
 ) -> None:
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        typer.echo(first_screen(context))
 
 
 runs.add_to(app)
+recipes.add_to(app)
 compare.add_to(app)
 watch.add_to(app)
 inspect.add_to(app)
@@ -136,3 +137,4 @@ results.add_to(app)
 verify.add_to(app)
 report.add_to(app)
 doctor.add_to(app)
+dress(app)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from simko.cli import panels
 from simko.cli.flags import config_flags, extra_settings
 from simko.cli.output import print_json, terminal
 from simko.compare.study import RESERVED, Sizes, Study, flat, joined, read_study, seeds_of
@@ -43,7 +44,7 @@ _SKIPPED = {"seed", "out", "algorithm", "method"}
 _OUT = typer.Option(None, "--out", metavar="FOLDER", help="folder of the comparison; it goes on where it was")
 _SEEDS = typer.Option(None, "--seeds", metavar="N", help="number of training seeds, or the seeds as 0,1,2")
 _BUDGET = typer.Option(None, "--budget", metavar="HOURS", min=0.0, help="begin no run after so many hours of this call")
-_JOBS = typer.Option(1, "--jobs", min=1, help="runs at once")
+_JOBS = typer.Option(1, "--jobs", metavar="N", min=1, help="runs at once")
 _DRY_RUN = typer.Option(False, "--dry-run", help="print what would be run, and stop")
 _JSON = typer.Option(False, "--json", help="print one JSON object")
 
@@ -55,7 +56,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(context_settings=takes_more, epilog=SWEEP_EPILOG)(sweep)
 
 
-@config_flags(_Flags, skip=_SKIPPED)
+@config_flags(_Flags, skip=_SKIPPED, panels=panels.COMPARE)
 def compare(
     context: typer.Context,
     flags: Mapping[str, Any],
@@ -74,9 +75,10 @@ def compare(
     dry_run: bool = _DRY_RUN,
     as_json: bool = _JSON,
 ) -> None:
-    """Compare training methods: pass@K of each, over seeds, beside the base model.
+    """Compare training methods over seeds, beside the base model.
 
-    Every arm is trained and evaluated in a folder, which can be extended by an arm, a seed or more samples.
+    The table has pass@K of each. Every arm is trained and evaluated in a folder, which can be extended by an arm, a seed
+    or more samples.
     """
     places, more = _places(context.args)
     asked = Study(_common({**flags, **more}), {}, {}, seeds_of(seeds) if seeds else (), _sizes(flags), random_control)
@@ -94,7 +96,7 @@ def compare(
     _run(replace(session, reference=reference), "compare", dry_run, as_json)
 
 
-@config_flags(_Flags, skip=_SKIPPED)
+@config_flags(_Flags, skip=_SKIPPED, panels=panels.COMPARE)
 def sweep(
     context: typer.Context,
     flags: Mapping[str, Any],
@@ -105,9 +107,10 @@ def sweep(
     dry_run: bool = _DRY_RUN,
     as_json: bool = _JSON,
 ) -> None:
-    """Tune the arms of a study with equal effort, on tuning problems: `simko sweep STUDY.yaml --out FOLDER`.
+    """Tune the arms of a study with equal effort.
 
-    The best setting of each arm is written to FOLDER/tuned.yaml, a study for `simko compare --config`.
+    It tries their settings on tuning problems: `simko sweep STUDY.yaml --out FOLDER`. The best setting of each arm is
+    written to FOLDER/tuned.yaml, a study for `simko compare --config`.
     """
     places, more = _places(context.args)
     if len(places) > 1:

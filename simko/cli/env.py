@@ -20,13 +20,35 @@ if TYPE_CHECKING:
     from simko.types import Task
 
 ID = typer.Argument(metavar="ID", help="environment id, module:id, or jsonl:PATH")
-DATA = typer.Option(None, "--data", metavar="PATH", help="data file, folder or Hub id, if the environment reads one")
-COLUMNS = typer.Option(None, "--columns", metavar="TEXT", help="which column is what: problem=question,answer=solution")
-LEVEL = typer.Option(None, "--level", metavar="N", help="difficulty; the environment's own if left out")
-SPLIT = typer.Option(None, "--split", metavar="train|eval", help="which problems; train if there are any")
-OPTIONS = typer.Option(None, "--env-options", metavar="TEXT", help="of its problems, as size=500,seed=3")
+DATA = typer.Option(
+    None,
+    "--data",
+    metavar="PATH",
+    rich_help_panel="Which problems",
+    help="data file, folder or Hub id, if the environment reads one",
+)
+COLUMNS = typer.Option(
+    None,
+    "--columns",
+    metavar="TEXT",
+    rich_help_panel="Which problems",
+    help="which column is what: problem=question,answer=solution",
+)
+LEVEL = typer.Option(
+    None, "--level", metavar="N", rich_help_panel="Which problems", help="difficulty; the environment's own if left out"
+)
+SPLIT = typer.Option(
+    None,
+    "--split",
+    metavar="train|eval",
+    rich_help_panel="Which problems",
+    help="which problems; train if there are any",
+)
+OPTIONS = typer.Option(
+    None, "--env-options", metavar="TEXT", rich_help_panel="Which problems", help="of its problems, as size=500,seed=3"
+)
 PYTHON = typer.Option(None, "--python", metavar="PATH", help="interpreter that has its foreign package")
-SEED = typer.Option(0, "--seed", metavar="N", help="of the problem that is drawn")
+SEED = typer.Option(0, "--seed", metavar="N", rich_help_panel="Which problems", help="of the problem that is drawn")
 JSON_FLAG = typer.Option(False, "--json", help="print JSON")
 
 
@@ -66,7 +88,9 @@ def show(
     level: int | None = LEVEL,
     split: str | None = SPLIT,
     seed: int = SEED,
-    task: str | None = typer.Option(None, "--task", metavar="ID", help="this task instead of a random one"),
+    task: str | None = typer.Option(
+        None, "--task", metavar="ID", rich_help_panel="Which problems", help="this task instead of a random one"
+    ),
     tokenizer: str | None = typer.Option(None, "--tokenizer", metavar="MODEL", help="render with its chat template"),
     env_options: str | None = OPTIONS,
     python: str | None = PYTHON,

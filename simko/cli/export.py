@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from simko.cli import panels
 from simko.cli.flags import config_flags, flag
 from simko.cli.output import print_json
 from simko.config import EvalConfig, TrainConfig
@@ -34,7 +35,9 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog=EPILOG)(export)
 
 
-@config_flags(EvalConfig, only=("best", "model", "quantization", "device", "threads", *_ENV_FLAGS))
+@config_flags(
+    EvalConfig, only=("best", "model", "quantization", "device", "threads", *_ENV_FLAGS), panels=panels.EXPORT
+)
 def export(
     flags: Mapping[str, Any],
     target: str = typer.Argument(metavar="RUN_OR_MODEL", help="run folder; or a model, with --adapter"),

@@ -5,6 +5,7 @@ Every flag's value travels as text and the config itself parses it: a mistake ge
 
 from __future__ import annotations
 
+import copy
 import inspect
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -13,6 +14,8 @@ from typing import Any, Literal, get_args, get_origin
 
 import typer
 
+from simko.cli.complete import completer
+from simko.cli.panels import EXPERT, Panels, panel_of, place_of
 from simko.errors import UserError
 from simko.fields import entries, kind_of
 
@@ -22,11 +25,12 @@ _METAVARS = {int: "N", float: "X", str: "TEXT"}
 
 
 def config_flags(
-    config_class: type, *, only: Collection[str] | None = None, skip: Collection[str] = ()
+    config_class: type, *, only: Collection[str] | None = None, skip: Collection[str] = (), panels: Panels | None = None
 ) -> Callable[[Command], Command]:
     """A decorator: give a command one flag for each field of `config_class`, or for those in `only`, but not in `skip`.
 
-    The command gets what was typed, and nothing else, as the mapping `flags` (field name to text or bool).
+    The command gets what was typed, and nothing else, as the mapping `flags` (field name to text or bool). With `panels` all
+    its flags stand under these headings, in their order.
     """
 
     def decorate(command: Command) -> Command:
@@ -39,7 +43,9 @@ def config_flags(
             command(flags={name: value for name, value in typed.items() if value is not None}, **values)
 
         declared = [parameter for parameter in signature.parameters.values() if parameter.name != "flags"]
-        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*declared, *generated]]
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*map(_completed, declared), *generated]]
+        if panels is not None:
+            parameters = _in_panels(parameters, panels, names)
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # what typer reads
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         run.__name__, run.__doc__ = command.__name__, command.__doc__
@@ -89,6 +95,31 @@ def _key(name: str) -> str:
     return name.replace("-", "_")
 
 
+def _completed(parameter: inspect.Parameter) -> inspect.Parameter:
+    """The same parameter of a command, with what completes its value."""
+    info = parameter.default
+    if not isinstance(info, typer.models.ParameterInfo) or info.autocompletion:
+        return parameter
+    info = copy.copy(info)  # commands share some of them
+    info.autocompletion = completer(parameter.name)
+    return parameter.replace(default=info)
+
+
+def _in_panels(
+    parameters: Sequence[inspect.Parameter], panels: Panels, generated: Collection[str]
+) -> list[inspect.Parameter]:
+    """The same parameters in the order of `panels`, each option with its panel. Arguments come first."""
+    placed = []
+    for parameter in parameters:
+        if isinstance(info := parameter.default, typer.models.OptionInfo):
+            info = copy.copy(info)
+            info.rich_help_panel = panel_of(panels, parameter.name) or (EXPERT if parameter.name in generated else None)
+            placed.append((place_of(panels, parameter.name), parameter.replace(default=info)))
+        else:
+            placed.append((-1, parameter))
+    return [parameter for _, parameter in sorted(placed, key=lambda pair: pair[0])]
+
+
 def _parameters(config_class: type, only: Collection[str] | None, skip: Collection[str]) -> list[inspect.Parameter]:
     """A parameter for each field; a mapping (the method's settings) has no flag of its own."""
     hints = typing.get_type_hints(config_class)
@@ -106,9 +137,11 @@ def _parameter(entry: Field[Any], kind: Any) -> inspect.Parameter:
     if kind is bool:
         option = typer.Option(None, f"{long}/{flag('no_' + entry.name)}", help=help_text, show_default=False)
         return _keyword(entry.name, option, bool | None)
-    metavar = "|".join(map(str, get_args(kind))) if get_origin(kind) is Literal else _METAVARS[kind]
+    literals = get_args(kind) if get_origin(kind) is Literal else ()
+    metavar = "|".join(map(str, literals)) or _METAVARS[kind]
     names = (f"-{entry.name}", long) if len(entry.name) == 1 else (long,)
-    option = typer.Option(None, *names, help=help_text, metavar=metavar, show_default=False)
+    values = completer(entry.name, literals)
+    option = typer.Option(None, *names, help=help_text, metavar=metavar, show_default=False, autocompletion=values)
     return _keyword(entry.name, option, str | None)
 
 

@@ -34,9 +34,10 @@ def inspect(
     full: bool = typer.Option(False, "--full", help="show long texts whole"),
     as_json: bool = typer.Option(False, "--json", help="print one JSON object"),
 ) -> None:
-    """Show a group side by side: each answer with its verdict, its tokens shaded by entropy.
+    """Show the answers to one problem side by side.
 
-    Without --problem it is the group whose answers disagree most. docs/guides/seeing.md says what the shades mean.
+    Each has its verdict, and its tokens are shaded by entropy. Without --problem it is the group whose answers disagree
+    most. docs/guides/seeing.md says what the shades mean.
     """
     from simko.report.terminal.choice import most_mixed
     from simko.report.terminal.shades import shades_of

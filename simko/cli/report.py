@@ -44,7 +44,7 @@ def report(
     port: int = typer.Option(8765, "--port", min=0, max=65535, metavar="N", help="port for --serve; 0 takes any"),
     as_json: bool = typer.Option(False, "--json", help="print one JSON object"),
 ) -> None:
-    """Show what a run did: one page with curves, bands, the forking map, every sample. It needs no network.
+    """Show what a run did, on one page of HTML that needs no network.
 
     The page holds pass@1 and pass@K before and after, learning curves, concentration, what each token might have been instead,
     groups of answers, lost and won problems. Runs whose verifier, data or environment differ are never drawn together.

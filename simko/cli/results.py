@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from simko.types import Task
 
 FORMATS = ("counts", "csv", "every-eval-ever")
+WRITE, GRADE, RECORDS = "Write", "Grade what another program's model answered", "Names in every-eval-ever"
 EPILOG = (
     "Reads results of `simko eval`, and of other programs: counts, completions, lm-evaluation-harness samples, inspect logs, "
     "verifiers runs. With --env or --verifier our verifiers grade what these answered. Without --format the arms are listed."
@@ -36,31 +37,39 @@ def add_to(app: typer.Typer) -> None:
 def results(
     target: str = typer.Argument(metavar="RESULT", help="run folder, result of an evaluation, or another program's"),
     format: str | None = typer.Option(
-        None, "--format", metavar="|".join(FORMATS), help="write the counts in this format"
+        None, "--format", rich_help_panel=WRITE, metavar="|".join(FORMATS), help="write the counts in this format"
     ),
     out: str | None = typer.Option(
-        None, "-o", "--out", metavar="PATH", help="file, or folder of every-eval-ever [stdout]"
+        None, "-o", "--out", rich_help_panel=WRITE, metavar="PATH", help="file, or folder of every-eval-ever [stdout]"
     ),
-    arm: str | None = typer.Option(None, "--arm", metavar="NAME", help="this arm alone"),
+    arm: str | None = typer.Option(None, "--arm", rich_help_panel=WRITE, metavar="NAME", help="this arm alone"),
     env: str | None = typer.Option(
-        None, "--env", metavar="TEXT", help="grade on the held-out problems of this environment"
+        None, "--env", rich_help_panel=GRADE, metavar="TEXT", help="grade on the held-out problems of this environment"
     ),
-    data: str | None = typer.Option(None, "--data", metavar="PATH", help="the environment's data"),
-    level: int | None = typer.Option(None, "--level", metavar="N", help="the environment's level"),
-    verifier: str | None = typer.Option(None, "--verifier", metavar="TEXT", help="grade by this verifier"),
+    data: str | None = typer.Option(
+        None, "--data", rich_help_panel=GRADE, metavar="PATH", help="the environment's data"
+    ),
+    level: int | None = typer.Option(
+        None, "--level", rich_help_panel=GRADE, metavar="N", help="the environment's level"
+    ),
+    verifier: str | None = typer.Option(
+        None, "--verifier", rich_help_panel=GRADE, metavar="TEXT", help="grade by this verifier"
+    ),
     filter: str | None = typer.Option(
-        None, "--filter", metavar="TEXT", help="filter of lm-eval, or agent of verifiers"
+        None, "--filter", rich_help_panel=GRADE, metavar="TEXT", help="filter of lm-eval, or agent of verifiers"
     ),
-    metric: str | None = typer.Option(None, "--metric", metavar="TEXT", help="metric of lm-eval, or scorer of inspect"),
+    metric: str | None = typer.Option(
+        None, "--metric", rich_help_panel=GRADE, metavar="TEXT", help="metric of lm-eval, or scorer of inspect"
+    ),
     model_id: str | None = typer.Option(
-        None, "--model-id", metavar="ORG/NAME", help="of every-eval-ever: the model's name"
+        None, "--model-id", rich_help_panel=RECORDS, metavar="ORG/NAME", help="of every-eval-ever: the model's name"
     ),
     organization: str = typer.Option(
-        "unknown", "--organization", metavar="TEXT", help="of every-eval-ever: who measured"
+        "unknown", "--organization", rich_help_panel=RECORDS, metavar="TEXT", help="of every-eval-ever: who measured"
     ),
     as_json: bool = typer.Option(False, "--json", help="list the arms as JSON"),
 ) -> None:
-    """Show the counts of an evaluation, or write them in another format."""
+    """Show the counts of an evaluation, or write them for others."""
     if format is not None and format not in FORMATS:
         raise UserError(f"results: --format is '{format}'{nearest(format, FORMATS)}; use {', '.join(FORMATS)}")
     if format is None and out is not None:

@@ -10,22 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from simko.cli import panels
 from simko.cli.flags import as_arguments, config_flags, extra_settings, flag
 from simko.cli.launch import HELP, launch, one_device, read_devices
 from simko.cli.modules import reach, reach_of
 from simko.cli.output import print_json, terminal
+from simko.cli.recipes import RECIPE_FLAG, settings_file
 from simko.config import UNSTORED, EvalConfig, TrainConfig, as_dict, read_yaml, write_yaml
 from simko.console import clean, note, say, table
 from simko.errors import UserError, nearest
 from simko.ranks import PeerError
+from simko.recipes import split_about
 from simko.run.signals import Stopped, StopSignals
 
 if TYPE_CHECKING:
     from simko.run.folder import RunFolder
 
 TRAIN_EPILOG = (
-    "A method's own settings are flags too, as in --alpha 0.3: see `simko algorithms`. Without any flag: the built-in "
-    "tiny policy on Countdown. Defaults stand in brackets; `tiny` has some of its own, which --dry-run shows."
+    "Without any flag: the built-in tiny policy on Countdown. Defaults stand in brackets; `tiny` has some of its own, which "
+    "--dry-run shows. A YAML file of --config has the same names, with _ for -."
 )
 JSON_FLAG = typer.Option(False, "--json", help="print one JSON object")
 CONFIG_FLAG = typer.Option(None, "--config", metavar="FILE", help="YAML file of settings; flags go over it")
@@ -41,11 +44,12 @@ def add_to(app: typer.Typer) -> None:
     app.command()(algorithms)
 
 
-@config_flags(TrainConfig)
+@config_flags(TrainConfig, panels=panels.TRAIN)
 def train(
     context: typer.Context,
     flags: Mapping[str, Any],
     config: str | None = CONFIG_FLAG,
+    recipe: str | None = RECIPE_FLAG,
     resume: str | None = typer.Option(
         None, "--resume", metavar="DIR", help="go on with a run from its newest checkpoint; with --steps N, to step N"
     ),
@@ -54,6 +58,7 @@ def train(
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Train a 4-bit LoRA policy on an environment."""
+    config = settings_file(recipe, config=config, resume=resume)
     typed = {**flags, **extra_settings(context.args)}
     places = read_devices(devices, typed)
     typed |= one_device(places)
@@ -142,7 +147,7 @@ def _refuse_file(config: str, mistake: str, read: Callable[[], object]) -> None:
 
 
 def _read(config: str | None) -> dict[str, Any]:
-    content = read_yaml(config) if config else {}
+    _, content = split_about(read_yaml(config), config) if config else (None, {})
     if typed := next((name for name in UNSTORED if name in content), None):
         raise UserError(f"config {config}: {typed} is taken from no file; give --{typed.replace('_', '-')} yourself")
     return content
@@ -174,7 +179,7 @@ def overrides_of(config: str | None, flags: Mapping[str, Any]) -> dict[str, Any]
     return {**content, **flags}
 
 
-@config_flags(EvalConfig, skip=("target",))
+@config_flags(EvalConfig, skip=("target",), panels=panels.EVAL)
 def evaluate(
     context: typer.Context,
     flags: Mapping[str, Any],
@@ -188,7 +193,7 @@ def evaluate(
 ) -> None:
     """Measure pass@K on held-out problems.
 
-    Majority@K and the base model's curve stand beside it. A run's own settings hold where no flag is flags.
+    Majority@K and the base model's curve stand beside it. A run's own settings hold where no flag is given.
     """
     places = read_devices(devices, flags)
     flags = {**flags, **one_device(places)}
@@ -258,6 +263,7 @@ def algorithms(
     shown = {
         "source": about["source"],
         "evidence": about["evidence"],
+        "when": about["when"],
         "parts": ", ".join(f"{kind} {part}" for kind, part in about["parts"].items()),
         "needs": ", ".join(about["needs"]),
         "presets": ", ".join(about["presets"]),

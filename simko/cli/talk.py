@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from simko.cli import panels
 from simko.cli.flags import config_flags
 from simko.cli.modules import reach_of
 from simko.cli.output import ask, indent, print_json
@@ -30,7 +31,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 @config_flags(
-    EvalConfig, skip=("target", "n", "problems", "part", "problem_seed", "base", "out", "samples", "allow_overlap")
+    EvalConfig,
+    skip=("target", "n", "problems", "part", "problem_seed", "base", "out", "samples", "allow_overlap"),
+    panels=panels.EVAL,
 )
 def sample(
     flags: Mapping[str, Any],
@@ -104,6 +107,7 @@ def _row(group: Group, completion: Completion) -> dict[str, Any]:
         "top_p",
         "template",
     ),
+    panels=panels.EVAL,
 )
 def chat(
     flags: Mapping[str, Any],

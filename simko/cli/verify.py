@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from simko.run.rescore import Rescore
 
 JSON_FLAG = typer.Option(False, "--json", help="print JSON")
-MODULE = typer.Option(None, "--module", metavar="MODULE", help="import this first: it registers the verifier")
+MODULE = typer.Option(
+    None,
+    "--module",
+    rich_help_panel="A verifier and answers of your own",
+    metavar="MODULE",
+    help="import this first: it registers the verifier",
+)
 HEADER = ("FAMILY", "TRIED", "WRONG", "UNDECIDED", "MEAN ms", "SLOWEST ms")
 SHOWN = 15
 NO_ANSWER = "no such thing"
@@ -50,12 +56,34 @@ def audit(
     module: str | None = MODULE,
     n: int = typer.Option(400, "--n", metavar="N", help="about so many cases of each family", min=1),
     seed: int = typer.Option(0, "--seed", metavar="N", help="of the metamorphic cases"),
-    data: str | None = typer.Option(None, "--data", metavar="DIR", help="add the answers of the sets in this folder"),
-    gold: str | None = typer.Option(None, "--gold", metavar="TEXT", help="a gold answer that your verifier reads"),
-    right: str | None = typer.Option(
-        None, "--right", metavar="TEXT", help="a right answer to --gold; the same text if left out"
+    data: str | None = typer.Option(
+        None,
+        "--data",
+        rich_help_panel="A verifier and answers of your own",
+        metavar="DIR",
+        help="add the answers of the sets in this folder",
     ),
-    wrong: str = typer.Option(NO_ANSWER, "--wrong", metavar="TEXT", help="a wrong answer to --gold"),
+    gold: str | None = typer.Option(
+        None,
+        "--gold",
+        rich_help_panel="A verifier and answers of your own",
+        metavar="TEXT",
+        help="a gold answer that your verifier reads",
+    ),
+    right: str | None = typer.Option(
+        None,
+        "--right",
+        rich_help_panel="A verifier and answers of your own",
+        metavar="TEXT",
+        help="a right answer to --gold; the same text if left out",
+    ),
+    wrong: str = typer.Option(
+        NO_ANSWER,
+        "--wrong",
+        rich_help_panel="A verifier and answers of your own",
+        metavar="TEXT",
+        help="a wrong answer to --gold",
+    ),
     limit: float = typer.Option(1.0, "--limit", metavar="SECONDS", help="an answer that takes longer fails"),
     as_json: bool = JSON_FLAG,
 ) -> None:

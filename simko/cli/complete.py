@@ -1,0 +1,119 @@
+"""Values that a shell completes: environments, methods, recipes, run folders. Nothing here loads torch: a person waits for it.
+
+Where a function knows nothing that fits, the shell completes names of files, as it does by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+
+Values = Callable[[str], list[str]]
+
+_MOST = 200
+_METHOD = re.compile(r'^method\(\s*"([\w-]+)"', re.MULTILINE)
+
+
+def completer(name: str, choices: Sequence[object] = ()) -> Values | None:
+    """What completes the value of the parameter `name`: its `choices`, or what is known under that name; else None."""
+    if choices:
+        return one_of(*map(str, choices))
+    return _BY_NAME.get(name)
+
+
+def one_of(*choices: str) -> Values:
+    """A completion of one of `choices`."""
+
+    def values(incomplete: str) -> list[str]:
+        return _fitting(choices, incomplete)
+
+    return values
+
+
+def run_folders(incomplete: str) -> list[str]:
+    """Run folders, and folders of comparisons, under runs/ and beside what was typed."""
+    typed = Path(incomplete if incomplete.endswith("/") else Path(incomplete).parent)
+    found = [f"{folder}/" if _is_study(folder) else str(folder) for folder in _folders(Path("runs"), typed)]
+    return _fitting(found, incomplete)
+
+
+def env_ids(incomplete: str) -> list[str]:
+    """Ids of registered environments."""
+    from simko.envs import specs
+
+    return _fitting((info.id for info in specs()), incomplete)
+
+
+def methods(incomplete: str) -> list[str]:
+    """Names of bundled methods, read from the source of their files: to import them would load torch."""
+    files = (file for file in resources.files("simko.algorithms").iterdir() if file.name.endswith(".py"))
+    names = (name for file in files for name in _METHOD.findall(file.read_text(encoding="utf-8")))
+    return _fitting(sorted(names), incomplete)
+
+
+def method_lists(incomplete: str) -> list[str]:
+    """Names with commas between: the last one is completed."""
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in methods(last)]
+
+
+def verifiers(incomplete: str) -> list[str]:
+    """Names of bundled verifiers."""
+    from simko.envs.verifiers import verifier_names
+
+    return _fitting(verifier_names(), incomplete)
+
+
+def templates(incomplete: str) -> list[str]:
+    """Names of prompt templates."""
+    from simko.envs.templates import NAMED
+
+    return _fitting(("chat", "plain", *NAMED), incomplete)
+
+
+def recipes(incomplete: str) -> list[str]:
+    """Names of recipes."""
+    try:
+        files = [file.name for file in resources.files("simko.recipes").iterdir()]
+    except ModuleNotFoundError:
+        return []
+    return _fitting(sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml")), incomplete)
+
+
+def _fitting(values: Iterable[str], incomplete: str) -> list[str]:
+    return [value for value in values if value.startswith(incomplete)][:_MOST]
+
+
+def _folders(*places: Path) -> list[Path]:
+    """Folders in `places` that hold a run or a comparison, each once."""
+    found: dict[Path, None] = {}
+    for place in places:
+        try:
+            inside = sorted(place.iterdir())[: 10 * _MOST]
+        except OSError:
+            continue
+        found |= dict.fromkeys(folder for folder in inside if _is_run(folder) or _is_study(folder))
+    return list(found)
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "config.yaml").is_file()
+
+
+def _is_study(folder: Path) -> bool:
+    return (folder / "plan.yaml").is_file()
+
+
+_BY_NAME: dict[str, Values] = {
+    "algorithm": methods,
+    "algorithms": method_lists,
+    "env": env_ids,
+    "recipe": recipes,
+    "resume": run_folders,
+    "target": run_folders,
+    "model": one_of("tiny"),
+    "template": templates,
+    "verifier": verifiers,
+}
