@@ -28,6 +28,8 @@ FIELD = frozenset({"program", "programs", "optimizer", "optimizers", "license"})
 ABBREVIATIONS = re.compile(r"\b(?:e\.g|i\.e|vs|cf|al|approx|Fig|Eq|Sec|No|St|Dr)\.$")
 BREAK = re.compile(r"""[.!?]["'”’)]*\s+""")
 """The end of a sentence. The next one may begin with a small letter: simko, torch, bfloat16."""
+MANY_LINKS = 9
+"""A paragraph of so many links is an index and no prose."""
 CODE = "\x00"
 """Before a code span: one word, whose blanks and stops are hidden meanwhile."""
 HIDDEN = str.maketrans(" .!?\n", "\ue000\ue001\ue002\ue003\ue000")
@@ -48,10 +50,11 @@ class Sentence:
 
 
 def inlines(page: str) -> Iterator[Token]:
-    """Text of paragraphs, also in lists and quotations; headings and cells of tables are left out."""
+    """Text of paragraphs, also in lists and quotations; headings, cells of tables and rows of links are left out."""
     tokens = MarkdownIt("commonmark").enable("table").parse(page)
     for before, token in zip([None, *tokens], tokens, strict=False):
-        if token.type == "inline" and before is not None and before.type == "paragraph_open":
+        links = sum(child.type == "link_open" for child in token.children or [])
+        if token.type == "inline" and before is not None and before.type == "paragraph_open" and links < MANY_LINKS:
             yield token
 
 

@@ -95,6 +95,12 @@ def test_the_lint_knows_where_a_sentence_ends() -> None:
     ]
 
 
+def test_a_row_of_links_is_no_sentence() -> None:
+    link = "[two words](a.md), "
+    assert prose.sentences(f"All of these: {link * 9}") == []
+    assert len(prose.sentences(f"Some of these: {link * 8}")) == 1
+
+
 def test_a_page_of_long_sentences_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("\n\n".join(["word " * 17 + "end."] * 3 + ["Short."] * 2) + "\n \n")
