@@ -61,6 +61,7 @@ lint: .venv/.installed-test
 	$(VENV_PYTHON) -m ruff check
 	$(VENV_PYTHON) -m ruff format --check
 	.venv/bin/lint-imports
+	.venv/bin/codespell README.md CHANGELOG.md docs simko envs agents recipes examples studies benchmarks
 
 types: .venv/.installed-test
 	$(VENV_PYTHON) -m mypy

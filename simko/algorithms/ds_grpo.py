@@ -11,7 +11,7 @@ equal rewards, too, where GRPO has no signal; `mixed_groups_only` stops that. We
 
 Source: tajwarfahim/maxrl c0698eb, `compute_dsgrpo_outcome_advantage`, by another group than the paper's. Its gammas are .05; the
 paper's could not be read. Departures and choices:
-- The theory smooths by the base policy. Practice and this file take the sampling one: the engine recorded its log-probs.
+- The theory smooths by the base policy. Its users and this file take the sampling one: the engine recorded its log-probs.
 - As in the code, groups of equal rewards learn, too: from the smoothing alone.
 - Wrong is what the verifier says, not `score == 0`.
 - Another implementation sums log-probs and takes gammas of .1 (AnamikaLochab/UCPO); the mean is used here.
