@@ -49,7 +49,7 @@ class Actor:
         check_sampling(temperature, top_p, top_k)
         ids = [int(i) for i in observation["tokens"][: int(observation["length"])]]
         if not ids:
-            raise UserError("act: the observation has no tokens (length 0); reset the environment first")
+            raise UserError("act: the observation has no tokens (length 0); call reset() of the environment first")
         cached = len(self._ids)
         if version != self._version or cached >= len(ids) or ids[:cached] != self._ids:
             self._cache, cached = None, 0

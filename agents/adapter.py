@@ -48,7 +48,8 @@ def add_adapter(model: Any, config: LoraConfig, seed: int) -> Any:
         except (ValueError, TypeError) as error:
             name = config.base_model_name_or_path
             raise UserError(
-                f"model '{name}': the adapter cannot be made: {' '.join(str(error).split()):.300}"
+                f"model '{name}': the adapter cannot be made ({' '.join(str(error).split()):.300}); "
+                "see --lora-rank and --target-modules"
             ) from error
     check_layers(model)
     output: Any = model.get_output_embeddings()
@@ -66,11 +67,10 @@ def check_layers(model: nn.Module) -> None:
         if plain or (isinstance(base, nn.Linear) and name not in others):
             continue
         # merging into a tied embedding would change the output layer, too
-        untied = ", whose lm_head must have a weight of its own" if isinstance(base, nn.Embedding) else ""
+        untied = " (its lm_head needs a weight of its own)" if isinstance(base, nn.Embedding) else ""
         raise UserError(
-            f"{name} is a {type(base).__name__}: only linear layers can be adapted; leave it out of target_modules; an adapter "
-            f"that has it can be merged with PEFT (merge_and_unload, save_pretrained) into its base{untied}: give that as the "
-            "model"
+            f"{name} is a {type(base).__name__}, which cannot be adapted; leave it out of target_modules, or merge "
+            f"the adapter with PEFT (merge_and_unload, save_pretrained) into its base{untied} and give that as the model"
         )
 
 
@@ -190,9 +190,13 @@ def load_weights(model: Any, folder: str | os.PathLike[str]) -> None:
     try:
         stored = load_file(path)
     except FileNotFoundError as error:
-        raise UserError(f"adapter '{folder}': no {WEIGHTS} there (other formats are not read)") from error
+        raise UserError(
+            f"adapter '{folder}': no {WEIGHTS} there; give a folder with one, as other formats are not read"
+        ) from error
     except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(f"{path}: damaged, cannot be read ({error})") from error
+        raise UserError(
+            f"{path}: damaged, cannot be read ({error}); fetch it again, or take another checkpoint"
+        ) from error
     _drop_copies_of_base(model, stored)
     mine = dict(parameters(model))
     base = base_of(folder)
@@ -204,7 +208,7 @@ def load_weights(model: Any, folder: str | os.PathLike[str]) -> None:
             shapes = f"{tuple(stored[name].shape)} in the file, {tuple(p.shape)} in the model"
             raise UserError(f"{path}: {name} is {shapes}; another base model or rank; {mend}")
         if not torch.isfinite(stored[name]).all():
-            raise UserError(f"{path}: {name} holds NaN or infinity; the adapter is spoilt")
+            raise UserError(f"{path}: {name} holds NaN or infinity; the adapter is spoilt; take an earlier checkpoint")
     for name, p in mine.items():
         p.copy_(stored[name])
     if not all(p.requires_grad for p in mine.values()):

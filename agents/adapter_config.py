@@ -39,6 +39,7 @@ _SAME_BASE = (
     "none",
     "",
 )  # initialisations that leave the base as it is
+_SAVED = "give a folder that simko or PEFT saved"
 _MERGE = "merge it into its base with PEFT (merge_and_unload, then save_pretrained) and give that folder as the model"
 _CONVERT = (
     "it changes the base. Where it was trained, convert it to plain LoRA with PEFT's "
@@ -76,7 +77,7 @@ def read_config(folder: str | os.PathLike[str], name: str) -> LoraConfig:
     try:
         config = LoraConfig(**kept, lora_dropout=0.0, bias="none", task_type="CAUSAL_LM")
     except (TypeError, ValueError) as error:
-        raise UserError(f"{path}: not a LoRA configuration ({error})") from error
+        raise UserError(f"{path}: not a LoRA configuration ({error}); {_SAVED}") from error
     config.base_model_name_or_path = name
     return config
 
@@ -110,7 +111,7 @@ def _stored(path: Path) -> dict[str, Any]:
             f"adapter '{path.parent}': no {CONFIG} there; give a folder that simko or PEFT saved"
         ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(f"{path}: not the configuration of an adapter ({error})") from error
+        raise UserError(f"{path}: not the configuration of an adapter ({error}); {_SAVED}") from error
     return dict(stored)
 
 
@@ -154,10 +155,10 @@ def _layers(path: Path, stored: dict[str, Any], ranks: dict[str, int]) -> dict[s
     for key in ("target_modules", "exclude_modules", "layers_pattern"):
         names = stored.get(key)
         if names is not None and not isinstance(names, str) and not _are_texts(names):
-            raise UserError(f"{path}: {key} is {names!r:.80}; a list of module names is needed")
+            raise UserError(f"{path}: {key} is {names!r:.80}; give a list of names of modules")
     numbers = stored.get("layers_to_transform")
     if any(type(number) is not int for number in (numbers if isinstance(numbers, list) else [numbers or 0])):
-        raise UserError(f"{path}: layers_to_transform is {numbers!r:.80}; layer numbers are needed")
+        raise UserError(f"{path}: layers_to_transform is {numbers!r:.80}; give numbers of layers")
     targets = stored.get("target_modules")
     patterns = stored.get("layers_pattern") or []
     names = [*(targets or []), *(stored.get("exclude_modules") or [])]
@@ -179,10 +180,10 @@ def _ranks(path: Path, stored: dict[str, Any], ranks: dict[str, int]) -> dict[st
     """Return the pattern of ranks. The weights must have each: a hostile file could ask for any amount of memory."""
     pattern = stored.get("rank_pattern") or {}
     if not isinstance(pattern, dict) or len(pattern) > _MOST:
-        raise UserError(f"{path}: rank_pattern is {pattern!r:.80}; module names with their ranks are needed")
+        raise UserError(f"{path}: rank_pattern is {pattern!r:.80}; give names of modules with their ranks")
     for rank in (stored.get("r"), *pattern.values()):
         if type(rank) is not int or rank < 1 or rank > max(ranks.values(), default=4096):
-            raise UserError(f"{path}: rank {rank!r:.80} is not that of {WEIGHTS} beside it")
+            raise UserError(f"{path}: rank {rank!r:.80} is not that of {WEIGHTS} beside it; {_SAVED}")
     if all(map(_is_name, pattern)):
         return pattern
     return {layer: rank for layer, rank in ranks.items() if rank != stored["r"]}
@@ -197,7 +198,7 @@ def _check_scales(path: Path, stored: dict[str, Any]) -> None:
         )
     for alpha in (stored.get("lora_alpha", 8), *pattern.values()):
         if type(alpha) not in (int, float) or not abs(alpha) < 1e9:
-            raise UserError(f"{path}: lora_alpha or alpha_pattern holds {alpha!r:.80}; a number is needed")
+            raise UserError(f"{path}: lora_alpha or alpha_pattern holds {alpha!r:.80}; give a number")
 
 
 def _are_texts(names: object) -> bool:

@@ -81,7 +81,7 @@ def _write(path: Path, folder: Path, ends: list[int]) -> None:
     except OSError as error:
         if error.errno is not None:
             raise
-        raise UserError(f"model '{path}' cannot be read: {_line(error)}") from error
+        raise UserError(f"model '{path}' cannot be read: {_line(error)}; fetch it again") from error
     except Exception as error:  # transformers maps some architectures and fails on others as it likes
         raise UserError(f"model '{path}' cannot be read: {_line(error)}; give its transformers folder") from error
 
@@ -103,7 +103,9 @@ def dequantised_model(path: Path, dtype: torch.dtype, config: Any = None) -> Any
             path.parent, gguf_file=path.name, dtype=dtype, trust_remote_code=False, output_loading_info=True, **options
         )
     if missing := sorted(report["missing_keys"]):
-        raise UserError(f"model '{path}' lacks {len(missing)} weights ({missing[0]}, ...): not a whole causal LM")
+        raise UserError(
+            f"model '{path}' lacks {len(missing)} weights ({missing[0]}, ...), so it is not a whole causal LM; give another file"
+        )
     model.hf_quantizer, model.is_quantized = None, False
     model.config.__dict__.pop("quantization_config", None)
     return model

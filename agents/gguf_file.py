@@ -168,7 +168,9 @@ def _write_parts(writer: Any, parts: list[_Part]) -> tuple[float, float]:
         try:
             array = quantised(weight, part.kind)
         except ValueError as reason:
-            raise UserError(f"export: --gguf: the weight {part.name} {reason}") from reason
+            raise UserError(
+                f"export: --gguf: the weight {part.name} {reason}; export another kind, or --merged"
+            ) from reason
         if len(part.shape) > 1:
             squares += float(weight.double().square().sum())
             error += float((dequantised(array, part.kind) - weight.cpu()).double().square().sum())

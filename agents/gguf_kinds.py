@@ -89,7 +89,7 @@ def quantised(weight: Tensor, name: str) -> NDArray[Any]:
     if name in ("Q4_K", "Q6_K"):
         return (q4_k if name == "Q4_K" else q6_k)(weight).cpu().numpy()
     if name == "F16" and weight.abs().max() > torch.finfo(torch.float16).max:
-        raise ValueError("has a weight that is too large for float16; use bf16")
+        raise ValueError("has a value that is too large for float16")
     return gguf.quants.quantize(weight.cpu().numpy(), gguf.GGMLQuantizationType[name])
 
 

@@ -40,14 +40,15 @@ def find_model(model: str | os.PathLike[str]) -> Source:
     if name == "tiny":
         folder = Path(str(resources.files("simko.agents"))) / "tiny"
         if not (folder / "config.json").is_file():
-            raise UserError(f"model 'tiny' is not in this installation ({folder}); reinstall simko")
+            raise UserError(f"model 'tiny' is not in this installation ({folder}); install simko again")
         return Source(name, str(folder))
     path = Path(name).expanduser()
     if path.is_dir():
         if (path / "config.json").is_file():
             return Source(name, str(path))
-        hint = "an adapter; pass it as adapter=" if (path / "adapter_config.json").is_file() else "not a model folder"
-        raise UserError(f"model '{name}': the folder has no config.json: it is {hint}")
+        is_adapter = (path / "adapter_config.json").is_file()
+        hint = "it is an adapter; pass it as adapter=" if is_adapter else "it is not a model folder; give one"
+        raise UserError(f"model '{name}': the folder has no config.json: {hint}")
     if path.suffix == ".gguf":
         if not path.is_file():
             raise UserError(f"model '{name}': no such file; fetch it first, from the Hub with `hf download`")
@@ -115,7 +116,8 @@ def load_model(source: Source, quantization: Quantization, device: torch.device,
         )
     if missing := sorted(report["missing_keys"]):
         raise UserError(
-            f"model '{source.name}' lacks {len(missing)} weights ({missing[0]}, ...): not a whole causal LM"
+            f"model '{source.name}' lacks {len(missing)} weights ({missing[0]}, ...), so it is not a whole causal LM; "
+            "give another"
         )
     _unmap(model)
     return model.eval().requires_grad_(False)
@@ -129,7 +131,7 @@ def check_vocabulary(name: str, tokenizer: Any, embedded: int) -> None:
     if tokenizer.vocab_size > embedded:
         raise UserError(
             f"model '{name}': its tokenizer has {tokenizer.vocab_size} tokens, its embedding {embedded} rows; "
-            "the folder holds another model's tokenizer"
+            "put the model's own tokenizer into the folder"
         )
 
 
@@ -200,7 +202,8 @@ def _find_on_hub(name: str) -> Source:
             raise UserError(f"model '{name}' is gated; accept its terms on the Hub and run `hf auth login`") from error
         except (RepositoryNotFoundError, HFValidationError) as error:
             raise UserError(
-                f"model '{name}' is neither a folder nor on the Hub (private ones need `hf auth login`); 'tiny' is built in"
+                f"model '{name}' is neither a folder nor on the Hub; check the name, take 'tiny', or run `hf auth login` "
+                "for a private one"
             ) from error
         except Exception as error:  # whatever the HTTP client raises: the cache may still help
             why = _first_line(error)
@@ -225,7 +228,7 @@ def _explained(source: Source, what: str) -> Iterator[None]:
         line = _first_line(error)
         if "trust_remote_code" in str(error):
             line = "it needs Python code of its own, which simko never runs"
-        raise UserError(f"{what} '{source.name}' cannot be loaded: {line}") from error
+        raise UserError(f"{what} '{source.name}' cannot be loaded: {line}; fetch it again, or give another") from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -201,7 +201,7 @@ class PromptFormat:
             names = {self.tokenizer.decode([i], skip_special_tokens=False) for i in special}
             raise UserError(
                 f"problem '{text[:60]}': the tokenizer turns its text into the special tokens {sorted(names)}; "
-                "remove the problem or these strings"
+                "leave out the problem or these strings"
             )
         return inner
 

@@ -293,7 +293,10 @@ def make(id: str, **settings: Any) -> TokenEnv:
     name, settings = resolve(id, settings)
     env = gymnasium.make(name, disable_env_checker=True, **settings).unwrapped
     if not isinstance(env, TokenEnv):
-        raise UserError(f"environment '{id}' is a {type(env).__name__}, not a simko.envs.TokenEnv; it has no tokens")
+        raise UserError(
+            f"environment '{id}' is a {type(env).__name__}, not a simko.envs.TokenEnv: it has no tokens; "
+            "make one with simko.envs.task"
+        )
     return env
 
 

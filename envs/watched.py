@@ -85,7 +85,9 @@ class WatchedSource:
 
     def _checked(self, what: str, task: Any) -> Task:
         if not isinstance(task, Task):
-            raise UserError(f"environment {self._name}: {what} gave {type(task).__name__} {task!r:.80}, not a Task")
+            raise UserError(
+                f"environment {self._name}: {what} gave {type(task).__name__} {task!r:.80}; return a simko.types.Task"
+            )
         return task
 
 

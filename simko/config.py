@@ -471,16 +471,17 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         text = Path(path).expanduser().read_text(encoding="utf-8")
         content = _Plain(text).get_single_data()
     except OSError as error:
-        raise UserError(f"config {path}: {error.strerror}") from error
+        raise UserError(f"config {path}: {error.strerror}; give a YAML file that exists") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: bytes, a date, or a number out of range
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         what = " ".join(str(getattr(error, "problem", None) or error).split())[:200]
-        raise UserError(f"config {path}{where}: not valid YAML ({what})") from error
+        mend = "mend that line" if mark else "write `key: value` lines as UTF-8 text"
+        raise UserError(f"config {path}{where}: not valid YAML ({what}); {mend}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise UserError(f"config {path}: expected `key: value` lines, got {type(content).__name__}")
+        raise UserError(f"config {path}: it is a {type(content).__name__}; write `key: value` lines")
     for key in content:
         if not isinstance(key, str):
             raise UserError(f"config {path}: YAML reads a key as {key!r}, and no setting is called so; delete it")

@@ -93,7 +93,9 @@ def _completion(row: Mapping[str, Any], prompt: Any) -> Completion:
     """A stored answer. Raises `UserError` if it has no ids of tokens."""
     ids, sampled, logprobs = row.get("ids"), row.get("sampled"), row.get("logprobs")
     if not isinstance(ids, list) or not all(isinstance(i, int) and i >= 0 for i in ids):
-        raise UserError(f"task {row['task']!r:.60}, sample {row['sample']}: no token ids; an older version stored none")
+        raise UserError(
+            f"task {row['task']!r:.60}, sample {row['sample']}: no token ids; take a newer run, as an old simko stored none"
+        )
     parts = {name: np.nan if value is None else float(value) for name, value in row.get("parts", {}).items()}
     mask = np.ones(len(ids), dtype=np.bool_) if sampled is None else np.array(sampled, dtype=np.bool_)
     numbers = logprobs if isinstance(logprobs, list) and len(logprobs) == len(ids) else [0.0] * len(ids)

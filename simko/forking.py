@@ -71,7 +71,9 @@ def run_forks(
     """
     adapter = run_folder.adapter()
     if adapter is None:
-        raise UserError(f"{run_folder.path} has no checkpoint yet: the forking map needs an adapter")
+        raise UserError(
+            f"{run_folder.path} has no checkpoint yet, and the forking map needs an adapter; train on until one is saved"
+        )
     sha256 = str(file_hash(adapter / "adapter_model.safetensors"))
     path = forks_path(run_folder.path, sha256)
     if path.is_file():
@@ -80,13 +82,18 @@ def run_forks(
         except UserError as error:
             say(str(error))
     if stored_only:
-        raise UserError(f"{run_folder.path} has no stored forks of its newest adapter, and no model may be loaded")
+        raise UserError(
+            f"{run_folder.path} has no stored forks of its newest adapter, and no model may be loaded; "
+            "make them with `simko report`"
+        )
     policy, env = load(run_folder, adapter, device)
     step = int(adapter.parent.name.removeprefix("step-"))
     chosen, whole = choose_of_step(run_folder, env, step)
     chosen += choose_of_evaluation(run_folder, policy, env)
     if not chosen:
-        raise UserError(f"{run_folder.path} has no completions: nothing to draw a forking map of")
+        raise UserError(
+            f"{run_folder.path} has no answers to draw a forking map of; train a step, or evaluate it with `simko eval`"
+        )
     forks = Forks(
         sha256, step, run_folder.config.model, run_folder.config.algorithm, run_folder.config.temperature,
         *fork(policy, algorithms.of(run_folder.config), chosen, run_folder.config, env.max_new_tokens, whole, step),

@@ -37,7 +37,7 @@ class GgufHeader:
             self.end_ids = sorted({int(entry.contents()) for entry in ends if entry is not None})
         except Exception as error:  # a damaged file fails in numpy, in struct or in the reader itself
             line = " ".join(str(error).split())[:200] or type(error).__name__
-            raise UserError(f"model '{path}': not a readable GGUF file ({line})") from error
+            raise UserError(f"model '{path}': not a readable GGUF file ({line}); fetch it again") from error
 
     def text(self, key: str) -> str:
         """The value of a key as text. Raises `KeyError` if there is no such key."""

@@ -106,7 +106,9 @@ class ContinuousEngine:
                     if result is not None and result.is_finished():
                         request = waiting.pop(result.request_id)
                         if result.error is not None:
-                            raise UserError(f"engine generate_batch: {' '.join(str(result.error).split())[:200]}")
+                            raise UserError(
+                                f"engine generate_batch: {' '.join(str(result.error).split())[:200]}; use local"
+                            )
                         ids = [int(i) for i in result.generated_tokens]
                         end = first_end(ids, 0, ends, stops)
                         ids = ids[: end or len(ids)]

@@ -29,6 +29,7 @@ from simko.head import LmHead
 from simko.sizes import CPU_CACHE_BYTES, CUDA_SYNC_EVERY, LOGIT_BYTES, kv_bytes
 from simko.types import Finish, Generation, Sampling
 
+_MODELS = "see docs/reference/models.md for models that are"
 _CHECKED = 3  # steps that `check` decodes
 
 Ended = Callable[[int, Sequence[int]], bool]
@@ -193,7 +194,7 @@ class LocalEngine:
         config, name = model.config.get_text_config(), model.config.name_or_path
         kinds = {*(getattr(config, "layer_types", None) or ()), *(getattr(config, "attention_layers", None) or ())}
         if unknown := kinds - {"full_attention", "sliding_attention", "global"}:
-            raise UserError(f"model '{name}' has layers of kind {sorted(unknown)}: not supported")
+            raise UserError(f"model '{name}' has layers of kind {sorted(unknown)}, which are not supported; {_MODELS}")
         limit = min(head.weight.shape[0], 997)
         rows = [[(7 * i + start) % limit for i in range(length)] for start, length in ((3, 20), (5, 8))]
         prompts = [tuple(row[:-_CHECKED]) for row in rows]
@@ -215,7 +216,7 @@ class LocalEngine:
         except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, IndexError) as cause:
             raise UserError(
                 f"model '{name}' ({type(model).__name__}) fails in the decode engine "
-                f"({' '.join(str(cause).split())[:150]}); this architecture is not supported"
+                f"({' '.join(str(cause).split())[:150]}), so it is not supported; {_MODELS}"
             ) from cause
         errors = [
             (mine - other.to(mine.dtype)).abs().amax(-1) / other.float().abs().max().clamp_min(1e-6)
@@ -228,7 +229,7 @@ class LocalEngine:
         if not error < tolerance:
             raise UserError(
                 f"model '{name}' ({type(model).__name__}): the decode engine's logits differ from the "
-                f"model's by {error:.2g} of their size; this architecture is not supported"
+                f"model's by {error:.2g} of their size, so it is not supported; {_MODELS}"
             )
 
 

@@ -90,10 +90,10 @@ def _check_prompts(prompts: Sequence[Sequence[int]], budget: Sequence[int], conf
     context = context_of(config)
     for i, (prompt, new) in enumerate(zip(prompts, budget, strict=True)):
         if not len(prompt):
-            raise UserError(f"prompt {i} has no tokens; a model needs at least one to continue")
+            raise UserError(f"prompt {i} has no tokens; give it at least one to continue")
         if not (min(prompt) >= 0 and max(prompt) < vocabulary):
             raise UserError(
-                f"prompt {i} holds an id outside 0..{vocabulary - 1}; was it encoded with another tokenizer?"
+                f"prompt {i} holds an id outside 0..{vocabulary - 1}; encode it with the model's own tokenizer"
             )
         if context is not None and len(prompt) + new > context:
             raise UserError(

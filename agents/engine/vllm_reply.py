@@ -194,4 +194,4 @@ def _logprobs(entry: Any, ids: Sequence[int]) -> list[float]:
 
 
 def _odd(what: str) -> UserError:
-    return UserError(f"{ENGINE}: the server sends {what}")
+    return UserError(f"{ENGINE}: the server sends {what}; look at the server's log")

@@ -77,7 +77,7 @@ def load(name: str, module: str | None) -> Callable[[str, str], Any]:
     if where and where.split(":")[0] not in verifiers.BUNDLED and where not in verifiers.verifier_names():
         check = getattr(sys.modules[where], function)
         if not callable(check):
-            raise UserError(f"{name} is of type {type(check).__name__}, not a function (response, gold)")
+            raise UserError(f"{name} is of type {type(check).__name__}, not a function; give one of (response, gold)")
         return lambda response, gold: verifiers.to_verdict(check(response, gold))
     return verifiers.get_verifier(name)
 

@@ -75,7 +75,9 @@ class Watched:
         if isinstance(reply, str) or "failed" in reply:
             self._end()
             why = reply if isinstance(reply, str) else reply["failed"]
-            raise UserError(f"verifier '{self._about['verifier']}' cannot be audited: {why}")
+            raise UserError(
+                f"verifier '{self._about['verifier']}' cannot be audited ({why}); see that its module can be imported"
+            )
 
     def _write(self, message: dict[str, Any]) -> None:
         assert self._process is not None

@@ -123,8 +123,7 @@ def audit(
     base = verifier.partition(":")[0]
     if base == "code":
         raise UserError(
-            "verifier 'code' starts processes, which this audit forbids; `python -m studies.sandbox` in a checkout tries hostile "
-            "programs on it"
+            "verifier 'code' starts processes, which this audit forbids; try it in a checkout with `python -m studies.sandbox`"
         )
     _check_data(data, base)
     chosen = samples or SAMPLES.get(base) or (Sample("42", "42", "43"),)
@@ -155,7 +154,7 @@ def _check_data(data: str | None, base: str) -> None:
         raise UserError(f"--data {data}: its answers are for math and math_row, not for '{base}'; leave it out")
     if not any((Path(data) / f"{name}.jsonl{end}").is_file() for name in REAL_SETS for end in ("", ".gz")):
         raise UserError(
-            f"--data {data}: no {REAL_SETS[0]}.jsonl or .jsonl.gz, nor another of {', '.join(REAL_SETS[1:])}"
+            f"--data {data}: it has none of {', '.join(REAL_SETS)} as .jsonl or .jsonl.gz; give a folder with one"
         )
 
 

@@ -289,5 +289,5 @@ def chosen() -> Jail:
     if isinstance(result, Jail):
         return result
     if _settings.unsafe:
-        raise UserError(f"programs cannot be run: {result}")
+        raise UserError(f"programs cannot be run ({result}); see docs/how/code.md")
     raise UserError(f"no sandbox for programs: {result}; {MEND}")

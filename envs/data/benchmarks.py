@@ -86,7 +86,7 @@ class BenchmarkSource(RowSource):
                 raise UserError(f"{self.benchmark}: no row of level {level}; {has}")
             tasks, places = [t for t, _ in chosen], [p for _, p in chosen]
         if not tasks:
-            raise UserError(f"{where}: no rows")
+            raise UserError(f"{where}: no rows; give another file")
         return tasks, places
 
     @property

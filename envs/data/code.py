@@ -270,7 +270,9 @@ def _task_id(row: Mapping[str, Any]) -> int | None:
 def _column(row: Mapping[str, Any], names: tuple[str, ...], place: str) -> str:
     name = next((name for name in names if name in row), None)
     if name is None:
-        raise UserError(f"{place}: no column '{names[0]}' (it has: {', '.join(map(str, row))[:200]})")
+        raise UserError(
+            f"{place}: no column '{names[0]}' (it has: {', '.join(map(str, row))[:200]}); give another file"
+        )
     if not isinstance(row[name], str) or text_of(row[name]) is None:
         raise UserError(f"{place}: column '{name}' is {row[name]!r:.60}; it must be text, not blank")
     value: str = row[name]

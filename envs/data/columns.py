@@ -80,5 +80,7 @@ class Columns:
         answer = last_boxed(text) if self.part == "boxed" else text.rpartition("####")[2] if "####" in text else None
         if answer is None or not answer.strip():
             what = "\\boxed{}" if self.part == "boxed" else "answer behind ####"
-            raise UserError(f"{place}: field '{self.shown('answer')}' has no {what}: {solution!r:.60}")
+            raise UserError(
+                f"{place}: field '{self.shown('answer')}' has no {what} ({solution!r:.60}); mend the row, or name another column"
+            )
         return answer.strip()

@@ -32,7 +32,7 @@ def hub_parts(name: str) -> dict[str, list[Row]]:
         import datasets
     except ImportError as error:
         raise UserError(
-            f"data {name}: there is no such file, and to fetch it from the Hub needs: pip install 'simko[hub]'"
+            f"data {name}: there is no such file; to fetch it from the Hub, pip install 'simko[hub]'"
         ) from error
     hub, _, config = name.partition(":")
     try:

@@ -140,7 +140,7 @@ def _tasks(
             task = to_task(columns.apply(row, place), place, f"{stem}/{number}", columns)
             if task.id in lines:
                 raise UserError(
-                    f"{place}: the id '{task.id}' occurs twice (first in {lines[task.id]}); ids must be unique"
+                    f"{place}: the id '{task.id}' occurs twice (first in {lines[task.id]}); give each row its own"
                 )
         except UserError as error:
             sieve.refuse(str(error))
@@ -190,7 +190,7 @@ def _task(row: Row, at: str, name: str, columns: Columns) -> Task:
     if len(answer) > MAX_ANSWER:
         raise UserError(
             f"{at}: field '{columns.shown('answer')}' is {answer[:40]!r}... of {len(answer)} characters; "
-            f"no answer has more than {MAX_ANSWER}"
+            f"shorten it to {MAX_ANSWER}"
         )
     return Task(labels["id"], problem, answer, labels["level"], extra or {}, system)
 

@@ -189,7 +189,9 @@ class RowSource:
     def get(self, task_id: str) -> Task:
         """The task with that id. Raises `UserError` for an unknown id."""
         if task_id not in self._index:
-            mend = nearest(task_id, self._index) or f" ({len(self._tasks)} tasks, the first '{self._tasks[0].id}')"
+            mend = (
+                nearest(task_id, self._index) or f"; give one of its {len(self._tasks)} ids, as '{self._tasks[0].id}'"
+            )
             raise UserError(f"{self.name}: no task '{task_id[:80]}' in split '{self.split}'{mend}")
         return self._tasks[self._index[task_id]]
 

@@ -97,8 +97,8 @@ class SynLogic(RowSource):
             chosen = [(t, p) for t, p in zip(tasks, places, strict=True) if t.level == level]
             tasks, places = [t for t, _ in chosen], [p for _, p in chosen]
         if not tasks:
-            has = f"; it has: {', '.join(keys)}" if keys else ""
-            raise UserError(f"{where}: no row of {level or 'any puzzle'} in split '{split}'{has}")
+            mend = f"it has: {', '.join(keys)}" if keys else "give another file"
+            raise UserError(f"{where}: no row of {level or 'any puzzle'} in split '{split}'; {mend}")
         super().__init__("synlogic", split, tasks, places, sieve)
 
     def check_golds(self, verifier: str, grade: Callable[[str, str], Any]) -> None:

@@ -63,11 +63,17 @@ class Gym:
             try:
                 reply, _ = self.pool.converse([_request("items", ITEMS_SECONDS, task, config, **more)], _is_sound)
             except REFUSED as error:
-                raise UserError(f"reasoning-gym: {task}: its process ended while it made items") from error
+                raise UserError(
+                    f"reasoning-gym: {task}: its process ended while it made items; try again, or take another task"
+                ) from error
             rows = (reply or {}).get("items")
             if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == 2 for row in rows):
                 late = f"{HANDFUL} items took over {ITEMS_SECONDS:g} s; make them smaller by its options"
-                why = late if reply is None else one_line(str(reply.get("error")))[:200]
+                why = (
+                    late
+                    if reply is None
+                    else f"{one_line(str(reply.get('error')))[:200]}; mend its options, or take another"
+                )
                 raise UserError(f"reasoning-gym: {task}: {why}")
             made += [(question, answer) for question, answer in rows]
         return tuple(made)

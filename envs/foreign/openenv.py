@@ -121,7 +121,9 @@ class OpenEnv(RowSource):
             openings = [self._world.opening(seed) for seed in seeds]
             self._world.again(seeds[0])
         except LateError as error:
-            raise UserError(f"{NAME}: {self._url} does not answer in {self._world.seconds:g} s") from error
+            raise UserError(
+                f"{NAME}: {self._url} does not answer in {self._world.seconds:g} s; see that it runs, or give another --data"
+            ) from error
         except ForeignError as error:
             raise UserError(f"{NAME}: {self._url}: {error}; see that it runs, or give another --data") from error
         if blank := [seed for seed, text in zip(seeds, openings, strict=True) if not text.strip()]:

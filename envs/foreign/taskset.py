@@ -56,7 +56,9 @@ class Taskset:
                 try:
                     self.rows = self._listed()
                 except LateError as error:
-                    raise UserError(f"taskset '{self.module}': it did not load in {START_SECONDS:g} s") from error
+                    raise UserError(
+                        f"taskset '{self.module}': it did not load in {START_SECONDS:g} s; try it in its own interpreter"
+                    ) from error
                 except ForeignError as error:
                     raise UserError(f"taskset '{self.module}': {error}; try it in its own interpreter") from error
             return self.rows
@@ -70,7 +72,7 @@ class Taskset:
             raise UserError(f"taskset '{self.module}': {why}; {mend}")
         count = reply.get("count")
         if not isinstance(count, int) or count < 1:
-            raise UserError(f"taskset '{self.module}': it has no tasks")
+            raise UserError(f"taskset '{self.module}': it has no tasks; give another --data")
         self.notes = [one_line(str(note))[:SHOWN] for note in list(reply.get("notes") or [])[:10]]
         rows: list[dict[str, Any]] = []
         while len(rows) < count:
@@ -172,7 +174,7 @@ class Verifiers(RowSource):
             answer = row.get("answer")
             gold = None if answer is None else text(answer, "its answer")
         except (ForeignError, ValueError) as error:
-            raise UserError(f"{where}: {one_line(str(error))}") from error
+            raise UserError(f"{where}: {one_line(str(error))}; take another taskset") from error
         address = {"answer": gold, "index": index, "taskset": self.taskset}
         return Task(f"{module}/{index}", problem, json.dumps(address, sort_keys=True), system=system)
 

@@ -136,4 +136,6 @@ class Countdown(ProceduralSource):
             numbers, target, expression = draw_problem(level, lambda n: int(rng.integers(n)))
             if gold_text(numbers, target) == task.gold:
                 return expression
-        raise UserError(f"countdown: task '{task.id}' does not have the gold answer {task.gold[:80]!r}")
+        raise UserError(
+            f"countdown: task '{task.id}' does not have the gold answer {task.gold[:80]!r}; draw it again from this environment"
+        )

@@ -89,7 +89,7 @@ class ProceduralSource(ABC):
         in_range = seed == 0 if level in self.single else 0 <= seed < SEED_BOUND
         if not (belongs and in_range) or task_id != f"{name}/{split}/{level}/{seed}":
             form = f"{self.name}/{self.split}/<level>/<seed>"
-            raise UserError(f"{self.name}: no task '{task_id[:80]}' in split '{self.split}'; ids look like {form}")
+            raise UserError(f"{self.name}: no task '{task_id[:80]}' in split '{self.split}'; give an id like {form}")
         return level, seed
 
     def content(self, task: Task) -> str:
@@ -103,7 +103,9 @@ class ProceduralSource(ABC):
         """
         if count is None:
             if self.size is None:
-                raise UserError(f"{self.name}: problems are generated without end; say how many tasks you want")
+                raise UserError(
+                    f"{self.name}: problems are generated without end; give the number of tasks that you want"
+                )
             count = self.size
         rng = np.random.default_rng(seed)
         tasks: dict[tuple[str, str], Task] = {}
@@ -139,4 +141,4 @@ class ProceduralSource(ABC):
             if level in self.single or is_eval(key) == (self.split == "eval"):
                 task_id = f"{self.name}/{self.split}/{level}/{seed}"
                 return Task(task_id, draft.problem, draft.gold, str(level), dict(draft.extra)), key
-        raise UserError(f"{self.name}: level {level} has no problem in split '{self.split}'")
+        raise UserError(f"{self.name}: level {level} has no problem in split '{self.split}'; take another level")

@@ -142,7 +142,7 @@ def _parts(name: str, values: Mapping[str, Any]) -> dict[Kind, type[Part] | None
     chosen = {kind: str(values.get(kind) or own) for kind, own in own_parts(name).items()}
     for kind in ("advantage", "loss", "sampling"):
         if chosen[kind] == "none":
-            raise UserError(f"{name}: {kind} is none; only auxiliary may be none")
+            raise UserError(f"{name}: {kind} is none; name one, as only auxiliary may be none")
     return {kind: None if chosen[kind] == "none" else registry.part_class(kind, chosen[kind]) for kind in KINDS}
 
 

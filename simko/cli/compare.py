@@ -114,7 +114,7 @@ def sweep(
     """
     places, more = _places(context.args)
     if len(places) > 1:
-        raise UserError(f"sweep: {', '.join(places)}: one study at a time")
+        raise UserError(f"sweep: {', '.join(places)} are {len(places)} studies; give one at a time")
     asked = Study(_common({**flags, **more}), {}, {}, seeds_of(seeds) if seeds else (), _sizes(flags))
     study = _over(read_study(places[0]), asked) if places else asked
     session = _session("sweep", out, study, jobs, budget)

@@ -138,7 +138,7 @@ def export(
             if what in done:
                 typer.echo(f"{what}: {done[what]}")
     if not agrees:
-        note("what was exported parts from the policy" + ("; it was not uploaded" if push else ""))
+        note("what was exported does not answer as the policy does" + ("; it was not uploaded" if push else ""))
         raise typer.Exit(1)
 
 
@@ -205,7 +205,7 @@ def _source(target: str, adapter: str | None, flags: Mapping[str, Any]) -> Targe
         raise UserError(f"export: {target} is not a run folder; give one, or a model with --adapter DIR")
     if adapter is not None and not (Path(adapter) / "adapter_config.json").is_file():
         raise UserError(
-            f"export: --adapter {adapter} holds no adapter (no adapter_config.json); with a model, --adapter is the one to read"
+            f"export: --adapter {adapter} holds no adapter (no adapter_config.json); give the folder of the adapter to read"
         )
     env = None if RunFolder.is_run(target) else TrainConfig().env
     try:
@@ -229,13 +229,13 @@ def _refuse_unused(
         raise UserError(f"export: --dtype is '{dtype}'; use {', '.join(DTYPES)}")
     of_weights = [flag(name) for name in ("quantization", "device", "threads") if name in flags]
     if of_weights and not (merged or gguf or check):
-        raise UserError(f"export: {of_weights[0]} is of merged weights; give --merged DIR, too, or leave it out")
+        raise UserError(f"export: {of_weights[0]} is for merged weights; give --merged DIR, too, or leave it out")
     if dtype != "auto" and not merged:
-        raise UserError("export: --dtype is of merged weights; give --merged DIR, too, or leave it out")
+        raise UserError("export: --dtype is for merged weights; give --merged DIR, too, or leave it out")
     if out and not gguf:
         raise UserError("export: --out is the folder of a GGUF file; give --gguf KIND, too, or leave it out")
     if public and not push:
-        raise UserError("export: --public is of a repository of the Hub; give --push REPO, too, or leave it out")
+        raise UserError("export: --public is for a repository on the Hub; give --push REPO, too, or leave it out")
 
 
 def _refuse_places(places: Mapping[str, str | Path | None]) -> None:

@@ -65,7 +65,7 @@ def extra_settings(arguments: Sequence[str]) -> dict[str, Any]:
         flag = rest.pop(0)
         name, equals, value = flag.removeprefix("--").partition("=")
         if not flag.startswith("--") or not name:
-            raise UserError(f"unexpected '{flag}'; settings are given as --name value")
+            raise UserError(f"unexpected '{flag}'; give settings as --name value")
         if equals:
             settings[_key(name)] = value
         elif rest and not rest[0].startswith("--"):

@@ -71,7 +71,7 @@ def _found(records: Records, path: Path, wanted: str | None, step: int | None) -
         raise UserError(f"{path}: no step is recorded yet; `simko watch {path}` shows how the run stands")
     if step is not None and step not in recorded:
         raise UserError(
-            f"--step {step}: not recorded in {path}, which has {len(recorded)} steps from {recorded[0]} to {recorded[-1]}"
+            f"--step {step}: {path} has no such step; give one of its {len(recorded)}, from {recorded[0]} to {recorded[-1]}"
         )
     places = [step] if step is not None else recorded[::-1][: _MOST_STEPS if wanted else 1]
     for number in places:

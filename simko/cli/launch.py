@@ -158,7 +158,7 @@ def _start(processes: int, arguments: Sequence[str]) -> None:
             except DistNetworkError as error:  # another process took the port in between
                 if not left:
                     raise UserError(
-                        f"--devices: no local port for the processes ({error}); is the loopback up?"
+                        f"--devices: no local port for the processes ({error}); see that the loopback interface is up"
                     ) from error
 
 

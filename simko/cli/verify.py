@@ -101,7 +101,7 @@ def audit(
         raise UserError("--right and --wrong are answers to a gold answer; give --gold, too")
     data = data and os.path.expanduser(data)
     if data is not None and not Path(data).is_dir():
-        raise UserError(f"--data {data}: no such folder")
+        raise UserError(f"--data {data}: no such folder; give one that exists, or leave --data out")
     samples = None if gold is None else (Sample(gold, gold if right is None else right, wrong),)
     report = run(verifier, module=module, n=n, seed=seed, data=data, samples=samples, limit=limit)
     if as_json:

@@ -46,7 +46,7 @@ def watch(
     path = Path(run).expanduser()
     of_runs = Runs.is_comparison(path)
     if once and not path.exists():
-        raise UserError(f"{path}: no such folder; without --once, watch waits for it")
+        raise UserError(f"{path}: no such folder; leave --once out to wait for it")
     if as_json:
         events = _runs_events(path, once) if of_runs else _events(path, once)
         _print(events, every)

@@ -145,13 +145,13 @@ def _refuse_different(plan: Plan) -> None:
         for key in _SHARED:
             if getattr(config, key) != getattr(other, key):
                 raise UserError(
-                    f"arm {name}: {key} is {getattr(other, key)}, and that of {first} is {getattr(config, key)}; arms share "
-                    "environment and model: compare the others in a folder of their own"
+                    f"arm {name}: {key} is {getattr(other, key)}, and that of {first} is {getattr(config, key)}; compare it "
+                    "in another folder, as arms share environment and model"
                 )
         if samples(other) != samples(config) or other.steps != config.steps:
             raise UserError(
                 f"arm {name}: {other.steps} steps of {other.prompts_per_step} x {other.group_size} answers, and {first} has "
-                f"{config.steps} of {config.prompts_per_step} x {config.group_size}; arms share steps and the number of answers"
+                f"{config.steps} of {config.prompts_per_step} x {config.group_size}; give them equal steps and answers"
             )
 
 

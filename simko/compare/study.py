@@ -101,8 +101,8 @@ def read_study(path: str) -> Study:
     keys = ["common", "arms", "seeds", "random_control", "tuned", *(entry.name for entry in fields(Sizes))]
     for key in content:
         if key not in keys:
-            more = "; settings of the runs stand under common" if key not in nearest(key, keys) else ""
-            raise UserError(f"config {path}: unknown key '{key}'{nearest(key, keys) or more}")
+            mend = nearest(key, keys) or "; put settings of the runs under common"
+            raise UserError(f"config {path}: unknown key '{key}'{mend}")
     try:
         common = flat(_mapping(content.get("common"), "common"), "common")
         arms, grids = {}, {}
@@ -190,15 +190,15 @@ def seeds_of(given: object) -> tuple[int, ...]:
         seeds = tuple(int(seed) for seed in given)
         if len(set(seeds)) == len(seeds) and all(seed < 2**64 for seed in seeds):
             return seeds
-    raise UserError("config: seeds must be a number of seeds, as 5, or different seeds with commas between, as 0,1,2")
+    raise UserError("config: seeds is wrong; give a number of seeds, as 5, or different seeds, as 0,1,2")
 
 
 def arm_name(name: object) -> str:
     """The name of an arm, which is also the name of its folder; raises `UserError` for one that cannot be."""
     if not isinstance(name, str) or not _ARM_NAME.fullmatch(name) or name.split(",")[0] == BASE:
         raise UserError(
-            f"config: an arm is called {str(name)[:80]!r}; a name has letters, digits and . _ + -, and '{BASE}' is the model "
-            "before training"
+            f"config: an arm is called {str(name)[:80]!r}; use letters, digits and . _ + - (but '{BASE}' is "
+            "the model before training)"
         )
     return name
 

@@ -186,7 +186,9 @@ def _of_gguf(path: Path) -> Facts:
         )
     except (KeyError, ValueError, TypeError, ZeroDivisionError) as error:
         line = " ".join(str(error).split())[:150]
-        raise UserError(f"model '{path}': not a GGUF file that can be planned ({line})") from error
+        raise UserError(
+            f"model '{path}': its header lacks what a plan needs ({line}); give the model's transformers folder"
+        ) from error
     return Facts(shape, "GGUF header", 0.0, 2.0 * shape.parameters)
 
 
@@ -224,5 +226,5 @@ def _json(path: Path, model: str) -> Mapping[str, Any]:
         if not isinstance(content, dict):
             raise ValueError("not an object")
     except (OSError, ValueError) as error:
-        raise UserError(f"model '{model}': {path} is not a readable config.json ({error})") from error
+        raise UserError(f"model '{model}': {path} is not a readable config.json ({error}); fetch it again") from error
     return content

@@ -128,7 +128,9 @@ class Shape:
             for key in keys:
                 if isinstance(value := config.get(key), int) and value > 0:
                     return value
-            raise UserError(f"model '{name}': its config.json has no {keys[0]}; its memory cannot be planned")
+            raise UserError(
+                f"model '{name}': its config.json has no {keys[0]}, so its memory cannot be planned; give another model"
+            )
 
         hidden, heads = number("hidden_size", "n_embd"), number("num_attention_heads", "n_head")
         kind = str(config.get("model_type", ""))
@@ -182,7 +184,9 @@ def _mixture(name: str, config: Mapping[str, Any], layers: int, inner: int) -> d
     if experts < 2:
         return {}
     if not active:
-        raise UserError(f"model '{name}': its config.json has no {_ACTIVE[0]}; its memory cannot be planned")
+        raise UserError(
+            f"model '{name}': its config.json has no {_ACTIVE[0]}, so its memory cannot be planned; give another model"
+        )
     width = first("moe_intermediate_size") or inner
     shared = first("n_shared_experts", "moe_num_shared_experts", "num_shared_expert") * width
     shared = shared or (inner if config.get("model_type") == "hunyuan_v1_moe" else 0)

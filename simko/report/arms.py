@@ -103,7 +103,7 @@ def _read_cells(arm: str, place: Path, plan: Mapping[str, Any], say: Say) -> lis
     seed = int(name) if name.isdecimal() else None
     every = [(path, result) for path, result in _evaluations(place, say) if result.get("part") != "tuning"]
     if not every:
-        raise UserError(f"compare: {place}: no evaluation on final problems yet")
+        raise UserError(f"compare: {place}: it has no evaluation on final problems yet; go on with the comparison")
     temperature = plan.get("eval_temperature", 1.0)
     common = plan.get("common")
     template = common.get("template", "chat") if isinstance(common, Mapping) else "chat"

@@ -25,6 +25,8 @@ from simko.types import Policy
 
 FORMAT = 1
 _SUMS, _OPTIMIZER, _STATE = "SHA256SUMS", "optimizer.safetensors", "state.json"
+_DELETE = "delete this checkpoint to go on from the one before"
+_LOWER = "lower --learning-rate in another run: the checkpoint before this one is intact"
 _METHOD = "method.safetensors"  # tensors of the method's state, where it has any
 _DERIVED = {
     "randomness": "every stream derives from (seed, step, task, sample); Python's, numpy's and torch's own from (seed, step)",
@@ -45,11 +47,9 @@ def save_checkpoint(
     tensors = optimizer_tensors(policy, optimizer)
     for name, tensor in [*policy.trainable_parameters(), *tensors.items()]:
         if not torch.isfinite(tensor).all():
-            raise UserError(f"step {step}: {name} holds NaN or infinity: not saved; the checkpoint before it stands")
+            raise UserError(f"step {step}: {name} holds NaN or infinity, so it is not saved; {_LOWER}")
     if not finite_state(state):
-        raise UserError(
-            f"step {step}: the method's state holds NaN or infinity: not saved; the checkpoint before it stands"
-        )
+        raise UserError(f"step {step}: the method's state holds NaN or infinity, so it is not saved; {_LOWER}")
     content = {
         "format": FORMAT,
         "step": step,
@@ -123,7 +123,7 @@ def restore(checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer) -> 
     try:
         tensors = load_file(checkpoint / _OPTIMIZER)
     except (SafetensorError, OSError) as error:
-        raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} is not readable ({error})") from error
+        raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} is not readable ({error}); {_DELETE}") from error
     for name, parameter in policy.trainable_parameters():
         keys = ("step", "exp_avg", "exp_avg_sq")
         moments = {key: tensors[f"{name}:{key}"] for key in keys if f"{name}:{key}" in tensors}
@@ -131,10 +131,10 @@ def restore(checkpoint: Path, policy: Any, optimizer: torch.optim.Optimizer) -> 
             continue
         shapes = {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
         if {key: value.shape for key, value in moments.items()} != shapes:
-            raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} belongs to another adapter ({name})")
+            raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} belongs to another adapter ({name}); {_DELETE}")
         is_finite = all(value.is_floating_point() and value.isfinite().all() for value in moments.values())
         if not is_finite or (moments["exp_avg_sq"] < 0).any():
-            raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} holds no state of AdamW ({name})")
+            raise UserError(f"checkpoint {checkpoint}: {_OPTIMIZER} holds no state of AdamW ({name}); {_DELETE}")
         optimizer.state[parameter] = {
             key: value if key == "step" else value.to(parameter.device) for key, value in moments.items()
         }

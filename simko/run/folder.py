@@ -377,7 +377,7 @@ def _read_config(path: Path) -> TrainConfig:
     is_changed = seal != f"{sha256(text.encode()).hexdigest()}\n" if mark else _LAST_BEFORE_SEALS not in content
     if is_changed:
         raise UserError(
-            f"config {path} is damaged or was edited; put it back (what may change goes as flags beside --resume)"
+            f"config {path} is damaged or was edited; put the old file back, and give what may change as flags beside --resume"
         )
     content.pop("unsafe_no_sandbox", None)  # it counts only where a person types it
     if unknown := sorted(set(content) - ({entry.name for entry in fields(TrainConfig)} - set(UNSTORED))):

@@ -136,7 +136,9 @@ def test_an_adapter_of_the_embedding_is_refused_and_merges_into_an_untied_base(
 ) -> None:
     base = model_folder("llama-tied")
     folder = saved(base, tmp_path / "a", target_modules=["q_proj", "embed_tokens"])
-    with pytest.raises(UserError, match=r"embed_tokens is a Embedding: only linear layers.*lm_head must have a weight"):
+    with pytest.raises(
+        UserError, match=r"embed_tokens is a Embedding, which cannot be adapted.*lm_head needs a weight"
+    ):
         LoraPolicy.from_pretrained(base, "none", adapter=folder, device="cpu")
     with quiet():
         untied = plain(base)

@@ -268,7 +268,7 @@ def test_a_tokenizer_of_words_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "value", "message"),
-    [("q8_0", float("nan"), "holds NaN or infinity"), ("f16", 1e6, "too large for float16; use bf16")],
+    [("q8_0", float("nan"), "holds NaN or infinity"), ("f16", 1e6, "too large for float16; export another kind")],
 )
 def test_a_weight_that_does_not_fit_leaves_no_file(tmp_path: Path, kind: str, value: float, message: str) -> None:
     model = family("llama")

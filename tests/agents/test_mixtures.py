@@ -136,5 +136,5 @@ def test_named_layers_of_a_mixture(tmp_path: Path, capsys: pytest.CaptureFixture
         ):
             LoraPolicy.from_pretrained(base, target_modules=["q_proj", name], device="cpu")
     phi = mixture(tmp_path / "phi", "Phimoe")
-    with pytest.raises(UserError, match="router is a PhimoeTopKRouter: only linear layers"):
+    with pytest.raises(UserError, match="router is a PhimoeTopKRouter, which cannot be adapted"):
         LoraPolicy.from_pretrained(phi, "none", target_modules=["q_proj", "router"], device="cpu")

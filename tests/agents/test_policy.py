@@ -480,7 +480,7 @@ def edit(folder: Path, **values: Any) -> None:
         ({"r": 8}, "rank 8 is not that of"),
         ({"target_modules": ["q_proj"]}, "differ by name"),
         ({"r": "many"}, "rank .many. is not that of"),
-        ({"lora_alpha": "many"}, "a number is needed"),
+        ({"lora_alpha": "many"}, "give a number"),
     ],
 )
 def test_adapters_that_do_not_fit(

@@ -116,7 +116,7 @@ def test_a_preset_that_is_asked_for_wins_over_that_of_the_tiny_policy() -> None:
         ("grpo:logic", {}, "has no preset 'logic'; known: none"),
         ("simko", {"loss": "simk"}, "unknown loss 'simk'; did you mean 'simko'"),
         ("simko", {"advantage": "gspo"}, "unknown advantage 'gspo'"),
-        ("simko", {"loss": "none"}, "only auxiliary may be none"),
+        ("simko", {"loss": "none"}, "is none; name one, as only auxiliary may be none"),
         ("gspo", {"advantage": "ucas"}, "one advantage an answer"),
         ("eepo", {"advantage": "ds_grpo"}, "samples each half from another policy"),
         ("nsr", {"loss": "aspo"}, "NSR has none"),

@@ -7,6 +7,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +73,16 @@ def kill_before_the_last_checkpoint(run: RunFolder) -> RunFolder:
     return RunFolder.open(run.path)
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RunFolder]:
+    """The three steps of a method, taken once for all tests of it."""
+    folder = tmp_path_factory.mktemp("runs")
+    return cache(lambda name: run(folder / name, name))
+
+
 @pytest.mark.parametrize("name", NAMES.split())
-def test_three_steps_and_a_resume_to_the_same_bytes(tmp_path: Path, name: str) -> None:
-    whole = run(tmp_path / name, name)
+def test_three_steps_and_a_resume_to_the_same_bytes(trained: Callable[[str], RunFolder], name: str) -> None:
+    whole = trained(name)
     lines, expected, carried = whole.metrics(), shown(whole), states(whole)
     assert [line["step"] for line in lines] == [1, 2, 3]
     assert lines[-1]["updates"] > 0, "the step after the resume has to move the adapter"
@@ -95,9 +104,8 @@ def test_every_method_with_a_state_is_named() -> None:
 
 
 @pytest.mark.parametrize("name", STATE)
-def test_the_state_moves_and_is_in_the_checkpoint(tmp_path: Path, name: str) -> None:
-    trained = run(tmp_path / name, name)
-    lines, carried = trained.metrics(), [state[STATE[name]] for state in states(trained)]
+def test_the_state_moves_and_is_in_the_checkpoint(trained: Callable[[str], RunFolder], name: str) -> None:
+    lines, carried = trained(name).metrics(), [state[STATE[name]] for state in states(trained(name))]
     if name == "eepo":
         assert [state["entropies"] for state in carried] == [[pytest.approx(line["entropy"])] for line in lines]
         assert [line["eepo_forgot"] for line in lines] == [0.0, 1.0, 1.0]

@@ -249,9 +249,9 @@ def test_extra_settings_switches() -> None:
         (["train", "--updates-per-batch", "8", "--prompts-per-step", "2"], "updates_per_batch is 8"),
         (["sample", "tiny", "--training-sampling"], "training_sampling is that of a run"),
         (["sample", "tiny", "--model", "tiny"], "tiny is a model"),
-        (["export", "absent", "--adapter", "x", "--dtype", "float16"], "--dtype is of merged weights"),
-        (["export", "absent", "--adapter", "x", "--quantization", "none"], "--quantization is of merged weights"),
-        (["export", "absent", "--merged", "x", "--public"], "--public is of a repository"),
+        (["export", "absent", "--adapter", "x", "--dtype", "float16"], "--dtype is for merged weights"),
+        (["export", "absent", "--adapter", "x", "--quantization", "none"], "--quantization is for merged weights"),
+        (["export", "absent", "--merged", "x", "--public"], "--public is for a repository"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -67,7 +67,7 @@ def test_the_frontier_studys_sweep(tmp_path: Path, capsys: pytest.CaptureFixture
         (["compare", "--algorithms", "grpo", "--learning-rate", "x", "--out", "OUT"], "config: learning_rate is 'x'"),
         (
             ["compare", "--algorithms", "grpo", "--seeds", "x", "--out", "OUT"],
-            "config: seeds must be a number of seeds",
+            "config: seeds is wrong; give a number of seeds",
         ),
         (["compare", "--algorithms", "grpo", "--eval-samples", "1", "--out", "OUT"], "config: eval_samples is 1"),
         (["compare", "--config", "none.yaml", "--out", "OUT"], "config none.yaml: No such file"),
@@ -81,7 +81,7 @@ def test_the_frontier_studys_sweep(tmp_path: Path, capsys: pytest.CaptureFixture
         (["sweep", "--out", "OUT"], "there is no arm"),
         (["sweep", "FILE", "--out", "OUT"], "sweep: no arm has a grid; give"),
         (["compare", "--config", "GRID", "--out", "OUT"], "compare: the arms have grids to try"),
-        (["sweep", "FILE", "FILE", "--out", "OUT"], "sweep: FILE, FILE: one study at a time"),
+        (["sweep", "FILE", "FILE", "--out", "OUT"], "sweep: FILE, FILE are 2 studies; give one at a time"),
     ],
 )
 def test_a_mistake_is_one_line(

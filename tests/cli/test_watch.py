@@ -136,7 +136,7 @@ def test_a_comparison_is_a_list_of_runs(folder: Path, tmp_path: Path, capsys: py
 def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = watched(capsys, str(tmp_path / "x"), "--once")
     assert (code, out) == (2, "")
-    assert "without --once, watch waits for it" in err
+    assert "leave --once out to wait for it" in err
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / f"a{HOSTILE}.png").touch()
     code, out, err = watched(capsys, str(tmp_path / "photos"))

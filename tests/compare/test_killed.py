@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,6 +58,10 @@ def table_of(folder: Path) -> tuple[list[str], dict[str, object]]:
 @pytest.mark.slow
 def test_killed_and_resumed_to_the_same_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
+    monkeypatch.setattr(session, "Runner", partial(Runner, launch=in_this_process, pause=lambda: None))
+    assert simko(["compare", *SETTINGS, "--out", str(whole)]) == 0
+    (killed / "base").parent.mkdir()
+    shutil.copytree(whole / "base", killed / "base")  # so that the first process of its own is a training
     metrics = killed / "runs/grpo/seed-0/metrics.jsonl"
     command = [sys.executable, "-m", "simko", "compare", *SETTINGS, "--out", str(killed)]
     parent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -73,9 +78,7 @@ def test_killed_and_resumed_to_the_same_table(tmp_path: Path, monkeypatch: pytes
     result = next((killed / "base/seed-0").glob("*.json"))
     before = result.stat().st_mtime_ns
 
-    monkeypatch.setattr(session, "Runner", partial(Runner, launch=in_this_process, pause=lambda: None))
     assert simko(["compare", str(killed)]) == 0
-    assert simko(["compare", *SETTINGS, "--out", str(whole)]) == 0
     assert table_of(killed) == table_of(whole)
     assert result.stat().st_mtime_ns == before  # an evaluation that was there is not repeated
     for arm in ALGORITHMS.split(","):

@@ -39,7 +39,7 @@ def test_seeds(text: object) -> None:
 
 @pytest.mark.parametrize("text", ["0", "-1", "1,1", "x", 1.5, True, "9999999", [True], "1,", None])
 def test_seeds_that_are_none(text: object) -> None:
-    with pytest.raises(UserError, match="seeds must be a number of seeds"):
+    with pytest.raises(UserError, match="seeds is wrong; give a number of seeds"):
         seeds_of(text)
 
 
@@ -47,7 +47,7 @@ def test_seeds_that_are_none(text: object) -> None:
     ("content", "line"),
     [
         ({"arm": {}}, "study.yaml: unknown key 'arm'; did you mean 'arms'"),
-        ({"learning_rate": 1}, "unknown key 'learning_rate'; settings of the runs stand under common"),
+        ({"learning_rate": 1}, "unknown key 'learning_rate'; put settings of the runs under common"),
         ({"arms": {"../x": {}}}, "an arm is called '../x'"),
         ({"arms": {"base": {}}}, "'base' is the model before training"),
         ({"arms": {3: {}}}, "an arm is called '3'"),

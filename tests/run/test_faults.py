@@ -75,7 +75,7 @@ def test_an_environment_that_raises_is_named_with_its_task(place: str, line: str
 def test_a_source_that_gives_no_task_is_named() -> None:
     env = FakeEnv()
     env.source.draw = lambda rng: "a problem"
-    with pytest.raises(UserError, match=r"my/Env-v0: draw gave str 'a problem', not a Task"):
+    with pytest.raises(UserError, match=r"my/Env-v0: draw gave str 'a problem'; return a simko.types.Task"):
         watched(env, "my/Env-v0").source.draw(None)
 
 

@@ -195,7 +195,7 @@ def test_what_is_not_finite_is_never_written(run: RunFolder, spoilt: str) -> Non
         with torch.no_grad():
             tensor = policy.adapter if spoilt == "weight" else optimizer.state[policy.adapter]["exp_avg"]
             tensor[0, 0] = float("nan")
-        with pytest.raises(UserError, match="holds NaN or infinity: not saved"):
+        with pytest.raises(UserError, match="holds NaN or infinity, so it is not saved"):
             run.save_checkpoint(2, policy, optimizer)
         metrics = run.records.add(1, random_groups(0), {"loss": float("inf"), "x": float("nan"), "reward": 1.0})
     assert metrics == {"loss": None, "x": None, "reward": 1.0, "nonfinite_metrics": 2}

@@ -126,7 +126,9 @@ def _readable() -> str:
 def _refuse_unused(kind: str, options: _Options, path: Path) -> None:
     """Raise `UserError` for a choice that this kind of file does not offer."""
     if options.filter is not None and kind not in ("lm-eval", "verifiers-traces"):
-        raise UserError(f"{path}: --filter is for lm-eval samples and verifiers traces, and this is {KINDS[kind]}")
+        raise UserError(
+            f"{path}: --filter is for lm-eval samples and verifiers traces, and this is {KINDS[kind]}; leave it out"
+        )
     if options.metric is not None and (kind not in ("lm-eval", "inspect") or options.graded):
         why = "our verifiers grade here" if options.graded else f"this is {KINDS[kind]}"
         raise UserError(f"{path}: --metric is for the verdicts of lm-eval and inspect, and {why}; leave it out")

@@ -46,7 +46,7 @@ def judge(env: str | None, data: str | None, level: int | None, verifier: str | 
         )
     for name, value in (("--data", data), ("--level", level)):
         if value is not None:
-            raise UserError(f"{name} is of an environment; give --env, too, or leave it out")
+            raise UserError(f"{name} is for an environment; give --env, too, or leave it out")
     verifiers.warm_up(verifier)
     return Judge(_brought, _by(verifiers.get_verifier(verifier)), {"verifier": verifier})
 

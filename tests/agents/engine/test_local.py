@@ -345,7 +345,7 @@ def test_check_refuses_local_attention_that_no_mask_tells_of() -> None:
     with torch.random.fork_rng(devices=[]), quiet():
         config = GPTNeoConfig(vocab_size=110, attention_types=[[["global", "local"], 1]], **sizes)
         model = GPTNeoForCausalLM(config).eval()
-    with pytest.raises(UserError, match=r"layers of kind \['local'\]: not supported"):
+    with pytest.raises(UserError, match=r"layers of kind \['local'\], which are not supported"):
         engine_of(model).check()
 
 

@@ -200,7 +200,7 @@ def test_what_cannot_be_loaded_is_one_line(planted: Path) -> None:
         "leaving:f": "SystemExit: 5",
         "broken:f": "SyntaxError",
     }.items():
-        with pytest.raises(UserError, match=f"cannot be audited: .*{why}"):
+        with pytest.raises(UserError, match=f"cannot be audited .*{why}"):
             audit(name)
 
 

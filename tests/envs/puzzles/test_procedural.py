@@ -114,7 +114,7 @@ UNKNOWN += ["arithmetic/train/1/05", "arithmetic/train/1/5/6", "arithmetic/train
 
 @pytest.mark.parametrize("task_id", UNKNOWN)
 def test_unknown_ids_are_refused(task_id: str) -> None:
-    with pytest.raises(UserError, match="ids look like arithmetic/train/<level>/<seed>"):
+    with pytest.raises(UserError, match="give an id like arithmetic/train/<level>/<seed>"):
         Arithmetic(split="train").get(task_id)
 
 

@@ -156,16 +156,27 @@ def _on_small_disk(lab: Lab, name: str, trial: Any, items: Callable[[Server, Pat
     if why := can_mount(folder):
         return Result(name, skipped=why)
 
-    def on_disk(_: Server, __: Path, item: Any) -> str | None:
-        disk = folder / "disk" / "trial"
+    def on_disk(given: Server, __: Path, item: Any) -> str | None:
+        server = own or given
+        disk = _disk(server) / "trial"
         server.seen(disk).mkdir()
         try:
             return str(failure) if (failure := trial(server, disk, item)) else None
         finally:
             shutil.rmtree(server.seen(disk))
 
-    with Server(lab.base, full=folder) as server:
-        return lab.each(name, on_disk, items(server, folder / "disk"), jobs=1)
+    if lab.quick:
+        own = None
+        with lab.server() as server:
+            chosen = items(server, _disk(server))
+        return lab.each(name, on_disk, chosen)
+    with Server(lab.base, full=folder) as own:
+        return lab.each(name, on_disk, items(own, _disk(own)), jobs=1)
+
+
+def _disk(server: Server) -> Path:
+    assert server.full is not None
+    return server.full / "disk"
 
 
 def _fill(disk: Path, room: int) -> Path:

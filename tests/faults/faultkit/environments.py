@@ -102,11 +102,12 @@ def same_bytes(lab: Lab) -> Result:
         ("10 checkpoints kept", ("--keep-checkpoints", "10"), False),
         ("TensorBoard", ("--logger", "tensorboard"), False),
     ]
-    reference = _finished(lab, "faulty_envs:faults/Worker-v0", ())
+    steps = ("--steps", "4") if lab.quick else ()
+    reference = _finished(lab, "faulty_envs:faults/Worker-v0", steps)
     fresh = [("python cli.py", (), True), ("python cli.py, 4 workers", ("--verifier-workers", "4"), True)]
 
     def trial(server: Server, cwd: Path, item: tuple[str, Sequence[str], bool]) -> str | None:
-        ran = server.run([*env, *item[1], "--out", "run"], cwd, fresh=item[2], env={"PYTHONPATH": str(HERE)})
+        ran = server.run([*env, *steps, *item[1], "--out", "run"], cwd, fresh=item[2], env={"PYTHONPATH": str(HERE)})
         if ran.rc:
             return ran.brief()
         import shutil
@@ -115,7 +116,7 @@ def same_bytes(lab: Lab) -> Result:
         return ran.trouble() or end_difference(cwd / "run", reference)
 
     name = "the same bytes whatever the verifier workers, checkpoint interval, logger and interpreter"
-    return lab.each(name, trial, lab.some([*changes, *fresh], 2, name))
+    return lab.each(name, trial, changes[1:2] if lab.quick else [*changes, *fresh])
 
 
 HERE = Path(__file__).resolve().parents[1]

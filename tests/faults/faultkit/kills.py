@@ -18,7 +18,7 @@ KILLED = -signal.SIGKILL
 def random_kills(lab: Lab) -> Result:
     """SIGKILL at a random moment; half of them a second time while resuming; every tenth a whole `python cli.py`."""
     reference, draws = lab.reference(), lab.random("kills")
-    usual = usual_seconds(lab)
+    usual = lab.seconds[reference]
 
     def trial(server: Server, cwd: Path, item: tuple[int, float, float, bool]) -> str | None:
         _, first, second, fresh = item
@@ -43,16 +43,6 @@ def random_kills(lab: Lab) -> Result:
         for n in range(2 if lab.quick else 50)
     ]
     return lab.each("kill -9 at a random moment, then --resume", trial, items)
-
-
-def usual_seconds(lab: Lab) -> float:
-    """Seconds that a run takes on this machine at this moment."""
-
-    def measure() -> float:
-        with lab.server() as server:
-            return server.run([*TINY, "--out", "run"], lab.folder()).seconds
-
-    return float(lab.once("usual seconds", measure))
 
 
 def save_points(lab: Lab) -> Result:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from faultkit.compare import difference
-from faultkit.runs import TINY, Ran, Server
+from faultkit.runs import TINY, Ran, Server, can_mount
 
 Trial = Callable[[Server, Path, Any], str | None]
 """(server, an empty folder of its own, the item) to what went wrong, or None."""
@@ -38,10 +38,15 @@ class Result:
 
 
 class Lab:
-    """Fork servers and a scratch folder. A context manager."""
+    """Fork servers and a scratch folder. A context manager.
+
+    A quick one has a single server, which has the small disk, too: a server imports torch, and that costs more than its trials.
+    """
 
     def __init__(self, base: Path, jobs: int = 2, quick: bool = False, seed: int = 0, share: str = "1/1") -> None:
-        self.base, self.jobs, self.quick, self.seed = base, jobs, quick, seed
+        self.base, self.jobs, self.quick, self.seed = base, 1 if quick else jobs, quick, seed
+        self.seconds: dict[Path, float] = {}
+        """How long each reference run took."""
         self.part, self.parts = map(int, share.split("/"))
         self._servers: queue.Queue[Server] = queue.Queue()
         self._stack = ExitStack()
@@ -50,12 +55,16 @@ class Lab:
         self._folders = itertools.count(1)
 
     def __enter__(self) -> Lab:
-        for server in [Server(self.base) for _ in range(self.jobs)]:
-            self._servers.put(self._stack.enter_context(server))
+        for _ in range(self.jobs):
+            self._servers.put(self._stack.enter_context(Server(self.base, full=self._small_disk())))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def _small_disk(self) -> Path | None:
+        folder = self.folder()
+        return folder if self.quick and can_mount(folder) is None else None
 
     def random(self, name: str) -> random.Random:
         """The random generator of one scenario."""
@@ -101,6 +110,7 @@ class Lab:
                 ran = server.run([*TINY, *more, "--out", "run"], folder)
                 if ran.rc:
                     raise RuntimeError(f"the reference run fails: {ran.brief()}")
+                self.seconds[folder / "run"] = ran.seconds
                 return folder / "run"
 
         return self.once(f"reference {' '.join(more)}", make)

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from faultkit.compare import end_difference
-from faultkit.kills import WINDOW, usual_seconds, watched
+from faultkit.kills import WINDOW, watched
 from faultkit.lab import Lab, Result, finish
 from faultkit.runs import TINY, Ran, Server
 
@@ -17,7 +17,8 @@ STALL = 4.0  # seconds: long enough for a signal to come while an operation wait
 
 def at_random_moments(lab: Lab) -> Result:
     """One signal at a random moment of the run, then a resume."""
-    reference, draws, usual = lab.reference(), lab.random("stops"), usual_seconds(lab)
+    reference, draws = lab.reference(), lab.random("stops")
+    usual = lab.seconds[reference]
 
     def trial(server: Server, cwd: Path, item: tuple[int, str, float]) -> str | None:
         _, name, when = item
