@@ -12,7 +12,6 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import simko
-from simko.cli.complete import completed
 from simko.cli.examples import examples_of
 from simko.cli.panels import COMMANDS, NOTES
 
@@ -20,13 +19,13 @@ _ARGUMENTS, _OTHERS = "Arguments", "Options"
 _UNSAFE = re.compile(r"[^\w\s.,;/=%@+-]")
 _BEGIN = [
     ("simko doctor", "Does this machine have what training needs?"),
-    ("simko train", "Train the built-in tiny policy on number puzzles, on a CPU."),
+    ("simko train", "Train the built-in tiny policy on number puzzles."),
     ("simko report RUN", "See what the run did. `simko train` ends with its name."),
 ]
 _HELP = [
     ("simko COMMAND --help", "Examples and flags of a command."),
     ("simko --install-completion", "The TAB key completes commands, flags, runs."),
-    ("docs/start.md", "The first page to read, of docs/README.md."),
+    ("docs/start.md", "The first page to read; docs/README.md has all."),
 ]
 
 
@@ -112,13 +111,12 @@ def write_examples(ctx: Any, formatter: Any) -> None:
 
 
 def dress(app: typer.Typer) -> None:
-    """Give a group and all below it these pages, completion of values, and the panels of `COMMANDS`."""
+    """Give a group and all below it these pages, and its commands the panels of `COMMANDS`."""
     app.info.cls = Group
     panel_of = {name: panel for panel, names in COMMANDS.items() for name in names}
     for command in app.registered_commands:
         command.cls = Command
         if command.callback is not None:
-            completed(command.callback)
             command.rich_help_panel = panel_of.get(command.name or command.callback.__name__)
     for group in app.registered_groups:
         if group.typer_instance is not None:

@@ -102,10 +102,15 @@ class Ending:
         wanted = [
             (not self.evaluated, evaluate),
             (bool(self.alarms) or worse, look),
+            (
+                worse and self.best not in (None, self.checkpoint),
+                (f"simko eval {run} --best{python}", "measure the best checkpoint"),
+            ),
             (goes_on and not worse, more),
             (True, page),
             (not worse, (f"simko export {run} --merged {merged} --check", "one model for other programs, checked")),
             (True, look),
+            (True, ("simko algorithms", "other methods, a line each")),
         ]
         return list(dict.fromkeys(command for is_wanted, command in wanted if is_wanted))[:3]
 
