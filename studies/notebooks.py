@@ -58,12 +58,15 @@ def execute(notebook: Any, folder: Path) -> None:
 
 
 def tidy(notebook: Any) -> Any:
-    """The notebook without what differs from run to run."""
+    """The notebook without what differs from run to run, and from machine to machine."""
     notebook.metadata = nbformat.from_dict(_METADATA)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({key: value for key, value in cell.metadata.items() if key == "tags"})
         if cell.cell_type == "code":
             cell.execution_count = None
+            cell.outputs = [
+                output for output in cell.outputs if output.get("name") != "stderr"
+            ]  # warnings of one machine
             for output in cell.outputs:
                 with suppress(AttributeError):
                     output.execution_count = None

@@ -54,6 +54,7 @@ def test_what_is_committed(name: str) -> None:
     printed = output(notebook)
     assert [part for part in PRINTED[name] if part not in printed] == []
     assert not re.search(r"/(home|root|tmp|work|usr)/|\\\\Users|\d s/step|\d seconds", text)
+    assert "FAIL" not in printed
     assert "stderr" not in {out.get("name") for cell in notebook.cells for out in cell.get("outputs", [])}
     assert len(text) < 200_000
     assert text.count('"image/png"') <= 1

@@ -18,6 +18,7 @@ MODULES = (
     "settings",
     "methods",
     "recipes",
+    "errors",
 )
 """In the order in which they are written: one may read the pages of those before it."""
 
