@@ -21,16 +21,25 @@ from studies.pages.see_also import SEE_ALSO
 
 
 @pytest.fixture(scope="module")
-def texts() -> dict[str, str]:
-    return command.pages()
+def made() -> dict[str, dict[str, str]]:
+    """What each module writes, made once."""
+    return {name: command.of_module(name) for name in command.MODULES}
+
+
+@pytest.fixture(scope="module")
+def texts(made: dict[str, dict[str, str]]) -> dict[str, str]:
+    return {path: text for pages in made.values() for path, text in pages.items()}
 
 
 @pytest.mark.parametrize("name", command.MODULES)
-def test_the_pages_are_what_their_module_writes(name: str) -> None:
-    texts = command.of_module(name)
-    assert texts
-    differ = sorted(path for path in command.stale(texts) if path in texts)
+def test_the_pages_are_what_their_module_writes(name: str, made: dict[str, dict[str, str]]) -> None:
+    assert made[name]
+    differ = sorted(path for path in command.stale(made[name]) if path in made[name])
     assert differ == [], "run `python -m studies.pages`"
+
+
+def test_no_two_modules_write_one_page(made: dict[str, dict[str, str]], texts: dict[str, str]) -> None:
+    assert sum(map(len, made.values())) == len(texts)
 
 
 def test_no_generated_page_is_left_over(texts: dict[str, str]) -> None:
