@@ -19,6 +19,7 @@ MODULES = (
     "methods",
     "recipes",
     "errors",
+    "llms",
 )
 """In the order in which they are written: one may read the pages of those before it."""
 

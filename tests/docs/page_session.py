@@ -83,7 +83,11 @@ class HereJob:
     """A cell of a comparison in this process, done when it begins: what it trains and evaluates is real, and no import is paid."""
 
     def __init__(self, arguments: Sequence[str], log: Path) -> None:
-        with log.open("a", encoding="utf-8") as output, contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        with (
+            log.open("a", encoding="utf-8") as output,
+            contextlib.redirect_stdout(output),
+            contextlib.redirect_stderr(output),
+        ):
             self.code = run(arguments)
 
     def poll(self) -> int:
