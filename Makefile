@@ -37,7 +37,7 @@ help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \2/p' Makefile | awk '{ verb = $$2; $$1 = $$2 = ""; printf "  make %-14s%s\n", verb, $$0 }'
 
 train: .venv/.installed ## train the built-in policy on Countdown (minutes on 2 CPU cores) and draw its pass@K curve
-	$(VENV_PYTHON) -m simko train --config recipes/countdown.yaml $(ARGS)
+	$(VENV_PYTHON) -m simko train --recipe countdown $(ARGS)
 
 test: lint types ## lint, types and tests
 	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST_FLAGS)
@@ -61,6 +61,7 @@ lint: .venv/.installed-test
 	$(VENV_PYTHON) -m ruff check
 	$(VENV_PYTHON) -m ruff format --check
 	.venv/bin/lint-imports
+	.venv/bin/codespell README.md CHANGELOG.md docs simko envs agents recipes examples studies benchmarks
 
 types: .venv/.installed-test
 	$(VENV_PYTHON) -m mypy

@@ -67,7 +67,8 @@ class LoraPolicy:
         decoding_model: returns the model that engines in this process decode with; inside its `hold()`, built once.
         eos_ids: every id that ends an answer: the tokenizer's EOS and those of the model's generation config.
         decode_weights: which weights `engine` decodes with (see `from_pretrained`). Set it at any time.
-        device, dtype: device and dtype of the model's computation.
+        device: where the model computes.
+        dtype: of the model's computation.
         fingerprint: fingerprint of the base model's weights (see `simko.agents.fingerprint`), saved with the adapter.
     """
 
@@ -251,7 +252,10 @@ class LoraPolicy:
             text: the problem, in the wording of the environment's tasks.
             env: a `simko.envs.TokenEnv` made with this policy's tokenizer, or an id for `gymnasium.make`.
             n: number of answers.
-            temperature, top_p, top_k, seed: settings of the sampling.
+            temperature: of the sampling; 0 is greedy.
+            top_p: mass of the tokens that are sampled from; 1 is all of them.
+            top_k: number of the tokens that are sampled from; 0 is all of them.
+            seed: of the sampling.
 
         Returns:
             Distinct answers with their counts, the most frequent first.

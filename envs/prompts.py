@@ -22,11 +22,13 @@ class PromptFormat:
     """Turns texts into token ids by one prompt template.
 
     `template` is one of:
-      - `"chat"`: the tokenizer's own chat template; the same as `"plain"` if it has none;
-      - `"plain"`: the problem, the instruction and a line break;
-      - the name of one of SimKO's templates (`simko.envs.templates`): `"qwen"`, `"simple"`, `"llama"`,
-        `"qwen3_no_thinking"`;
-      - a text with `{problem}` in it once.
+
+    - `"chat"`: the tokenizer's own chat template; the same as `"plain"` if it has none;
+    - `"plain"`: the problem, the instruction and a line break;
+    - the name of one of SimKO's templates (`simko.envs.templates`): `"qwen"`, `"simple"`, `"llama"`,
+      `"qwen3_no_thinking"`;
+    - a text with `{problem}` in it once.
+
     Raises `UserError` for any other template, and for a chat template that loses or changes a problem (`simko.envs.chat`).
 
     `instruction` is appended to every problem as it is. SimKO's templates have their own, so there it is left out.

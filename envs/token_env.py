@@ -29,18 +29,25 @@ SPLITS = ("train", "eval", "all")  # some sources have no "all"
 class TokenEnv(gymnasium.Env[Observation, Any]):
     """Each episode is one problem. The policy's tokens are the actions; the verdict on its answer is the reward.
 
-    Observation: `tokens` (max_length,) int64, the prompt and everything after it, padded with 0; and `length`, how many
-    tokens count. Reward: 0.0 until the episode ends, then the verdict's. `terminated`: the policy ended its answer (EOS
-    or a stop string). `truncated`: `max_new_tokens` cut it; the text is graded all the same. `info`: `task` (id) and
-    `text` (the prompt) after `reset`; `verdict` and `gold` at the end, and not before. `reset(options={"task": id})`
-    asks for one task. A step before `reset` or after the end raises `gymnasium.error.ResetNeeded`.
+    - Observation: `tokens` (max_length,) int64, the prompt and everything after it, padded with 0; and `length`, how many
+      tokens count.
+    - Reward: 0.0 until the episode ends, then the verdict's.
+    - `terminated`: the policy ended its answer (EOS or a stop string).
+    - `truncated`: `max_new_tokens` cut it; the text is graded all the same.
+    - `info`: `task` (id) and `text` (the prompt) after `reset`; `verdict` and `gold` at the end, and not before.
 
-    Args (None means the default; raises `UserError` for values that do not fit):
+    `reset(options={"task": id})` asks for one task. A step before `reset` or after the end raises
+    `gymnasium.error.ResetNeeded`. None for an argument means its default.
+
+    Args:
         source: a `TaskSource`, or a class or function that makes one from `(split, level, data)`, or its
             `"module:name"`.
         verifier: the name of the verifier, `"math"` by default.
-        tokenizer, data, split, level: which tokens, which rows, which part of them, how hard.
-        template, instruction, stop_ids: see `PromptFormat`.
+        tokenizer: which tokens; a name or a folder, or an object with `encode` and `decode`. By default they are bytes.
+        data: which rows: a path, else the folder in `SIMKO_DATA`, else the Hub.
+        split: which part of them: `train`, `eval` or `all`.
+        level: how hard.
+        template: see `PromptFormat`, also for `instruction` and `stop_ids`.
         max_prompt_tokens: 512 by default.
         max_new_tokens: tokens of the answer, replies included; 256 by default.
         context: tokens that the model takes, prompt and answer together. An answer has at most what the prompt leaves of
@@ -50,6 +57,9 @@ class TokenEnv(gymnasium.Env[Observation, Any]):
         reply: `reply(task, turns)` lets the environment answer back (`simko.envs.turns`).
         attempts: above 1, the policy may try again after a wrong answer, and the last answer counts.
         source_options: more keywords for `source`, such as `keep_good_rows` of sources that read files.
+
+    Raises:
+        UserError: a value does not fit.
     """
 
     metadata = {"render_modes": ["ansi"], "render_fps": 30}  # noqa: RUF012 - Gymnasium's own annotation

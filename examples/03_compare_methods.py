@@ -1,7 +1,7 @@
 """Two methods from the same seed: the same problems, the same random streams, one table of pass@K.
 
     python examples/03_compare_methods.py
-    python examples/03_compare_methods.py --steps 150 --problems 128 --samples 256      # one seed of the README's table
+    python examples/03_compare_methods.py --steps 150 --problems 128 --samples 256      # one seed of docs/results/tuning.md
 
 Two or three minutes on one CPU core. So short a run shows how to compare, not which method is better: look at the
 intervals, and take several seeds before you say so.

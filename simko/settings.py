@@ -14,6 +14,7 @@ from simko import algorithms
 from simko.config import TINY_LOSS_PRESET, TINY_PRESET, EvalConfig, TrainConfig, names
 from simko.errors import UserError, nearest
 from simko.fields import schema_of
+from simko.recipes import About
 
 # Settings that an adapter brings along: their keys in adapter_config.json, and PEFT's defaults.
 _OF_ADAPTER = {"lora_rank": ("r", 8), "lora_alpha": ("lora_alpha", 8)}
@@ -116,6 +117,7 @@ def schema(stage: Literal["train", "eval"] = "train") -> dict[str, Any]:
     A training file may hold the settings of any method, flat or under `method`.
     """
     content = schema_of(TrainConfig if stage == "train" else EvalConfig)
+    content["properties"]["about"] = schema_of(About)
     if stage == "train":
         content["properties"] |= algorithms.schema()
         content["properties"]["method"] |= {"properties": algorithms.schema(), "additionalProperties": False}

@@ -50,8 +50,13 @@ def static_rows() -> list[list[str]]:
         }
         settings = ", ".join(f"`{key}` {_shown(value)}".strip() for key, value in different.items())
         read = ", ".join(f"`{name}`" for name in reading(about["name"]))
-        rows.append([f"`{about['name']}`", ", ".join(parts), about["evidence"], settings, "", "", read])
+        rows.append([linked(about["name"]), ", ".join(parts), about["evidence"], settings, "", "", read])
     return rows
+
+
+def linked(name: str) -> str:
+    """The name of a method, with a link to its page."""
+    return f"[`{name}`]({name}.md)"
 
 
 def reading(name: str) -> list[str]:
@@ -112,7 +117,7 @@ def filled(page: str, name: str, text: str) -> str:
 def table_of(page: str) -> list[list[str]]:
     """The cells of the table of methods on a page, without its header."""
     block = page.partition("<!-- methods -->")[2].partition("<!-- end of methods -->")[0]
-    lines = [line for line in block.splitlines() if line.startswith("| `")]
+    lines = [line for line in block.splitlines() if line.startswith(("| `", "| [`"))]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
 
@@ -215,17 +220,17 @@ def main() -> None:
     options = parser.parse_args()
     page, rows = PAGE.read_text(encoding="utf-8"), static_rows()
     if options.static:
-        kept = {row[0]: row for row in table_of(page)}
+        kept = {row[0].split("`")[1]: row for row in table_of(page)}
         for row in rows:
             for column in MEASURED:
-                row[column] = kept.get(row[0], row)[column]
+                row[column] = kept.get(row[0].split("`")[1], row)[column]
     else:
         costs = measure(options.repeats, SIZES)
         if options.json:
             print(json.dumps({"costs": costs, "sizes": SIZES, "model": MODEL}, indent=2))
             return
         for row in rows:
-            cost = costs[row[0].strip("`")]
+            cost = costs[row[0].split("`")[1]]
             for column, key in zip(MEASURED, ("cpu_s", "peak_bytes"), strict=True):
                 row[column] = f"{cost[key] / costs['grpo'][key]:.2f}"
         where = f"{platform.machine()} CPU, one thread, {time.strftime('%-d %B %Y')}"

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from simko.errors import UserError
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "results" / "reasoning_gym.md"
 NONSENSE = ("nonsense", "None", "[]", "{}", "nan", ".", "\ud7ff\u202e", "(" * 300, "9" * 3000, "9**9**9")
+_PAIRS = ("own", "other", "nonsense", "hedged", "loose")
 SLOW = 1.0
 """A grade may take so many CPU seconds."""
 
@@ -133,39 +136,60 @@ def _asked(
     return full, len(answers)
 
 
-def page(rows: Sequence[Findings], version: str, count: int) -> str:
-    """The page of docs: what was asked, the refused tasks, the table."""
+def page(rows: Sequence[Findings], version: str, count: int, date: str) -> str:
+    """The page of docs: the answer, the refused tasks, what was asked, the table."""
     refused = [row for row in rows if row.reason]
     parts = sum(row.part > 0 for row in rows)
     raising = sum(row.raised > 0 for row in rows)
+    most = Findings("", *(max((getattr(row, name) for row in rows), key=lambda pair: pair[1]) for name in _PAIRS))
     lines = [
         "# reasoning-gym: which of its tasks can be trained on",
+        "<!-- written by python -m studies.reasoning_gym; do not edit -->",
         "",
-        "Written by `python -m studies.reasoning_gym`. It asks each task's own `score_answer` about "
-        f"{count} items of reasoning-gym {version}:",
-        "the item's own answer, another item's answer, nonsense, answers that hedge (`A or B`, both in two lines), and the own",
-        "answer with words around it (`not A`). Only a score of 1.0 counts as right. `part` is the most that nonsense or a hedge",
-        "gets below that. A scorer that takes `not A` reads past words; that alone is no reason to refuse its task.",
-        "",
-        f"{len(rows) - len(refused)} of {len(rows)} tasks pass. {parts} give part credit to nonsense or hedges, "
-        f"and {raising} raise on some of them; with the strict score both are incorrect.",
+        f"**{len(rows) - len(refused)} of the {len(rows)} tasks of reasoning-gym {version} grade what they should.** "
+        f"simko refuses the other {len(refused)} by name.",
+        f"{parts} tasks give part credit to nonsense or hedges, and {raising} raise on some of them. simko counts only a",
+        f"score of 1.0 as right, so both are incorrect. By `python -m studies.reasoning_gym`, {count} items a task, {date}, CPU.",
+        "[Other people's worlds](../guides/worlds.md) says how to train on the tasks.",
         "",
         "## Refused by name",
         "",
-        *[f"- `{row.task}`: {row.reason}." for row in refused],
+        "| task | why |",
+        "|---|---|",
+        *[f"| `{row.task}` | {row.reason} |" for row in refused],
+        "",
+        "## What was asked",
+        "",
+        "The study asks each task's own `score_answer` about",
+        "",
+        f"- **own**: the item's own answer ({most.own[1]} times),",
+        f"- **another's**: another item's answer ({most.other[1]}),",
+        f"- **nonsense** ({most.nonsense[1]}),",
+        f"- **hedged**: answers that state two, as `A or B`, or both in two lines ({most.hedged[1]}),",
+        f"- **not A**: the own answer with words around it ({most.loose[1]}). A scorer that takes it reads past words. That",
+        "  alone is no reason to refuse its task.",
         "",
         "## All tasks",
         "",
-        "Each cell is `scores of 1.0 / asked`. Times are of one core: making an item, and the slowest grade.",
+        "A cell of the first five columns counts mistakes: own answers that get no 1.0, and other answers that get it.",
+        "An empty cell is 0. `part` is the most that nonsense or a hedge gets below 1.0. Times are of one core: making an",
+        "item, and the slowest grade.",
         "",
-        "| task | own answer | another's | nonsense | hedged | `not A` | part | raised | ms to make | ms to grade | |",
+        "| task | own | another's | nonsense | hedged | `not A` | part | raised | ms to make | ms to grade | |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        cells = [f"{a} / {b}" for a, b in (row.own, row.other, row.nonsense, row.hedged, row.loose)]
-        cells += [f"{row.part:.2f}", str(row.raised), f"{row.make_ms:.1f}", f"{row.grade_ms:.0f}"]
+        mistakes = [row.own[1] - row.own[0], row.other[0], row.nonsense[0], row.hedged[0], row.loose[0]]
+        part = f"{row.part:.2f}" if row.part else ""
+        cells = [
+            *(str(n or "") for n in mistakes),
+            part,
+            str(row.raised or ""),
+            f"{row.make_ms:.1f}",
+            f"{row.grade_ms:.0f}",
+        ]
         lines.append(f"| `{row.task}` | {' | '.join(cells)} | {'refused' if row.reason else 'ok'} |")
-    return "\n".join(lines) + "\n"
+    return re.sub(r"\|  (?=\|)", "| ", "\n".join(lines)) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -190,7 +214,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for task in sorted(wrong):
         print(f"gym_refused.py has {REFUSED.get(task)!r} for '{task}', and found is {found.get(task)!r}")
     if not given.tasks:
-        PAGE.write_text(page(rows, place.version, given.items), encoding="utf-8")
+        today = f"{datetime.now(UTC):%-d %B %Y}"
+        PAGE.write_text(page(rows, place.version, given.items, today), encoding="utf-8")
         print(f"wrote {PAGE}")
     return bool(wrong)
 

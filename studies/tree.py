@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 HOUSES = ("simko", "envs", "agents")
 PLAIN = {
     "examples": "Programs to start from. A test runs each of them",
-    "recipes": "Settings to start from, as files for simko train --config",
+    "recipes": "Settings to start from, for simko train --recipe, each with what it gives and takes",
+    "notebooks": "Two notebooks to begin with, with what they print; a test runs them, small",
     "tests": "They mirror the files. tests/faults breaks whole runs on purpose",
 }
 """Folders that are no packages, so that no docstring says what they are."""

@@ -2,7 +2,7 @@
 
 Every arm trains the built-in policy on the training problems of Countdown, and is evaluated on held-out ones. The base model is
 evaluated on the same problems. Finished arms are skipped, so the study can be stopped and started again. It prints a table, and
-writes results.jsonl and, with --plot, the README's picture.
+writes results.jsonl and, with --plot, a picture.
 """
 
 from __future__ import annotations

@@ -14,19 +14,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = {"simko": "simko", "envs": "simko/envs", "agents": "simko/agents"}  # in the tree: in site-packages
+LINKS = ("envs", "agents", "recipes")
+FOLDERS = {"simko": "simko", **{name: f"simko/{name}" for name in LINKS}}  # in the tree: in site-packages
 SKIP = shutil.ignore_patterns(
     ".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info", "build", "dist", "runs"
 )
 
 
 def tree_files(root: Path) -> set[str]:
-    """Every file of the three folders, as it must be installed. `simko/envs` and `simko/agents` are symlinks."""
+    """Every file of the four folders, as it must be installed. Those in `LINKS` are symlinks in `simko/`."""
     modules = set()
     for folder, installed in FOLDERS.items():
         for path in (root / folder).rglob("*"):
             inside = path.relative_to(root / folder)
-            behind_link = folder == "simko" and inside.parts[0] in ("envs", "agents")
+            behind_link = folder == "simko" and inside.parts[0] in LINKS
             if path.is_file() and "__pycache__" not in inside.parts and not behind_link:
                 modules.add(f"{installed}/{inside.as_posix()}")
     return modules
@@ -115,7 +116,7 @@ def test_sdist_builds_the_same_wheel(tree: Path, wheel: Path, tmp_path: Path) ->
         archive.extractall(tmp_path / "unpacked", filter="data")
     (root,) = (tmp_path / "unpacked").iterdir()
     assert len(names) == len(set(names))
-    assert not any(name.startswith((f"{root.name}/simko/envs/", f"{root.name}/simko/agents/")) for name in names)
+    assert not any(name.startswith(tuple(f"{root.name}/simko/{link}/" for link in LINKS)) for name in names)
     for name in ("cli.py", "Makefile", "constraints.txt", "README.md", "tests/conftest.py", "tests/test_packaging.py"):
         assert (root / name).is_file(), name
     again = build("wheel", root, tmp_path / "wheel")
@@ -124,7 +125,7 @@ def test_sdist_builds_the_same_wheel(tree: Path, wheel: Path, tmp_path: Path) ->
 
 def test_symlinks_lead_to_the_folders() -> None:
     """In a checkout `import simko.envs` finds `envs/` without an install."""
-    for name in ("envs", "agents"):
+    for name in LINKS:
         link = ROOT / "simko" / name
         if not (ROOT / ".git").exists() and not link.exists():
             pytest.skip("an sdist has no symlinks: it is installed")

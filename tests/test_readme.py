@@ -5,18 +5,12 @@ from __future__ import annotations
 import ast
 import re
 import runpy
-import shlex
 import sys
 import tomllib
-from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 import yaml
-
-from simko import algorithms
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -126,33 +120,6 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in slugs(target), link
 
 
-def commands(page: Path) -> list[list[str]]:
-    """The `simko` command lines in a page's blocks, split into words, without comments."""
-    blocks = re.findall(r"^```(?:bash|sh)?\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    text = "\n".join(blocks).replace("\\\n", " ")
-    lines = [shlex.split(line, comments=True) for line in text.splitlines() if line.strip().startswith("simko ")]
-    return [list(takewhile(lambda word: word not in ("|", "&&"), words[1:])) for words in lines]
-
-
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if commands(page)], ids=lambda page: page.relative_to(ROOT).as_posix()
-)
-def test_commands_and_flags_of_the_pages_exist(page: Path) -> None:
-    from simko.cli.commands import app
-
-    for words in commands(page):
-        command: Any = typer.main.get_command(app)
-        while words and words[0] in getattr(command, "commands", {}):
-            command = command.commands[words.pop(0)]
-        assert not hasattr(command, "commands"), (command.name, words)
-        flags = {flag for option in command.params for flag in [*option.opts, *option.secondary_opts]} | {"--help"}
-        if command.name == "train":  # settings of a method are flags, too
-            own = {name for method in algorithms.names() for name in algorithms.settings(method)}
-            flags |= {f"--{name.replace('_', '-')}" for name in [*own, *algorithms.KINDS]}
-        unknown = [word for word in words if re.match(r"--?[a-z]", word) and word.partition("=")[0] not in flags]
-        assert unknown == [], (command.name, words)
-
-
 def test_the_index_names_every_page() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     linked = set(re.findall(r"\]\(([^)#\s]+)", index))
@@ -205,18 +172,4 @@ def test_the_ten_line_environment_works(my_task: Path, monkeypatch: pytest.Monke
     task = env.source.tasks(1, 0)[0]
     assert env.grade(task.gold, task).correct
     assert not env.grade("1", task).correct
-    sys.modules.pop("my_task")
-
-
-def test_the_ten_line_environment_trains(my_task: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The README's own command, for fewer steps: the preflight finds something to learn, and an update is made."""
-    (command,) = re.findall(r"^simko (train --env my_task.*?)(?:  #.*)?$", README, re.MULTILINE)
-    monkeypatch.syspath_prepend(my_task)
-    monkeypatch.chdir(my_task)
-    from simko.cli import run
-
-    assert run([*command.split(), "--steps", "2", "--logger", "none", "--out", "run"]) == 0
-    metrics = [yaml.safe_load(line) for line in (my_task / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert len(metrics) == 2
-    assert all(step["grad_norm"] > 0 for step in metrics)
     sys.modules.pop("my_task")

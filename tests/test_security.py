@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("simko", "envs", "agents", "benchmarks", "studies", "examples")
+FOLDERS = ("simko", "envs", "agents", "recipes", "benchmarks", "studies", "examples")
 BANNED_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "code", "codeop"}
 BANNED_NAMES = {"eval", "exec", "compile", "__import__", "sympify", "S", "parse_expr", "parse_latex", "literal_eval"}
 BANNED_NAMES -= {"S", "literal_eval"}  # `S` is a common letter; `ast.literal_eval` builds literals alone
@@ -27,7 +27,7 @@ IN_A_SANDBOX = "envs/code/runner.py"
 
 
 def files() -> list[Path]:
-    """Every Python file that is not a test, each once (the symlinks simko/envs and simko/agents lead to the same)."""
+    """Every Python file that is not a test, each once (the symlinks in simko/ lead to the same)."""
     paths = {path.resolve() for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
     return sorted({*paths, ROOT / "cli.py"})
 
@@ -116,7 +116,7 @@ def test_nothing_imports_what_runs_programs() -> None:
 def test_the_scan_covers_the_tree() -> None:
     names = {str(path.relative_to(ROOT)) for path in files()}
     assert {"cli.py", "simko/head/sweep.py", "envs/verifiers/expression.py", "agents/engine/local.py"} <= names
-    assert not any(name.startswith(("simko/envs", "simko/agents", "tests")) for name in names)
+    assert not any(name.startswith(("simko/envs", "simko/agents", "simko/recipes", "tests")) for name in names)
 
 
 @pytest.mark.parametrize(

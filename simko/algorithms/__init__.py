@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from simko.algorithms import registry
 from simko.algorithms.base import Advantage, Auxiliary, Evidence, Kind, LossPart, Part, RolloutContext, Sampling
 from simko.algorithms.compose import Algorithm
+from simko.algorithms.docstrings import docstring_of, when_to_use
 from simko.algorithms.registry import KINDS, method, part
 from simko.algorithms.rules import refusal
 from simko.algorithms.stats import Loss, Prepared, StepStats, TokenStats
@@ -122,6 +123,7 @@ def description(name: str) -> dict[str, Any]:
         "presets": {key: dict(values) for key, values in chosen.presets.items()},
         "source": chosen.source,
         "evidence": chosen.evidence,
+        "when": when_to_use(docstring_of(chosen.module), chosen.name),
     }
 
 

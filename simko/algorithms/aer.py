@@ -1,15 +1,18 @@
 """AER-style adaptive entropy regularisation, after arXiv 2510.10959. Reconstructed: its formula is published nowhere we can read.
 
-The abstract says: a coefficient for each prompt by its difficulty, a target anchored to a fraction of the initial entropy, and a
-global coefficient that follows the target. This is our design of it:
+The abstract says three things. Each prompt has a coefficient by its difficulty. The target is a fraction of the initial entropy.
+A global coefficient follows the target. This is our design of it:
 
     H*    = kappa H_0                                     H_0: mean entropy of the first step
     lam  <- clip(lam + step, 0, lam_max)                  step = eta (H* - H), at most a tenth of lam_max either way
     w_g   = max(0, (rho - acc_g) / rho), scaled to mean 1 over the step's groups      acc_g: share of right answers
     L     = L_GRPO - lam w_g H_t                          H with a gradient
 
-Harder problems get more of the bonus; problems that are solved more often than rho get none. kappa .4 is the value that a digest
-of the paper gives; rho, eta and lam_max are ours.
+When to use it: take it if entropy falls early in a run, and hard problems still have answers to find. Harder problems get
+more of the bonus, and problems that are solved more often than rho get none. The bonus grows while entropy is below its
+target, and shrinks above it. We have not compared it with other methods.
+
+kappa .4 is the value that a digest of the paper gives; rho, eta and lam_max are ours.
 """
 
 from __future__ import annotations

@@ -5,11 +5,15 @@
     both    where the weight (r, or 1/r) exceeds `dual_clip`:  L = -A dual_clip log pi, with its gradient
     e       `clip` on tokens of low entropy, `clip_entropy` above their response's quantile
 
-A right answer's token that became less likely weighs more, not less. Source: wizard-III/Archer2.0 b08d963,
-`compute_policy_loss_archer`, token mean, log-ratio within 20. Choices:
+A token of a right answer that became less likely weighs more, not less.
+
+When to use it: take it with several updates a rollout batch. There GRPO's ratio gives most weight to tokens that are likely
+already, and ASPO turns that over. With one update the ratio is 1, and ASPO is REINFORCE with GRPO's advantages. We have not
+compared it with other methods.
+
+Source: wizard-III/Archer2.0 b08d963, `compute_policy_loss_archer`, token mean, log-ratio within 20. Choices:
 - The paper has e = .2 everywhere; the code .2 and .4. The defaults are the code's.
 - Both have a KL term of .001 (k3), which costs a forward of the base model: `kl_coefficient`.
-- With one update a rollout batch the ratio is 1, and ASPO is REINFORCE with GRPO's advantages.
 """
 
 from __future__ import annotations

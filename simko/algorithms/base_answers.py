@@ -1,15 +1,23 @@
 """SELF and DPH-RL: what the base model can do is not to be lost.
 
-    SELF    (arXiv 2510.02230)  one greedy answer to each problem; only problems that it gets wrong are trained on
-    DPH-RL  (arXiv 2509.07430)  GRPO with clip-higher
-    both    + coefficient f(u) on right answers of the base model, u = pi / pi_base of each of their tokens
+    self      (arXiv 2510.02230)  one greedy answer to each problem; only problems that it gets wrong are trained on
+    dph_rl    (arXiv 2509.07430)  GRPO with clip-higher
+    both      + coefficient f(u) on right answers of the base model, u = pi / pi_base of each of their tokens
 
-    forward  u - 1 - log u                                  KL(base || pi), coefficient .01
-    js       u log u - (u + 1) log((u + 1) / 2)             coefficient .05 to .2
-    alpha    (u^(1-a) - (1-a) u - a) / (a (a - 1))          a = .2, coefficient .01 to .05
+    forward   u - 1 - log u                                  KL(base || pi), coefficient .01
+    js        u log u - (u + 1) log((u + 1) / 2)             coefficient .05 to .2
+    alpha     (u^(1-a) - (1-a) u - a) / (a (a - 1))          a = .2, coefficient .01 to .05
+
+When to use `self`: take it if greedy decoding solves many of your problems already. They are left out, so steps get smaller
+as the model gets better. It costs a greedy answer to each problem, and answers of the base model. We have not compared it
+with other methods.
+
+When to use `dph_rl`: take it if training loses problems that the base model solves now and then. It pulls towards right
+answers of the base model, so the base model must have some. It costs answers of the base model in every step. We have not
+compared it with other methods.
 
 Sources: mail-research/SELF-llm-interference d17634b (the filter); seamoke/DPH-RL 139a9b2 (the divergences). Departures:
-- SELF's forward KL is named in its paper and missing in its code; its weight and estimator are DPH-RL's here. Reconstructed.
+- SELF names a forward KL in its paper, and its code has none. Its weight and estimator here are those of DPH-RL: reconstructed.
 - DPH-RL samples the base model once, and keeps one right answer to each problem that it mostly solves. Here each step samples the
   base model anew on some of its problems, and takes one right answer to each. There is no buffer to store, and generated problems
   have a base, too. Problems that the base model mostly solves are trained on as well; in DPH-RL only the others are.

@@ -1,4 +1,7 @@
-"""CaSP: the name of SimKO in version 3 of its paper (arXiv 2510.14807v3). The update is the same."""
+"""CaSP: the name of SimKO in version 3 of its paper (arXiv 2510.14807v3). The update is the same.
+
+When to use it: take it where you would use `simko`. Only the name differs.
+"""
 
 from __future__ import annotations
 

@@ -2,14 +2,20 @@
 
     cov_t = (A_t - mean A) (l_t - mean l)         over all tokens of the step, l = log pi_old(y_t)
 
-    KL-Cov    L = -A r, without a clip; on the largest `kl_cov_ratio` of cov, at least one token:  + coefficient |l - l_old|
-    Clip-Cov  PPO's loss with ratios in [0, 2]; max(1, ratio N) tokens with 1 < cov < 5, drawn at random, have no loss
+    kl_cov    L = -A r, without a clip; on the largest `kl_cov_ratio` of cov, at least one token:  + coefficient |l - l_old|
+    clip_cov  PPO's loss with ratios in [0, 2]; max(1, ratio N) tokens with 1 < cov < 5, drawn at random, have no loss
+
+When to use `kl_cov`: take it if entropy collapses early, and you make several updates a rollout batch. With one update its
+pull has no gradient, and it is REINFORCE. Our comparison of two seeds does not tell it from GRPO.
+
+When to use `clip_cov`: take it if entropy collapses early. It also acts with one update a rollout batch. Its band from 1 to 5
+is made for advantages of GRPO's size: smaller ones seldom reach it. We have not compared it with other methods.
 
 Source: PRIME-RL/Entropy-Mechanism-of-RL 8850579; ratios and the coefficient as set in verl-recipe 48ea0a7 `entropy/`: 0.002 for
 7B models (the YAML of verl differs). Departures:
 - cov is of the whole step, not of a micro-batch, and under the old policy, once for all updates of a rollout batch. At that point
   no token is clipped yet, so Clip-Cov excludes none for it.
-- |l - l_old| has no gradient at l = l_old: with one update a rollout batch, KL-Cov is REINFORCE.
+- KL-Cov's |l - l_old| has no gradient at l = l_old: with one update a rollout batch it does nothing.
 """
 
 from __future__ import annotations

@@ -4,6 +4,10 @@
     refill: groups of equal rewards are dropped, and more problems are sampled until the step has its number of groups
     an answer of l tokens, with budget L and buffer b:   R <- R + min(0, (L - b - l) / b), at least R - 1
 
+When to use it: take it if most problems are solved always or never (the metric `informative` is low). It samples more
+problems until a step is full, so steps take longer. The penalty matters only where answers come near the token budget. We
+have not compared it with other methods.
+
 Source: verl-project/verl-recipe 48ea0a7, `dapo/` (L 20,480, b 4,096). Departures:
 - The buffer is a share of the environment's token budget (`overlong_buffer` 0.2 = 4,096 / 20,480), not a number of tokens.
 - A refill ends after `refill_rounds`: the step is then smaller. Its problems are drawn outside the order of the epoch.

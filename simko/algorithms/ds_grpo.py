@@ -3,14 +3,16 @@
     A_i = (R_i - mean) / (std + 1e-6) - gamma_right * lbar_i     if right
     A_i = (R_i - mean) / (std + 1e-6) + gamma_wrong * lbar_i     if wrong
 
-lbar_i is the mean log-prob of the answer's tokens under the policy that sampled it; std is the population's. A right answer that
-the policy finds unlikely gains, and a wrong one that it finds likely loses more.
+`lbar_i` is the mean log-prob of the answer's tokens under the policy that sampled it; std is the population's. A right answer
+that the policy finds unlikely gains, and a wrong one that it finds likely loses more.
+
+When to use it: take it if the right answers to a problem become all alike. It needs no further forward. It moves groups of
+equal rewards, too, where GRPO has no signal; `mixed_groups_only` stops that. We have not compared it with other methods.
 
 Source: tajwarfahim/maxrl c0698eb, `compute_dsgrpo_outcome_advantage`, by another group than the paper's. Its gammas are .05; the
 paper's could not be read. Departures and choices:
-- The theory smooths by the base policy; practice, and this file, by the sampling one. No forward is needed: the engine's recorded
-  log-probs are read.
-- As in the code, groups of equal rewards learn, too: from the smoothing alone. `mixed_groups_only` leaves them out.
+- The theory smooths by the base policy. Its users and this file take the sampling one: the engine recorded its log-probs.
+- As in the code, groups of equal rewards learn, too: from the smoothing alone.
 - Wrong is what the verifier says, not `score == 0`.
 - Another implementation sums log-probs and takes gammas of .1 (AnamikaLochab/UCPO); the mean is used here.
 """

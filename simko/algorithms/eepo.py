@@ -7,13 +7,17 @@
     O2 = the second half, sampled from theta'
     theta' is thrown away; GRPO on O1 and O2, each with the log-probs of the policy that sampled it
 
+When to use it: take it if entropy is low and the answers to a problem repeat each other. While entropy is above
+`eepo_entropy` it is GRPO whose old policy is the sampler's. `eepo_step` was published for full weights: tune it for LoRA. Our
+comparison of two seeds does not tell it from GRPO.
+
 Choices, where the notes are silent or contradict themselves:
 - They speak of ascent on U, which would make O1 likelier. To forget, U is minimised. O1's mean log-prob falls with it; by less
   than U, since U weighs a token by pi / (1 - pi). A step too small to matter may even leave it where it was.
 - The gate is by training step. The printed formula could also mean a token.
 - eps is not published: 1e-3 here. It bounds the weight pi / (1 - pi) by 999, and a token above 1 - eps has no gradient.
-- eta 3e-3 was for full weights. For LoRA it must be tuned. The gradient's norm is capped, and logged as `eepo_grad_norm`.
-pi_old is what the sampler recorded, so the ratio is not exactly 1 even with one update a rollout batch.
+- The gradient's norm is capped (`eepo_grad_norm`), and logged.
+- pi_old is what the sampler recorded, so the ratio is not exactly 1 even with one update a rollout batch.
 """
 
 from __future__ import annotations

@@ -1,10 +1,24 @@
 """PSR, NSR and W-REINFORCE: learning from right answers, from wrong ones, or from both unequally (arXiv 2506.01347).
 
-    PSR  A = 1 if right, else 0        NSR  A = 0 if right, else -1        W-REINFORCE  A = weight if right, else -1
+    psr           A = 1 if right, else 0
+    nsr           A = 0 if right, else -1
+    w_reinforce   A = weight if right, else -1
+
+When to use `psr`: take it as a control, to see what right answers alone teach. The SimKO paper finds that it concentrates
+probability faster than GRPO does. We have not compared it with other methods.
+
+When to use `nsr`: take it if pass@K must be kept. It makes wrong answers less likely, and leaves to the model where their
+probability goes. Where most answers are wrong, its update is larger than GRPO's. Our comparison of two seeds does not tell it
+from GRPO.
+
+When to use `w_reinforce`: take it where you would take `nsr`, if right answers must count a little, too. The SimKO paper
+reports that it fails on logic puzzles. Our comparison of two seeds does not tell it from GRPO.
 
 There is no baseline: a group with one valid answer counts, and so does a group whose answers are all wrong. It is informative
 where an answer has an advantage. The loss is PPO's, token mean, clip 0.2.
+
 Source: TianHongZXY/RLVR-Decomposed a5d4e7c, `compute_psr_nsr_outcome_advantage`.
+
 Departure: the code tests `score == 1`; here the verdict says what is right, so shaped rewards do not break it.
 """
 

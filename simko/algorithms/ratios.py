@@ -1,12 +1,19 @@
 """GSPO and CISPO: other importance ratios.
 
-    GSPO   s_i = exp(mean_t (l - l_old)),  s_it = sg(s_i) exp(l - sg(l));  PPO's clip with s_it, 3e-4 and 4e-4 (arXiv 2507.18071)
-    CISPO  L = -sg(min(r, cap)) A l                                                                (arXiv 2506.13585)
+    gspo    s_i = exp(mean_t (l - l_old)),  s_it = sg(s_i) exp(l - sg(l));  PPO's clip with s_it, 3e-4 and 4e-4 (arXiv 2507.18071)
+    cispo   L = -sg(min(r, cap)) A l                                                                (arXiv 2506.13585)
 
-- GSPO's mean is over sequences. log s is at most 10, as in verl. It takes one advantage an answer.
-- CISPO keeps the gradient of every token. Its paper gives no number for the cap: 5 is that of ScaleRL (TRL's `epsilon_high`). The
-  value of its loss means nothing.
-- With one update a rollout batch the ratio is 1, and both are REINFORCE with GRPO's advantages.
+When to use `gspo`: take it with several updates a rollout batch and long answers, where the ratios of single tokens are
+noisy. It takes one advantage an answer, so advantages by token are refused beside it. With one update it is REINFORCE with
+GRPO's advantages. We have not compared it with other methods.
+
+When to use `cispo`: take it with several updates a rollout batch, if a clip takes the gradient of tokens that matter. CISPO
+caps their weight and keeps their gradient. With one update it is REINFORCE with GRPO's advantages. We have not compared it
+with other methods.
+
+- GSPO's mean is over sequences. log s is at most 10, as in verl.
+- CISPO's paper gives no number for the cap: 5 is that of ScaleRL (TRL's `epsilon_high`).
+- The value of CISPO's loss means nothing.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar, get_args
 
 from simko.algorithms.base import Evidence, Kind, Part
@@ -48,6 +49,7 @@ class Method:
     evidence: Evidence = "verified"
     defaults: Mapping[str, Any] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    module: str = ""  # the file that registered it, whose docstring describes it
 
 
 def part(cls: P) -> P:
@@ -89,7 +91,15 @@ def method(
     `evidence` says whether the formula was read in the paper or its code, or put together from what others write about it.
     """
     parts: dict[Kind, str] = {"advantage": advantage, "loss": loss, "sampling": sampling, "auxiliary": auxiliary}
-    METHODS[name] = Method(name, title, parts, source, evidence, defaults or {}, presets or {})
+    METHODS[name] = Method(name, title, parts, source, evidence, defaults or {}, presets or {}, _calling_file())
+
+
+def _calling_file() -> str:
+    """The module from whose top level this is called; a decorator may stand between."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    return str(frame.f_globals["__name__"]) if frame else ""
 
 
 @cache

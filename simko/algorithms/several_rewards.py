@@ -6,6 +6,9 @@ Summed first, (correct 1, format 0) and (correct 0, format 1) are one reward, an
 A verifier names the parts in its verdict: `Verdict(..., parts={"correct": 1.0, "format": 0.2})`. The reward itself is not read
 where there are parts. An answer without parts has its reward as its only part, of the name `reward`.
 
+When to use it: take it if your verifier names several parts of a reward, as correct and format. Without parts it is GRPO. We
+have not compared it with other methods.
+
 Source: arXiv 2601.05242; NVlabs/GDPO. Departures:
 - The published code normalises the weighted sum once more, over the whole batch. Here it does not: what an answer is worth
   would depend on the other problems of the step.

@@ -1,39 +1,39 @@
 """SimKO: simple pass@K optimisation (arXiv 2510.14807; v3 calls it CaSP).
 
 A token has the ratio r = pi(y)/pi_old(y), the entropy H, and candidates v_1..v_K, ranked by pi. Its gate is
-h = 1[H > max(quantile_q of the response's H, entropy_floor)]. The loss is GRPO's, with this ratio and advantage:
+`h = 1[H > max(quantile_q of the response's H, entropy_floor)]`. The loss is GRPO's, with this ratio and advantage:
 
     correct response, A > 0, h:         r+ = (1 - alpha) r + alpha/K sum_k sg(r / r_k) r_k        r_k = pi(v_k)/pi_old(v_k)
     A < 0, h, and y is the top-1:       A  = penalty * A
     everywhere else:                    r
 
+When to use it: take it if the first answer must get better and many answers must stay different. It acts on the most uncertain
+fifth of a response, so it does little in answers of a few tokens. Our comparison of two seeds does not tell it from GRPO.
+
 `sg(r/r_k) r_k` has the value of r and the gradient r grad(log p_k). So it is computed as `sg(r) exp(l_k - sg(l_k))`, without
-old top-K log-probs. The *value* of the loss does not depend on alpha, only its gradient does. With respect to the logits of
+old top-K log-probs. The value of the loss does not depend on alpha, only its gradient does. With respect to the logits of
 an unclipped token it is `-A r ((1 - alpha h) e_y + alpha h / K sum_k e_{v_k} - pi)`: label smoothing among the model's own
 candidates. Paper's symbols: alpha, K (N in v3), tau_q = `entropy_quantile`, lambda = `top1_penalty`.
 
-Differences between the released code (CLR-Lab/SimKO at 306f4ff) and the paper, surprises in the code, and our choice:
+Where the released code (CLR-Lab/SimKO at 306f4ff) and the paper differ or surprise, and what is done here:
 
- 1. old top-K of other ids: the code compares new candidates with the old policy's rank-k log-probs. They cancel: not used.
- 2. penalty hard-coded at 1.1 in the code: a setting (paper: 1.1 mathematics, 1.05 logic).
- 3. penalty on the advantage (code) or on the ratio before clipping (paper): `top1_penalty_on`. The default is the code's,
-    which produced the results. Both have one gradient while nothing is clipped; a factor < 1 - clip_low on the ratio is.
- 4. positive branch where score == 1 exactly (code) or A > 0 (pseudo-code): here where the verifier says correct and A > 0.
-    With shaped rewards a right answer can have A < 0. Then sharing would push its candidates down.
- 5. negative branch by the sum of a row's advantages (code): here by each token's A < 0.
- 6. gate, candidates and top-1 of the current policy at every update: as paper and code.
- 7. strict > on a per-response quantile, EOS counted (both); `entropy_floor` 1e-4 nats keeps certain tokens out of a gate
-    whose quantile is 0.
- 8. clipping after mixing: a clipped token loses both gradients, as paper and code.
- 9. token mean of each micro-batch (code), 1/G sum 1/len (paper): token mean of the whole step, as `grpo` here; the paper's
-    is `aggregation="sequence_mean"`.
-10. the code's defaults (tau 1, K 1) switch the method off silently: ours are the paper's; `inert` names what is idle.
-11. the code's scripts leave an entropy bonus of 0.001 on in the Qwen GRPO baseline: here neither method has a bonus.
-12. K copies of the logits (code): gathered from one sweep (`simko.head`).
-13. correctness broadcast along the wrong axis where B == T (code): shaped (B, 1).
-18. old log-probs in eval mode, update in train mode (code): the adapter has no dropout, so the two agree.
-19. statistics ignore the rollout's top-p and top-k (code): rollouts are untruncated.
-20. no concentration diagnostics (code): the trainer logs the log-probs of ranks 1 to 5, and more (`simko.concentration`).
+ 1. The code divides by the old policy's log-probs of other ids. They cancel, so none are used.
+ 2. The code fixes the penalty at 1.1. Here it is a setting (paper: 1.1 for mathematics, 1.05 for logic).
+ 3. The code puts the penalty on A, the paper on the ratio before clipping: `top1_penalty_on`. The default is the code's,
+    which gave the results. The gradients are equal while nothing is clipped; a factor below 1 - clip_low on the ratio is.
+ 4. The code shares where score == 1, the paper where A > 0; here where the verifier says correct and A > 0. With shaped
+    rewards a right answer can have A < 0, and sharing would push its candidates down.
+ 5. The code penalises rows with a negative sum of advantages; here each token with A < 0.
+ 6. Gate, candidates and top-1 are those of the current policy at every update, as in both.
+ 7. The quantile is strict and counts EOS, as in both. `entropy_floor` keeps certain tokens out of a gate whose quantile is 0.
+ 8. Clipping follows mixing, as in both: a clipped token loses both gradients.
+ 9. The code takes the token mean of a micro-batch, the paper 1/G sum 1/len. Here it is that of the step, as in `grpo`.
+10. The code's defaults (tau 1, K 1) switch the method off in silence. Ours are the paper's, and a run names what is idle.
+11. The scripts of the Qwen GRPO baseline have an entropy bonus of 0.001. Neither method has one here.
+12. The code copies the logits K times. Here one sweep gathers the candidates (`simko.head`).
+13. The code spreads correctness along the wrong axis where B == T. Here it has the shape (B, 1).
+18. The code has old log-probs in eval mode, and the update in train mode. Our adapter has no dropout, so the two agree.
+19. The code's statistics ignore the rollout's top-p and top-k. Our rollouts are untruncated.
 """
 
 from __future__ import annotations

@@ -8,10 +8,17 @@ For a group with right and wrong answers, V* the ids sampled in it, and everythi
     A_jt = 1[|THR_jt| > tau] (1 + p sign(THR_jt)) A_j
 
 THR is a token's influence on the likelihood of the group's right answers. p > 0 exploits, p < 0 explores (pass@K); p = 0 masks
-only. tau is the least mean influence of one right answer's tokens on the other right answers (beta times it, as in NTHR, arXiv
-2505.18830); with one right answer it is the mean on itself. Tokens at or below tau have advantage 0 and stay in the denominator.
-Groups of equal rewards have no advantage. With shaped rewards an answer whose advantage is exactly 0 is no part of M, and groups
-that are all right or all wrong keep GRPO's advantage. The loss is GRPO's.
+only.
+
+When to use it: take it if few tokens of an answer decide whether it is right. `thr_p` below 0 is for pass@K, above 0 for
+pass@1. It keeps the hidden states of a whole step in memory. We have not compared it with other methods.
+
+Choices, where the note is silent:
+- tau is the least mean influence of one right answer's tokens on the other right answers (beta times it, as in NTHR, arXiv
+  2505.18830). With one right answer it is the mean on itself.
+- Tokens at or below tau have advantage 0 and stay in the denominator.
+- Groups of equal rewards have no advantage. With shaped rewards an answer whose advantage is exactly 0 is no part of M, and
+  groups that are all right or all wrong keep GRPO's advantage. The loss is GRPO's.
 """
 
 from __future__ import annotations

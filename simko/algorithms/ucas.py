@@ -5,11 +5,15 @@
     A'_it = A_i w_i - token_weight u_it;  not below 0 where A_i w_i > 0                   .05
     u_it  = raw logit of the sampled token, before temperature, scaled to [0, 1] over all tokens of the step (.5 if all are equal)
 
+When to use it: take it if the model is sure of wrong answers. These are punished harder, and right answers that it doubts
+gain. It pushes down tokens of groups with equal rewards, too, where GRPO has no signal. We have not compared it with other
+methods.
+
 Source: xvolcano02/UCAS b122ff2, `compute_ucas_advantage`, and the paper. Departures:
 - The paper takes the mean of the KL, the code its sum, so that c grows with length. Here the mean; `confidence="sum"` is the
   code's.
 - An answer that is alone in its group has c = 0; the code puts the raw sum into the exponential.
-As in the code, groups of equal rewards (A = 0) still get -.05 u.
+- Groups of equal rewards (A = 0) still get -.05 u, as in the code.
 """
 
 from __future__ import annotations

@@ -6,10 +6,14 @@ Among the n_c right answers of a group, n_c >= 2, with lbar_i the mean log-prob 
 
 Wrong answers keep their advantage. The weights sum to n_c, so the positive mass is what it was.
 
+When to use it: take it if a problem has several right answers, and the policy settles on one of them. By default its weights
+stay within a few percent of 1, so it is nearly GRPO; with `--no-length-norm` they come near 1 - tau and 1 + tau. We have not
+compared it with other methods.
+
 Source: AnamikaLochab/UCPO 93ce506, `compute_dgrpo_advantage_outcome_invq_l` (tau .2 in its scripts). Choices:
 - The paper describes a conditional KL penalty; this is the code.
-- The code divides log-probs by length, and a comment in its script says that they are summed: `length_norm`. With the mean,
-  weights stay within a few percent of 1; with the sum, they saturate near 1 - tau and 1 + tau.
+- The code divides log-probs by length, and a comment in its script says that they are summed: `length_norm`. With the sum,
+  weights saturate near 1 - tau and 1 + tau.
 - The engine's recorded log-probs are read: no forward is needed.
 """
 

@@ -17,7 +17,22 @@ from typing import Any
 import typer
 
 import simko
-from simko.cli import compare, complete, doctor, env, export, inspect, plan, report, results, runs, talk, verify, watch
+from simko.cli import (
+    compare,
+    complete,
+    doctor,
+    env,
+    export,
+    inspect,
+    plan,
+    recipes,
+    report,
+    results,
+    runs,
+    talk,
+    verify,
+    watch,
+)  # fmt: skip
 from simko.cli.help import dress, first_screen
 from simko.cli.output import fail, flush, never_fail
 from simko.console import note
@@ -127,6 +142,7 @@ def _start(
 
 
 runs.add_to(app)
+recipes.add_to(app)
 compare.add_to(app)
 watch.add_to(app)
 inspect.add_to(app)

@@ -48,6 +48,10 @@ _EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("every method in a line", "simko algorithms"),
         ("the settings of one, which `simko train` takes as flags", "simko algorithms simko"),
     ),
+    "recipes": (
+        ("which settings come with simko, and what they take", "simko recipes"),
+        ("one of them, as a file of your own to change", "simko recipes countdown --out mine.yaml"),
+    ),
     "plan": (
         ("does this model fit a card of 8 GB?", f"simko plan --model {_MODEL} --env {_GSM8K} --memory 8GB"),
         ("which models fit which cards", "simko plan --table"),

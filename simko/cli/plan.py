@@ -14,6 +14,7 @@ from simko.cli import panels
 from simko.cli.flags import config_flags, extra_settings
 from simko.cli.modules import reach
 from simko.cli.output import print_json
+from simko.cli.recipes import RECIPE_FLAG, settings_file
 from simko.cli.runs import CONFIG_FLAG, JSON_FLAG, overrides_of, resolved_config
 from simko.config import TrainConfig
 from simko.console import markdown
@@ -42,6 +43,7 @@ def plan(
     context: typer.Context,
     flags: Mapping[str, Any],
     config: str | None = CONFIG_FLAG,
+    recipe: str | None = RECIPE_FLAG,
     table: bool = typer.Option(False, "--table", help="every model of the built-in table against cards of 6 to 24 GB"),
     as_json: bool = JSON_FLAG,
 ) -> None:
@@ -51,6 +53,7 @@ def plan(
     """
     from simko.memory import lookup
 
+    config = settings_file(recipe, config=config)
     resolved = resolved_config(config, overrides_of(config, {**flags, **extra_settings(context.args)}))
     reach(resolved.env)
     if table:

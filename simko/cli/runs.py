@@ -16,10 +16,12 @@ from simko.cli.flags import as_arguments, config_flags, extra_settings, flag
 from simko.cli.launch import HELP, launch, one_device, read_devices
 from simko.cli.modules import reach, reach_of
 from simko.cli.output import print_json, terminal
+from simko.cli.recipes import RECIPE_FLAG, settings_file
 from simko.config import UNSTORED, EvalConfig, TrainConfig, as_dict, read_yaml, write_yaml
 from simko.console import clean, note, table
 from simko.errors import UserError, nearest
 from simko.ranks import PeerError
+from simko.recipes import split_about
 from simko.run.signals import Stopped, StopSignals
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def train(
     context: typer.Context,
     flags: Mapping[str, Any],
     config: str | None = CONFIG_FLAG,
+    recipe: str | None = RECIPE_FLAG,
     resume: str | None = typer.Option(
         None, "--resume", metavar="DIR", help="go on with a run from its newest checkpoint; with --steps N, to step N"
     ),
@@ -56,6 +59,7 @@ def train(
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Train a 4-bit LoRA policy on an environment."""
+    config = settings_file(recipe, config=config, resume=resume)
     typed = {**flags, **extra_settings(context.args)}
     places = read_devices(devices, typed)
     typed |= one_device(places)
@@ -148,7 +152,7 @@ def _refuse_file(config: str, mistake: str, read: Callable[[], object]) -> None:
 
 
 def _read(config: str | None) -> dict[str, Any]:
-    content = read_yaml(config) if config else {}
+    _, content = split_about(read_yaml(config), config) if config else (None, {})
     if typed := next((name for name in UNSTORED if name in content), None):
         raise UserError(f"config {config}: {typed} is taken from no file; give --{typed.replace('_', '-')} yourself")
     return content
@@ -266,6 +270,7 @@ def algorithms(
     shown = {
         "source": about["source"],
         "evidence": about["evidence"],
+        "when": about["when"],
         "parts": ", ".join(f"{kind} {part}" for kind, part in about["parts"].items()),
         "needs": ", ".join(about["needs"]),
         "presets": ", ".join(about["presets"]),

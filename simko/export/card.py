@@ -141,9 +141,10 @@ def _text(
         rows.append(f"- Problems: `{clean(settings.env)}`{f', from the data set {data}' if data else ''}.")
     if "lost" in facts:
         rows.append(f"- {facts['lost']}")
-    parts = [f"# {_name(folder.name)}", f"{_KINDS[kind]}, exported by simko {versions()['simko']}.", "\n".join(rows)]
+    name = _name(str(facts.get("name", folder.name)))  # while it is written, `folder` has a scratch name
+    parts = [f"# {name}", f"{_KINDS[kind]}, exported by simko {versions()['simko']}.", "\n".join(rows)]
     language, use = _USE[kind]
-    parts += ["## Use", f"```{language}\n{use.format(name=folder.name, file=facts.get('file', ''))}\n```"]
+    parts += ["## Use", f"```{language}\n{use.format(name=name, file=facts.get('file', ''))}\n```"]
     parts += ["## pass@K on held-out problems", *_measured(results)]
     if source.run is not None:
         parts += ["## The command", f"```sh\n{clean(train_command(source.run.config))}\n```"]

@@ -103,7 +103,7 @@ def token_statistics(
         sampled_ids: (N,) ids in [0, V).
         k: number of candidates, 1 <= k <= V; `topk_ids` is ordered by falling probability, equal ones in any order.
         temperature: of the rollout, > 0.
-        bias, soft_cap, scale: the rest of the head (see `LmHead`).
+        bias: of the head, as are `soft_cap` and `scale` (see `LmHead`).
         tier: which code folds a tile of logits into the statistics (see `simko.head.fold`).
         tile: rows and vocabulary entries whose logits are alive at once; None chooses by shape and device.
         extra: what to compute beyond the first five fields.

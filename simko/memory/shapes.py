@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from simko.errors import UserError, nearest
@@ -231,8 +231,14 @@ BUILT_IN: dict[str, Shape] = {
 
 
 def built_in(model: str) -> Shape | None:
-    """Return the table's shape of a Hub id or a bare name, or None. The maker's own fine-tunes count, too."""
-    name = model.rsplit("/", 1)[-1].lower()
+    """Return the table's shape of a Hub id or a bare name, or None. The maker's own fine-tunes count, too.
+
+    Qwen2.5-Coder and Qwen2.5-Math have the shapes of Qwen2.5, and the latter reads 4,096 tokens.
+    """
+    name = model.rsplit("/", 1)[-1].lower().replace("-coder-", "-")
+    if "-math-" in name:
+        shape = built_in(name.replace("-math-", "-"))
+        return shape and replace(shape, context=4096)
     for base, shape in BUILT_IN.items():
         if name in (base.lower() + ending for ending in ("", "-instruct", "-base", "-it", "-math", "-coder")):
             return shape

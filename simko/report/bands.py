@@ -33,7 +33,9 @@ class Band:
     Attributes:
         name: what it is, or whose.
         k: the grid, rising.
-        mean, low, high: `(len(k),)` each, as shares of 1.
+        mean: `(len(k),)`, as shares of 1.
+        low: of the band, in the same way.
+        high: of the band, in the same way.
         seeds: training seeds. With 1 the band says nothing about other seeds.
         problems: problems under every seed.
         level: confidence that the whole true curve is inside.

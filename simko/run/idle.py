@@ -9,10 +9,11 @@ from simko import algorithms
 from simko.algorithms.compose import Algorithm
 from simko.config import TINY_LOSS_PRESET, TINY_PRESET, TrainConfig
 
-_OF_ENGINE = {
+OF_ENGINE = {
     "vllm": ("engine_share",),
     "vllm-server": ("engine_url", "engine_adapter_folder", "engine_connections", "engine_timeout"),
 }
+"""Settings that only one engine reads."""
 _EVALUATION = ("eval_samples", "eval_temperature", "eval_top_p")
 
 
@@ -45,7 +46,7 @@ def idle_settings(config: TrainConfig, method: Algorithm, start: int = 0) -> lis
         lines.append("--cache-bytes: no effect, since it is of --engine local")
     if config.engine in ("vllm", "vllm-server") and config.decode_weights != "auto":
         lines.append(f"--decode-weights: no effect, since --engine {config.engine} has weights of its own")
-    for engine, names in _OF_ENGINE.items():
+    for engine, names in OF_ENGINE.items():
         if config.engine != engine and (unused := [name for name in names if name in chosen]):
             lines.append(f"{_flags(unused)}: no effect, since --engine is {config.engine}")
     if config.warmup_steps > config.steps > 0:

@@ -110,6 +110,9 @@ def test_a_merged_run_loads_in_plain_transformers(
     assert names >= {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"}
     assert names >= {"tokenizer_config.json", "chat_template.jinja", "README.md"}
     assert not {name for name in names if name.startswith((".", "adapter", "simko"))}
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert f"\n# {out.name}\n" in card
+    assert f"AutoTokenizer.from_pretrained({out.name!r})" in card
     stop = json.loads((out / "generation_config.json").read_text())["eos_token_id"]
     assert stop == find_policy_eos()
     # and simko itself takes it for a model

@@ -35,7 +35,7 @@ class SimKOTrainer(GRPOTrainer):  # type: ignore[misc]
         simko: settings of the method: `alpha`, `top_k`, `entropy_quantile`, `top1_penalty`, ... (`simko algorithms simko`).
         correct_from: reward from which an answer is correct, by the first reward function: `simko.integrations.trl.reward` and
             other verifiers give 1 to a right answer.
-        args, ...: as `GRPOTrainer` takes them.
+        *args: as `GRPOTrainer` takes them, and so are all other keywords.
 
     Raises:
         UserError: `GRPOConfig` or the adapter asks for what this loss has no place for.
