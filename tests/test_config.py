@@ -237,7 +237,7 @@ def test_memory_that_is_no_size_is_refused(size: Any) -> None:
 def test_the_schema_has_every_setting_of_a_training_file() -> None:
     content = schema()
     settings = {name for method in algorithms.names() for name in algorithms.settings(method)}
-    assert set(content["properties"]) == {*names(TrainConfig), *settings}
+    assert set(content["properties"]) == {*names(TrainConfig), *settings, "about"}
     assert content["additionalProperties"] is False
     about = content["properties"]
     assert (about["steps"]["type"], about["steps"]["minimum"], about["steps"]["default"]) == ("integer", 0, 200)
@@ -250,7 +250,7 @@ def test_the_schema_has_every_setting_of_a_training_file() -> None:
 
 def test_the_schema_has_every_setting_of_an_evaluation_file() -> None:
     content = schema("eval")
-    assert set(content["properties"]) == set(names(EvalConfig))
+    assert set(content["properties"]) == {*names(EvalConfig), "about"}
     assert {"type": "null"} in content["properties"]["template"]["anyOf"]
 
 
