@@ -14,6 +14,7 @@ from simko.config import TrainConfig
 from simko.console import say
 from simko.errors import UserError
 from simko.rollout import rollout
+from simko.run.faults import NothingLearnedError
 from simko.schedule import training_tasks
 from simko.types import Group, Policy, Sampling
 
@@ -82,7 +83,8 @@ def preflight(config: TrainConfig, policy: Policy, env: Any, console: Console) -
     """Sample a few groups, say what they show, and stop where nothing can be learned.
 
     Raises:
-        UserError: no group carries a signal and `config.force` is off; or a setting of the method does not fit the verdicts.
+        NothingLearnedError: no group carries a signal and `config.force` is off.
+        UserError: a setting of the method does not fit the verdicts.
     """
     tasks = training_tasks(env.source, config.seed, 1, config.preflight_prompts)
     try:
@@ -99,4 +101,4 @@ def preflight(config: TrainConfig, policy: Policy, env: Any, console: Console) -
         say(console, f"warning: {warning}", "yellow")
     obstacle = report.obstacle()
     if obstacle and not config.force:
-        raise UserError(f"preflight: nothing can be learned: {obstacle}; or train all the same with --force")
+        raise NothingLearnedError(f"preflight: nothing can be learned: {obstacle}; or train all the same with --force")

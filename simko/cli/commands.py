@@ -17,7 +17,9 @@ from typing import Any
 import typer
 
 import simko
-from simko.cli import compare, doctor, env, export, inspect, plan, recipes, report, results, runs, talk, verify, watch
+from simko.cli import (
+    compare, complete, doctor, env, export, inspect, plan, recipes, report, results, runs, talk, verify, watch,
+)  # fmt: skip
 from simko.cli.help import dress, first_screen
 from simko.cli.output import fail, flush, never_fail
 from simko.console import note
@@ -57,6 +59,8 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return the exit code. `--debug` counts wherever it stands."""
     debug, stop = "--debug" in arguments, StopSignals(TERMINATING)
+    if "_SIMKO_COMPLETE" in os.environ:  # a shell asks; typer answers
+        complete.attach(app)
     try:
         with stop:
             words = [*["--debug"] * debug, *(a for a in arguments if a != "--debug")]

@@ -5,21 +5,39 @@ Where a function knows nothing that fits, the shell completes names of files, as
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
+
+import typer
 
 Values = Callable[[str], list[str]]
 
 _MOST = 200
+_PACKAGE = resources.files("simko")
 _METHOD = re.compile(r'^method\(\s*"([\w-]+)"', re.MULTILINE)
 
 
-def completer(name: str, choices: Sequence[object] = ()) -> Values | None:
-    """What completes the value of the parameter `name`: its `choices`, or what is known under that name; else None."""
-    if choices:
-        return one_of(*map(str, choices))
+def attach(app: typer.Typer) -> None:
+    """Give each parameter of each command what completes its value: a choice in its metavar, or what its name stands for.
+
+    Only a shell's TAB needs this: for typer to take the functions in would slow every command down.
+    """
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            attach(group.typer_instance)
+    for callback in filter(None, (command.callback for command in app.registered_commands)):
+        for name, parameter in inspect.signature(callback).parameters.items():
+            info = parameter.default
+            if isinstance(info, typer.models.ParameterInfo) and info.autocompletion is None:
+                metavar = info.metavar or ""
+                info.autocompletion = one_of(*metavar.split("|")) if "|" in metavar else completer_of(name)
+
+
+def completer_of(name: str) -> Values | None:
+    """What completes the value of a parameter of this name; None: the shell's own names of files."""
     return _BY_NAME.get(name)
 
 
@@ -48,7 +66,7 @@ def env_ids(incomplete: str) -> list[str]:
 
 def methods(incomplete: str) -> list[str]:
     """Names of bundled methods, read from the source of their files: to import them would load torch."""
-    files = (file for file in resources.files("simko.algorithms").iterdir() if file.name.endswith(".py"))
+    files = (file for file in _PACKAGE.joinpath("algorithms").iterdir() if file.name.endswith(".py"))
     names = (name for file in files for name in _METHOD.findall(file.read_text(encoding="utf-8")))
     return _fitting(sorted(names), incomplete)
 
@@ -75,10 +93,8 @@ def templates(incomplete: str) -> list[str]:
 
 def recipes(incomplete: str) -> list[str]:
     """Names of recipes."""
-    try:
-        files = [file.name for file in resources.files("simko.recipes").iterdir()]
-    except ModuleNotFoundError:
-        return []
+    place = _PACKAGE.joinpath("recipes")
+    files = [file.name for file in place.iterdir()] if place.is_dir() else []
     return _fitting(sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml")), incomplete)
 
 
@@ -110,8 +126,12 @@ _BY_NAME: dict[str, Values] = {
     "algorithm": methods,
     "algorithms": method_lists,
     "env": env_ids,
+    "id": env_ids,
+    "ids": env_ids,
     "recipe": recipes,
+    "paths": run_folders,
     "resume": run_folders,
+    "run": run_folders,
     "target": run_folders,
     "model": one_of("tiny"),
     "template": templates,

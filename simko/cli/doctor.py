@@ -194,6 +194,17 @@ def verifier() -> Finding:
     return Finding("ok", f"1/2 equals 0.5 and 1/3 does not ({right.seconds + wrong.seconds:.2f} s)")
 
 
+def sandbox() -> Finding:
+    """What programs of a model would run in. Only tasks with the verifier `code` run any."""
+    from simko.envs.code import jails
+
+    try:
+        return Finding("ok", f"programs of a model (verifier code) run in {jails.chosen().name}")
+    except UserError as error:
+        reason, _, mend = str(error).rpartition("; ")
+        return Finding("warn", f"programs of a model (verifier code) cannot run: {reason}", mend)
+
+
 def memory() -> Finding:
     """Memory of the machine."""
     import psutil
@@ -254,6 +265,7 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "4-bit": four_bit,
     "avx512": avx512,
     "verifier": verifier,
+    "sandbox": sandbox,
     "memory": memory,
     "disk": disk,
     "data": data,

@@ -14,7 +14,6 @@ from typing import Any, Literal, get_args, get_origin
 
 import typer
 
-from simko.cli.complete import completer
 from simko.cli.panels import EXPERT, Panels, panel_of, place_of
 from simko.errors import UserError
 from simko.fields import entries, kind_of
@@ -43,7 +42,7 @@ def config_flags(
             command(flags={name: value for name, value in typed.items() if value is not None}, **values)
 
         declared = [parameter for parameter in signature.parameters.values() if parameter.name != "flags"]
-        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*map(_completed, declared), *generated]]
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*declared, *generated]]
         if panels is not None:
             parameters = _in_panels(parameters, panels, names)
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # what typer reads
@@ -95,16 +94,6 @@ def _key(name: str) -> str:
     return name.replace("-", "_")
 
 
-def _completed(parameter: inspect.Parameter) -> inspect.Parameter:
-    """The same parameter of a command, with what completes its value."""
-    info = parameter.default
-    if not isinstance(info, typer.models.ParameterInfo) or info.autocompletion:
-        return parameter
-    info = copy.copy(info)  # commands share some of them
-    info.autocompletion = completer(parameter.name)
-    return parameter.replace(default=info)
-
-
 def _in_panels(
     parameters: Sequence[inspect.Parameter], panels: Panels, generated: Collection[str]
 ) -> list[inspect.Parameter]:
@@ -112,7 +101,7 @@ def _in_panels(
     placed = []
     for parameter in parameters:
         if isinstance(info := parameter.default, typer.models.OptionInfo):
-            info = copy.copy(info)
+            info = copy.copy(info)  # commands share some of them
             info.rich_help_panel = panel_of(panels, parameter.name) or (EXPERT if parameter.name in generated else None)
             placed.append((place_of(panels, parameter.name), parameter.replace(default=info)))
         else:
@@ -137,11 +126,9 @@ def _parameter(entry: Field[Any], kind: Any) -> inspect.Parameter:
     if kind is bool:
         option = typer.Option(None, f"{long}/{flag('no_' + entry.name)}", help=help_text, show_default=False)
         return _keyword(entry.name, option, bool | None)
-    literals = get_args(kind) if get_origin(kind) is Literal else ()
-    metavar = "|".join(map(str, literals)) or _METAVARS[kind]
+    metavar = "|".join(map(str, get_args(kind))) if get_origin(kind) is Literal else _METAVARS[kind]
     names = (f"-{entry.name}", long) if len(entry.name) == 1 else (long,)
-    values = completer(entry.name, literals)
-    option = typer.Option(None, *names, help=help_text, metavar=metavar, show_default=False, autocompletion=values)
+    option = typer.Option(None, *names, help=help_text, metavar=metavar, show_default=False)
     return _keyword(entry.name, option, str | None)
 
 

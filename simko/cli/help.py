@@ -5,6 +5,7 @@ They have no boxes and no colours, so they are the same in 80 columns, in a pipe
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import typer
@@ -15,15 +16,16 @@ from simko.cli.examples import examples_of
 from simko.cli.panels import COMMANDS, NOTES
 
 _ARGUMENTS, _OTHERS = "Arguments", "Options"
+_UNSAFE = re.compile(r"[^\w\s.,;/=%@+-]")
 _BEGIN = [
     ("simko doctor", "Does this machine have what training needs?"),
-    ("simko train", "Train the built-in tiny policy on number puzzles, on a CPU."),
+    ("simko train", "Train the built-in tiny policy on number puzzles."),
     ("simko report RUN", "See what the run did. `simko train` ends with its name."),
 ]
 _HELP = [
     ("simko COMMAND --help", "Examples and flags of a command."),
     ("simko --install-completion", "The TAB key completes commands, flags, runs."),
-    ("docs/start.md", "The first page to read, of docs/README.md."),
+    ("docs/start.md", "The first page to read; docs/README.md has all."),
 ]
 
 
@@ -48,6 +50,14 @@ class Command(TyperCommand):
                 formatter.write_dl(of_panel)
                 if panel in NOTES:
                     formatter.write_text(NOTES[panel])
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Complete flags with their help as a shell can show it: zsh would run what stands between backticks."""
+        items = super().shell_complete(ctx, incomplete)
+        for item in items:
+            if item.help:
+                item.help = _UNSAFE.sub("", item.help)
+        return items
 
 
 class Group(TyperGroup):
@@ -106,7 +116,8 @@ def dress(app: typer.Typer) -> None:
     panel_of = {name: panel for panel, names in COMMANDS.items() for name in names}
     for command in app.registered_commands:
         command.cls = Command
-        command.rich_help_panel = panel_of.get(command.name or getattr(command.callback, "__name__", ""))
+        if command.callback is not None:
+            command.rich_help_panel = panel_of.get(command.name or command.callback.__name__)
     for group in app.registered_groups:
         if group.typer_instance is not None:
             dress(group.typer_instance)

@@ -26,6 +26,12 @@ def look(
     level: int | None = typer.Option(None, "--level", metavar="N", help="only rows of this level"),
     verifier: str | None = typer.Option(None, "--verifier", metavar="TEXT", help="the environment's own if left out"),
     tokenizer: str | None = typer.Option(None, "--tokenizer", metavar="MODEL", help="count prompts in its tokens"),
+    env_options: str | None = typer.Option(
+        None, "--env-options", metavar="TEXT", help="of its problems, as size=500,seed=3"
+    ),
+    python: str | None = typer.Option(
+        None, "--python", metavar="PATH", help="interpreter that has its foreign package"
+    ),
     show: int = typer.Option(3, "--show", metavar="N", min=0, help="problems to print"),
     as_json: bool = typer.Option(False, "--json", help="print JSON"),
 ) -> None:
@@ -35,7 +41,10 @@ def look(
     """
     reach(id)
     _refuse_generated(id)
-    options: dict[str, Any] = {"keep_good_rows": True} | ({} if columns is None else {"columns": columns})
+    from simko.envs.foreign.options import read_options
+
+    options: dict[str, Any] = {**read_options(env_options, python), "keep_good_rows": True}
+    options |= {} if columns is None else {"columns": columns}
     settings = {"data": data, "level": level, "verifier": verifier, "tokenizer": tokenizer, "source_options": options}
     splits = {split: env for split in ("train", "eval") if (env := _made(id, split, settings)) is not None}
     if not splits:

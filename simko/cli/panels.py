@@ -76,7 +76,7 @@ EVAL: Panels = {
 """Of `eval`, `sample` and `chat`."""
 
 EXPORT: Panels = {
-    "What to write": ("merged", "adapter", "gguf", "out", "dtype"),
+    "What to write": ("merged", "adapter", "gguf", "out", "dtype", "as_json"),
     "To the Hub": ("push", "public"),
     "Check it": ("check", "check_problems", "check_samples", "check_gap"),
     "Run or model": ("best", "model", "quantization", "device", "threads"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from simko.cli.audit import UNSAFE
 from simko.cli.modules import reach
 from simko.cli.output import print_json, print_table
 from simko.console import clean, note
@@ -67,6 +68,7 @@ def results(
     organization: str = typer.Option(
         "unknown", "--organization", rich_help_panel=RECORDS, metavar="TEXT", help="of every-eval-ever: who measured"
     ),
+    unsafe: bool = UNSAFE,
     as_json: bool = typer.Option(False, "--json", help="list the arms as JSON"),
 ) -> None:
     """Show the counts of an evaluation, or write them for others."""

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from simko.cli import panels
+from simko.cli import complete, panels
+from simko.cli.ending import tell_ending, tell_refused, tell_stopped
 from simko.cli.flags import as_arguments, config_flags, extra_settings, flag
 from simko.cli.launch import HELP, launch, one_device, read_devices
 from simko.cli.modules import reach, reach_of
 from simko.cli.output import print_json, terminal
 from simko.cli.recipes import RECIPE_FLAG, settings_file
 from simko.config import UNSTORED, EvalConfig, TrainConfig, as_dict, read_yaml, write_yaml
-from simko.console import clean, note, say, table
+from simko.console import clean, note, table
 from simko.errors import UserError, nearest
 from simko.ranks import PeerError
 from simko.recipes import split_about
@@ -74,11 +75,11 @@ def train(
 
     try:
         with started() as world, nullcontext() if world.alone else StopSignals():
-            path = _train(lambda: _asked(config, resume, overrides), as_json)
+            facts = _train(lambda: _asked(config, resume, overrides), as_json)
     except Stopped as stopped:
         raise typer.Exit(stopped.code) from stopped
     if world.main and as_json:
-        print_json({"run": str(path)})
+        print_json(facts)
 
 
 def _asked(
@@ -94,8 +95,9 @@ def _asked(
     return run, resumed_config(run, overrides)
 
 
-def _train(ask: Callable[[], tuple[RunFolder | None, TrainConfig]], as_json: bool) -> Path:
-    """Train as one rank, or alone; returns the path of the run."""
+def _train(ask: Callable[[], tuple[RunFolder | None, TrainConfig]], as_json: bool) -> Mapping[str, Any]:
+    """Train as one rank, or alone; returns the facts of the run."""
+    from simko.run.faults import NothingLearnedError
     from simko.run.follower import joined
     from simko.train import train as start
 
@@ -104,9 +106,13 @@ def _train(ask: Callable[[], tuple[RunFolder | None, TrainConfig]], as_json: boo
     path = Path(resolved.out) if run is None else run.path
     console = terminal(stderr=as_json)
     try:
-        start(resolved, resume=run, console=console)
+        done = start(resolved, resume=run, console=console)
     except Stopped as stopped:
+        tell_stopped(console, path, resolved)
         note(f"stopped by {stopped}; go on with: simko train --resume {path}")
+        raise
+    except NothingLearnedError:
+        tell_stopped(console, path, resolved) if (path / "metrics.jsonl").is_file() else tell_refused(console, resolved)
         raise
     except PeerError as error:
         if error.told:
@@ -117,8 +123,7 @@ def _train(ask: Callable[[], tuple[RunFolder | None, TrainConfig]], as_json: boo
         with suppress(OSError):
             note(f"nobody reads the output any more; go on with: simko train --resume {path}")
         raise
-    say(console, f"run:    {path}")
-    return path
+    return tell_ending(console, done.path, resolved)
 
 
 def resolved_config(config: str | None, overrides: Mapping[str, Any]) -> TrainConfig:
@@ -240,7 +245,9 @@ def _again(context: typer.Context, flags: Mapping[str, Any], **options: str | bo
 
 
 def algorithms(
-    name: str | None = typer.Argument(None, metavar="[NAME]", help="show the parts and settings of this one"),
+    name: str | None = typer.Argument(
+        None, metavar="[NAME]", help="show the parts and settings of this one", autocompletion=complete.methods
+    ),
     as_json: bool = JSON_FLAG,
 ) -> None:
     """List the training methods, or show one with its settings.

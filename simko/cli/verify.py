@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from simko.cli.audit import UNSAFE
 from simko.cli.modules import reach, reach_of
 from simko.cli.output import print_json, print_table
 from simko.console import clean
@@ -142,6 +143,7 @@ def explain(
     answer: str = typer.Argument(metavar="ANSWER", help="the response; - reads it from stdin"),
     verifier: str = typer.Option("math", "--verifier", metavar="NAME", help="as in math:boxed"),
     module: str | None = MODULE,
+    unsafe: bool = UNSAFE,
     as_json: bool = JSON_FLAG,
 ) -> None:
     """Say step by step how a response is graded."""
@@ -163,6 +165,7 @@ def rescore(
     run: str = typer.Argument(metavar="RUN", help="a run folder"),
     verifier: str | None = typer.Option(None, "--verifier", metavar="NAME", help="the run's own if left out"),
     module: str | None = MODULE,
+    unsafe: bool = UNSAFE,
     out: str | None = typer.Option(None, "--out", metavar="FILE", help="write every change here, a JSON line each"),
     as_json: bool = JSON_FLAG,
 ) -> None:

@@ -28,6 +28,10 @@ _DESCRIPTIONS = {
 }
 
 
+class NothingLearnedError(UserError):
+    """A run was not begun, or ended, because nothing could be learned."""
+
+
 class Faults:
     """Counts by kind, from any thread."""
 
@@ -66,10 +70,10 @@ class Streak:
             self._follow(line)
 
     def step(self, metrics: Mapping[str, Any]) -> None:
-        """Take a step's metrics. Raises `UserError` with the reason after `IN_A_ROW` bad steps."""
+        """Take a step's metrics. Raises `NothingLearnedError` with the reason after `IN_A_ROW` bad steps."""
         reason = self._follow(metrics)
         if reason and self._length >= IN_A_ROW:
-            raise UserError(f"stopped: {self._length} steps in a row were skipped: {reason}")
+            raise NothingLearnedError(f"stopped: {self._length} steps in a row were skipped: {reason}")
 
     def _follow(self, metrics: Mapping[str, Any]) -> str | None:
         reason = _why_nothing(metrics)

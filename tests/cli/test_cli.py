@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from timing import HANGS
 from simko import algorithms
 from simko.algorithms import registry
 from simko.cli import run
+from simko.cli.examples import RUN, examples_of
 from simko.cli.flags import extra_settings, flag
 from simko.config import EvalConfig, TrainConfig, as_dict
 from simko.console import clean
@@ -536,20 +538,30 @@ def test_train_eval_sample_chat(
     capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = Ran(capsys, "train", *TINY, "--eval-problems", "0", "--out", "run", "--json")
-    assert trained.json == {"run": "run"}
+    facts = trained.json
+    assert (facts["run"], facts["steps"], facts["planned_steps"]) == ("run", 1, 1)
+    assert facts["next"] == ["simko eval run", "simko train --resume run --steps 2", "simko report run"]
+    assert facts["peak_memory_bytes"] > 1e8
     assert "step 1/1" in trained.err
     assert {path.name for path in Path("run").iterdir()} >= {"config.yaml", "manifest.json", "metrics.jsonl"}
     assert "not empty" in Ran(capsys, "train", *TINY, "--out", "run").refusal
 
     more = Ran(capsys, "train", "--resume", "run", "--steps", "2", "--eval-problems", "0")
     assert (more.code, more.err) == (0, "")
-    assert more.out.splitlines()[-1] == "run:    run"
+    assert re.search(r"^  run: +run$", more.out, re.MULTILINE)
+    assert more.out.splitlines()[-1] == "  simko report run"
     assert "all 2 steps are done" in Ran(capsys, "train", "--resume", "run", "--steps", "2").out
     assert [json.loads(line)["step"] for line in Path("run/metrics.jsonl").read_text().splitlines()] == [1, 2]
 
     result = Ran(capsys, "eval", "run", "-n", "4", "--problems", "3", "--json").json
     assert set(result["pass_at_k"]) == {"1", "2", "4"}
     assert [count["samples"] for count in result["counts"].values()] == [4, 4, 4]
+
+    for name in ("watch", "inspect", "results", "verify rescore"):
+        for example in examples_of(f"simko {name}"):
+            words = shlex.split(example.line.replace(RUN, "run"))[1:]
+            shown = Ran(capsys, *words)
+            assert (shown.code, bool(shown.out) or "-o" in words) == (0, True), example.line
 
     rows = Ran(capsys, "sample", "run", "-n", "2", "--problems", "2", "--json").json
     assert len(rows) == 4
@@ -565,7 +577,7 @@ def test_train_eval_sample_chat(
 
 def test_doctor(capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entries = {entry["name"]: entry for entry in Ran(capsys, "doctor", "--json").json}
-    assert {"python", "packages", "gpu", "precision", "4-bit", "avx512", "verifier", "memory", "disk"} <= set(entries)
+    assert {"python", "packages", "gpu", "4-bit", "avx512", "verifier", "sandbox", "memory", "disk"} <= set(entries)
     assert [name for name, entry in entries.items() if entry["status"] == "fail"] == []
     assert all(entry["mend"] for entry in entries.values() if entry["status"] != "ok")
     monkeypatch.setenv("SIMKO_DATA", str(folder / "absent"))

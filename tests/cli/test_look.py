@@ -72,3 +72,13 @@ def test_a_mistake_is_one_line(
     assert not out
     assert err.count("\n") == 1
     assert re.search(says, err), err
+
+
+def test_options_and_interpreter_reach_the_source(capsys: pytest.CaptureFixture[str]) -> None:
+    foreign = ("simko/ReasoningGym-v0", "--data", "chain_sum")
+    code, _, err = ran(capsys, *foreign, "--python", "/absent/python")
+    assert code == 2
+    assert "/absent/python" in err
+    code, _, err = ran(capsys, *foreign, "--env-options", "size=none")
+    assert code == 2
+    assert "size" in err

@@ -15,7 +15,7 @@ import shlex
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,24 @@ class _Pane(io.StringIO):
         for stream in self.behind:
             stream.write(text)
         return len(text)
+
+
+class HereJob:
+    """A cell of a comparison in this process, done when it begins: what it trains and evaluates is real, and no import is paid."""
+
+    def __init__(self, arguments: Sequence[str], log: Path) -> None:
+        with log.open("a", encoding="utf-8") as output, contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            self.code = run(arguments)
+
+    def poll(self) -> int:
+        """The exit code."""
+        return self.code
+
+    def stop(self) -> None:
+        """It has ended."""
+
+    def wait(self) -> None:
+        """It has ended."""
 
 
 class PageSession:

@@ -7,12 +7,16 @@ import os
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from blocks import Block, blocks, commands, fences, name_of, pages
 from command_lines import check_settings, parsed
-from page_session import PageSession
+from page_session import HereJob, PageSession
+
+from simko.compare import session as comparison
+from simko.compare.runner import Runner
 
 KINDS = {
     "python": "run",
@@ -44,6 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(sys, "path", [str(place), *sys.path])
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(place), str(Path(__file__).resolve().parents[2])]))
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(comparison, "Runner", partial(Runner, launch=HereJob, pause=lambda: None))
     monkeypatch.delenv("SIMKO_DATA", raising=False)
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     before = dict(os.environ)
