@@ -40,7 +40,9 @@ def llms(docs: Path = DOCS, config: Path = ROOT / "mkdocs.yml") -> str:
         note = asked.get(path) or first_sentence((docs / path).read_text(encoding="utf-8"))
         sections.setdefault(OPTIONAL if spare else section, []).append(f"- [{title}]({path}): {note}")
     last = sections.pop(OPTIONAL, [])
-    blocks = [f"## {name}\n\n" + "\n".join(lines) + "\n" for name, lines in [*sections.items(), (OPTIONAL, last)] if lines]
+    blocks = [
+        f"## {name}\n\n" + "\n".join(lines) + "\n" for name, lines in [*sections.items(), (OPTIONAL, last)] if lines
+    ]
     return "\n".join([INTRO.format(description=settings["site_description"]), *blocks])
 
 

@@ -80,7 +80,9 @@ def test_every_page_is_in_the_navigation() -> None:
     config = site_settings()
     listed = [path for _, _, path in entries(config["nav"])]
     assert sorted(listed) == sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
-    assert set(config["plugins"][0:1]) | set(config["plugins"][1]) == {"search", "mkdocstrings"}, "see docs/CONTRIBUTING.md"
+    assert set(config["plugins"][0:1]) | set(config["plugins"][1]) == {"search", "mkdocstrings"}, (
+        "see docs/CONTRIBUTING.md"
+    )
 
 
 def test_links_of_the_site_lead_somewhere(site: Path, pages: dict[Path, Page]) -> None:
@@ -110,7 +112,9 @@ def test_nothing_is_loaded_from_elsewhere(site: Path, pages: dict[Path, Page]) -
                 assert not parts.path.startswith("/"), (path, address)
                 assert (path.parent / unquote(parts.path)).exists(), (path, address)
     for style in site.rglob("*.css"):
-        assert re.findall(r"(?:url\(\s*[\"']?|@import\s+[\"']?)(?:https?:)?//", style.read_text(encoding="utf-8")) == [], style
+        assert (
+            re.findall(r"(?:url\(\s*[\"']?|@import\s+[\"']?)(?:https?:)?//", style.read_text(encoding="utf-8")) == []
+        ), style
 
 
 def test_pictures_say_what_they_show(pages: dict[Path, Page]) -> None:
@@ -146,7 +150,9 @@ def public(module: Path) -> set[str]:
 
 def test_the_python_api_is_shown(site: Path, pages: dict[Path, Page]) -> None:
     """Every public name of these packages has a place in the reference."""
-    anchors = {anchor for path, page in pages.items() if site / "reference" / "api" in path.parents for anchor in page.anchors}
+    anchors = {
+        anchor for path, page in pages.items() if site / "reference" / "api" in path.parents for anchor in page.anchors
+    }
     shown = {anchor.rpartition(".")[2] for anchor in anchors if anchor.startswith("simko.")}
     for package in ("agents", "envs", "simko/integrations/trl", "simko/report", "simko/algorithms"):
         names = public(ROOT / package / "__init__.py")
