@@ -72,7 +72,9 @@ def tools() -> tuple[Any, Any]:
         playwright = importlib.import_module("playwright.sync_api").sync_playwright
         axe = importlib.import_module("axe_playwright_python.sync_playwright").Axe
     except ImportError as error:
-        raise UserError(f"studies.look: {error.name} is not here: pip install playwright axe-playwright-python") from error
+        raise UserError(
+            f"studies.look: {error.name} is not here: pip install playwright axe-playwright-python"
+        ) from error
     return playwright, axe
 
 
@@ -110,7 +112,9 @@ def wrong(tab: Any, axe: Any, address: str, page: str, width: int) -> list[str]:
     """Open a page, and return a line for each thing that is wrong with it."""
     found: list[str] = []
     watch = {
-        "request": lambda it: found.append(f"fetches {it.url}") if not it.url.startswith((address, "data:", "blob:")) else None,
+        "request": lambda it: (
+            found.append(f"fetches {it.url}") if not it.url.startswith((address, "data:", "blob:")) else None
+        ),
         "response": lambda it: found.append(f"{it.status} for {it.url}") if it.status >= 400 else None,
         "pageerror": lambda it: found.append(f"script: {it}"),
     }
