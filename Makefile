@@ -1,6 +1,6 @@
 # Two verbs do everything on a fresh machine: `make train` and `make test`. Everything they install goes to .venv.
 .DEFAULT_GOAL := help
-.PHONY: help install train test faults lint types check bench gpu release-check clean
+.PHONY: help install train test faults lint types check bench gpu docs docs-serve release-check clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
@@ -25,6 +25,8 @@ VENV_FLAGS ?=
 CONSTRAINTS ?= -c constraints.txt
 # Passed on to the fault suite, as in `make faults FAULTS_FLAGS="--only kills damage"`.
 FAULTS_FLAGS ?=
+# What builds the site: `make docs BUILDER=mkdocs` takes mkdocs-material, which has to be installed in .venv.
+BUILDER ?= zensical
 
 VENV_PYTHON := .venv/bin/python
 # pip tells a person what it downloads, and a log only what goes wrong.
@@ -54,6 +56,15 @@ bench: .venv/.installed ## ours beside each peer: `make bench ARGS="head --peer-
 
 gpu: .venv/.installed-test ## tests, benchmarks and a run on the GPU, to docs/results/gpu: `make gpu PART=2 MODEL=FOLDER`
 	$(VENV_PYTHON) -m benchmarks.gpu $(if $(PART),--part $(PART)) $(if $(MODEL),--model "$(MODEL)") $(ARGS)
+
+docs: .venv/.installed-test ## build the site of the pages into build/site; a dead link is an error
+	@rm -rf build/site .cache
+	$(VENV_PYTHON) -m $(BUILDER) build --strict
+	@cd docs && find . -name '*.md' -exec tar -chf - {} + | tar -C ../build/site -xf -  # llms.txt leads programs to these
+	@echo "the site is in build/site; see it with: $(VENV_PYTHON) -m http.server --directory build/site"
+
+docs-serve: .venv/.installed-test ## show the site at http://localhost:8000, and build it anew when a page changes
+	$(VENV_PYTHON) -m zensical serve
 
 install: .venv/.installed ## only install, to .venv
 
