@@ -168,11 +168,14 @@ def test_an_example_is_what_the_command_line_takes(line: str) -> None:
     """Down to the settings: a flag that no command declares is one of a method, or a mistake."""
     program, *words = shlex.split(line)
     assert program == "simko"
-    context: Any = ROOT.make_context("simko", words)
     command: Any = ROOT
+    context: Any = None
+    name = "simko"
     while hasattr(command, "commands"):
-        name, command, words = command.resolve_command(context, [*context._protected_args, *context.args])
-        context = command.make_context(name, words, parent=context)
+        context = command.make_context(name, [], parent=context, resilient_parsing=True)
+        name = words.pop(0)
+        command = command.commands[name]
+    context = command.make_context(name, words, parent=context, resilient_parsing=False)
     if name in ("train", "plan"):
         given = {option.name: context.params[option.name] for option in command.params if option.name in context.params}
         settings = {key: value for key, value in given.items() if key in TrainConfig.__dataclass_fields__}
