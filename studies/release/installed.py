@@ -17,16 +17,17 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 NEED_TORCH = ("torch", "peft", "bitsandbytes")
 """Left out where another Python is tried: their wheels for CUDA have gigabytes."""
 UNBOUND = ("torch",)
-"""Not taken at the oldest version: an index may have none of that age for this machine."""
+"""Taken as in constraints.txt, not at the oldest version: an index may have none of that age for this machine."""
 TRAIN = ("train", "--steps", "2", "--prompts-per-step", "4", "--group-size", "4", "--eval-problems", "0", "--logger", "none",
          "--preflight-prompts", "0", "--out", "run")  # fmt: skip
 QUICK = (
-    "tests/test_config.py", "tests/test_train.py", "tests/test_evaluate.py", "tests/agents/test_policy.py",
-    "tests/agents/test_quantize.py", "tests/envs/test_token_env.py", "tests/envs/test_registry.py",
-    "tests/envs/verifiers/math/test_right.py", "tests/envs/data/test_jsonl.py", "tests/cli/test_export.py",
-    "tests/report/test_passk.py",
+    "tests/test_config.py", "tests/test_fields.py", "tests/agents/test_adapter.py", "tests/agents/test_quantize.py",
+    "tests/envs/test_token_env.py", "tests/envs/verifiers/math/test_right.py", "tests/envs/data/test_jsonl.py",
+    "tests/cli/test_cli.py", "tests/report/test_plot.py", "tests/run/test_resume.py",
 )  # fmt: skip
 """Tests that touch each dependency."""
+BESIDE = ("pytest", "hypothesis", "pyarrow", "jinja2")
+"""What those tests need, too; jinja2 comes with torch."""
 WITHOUT_TORCH = ("tests/envs/puzzles", "tests/envs/verifiers/math", "tests/envs/verifiers/reading", "tests/envs/data")
 """Tests that import neither torch nor a fixture of tests/conftest.py, which imports it."""
 
@@ -61,8 +62,9 @@ def oldest(work: Work) -> str:
     """Each dependency at its lower bound, but for `UNBOUND`; a quick part of the tests."""
     bounds = list(work.project()["dependencies"])
     pins = lowest(bounds)
+    newest = [line for line in work.text("constraints.txt").splitlines() if line.split("==")[0] in UNBOUND]
     constraints = work.folder / "oldest.txt"
-    constraints.write_text("\n".join(pins) + "\n", encoding="utf-8")
+    constraints.write_text("\n".join([*pins, *newest]) + "\n", encoding="utf-8")
     python = work.venv("oldest")
     test = [
         line
@@ -121,7 +123,7 @@ def _interpreters(named: Iterable[str]) -> Iterator[tuple[str, str]]:
 def _without_torch(work: Work, version: str, interpreter: str) -> str:
     python = work.venv(version, interpreter)
     light = [line for line in work.project()["dependencies"] if not line.startswith(NEED_TORCH)]
-    _pip(work, python, *light, "pytest", "hypothesis")
+    _pip(work, python, *light, *BESIDE)
     _pip(work, python, "--no-deps", work.wheel)
     place = python.parent
     site = Path(work.run([python, "-c", "import simko; print(simko.__path__[0])"], place).strip())

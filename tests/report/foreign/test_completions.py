@@ -67,7 +67,7 @@ def test_rows_may_bring_their_answers(tmp_path: Path) -> None:
     (arm,) = read(path, verifier="math")
     assert (arm.counts, arm.facts["verifier"], arm.facts["env"]) == ({"1": (2, 1)}, "math", None)
     assert "give --env, or --verifier" in refusal(path)
-    assert "--level is of an environment" in refusal(path, verifier="math", level=1)
+    assert "--level is for an environment" in refusal(path, verifier="math", level=1)
     assert "did you mean 'math'?" in refusal(path, verifier="maths")
     assert ":1: no answer to grade against" in refusal(jsonl(path, [{"id": 1, "text": "2"}]), verifier="math")
 
