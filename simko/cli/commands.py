@@ -18,7 +18,20 @@ import typer
 
 import simko
 from simko.cli import (
-    compare, complete, doctor, env, export, inspect, plan, recipes, report, results, runs, talk, verify, watch,
+    compare,
+    complete,
+    doctor,
+    env,
+    export,
+    inspect,
+    plan,
+    recipes,
+    report,
+    results,
+    runs,
+    talk,
+    verify,
+    watch,
 )  # fmt: skip
 from simko.cli.help import dress, first_screen
 from simko.cli.output import fail, flush, never_fail
