@@ -1,6 +1,6 @@
 # Two verbs do everything on a fresh machine: `make train` and `make test`. Everything they install goes to .venv.
 .DEFAULT_GOAL := help
-.PHONY: help install train test lint types check bench gpu clean
+.PHONY: help install train test lint types check bench gpu docs docs-serve clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
@@ -25,6 +25,8 @@ VENV_FLAGS ?=
 CONSTRAINTS ?= -c constraints.txt
 # Passed on to the fault suite, as in `make faults FAULTS_FLAGS="--only kills damage"`.
 FAULTS_FLAGS ?=
+# What builds the site: `make docs BUILDER=mkdocs` takes mkdocs-material, which has to be installed in .venv.
+BUILDER ?= zensical
 
 VENV_PYTHON := .venv/bin/python
 # pip tells a person what it downloads, and a log only what goes wrong.
@@ -34,7 +36,7 @@ INPUTS := pyproject.toml constraints.txt
 
 help: ## show this
 	@echo "simko: verbs of this Makefile"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \2/p' Makefile | awk '{ verb = $$2; $$1 = $$2 = ""; printf "  make %-8s%s\n", verb, $$0 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \2/p' Makefile | awk '{ verb = $$2; $$1 = $$2 = ""; printf "  make %-11s%s\n", verb, $$0 }'
 
 train: .venv/.installed ## train the built-in policy on Countdown (minutes on 2 CPU cores) and draw its pass@K curve
 	$(VENV_PYTHON) -m simko train --recipe countdown $(ARGS)
@@ -54,6 +56,15 @@ bench: .venv/.installed ## ours beside each peer: `make bench ARGS="head --peer-
 
 gpu: .venv/.installed-test ## tests, benchmarks and a run on the GPU, to docs/results/gpu: `make gpu PART=2 MODEL=FOLDER`
 	$(VENV_PYTHON) -m benchmarks.gpu $(if $(PART),--part $(PART)) $(if $(MODEL),--model "$(MODEL)") $(ARGS)
+
+docs: .venv/.installed-test ## build the site of the pages into build/site; a dead link is an error
+	@rm -rf build/site .cache
+	$(VENV_PYTHON) -m $(BUILDER) build --strict
+	@cd docs && find . -name '*.md' -exec tar -chf - {} + | tar -C ../build/site -xf -  # llms.txt leads programs to these
+	@echo "the site is in build/site; see it with: $(VENV_PYTHON) -m http.server --directory build/site"
+
+docs-serve: .venv/.installed-test ## show the site at http://localhost:8000, and build it anew when a page changes
+	$(VENV_PYTHON) -m zensical serve
 
 install: .venv/.installed ## only install, to .venv
 

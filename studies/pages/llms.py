@@ -22,8 +22,9 @@ SPARE = ("CHANGELOG.md", "CONTRIBUTING.md", "reference/tree.md")
 INTRO = """\
 # simko
 
-> {description}. A Python library and a command line for Linux: verifiable tasks as Gymnasium environments, a 4-bit LoRA policy,
-> and 32 training methods. The built-in model `tiny` runs on a CPU in minutes.
+> {description}. A Python library and a command line for Linux:
+> verifiable tasks as Gymnasium environments, a 4-bit LoRA policy, and many training methods. The built-in model `tiny` trains on
+> a CPU in minutes.
 
 Links are relative to this file, to Markdown. If you use simko for somebody, read [For coding agents](agents.md) first.
 """
@@ -31,7 +32,7 @@ Links are relative to this file, to Markdown. If you use simko for somebody, rea
 
 def llms(docs: Path = DOCS, config: Path = ROOT / "mkdocs.yml") -> str:
     """The text, with a section for each part of the navigation. The pages of single methods stand at the end."""
-    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+    settings = site(config)
     asked = questions((docs / HOME).read_text(encoding="utf-8"))
     sections: dict[str, list[str]] = {}
     for section, title, path in entries(settings["nav"]):
@@ -48,6 +49,19 @@ def llms(docs: Path = DOCS, config: Path = ROOT / "mkdocs.yml") -> str:
 def pages() -> dict[str, str]:
     """The text by its path below docs/, as `python -m studies.pages` asks for it."""
     return {NAME: llms()}
+
+
+class _Plain(yaml.SafeLoader):
+    """YAML without the Python objects in it, which are None."""
+
+
+_Plain.add_multi_constructor("tag:yaml.org,2002:python/", lambda loader, suffix, node: None)
+
+
+def site(config: Path = ROOT / "mkdocs.yml") -> dict[str, Any]:
+    """The settings of the site. No Python is called, whatever the file says."""
+    settings: dict[str, Any] = yaml.load(config.read_text(encoding="utf-8"), _Plain)
+    return settings
 
 
 def entries(nav: list[dict[str, Any]], section: str = "") -> Iterator[tuple[str, str, str]]:

@@ -80,7 +80,7 @@ class _Pane(io.StringIO):
 
 
 class HereJob:
-    """A cell of a comparison in this process, done when it begins: what it trains and evaluates is real, and no import is paid."""
+    """A cell of a comparison in this process, done when it begins. It trains and evaluates as ever, and imports nothing anew."""
 
     def __init__(self, arguments: Sequence[str], log: Path) -> None:
         with (
