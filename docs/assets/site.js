@@ -1,10 +1,11 @@
 // What the theme leaves out for those who read by keyboard, by ear or on a phone.
-const told = { tabindex: "0", role: "group", "aria-label": "a wide table: scroll sideways" };
+const told = { tabindex: "0", role: "group", "aria-label": "wide: scroll sideways" };
+const wraps = '.md-typeset__scrollwrap, .md-typeset p:has(> img[src$=".svg"])';
 const short = 24; // characters of a name or flag that is not broken at its hyphens
 
 const mend = () => {
-  // A table that is wider than its place scrolls by itself: the arrow keys have to reach it.
-  for (const wrap of document.querySelectorAll(".md-typeset__scrollwrap")) {
+  // A table or a drawing that is wider than its place scrolls by itself: the arrow keys have to reach it.
+  for (const wrap of document.querySelectorAll(wraps)) {
     const wide = wrap.scrollWidth > wrap.clientWidth;
     for (const [key, value] of Object.entries(told)) {
       if (wide) wrap.setAttribute(key, value);

@@ -15,7 +15,7 @@ from simko.run.idle import OF_ENGINE
 from studies.pages.docstring import safe, wrapped
 from studies.pages.tables import MARKER, cell, default_of, default_shown, flag, kind_shown, shown, table
 
-HEADER = ("setting", "flag", "kind and bounds", "default", "meaning")
+HEADER = ("setting and flag", "kind and bounds", "default", "meaning")
 
 EXAMPLE = """\
 ```yaml
@@ -30,15 +30,17 @@ alpha: 0.3
 
 ```bash
 simko train --config run.yaml --dry-run
-simko train --env simko/Countdown-v0 --level 2 --steps 20 --group-size 16 --algorithm simko --alpha 0.3 --dry-run
+simko train --env simko/Countdown-v0 --level 2 --steps 20 --group-size 16 \\
+    --algorithm simko --alpha 0.3 --dry-run
 ```
 
 ```python
 from simko.config import read_yaml
 from simko.settings import train_config
 
-mine = {"env": "simko/Countdown-v0", "level": 2, "steps": 20, "group_size": 16, "algorithm": "simko", "alpha": 0.3}
-assert train_config(mine) == train_config(read_yaml("run.yaml"))
+settings = {"env": "simko/Countdown-v0", "level": 2, "steps": 20, "group_size": 16}
+method = {"algorithm": "simko", "alpha": 0.3}
+assert train_config({**settings, **method}) == train_config(read_yaml("run.yaml"))
 ```"""
 
 
@@ -117,9 +119,9 @@ def rows(settings: type, names: typing.Collection[str]) -> str:
     for entry in entries(settings):
         if entry.name in names:
             kind = kind_of(hints[entry.name])
-            flags = "" if entry.name == "method" else f"`{flag(entry.name)}`"
+            names_shown = f"`{entry.name}`" + (f" `{flag(entry.name)}`" if entry.name != "method" else "")
             default = default_shown(default_of(entry))
-            cells.append([f"`{entry.name}`", flags, kind_shown(kind, entry), default, cell(entry.metadata["help"])])
+            cells.append([names_shown, kind_shown(kind, entry), default, cell(entry.metadata["help"])])
     return table(cells, HEADER)
 
 

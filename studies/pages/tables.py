@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, Field
@@ -81,8 +82,8 @@ def default_shown(value: Any) -> str:
 
 
 def cell(text: str) -> str:
-    """Text of a cell of a table: no bar that would end it, and no mark of HTML."""
-    return text.replace("|", "\\|").replace("<", "&lt;")
+    """Text of a cell of a table: no bar that would end it, no mark of HTML, and no {braces} that name an attribute."""
+    return re.sub(r"\{\w+\}", r"`\g<0>`", text.replace("|", "\\|").replace("<", "&lt;"))
 
 
 def flag(name: str) -> str:
