@@ -92,6 +92,12 @@ def test_built_in_shapes_have_their_published_size(name: str, billions: float) -
     assert built_in(f"{name}-mine") is None
 
 
+def test_models_for_code_and_mathematics_have_the_shape_of_their_base() -> None:
+    assert built_in("Qwen/Qwen2.5-Coder-1.5B-Instruct") is BUILT_IN["Qwen2.5-1.5B"]
+    assert built_in("Qwen/Qwen2.5-Math-7B") == replace(BUILT_IN["Qwen2.5-7B"], context=4096)
+    assert built_in("someone/Other-Math-7B") is None
+
+
 def test_shapes_that_cannot_be_planned_are_refused() -> None:
     base = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 100}
     assert Shape.from_config("m", base).intermediate == 256
