@@ -99,6 +99,7 @@ def test_commands_in_pipes_and_lists() -> None:
         "train --steps 2 --alpha 0.5",
         "train --help",
         "compare runs/a runs/b --reference a",
+        "train --algorithm mine:x --bonus 2",
         "env check x:my/X-v0 --level 2",
     ],
 )
