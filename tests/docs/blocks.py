@@ -1,6 +1,6 @@
 """The fenced blocks of the pages, what stands above them, and the commands in them. Nothing is run here.
 
-A line `<!-- run with: --steps 2 -->` above a fence adds words to the `simko` lines of the block that take them.
+Lines `<!-- run with: --steps 2 -->` above a fence add words to the `simko` lines of the block that take them.
 `<!-- not run: why -->` says why a block cannot run here, `<!-- exits with: 1 -->` that its last command fails, and
 `<!-- numbers may differ -->` that another processor or another day prints other numbers. In an output `...` stands for a
 part of a line, or for any lines where it stands alone.
@@ -77,7 +77,9 @@ def blocks(text: str) -> list[Block]:
                 kind=match[2],
                 text=match[3],
                 expected=after[3] if after is not None and follows else None,
-                more=tuple(shlex.split(marks.get("run with", ""))),
+                more=tuple(
+                    word for name, words in _MARK.findall(match[1]) if name == "run with" for word in words.split()
+                ),
                 reason=marks.get("not run"),
                 code=int(marks.get("exits with", 0)),
                 loose="run with" in marks or "<!-- numbers may differ -->" in match[1],

@@ -31,7 +31,8 @@ def parsed(words: list[str]) -> None:
         if command.name in ("compare", "sweep"):  # folders and files stand in front
             more = list(dropwhile(lambda word: not word.startswith("--"), more))
         unknown = [flag(name) for name in extra_settings(more) if flag(name) not in _settings()]
-        assert unknown == [], f"simko {' '.join(words)}"
+        method = str(context.params.get("algorithm") or "").partition(":")[0]
+        assert unknown == [] or method not in ("", *algorithms.names()), f"simko {' '.join(words)}"
 
 
 def flags_of(words: list[str]) -> set[str]:

@@ -59,6 +59,7 @@ def test_blocks_have_what_stands_round_them() -> None:
         10,
     )
     assert train.loose
+    assert blocks("<!-- run with: a -->\n<!-- run with: b c -->\n```bash\nx\n```\n")[0].more == ("a", "b", "c")
     assert not file.loose
     assert blocks("<!-- numbers may differ -->\n```bash\nx\n```\n")[0].loose
     assert drawing.expected is None
@@ -99,6 +100,7 @@ def test_commands_in_pipes_and_lists() -> None:
         "train --steps 2 --alpha 0.5",
         "train --help",
         "compare runs/a runs/b --reference a",
+        "train --algorithm mine:x --bonus 2",
         "env check x:my/X-v0 --level 2",
     ],
 )
