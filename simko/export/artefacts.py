@@ -188,7 +188,8 @@ def begins_with_bos(tokenizer: Any, words: PromptFormat) -> bool:
 def _of_env(env: str) -> dict[str, Any]:
     """Settings that an environment was registered with; empty where it is not to be had."""
     try:
-        return dict(gymnasium.spec(resolve_env(env, {})[0]).kwargs)
+        kwargs = gymnasium.spec(resolve_env(env, {})[0]).kwargs
+        return dict(kwargs.get("env", kwargs))
     except (gymnasium.error.Error, UserError, ImportError):
         return {}
 

@@ -321,11 +321,14 @@ def test_push_asks_for_the_licence_and_uploads_the_gguf_file(
     code, output, _ = ran(capsys, "export", run, *arguments)
     assert (code, output) == (0, f"gguf: {tmp_path / 'g' / 'g.gguf'}\npushed: https://hub/me/file\n")
     assert hub.uploaded["files"] == {"g.gguf", "Modelfile", "README.md", "export.json"}
-    assert (
-        (tmp_path / "g" / "Modelfile")
-        .read_text()
-        .startswith("# simko/Countdown-v0: sampling as trained.\nFROM ./g.gguf\n")
-    )
+    modelfile = (tmp_path / "g" / "Modelfile").read_text()
+    assert modelfile.startswith("# simko/Countdown-v0: sampling as trained.\nFROM ./g.gguf\n")
+    assert "\nPARAMETER num_predict 64\n" in modelfile  # the environment's own budget
+
+    from simko.export.artefacts import _of_env
+
+    assert "reason step by step" in _of_env("simko/GSM8K-v0")["instruction"]
+    assert _of_env("no/Such-v0") == {}
 
     from simko.export.hub import licence_at
 
