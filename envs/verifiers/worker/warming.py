@@ -43,6 +43,7 @@ FORMS = (
 
 def warm_up() -> None:
     """Import all that comparing may need, put our reader of numbers in place of sympy's, and compare `EXERCISES`."""
+    import contextlib
     import importlib
     import logging
     import pkgutil
@@ -61,6 +62,8 @@ def warm_up() -> None:
                 importlib.import_module(module.name)
     for name in MODULES:
         importlib.import_module(f"sympy.{name}")
+    with contextlib.suppress(ImportError):
+        importlib.import_module("_pylong")  # Python 3.12 and later import it for the digits of a large integer
     vars(sympy_parser).update(parse_expr=rational)  # `sympy.Number("2")`, `S("3/2")`: other text is not read
     reader._Latex2Sympy.parse_number = lambda self, text: rational(text)
     # mpmath's `identify` makes text of a number, which `nsimplify` would evaluate.
