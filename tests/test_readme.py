@@ -6,7 +6,6 @@ import ast
 import re
 import runpy
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest

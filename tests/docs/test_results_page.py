@@ -17,7 +17,7 @@ ROWS = [
 ]
 MEASURE_NOTHING = {
     "evaluate_tiny", "pretrain_tiny",  # how the weights of tiny were made
-    "tree", "pages", "notebooks",  # write pages
+    "tree", "pages", "notebooks", "release",  # write pages, or try a release
     "drawings", "screenshots", "look",  # pictures, and a look at the site
 }  # fmt: skip
 
