@@ -10,7 +10,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,7 @@ def tidy(notebook: Any) -> Any:
                 output for output in cell.outputs if output.get("name") != "stderr"
             ]  # warnings of one machine
             for output in cell.outputs:
-                with suppress(AttributeError):
+                if "execution_count" in output:
                     output.execution_count = None
     return notebook
 
@@ -79,7 +78,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             notebook = read(name)
             execute(notebook, Path(folder))
-        nbformat.write(tidy(notebook), FOLDER / f"{name}.ipynb")
+        nbformat.validate(tidy(notebook))
+        nbformat.write(notebook, FOLDER / f"{name}.ipynb")
 
 
 if __name__ == "__main__":
