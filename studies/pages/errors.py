@@ -32,7 +32,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "envs/", "simko/difficulty.py", "simko/preflight.py", "simko/cli/look.py", "simko/cli/scaffold.py",
     ),
     "Models and adapters": ("agents/", "simko/gguf_header.py", "simko/build.py", "simko/cli/talk.py"),
-    "Settings and flags": ("simko/",),
+    "Settings and flags": ("simko/", "recipes/"),
 }  # fmt: skip
 """The first heading, of which a path is a beginning, has a message."""
 ORDER = (
