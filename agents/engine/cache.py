@@ -129,10 +129,6 @@ class _SlotLayer(CacheLayerMixin):
         """Return the capacity in tokens."""
         return self._of().capacity
 
-    def get_max_cache_shape(self) -> int:
-        """The name of `get_max_length` in transformers 5.0."""
-        return self.get_max_length()
-
     def _of(self) -> SlotCache:
         owner = self._owner()
         assert owner is not None, "a layer was used after its cache"
