@@ -121,10 +121,10 @@ def read_study(path: str, typed: bool = False) -> Study:
         Sizes(**sizes)
         if typed:
             common, arms = _storable(common), {name: _storable(arm) for name, arm in arms.items()}
-        elif name := next(
+        elif typed_only := next(
             (key for key in UNSTORED for part in (common, *arms.values(), *grids.values()) if key in part), None
         ):
-            raise UserError(f"{name} is taken from no file; give --{name.replace('_', '-')} yourself")
+            raise UserError(f"{typed_only} is taken from no file; give --{typed_only.replace('_', '-')} yourself")
         control = content.get("random_control")
         if not isinstance(control, bool | None):
             raise UserError(f"random_control is {control!r}; it must be true or false")
