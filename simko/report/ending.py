@@ -47,7 +47,8 @@ class Ending:
 
     Attributes:
         steps, planned: steps that are recorded, and steps that were asked for.
-        updates: optimizer steps that were taken.
+        updates: optimizer steps that were taken; a step may have several.
+        idle: steps that say that they took none.
         rewards: of the first and the last step.
         gain: from the first tenth of the steps to the last.
         still_rises: whether the reward still rose at the end, by more than noise; None if the steps are too few.
@@ -61,6 +62,7 @@ class Ending:
     steps: int
     planned: int
     updates: int
+    idle: int
     rewards: tuple[float, float] | None
     gain: Gain | None
     still_rises: bool | None
@@ -77,7 +79,7 @@ class Ending:
     @property
     def learned_nothing(self) -> bool:
         """Whether steps were done, and none of them changed the policy."""
-        return self.steps > 0 and not self.updates
+        return 0 < self.steps <= self.idle
 
     def next_commands(self) -> list[tuple[str, str]]:
         """The three commands that are of most use now, each with its reason."""
@@ -156,6 +158,7 @@ def ending_of(path: Path, config: TrainConfig, sampling: str = "plain") -> Endin
         steps=last,
         planned=config.steps,
         updates=int(_total(lines, "updates")),
+        idle=sum(line.get("updates") == 0 for line in lines),
         rewards=(rewards[0], rewards[-1]) if rewards else None,
         gain=None if unfit else training_gain(rewards),
         still_rises=None if unfit or recent is None else recent.rises,
