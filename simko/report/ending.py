@@ -20,6 +20,14 @@ from simko.report.parting import look_score
 from simko.run.records import Look, Records
 
 
+_UNFIT = {
+    "refill": "this method trains only on problems whose answers differ, so its reward stays near the middle",
+    "self": "this method trains only on problems that greedy decoding gets wrong, and these get fewer and harder",
+    "eepo": "half of the answers come from a policy that was made to forget the other half",
+}
+"""Ways to sample after which the training reward is no measure, and why."""
+
+
 @dataclass(frozen=True)
 class HeldOut:
     """pass@1 on held-out problems before and after, and what the band decides.
@@ -177,9 +185,7 @@ def ending_of(path: Path, config: TrainConfig, sampling: str = "plain") -> Endin
 def _unfit(config: TrainConfig, sampling: str) -> str:
     if config.random_rewards is not None:
         return "a coin gave the rewards (--random-rewards)"
-    if sampling == "refill":
-        return "this method trains only on problems whose answers differ, so its reward stays near the middle"
-    return ""
+    return _UNFIT.get(sampling, "")
 
 
 def _total(lines: Sequence[Mapping[str, Any]], name: str) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from simko.algorithms import registry
 from simko.report.ending import Ending, ending_of
 from simko.report.ending_words import ending_lines
 from simko.run.records import Look, Records
@@ -118,7 +119,11 @@ def test_looks_during_training_stand_in_for_an_evaluation(tmp_path: Path) -> Non
 
 
 def test_what_filters_answers_is_no_measure(tmp_path: Path) -> None:
-    for name, settings in (("refill", {"sampling": "refill"}), ("coin", {"random_rewards": 0.5})):
+    """Of all ways to sample, only the plain one leaves the reward comparable."""
+    registry.load()
+    others = {name for kind, name in registry.PARTS if kind == "sampling"} - {"plain"}
+    every: dict[str, dict[str, Any]] = {name: {"sampling": name} for name in others}
+    for name, settings in {**every, "coin": {"random_rewards": 0.5}}.items():
         ending = a_run(tmp_path / name, RISING, **settings)
         assert ending.facts()["training_reward"] is None
         assert "It is no measure here:" in said(ending)
