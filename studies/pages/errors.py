@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 
 from studies.pages.messages import GAP, Message, messages
+from studies.pages.tables import MARKER
 
 PAGE = "reference/errors.md"
-MARKER = "<!-- written by python -m studies.pages; do not edit -->"
 WIDTH = 126  # of a line of Markdown, less its indent
 
 ROOMS: dict[str, tuple[str, ...]] = {
