@@ -19,7 +19,6 @@ from simko.report.gain import Gain, looks_band, recent_gain, training_gain
 from simko.report.parting import look_score
 from simko.run.records import Look, Records
 
-
 _UNFIT = {
     "refill": "this method trains only on problems whose answers differ, so its reward stays near the middle",
     "self": "this method trains only on problems that greedy decoding gets wrong, and these get fewer and harder",
