@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -39,9 +40,13 @@ def tell_ending(console: Console, path: Path, config: TrainConfig) -> Mapping[st
 
 
 def tell_stopped(console: Console, path: Path, config: TrainConfig) -> None:
-    """Say what a run that was stopped has done so far, if it has recorded a step."""
+    """Say what a run that was stopped has done so far, if it has recorded a step.
+
+    Whoever reads the output may be gone: Ctrl-C ends `tee`, too. The exit code is that of the stop all the same.
+    """
     if (path / "metrics.jsonl").is_file():
-        tell_ending(console, path, config)
+        with suppress(BrokenPipeError):
+            tell_ending(console, path, config)
 
 
 def tell_refused(console: Console, config: TrainConfig) -> None:
@@ -50,7 +55,7 @@ def tell_refused(console: Console, config: TrainConfig) -> None:
     task += f" --level {config.level}" if config.level is not None else ""
     asked = "" if config.max_new_tokens is None else f" --max-new-tokens {config.max_new_tokens}"
     asked += "" if config.template == "chat" else f" --template {quote(config.template)}"
-    say(console, "\nNothing was trained, and no run folder was left. To see why:")
+    lines = ["", "Nothing was trained, and no run folder was left. To see why:"]
     for why, line in (
         (
             "what the model answers, with verdicts",
@@ -59,7 +64,9 @@ def tell_refused(console: Console, config: TrainConfig) -> None:
         ("a problem as the model sees it, and its gold answer", f"simko env show {task}"),
         ("other tasks, with their levels", "simko env list"),
     ):
-        say(console, f"  # {why}\n  {line}")
+        lines += [f"  # {why}", f"  {line}"]
+    with suppress(BrokenPipeError):  # the error that follows goes to stderr
+        say(console, "\n".join(lines))
 
 
 def _peak_bytes(config: TrainConfig) -> int | None:

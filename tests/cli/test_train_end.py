@@ -12,6 +12,7 @@ from rich.console import Console
 
 from simko.cli import run
 from simko.cli.ending import tell_ending, tell_refused
+from simko.run.faults import NothingLearnedError
 from simko.run.signals import Stopped
 from simko.settings import train_config
 
@@ -86,6 +87,30 @@ def test_a_stopped_run_says_what_it_has_done(
     assert "stopped by SIGINT; go on with: simko train --resume run" in told.err
     assert run(["train", *SIZES, "--steps", "40", "--out", "unmade"]) == 130
     assert "what happened" not in capsys.readouterr().out
+
+
+def test_a_reader_that_is_gone_changes_no_exit_code(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in `simko train | tee log`: Ctrl-C ends both."""
+
+    def gone(*_: Any) -> None:
+        raise BrokenPipeError
+
+    def ends(error: Exception | Stopped) -> None:
+        def train(*_: Any, **__: Any) -> None:
+            raise error
+
+        monkeypatch.setattr("simko.train.train", train)
+
+    monkeypatch.setattr("simko.cli.ending.say", gone)
+    ends(Stopped(2))
+    assert run(["train", *SIZES, "--steps", "40", "--out", "run"]) == 130
+    assert "stopped by SIGINT; go on with: simko train --resume run" in capsys.readouterr().err
+    for out in ("run", "unmade"):
+        ends(NothingLearnedError("nothing can be learned"))
+        assert run(["train", *SIZES, "--steps", "40", "--out", out]) == 2
+        assert "error: nothing can be learned" in capsys.readouterr().err
 
 
 def test_a_refused_run_says_how_to_look(
