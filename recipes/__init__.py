@@ -86,6 +86,6 @@ def split_about(content: Mapping[str, Any], path: str | Path) -> tuple[About | N
     if given is None:
         return None, settings
     if not isinstance(given, Mapping):
-        raise UserError(f"config {path}: about is {given!r}; it must be a mapping, as title: ...")
+        raise UserError(f"config {path}: about is {given!r:.80}; it must be a mapping, as title: ...")
     texts = {str(key): value.isoformat() if isinstance(value, date) else value for key, value in given.items()}
     return About(**checked(About, texts, f"config {path}: about")), settings
