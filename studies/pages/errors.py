@@ -93,12 +93,12 @@ def pages() -> dict[str, str]:
 
 
 def _head(count: int) -> str:
-    intro = f"""A message is one line: where, what is wrong, then the mend. An error begins with `simko: error:`, and the command ends
-with exit code 2. A note begins with `simko:` alone. `--debug` shows where it was raised.
+    intro = f"""A message is one line: where, what is wrong, then the mend. An error begins with `simko: error:`, and
+the command ends with exit code 2. A note begins with `simko:` alone. `--debug` shows where it was raised.
 
-First come {len(FIRST)} messages that you are likely to meet early, with what to do. Below stand all {count}, by topic, as the source has
-them: search this page for words of yours. `{GAP}` stands for what your run fills in. Lines that begin with little else stand at
-the end of their list."""
+First come {len(FIRST)} messages that you are likely to meet early, with what to do. Below stand all {count}, by topic, as the
+source has them: search this page for words of yours. `{GAP}` stands for what your run fills in. Lines that begin with
+little else stand at the end of their list."""
     return f"# Error messages and their mends\n{MARKER}\n\n{intro}"
 
 

@@ -44,8 +44,8 @@ FIRST: tuple[tuple[str, str, str], ...] = (
     (
         "A row of your file is refused.",
         "field 'answer' is …, which …",
-        "`'numeric' does not verify against itself` means that the verifier cannot read the right answer: no answer would ever be "
-        "right. Mend the row, take another verifier, or give `--keep-good-rows`. `simko env look` lists all such rows at once.",
+        "`'numeric' does not verify against itself` means that the verifier cannot read the right answer: no answer would ever "
+        "be right. Mend the row, take another verifier, or give `--keep-good-rows`. `simko env look` lists all of them.",
     ),
     (
         "The model's name is wrong.",
