@@ -95,7 +95,8 @@ def test_unpacked_wheel_runs(wheel: Path, tmp_path: Path) -> None:
         archive.extractall(site)
     environment = {**os.environ, "PYTHONPATH": str(site)}
     code = (
-        "import simko.cli, simko.envs, simko.algorithms, gymnasium;"
+        "import simko.cli, simko.envs, simko.algorithms, simko.recipes, gymnasium;"
+        "assert simko.recipes.recipe('countdown').settings['model'] == 'tiny';"
         "env = gymnasium.make('simko/Countdown-v0'); env.reset(seed=0);"
         "print(simko.cli.__file__, simko.envs.__file__)"
     )
@@ -117,7 +118,8 @@ def test_sdist_builds_the_same_wheel(tree: Path, wheel: Path, tmp_path: Path) ->
     (root,) = (tmp_path / "unpacked").iterdir()
     assert len(names) == len(set(names))
     assert not any(name.startswith(tuple(f"{root.name}/simko/{link}/" for link in LINKS)) for name in names)
-    for name in ("cli.py", "Makefile", "constraints.txt", "README.md", "tests/conftest.py", "tests/test_packaging.py"):
+    ours = ("recipes/countdown.yaml", "notebooks/quick_start.ipynb", "tests/conftest.py", "tests/test_packaging.py")
+    for name in ("cli.py", "Makefile", "constraints.txt", "README.md", *ours):
         assert (root / name).is_file(), name
     again = build("wheel", root, tmp_path / "wheel")
     assert sorted(content(again)) == sorted(content(wheel))

@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 HOUSES = ("simko", "envs", "agents")
 GAP = "…"
 CALLS = {
-    "UserError": "error", "TooFewTasksError": "error", "NothingLearnedError": "error", "PeerError": "error", "BadParameter": "error",
+    "UserError": "error", "TooFewTasksError": "error", "NothingLearnedError": "error", "PeerError": "error",
+    "BadParameter": "error",
     "refuse": "row", "ForeignError": "reason", "BrokenError": "reason", "SandboxError": "reason", "NoSandboxError": "reason",
     "UnclearError": "reason",
     "note": "note", "note_once": "note", "tell": "note", "fail": "error", "_refuse": "error",

@@ -211,7 +211,7 @@ def test_mistakes_of_a_user_are_one_line(planted: Path) -> None:
     for arguments, why in (
         ("audit --limit nan", "seconds above 0"), ("audit --limit 0", "seconds above 0"),
         ("audit --limit inf", "seconds above 0"),
-        ("audit exact --right 42", "--gold, too"), ("audit --data .", "no math_train.jsonl"),
+        ("audit exact --right 42", "--gold, too"), ("audit --data .", "it has none of math_train"),
         ("audit numeric --data .", "for math and math_row"), ("explain 1 2 --module leaving", "SystemExit: 5"),
         ("explain 1 2 --module broken", "SyntaxError"), ("explain 1 2 --module nowhere_at_all", "No module"),
         ("rescore . --module broken", "SyntaxError"),
