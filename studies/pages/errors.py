@@ -107,7 +107,7 @@ def _first(texts: set[str]) -> list[str]:
     items = []
     for happened, words, said in FIRST:
         (text,) = texts & {words} or {text for text in texts if words in text}
-        items.append(f"- {_wrapped(f'**{happened}** {_code(text)}')}\n\n  {_wrapped(said)}")
+        items.append(f"- {_wrapped(f'**{happened}** {_code(text)}')}\n\n{_below(said)}")
     return ["## Those you may meet first", "\n\n".join(items)]
 
 
@@ -121,7 +121,12 @@ def _of_kind(kind: str, found: list[Message]) -> str:
 
 def item(text: str) -> str:
     """A line of a list: the message as code, and below it what helps more."""
-    return "- " + "\n\n  ".join([_wrapped(_code(text)), *map(_wrapped, more(text))])
+    return "\n\n".join([f"- {_wrapped(_code(text))}", *map(_below, more(text))])
+
+
+def _below(said: str) -> str:
+    """A second paragraph of an item. Four blanks: with two, Python-Markdown ends the list."""
+    return textwrap.indent(textwrap.fill(said, WIDTH - 2, break_long_words=False, break_on_hyphens=False), "    ")
 
 
 def _code(text: str) -> str:
