@@ -16,12 +16,8 @@ from simko import algorithms
 from simko.cli import app
 from simko.config import EvalConfig, TrainConfig
 from studies.pages import errors
-<<<<<<< HEAD
 from studies.pages.first_errors import FIRST
-from studies.pages.messages import GAP, Message, messages
-=======
 from studies.pages.messages import GAP, HOUSES, Message, messages
->>>>>>> 66aedc633f50d4a6b1468ffd175bfbd70229648c
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = 40
