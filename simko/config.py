@@ -54,7 +54,7 @@ TINY_LOSS_PRESET: dict[str, dict[str, Any]] = {"simko": {"alpha": 0.2, "top1_pen
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentSettings:
-    """An environment and its prompts. None leaves a setting to the run that is evaluated, else to the environment itself.
+    """An environment and its prompts. An empty setting comes from the run that is evaluated, else from the environment.
 
     Names of results hash these settings in the order of this class; in a file `attempts` stands behind `level`.
     """

@@ -1,10 +1,10 @@
 // What the theme leaves out for those who read by keyboard, by ear or on a phone.
 const told = { tabindex: "0", role: "group", "aria-label": "wide: scroll sideways" };
-const wraps = '.md-typeset__scrollwrap, .md-typeset p:has(> img[src$=".svg"])';
+const wraps = '.md-typeset__scrollwrap, .md-typeset p:has(> img)';
 const short = 24; // characters of a name or flag that is not broken at its hyphens
 
 const mend = () => {
-  // A table or a drawing that is wider than its place scrolls by itself: the arrow keys have to reach it.
+  // A table or a picture that is wider than its place scrolls by itself: the arrow keys have to reach it.
   for (const wrap of document.querySelectorAll(wraps)) {
     const wide = wrap.scrollWidth > wrap.clientWidth;
     for (const [key, value] of Object.entries(told)) {

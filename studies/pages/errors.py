@@ -1,9 +1,11 @@
-"""docs/reference/errors.md: every message with its mend, as the source says it, by where it comes from."""
+"""docs/reference/errors.md: those that a beginner meets, then every message with its mend, by where it comes from."""
 
 from __future__ import annotations
 
+import re
 import textwrap
 
+from studies.pages.first_errors import FIRST
 from studies.pages.messages import GAP, Message, messages
 from studies.pages.tables import MARKER
 
@@ -49,39 +51,16 @@ KINDS = {
 """The kinds in the order of a heading, and what is said above them."""
 
 MORE: dict[str, str] = {
-    "fits with …": "This is the plan before the run. [Memory](../how/memory.md) says what takes how much; `simko plan` shows it.",
-    "out of memory on one sequence": "The update was halved down to one answer, and that did not fit. "
-    "[Memory](../how/memory.md) says what each setting saves.",
-    "burn-in: out of memory": "The trial before step 1 failed, so nothing is lost. See [memory](../how/memory.md).",
-    "is in use by another process; wait": "Two processes never write to one folder. If no other run is there, the lock is gone "
-    "with its process: try again.",
     "checkpoint … is damaged": "A checkpoint whose bytes are not those that were saved is never loaded. "
     "[The run folder](run_folder.md) says which one a resume takes.",
     "none is intact": "All checkpoints are damaged. See [the run folder](run_folder.md).",
-    "is not empty; continue it": "A new run never writes over an old one. Without `--out` a run gets a folder of its own.",
-    "has changed since the run began": "A resumed run must go on with the same problems. A hash of the data is in its manifest.",
     "… (--keep-good-rows leaves such rows out)": "This stands behind each refused row. `simko env look` lists all of them, so "
     "that you can mend your file at once.",
-    "each row needs problem and answer, or name the column": "[Benchmarks](benchmarks.md) and "
-    "[environments](../tutorials/environment.md) show rows.",
-    "nothing can be learned": "The look before training found no prompt with right and wrong answers. Then no method has a "
-    "gradient. Look at some answers with `simko sample`.",
     "steps in a row were skipped: the verifier failed": "Grades did not come, so the run ended. `simko sample` shows answers and "
     "verdicts.",
-    "and the Hub is out of reach (…)": "The network, a proxy or the Hub itself. `simko doctor` says whether the Hub answers. A "
-    "model folder needs no network.",
-    "is gated; accept its terms": "The model's page on the Hub shows the terms. A token is needed after that.",
-    "it needs Python code of its own": "simko never runs code out of a model's repository. [Models](models.md) lists which load.",
-    "no data at hand": "[Benchmarks](benchmarks.md) says where each data set comes from. `SIMKO_DATA` names a folder of them.",
-    "no sandbox for programs": "[Code tasks](../how/code.md) has each sandbox and what it holds.",
     "an earlier state of it": "The adapter was trained on weights that have changed since. [Models](models.md) has the details.",
-    "no environment '…'": "Import the module that registers it: give `--env MODULE:ID`. "
-    "[Environments](../tutorials/environment.md) has the steps.",
-    "not installed; pip install 'simko[…]'": "The extra's name stands in brackets. Quotes keep the shell from reading them.",
     "another of the … processes has ended": "Read the lines above it: the process that failed first says why. "
     "[More than one card](../how/cards.md) has the rest.",
-    "and go on with: simko train --resume": "The disk refused, for example because it is full. All steps up to the last "
-    "whole one are saved. Mend that, then give the command of the message.",
     "nothing listens there": "The server is not up, or at another address. [Engines](../how/engine.md) has its command.",
 }
 """What helps beyond the message's own mend, by words that it has."""
@@ -92,6 +71,11 @@ def room(file: str) -> str:
     return next(name for name, places in ROOMS.items() if file.startswith(places))
 
 
+def thin(text: str) -> bool:
+    """Do fewer than two words of a message's first clause stand in the source? Such a line is hard to find by eye."""
+    return len(re.findall(r"[A-Za-z_-]{2,}", text.split(";")[0])) < 2
+
+
 def more(text: str) -> list[str]:
     """What `MORE` says about a message."""
     return [said for words, said in MORE.items() if words in text]
@@ -100,7 +84,7 @@ def more(text: str) -> list[str]:
 def pages() -> dict[str, str]:
     """The page, by its path below docs/."""
     found = messages()
-    parts = [_head(len({message.text for message in found}))]
+    parts = [_head(len({message.text for message in found})), *_first({message.text for message in found})]
     for name in ORDER:
         ours = [message for message in found if room(message.file) == name]
         parts.append(f"## {name}")
@@ -109,27 +93,46 @@ def pages() -> dict[str, str]:
 
 
 def _head(count: int) -> str:
-    intro = f"""Here are the {count} messages of simko, as the source has them. Search this page for words of yours.
+    intro = f"""A message is one line: where, what is wrong, then the mend. An error begins with `simko: error:`, and
+the command ends with exit code 2. A note begins with `simko:` alone. `--debug` shows where it was raised.
 
-A message is one line: where, what is wrong, then the mend. `{GAP}` stands for what your run fills in. An error begins with
-`simko: error:`, and the command ends with exit code 2. A note begins with `simko:` alone. `--debug` shows where it was raised."""
+First come {len(FIRST)} messages that you are likely to meet early, with what to do. Below stand all {count}, by topic, as the
+source has them: search this page for words of yours. `{GAP}` stands for what your run fills in. Lines that begin with
+little else stand at the end of their list."""
     return f"# Error messages and their mends\n{MARKER}\n\n{intro}"
+
+
+def _first(texts: set[str]) -> list[str]:
+    """The first list: what happened, the message, and what to do."""
+    items = []
+    for happened, words, said in FIRST:
+        (text,) = texts & {words} or {text for text in texts if words in text}
+        items.append(f"- {_wrapped(f'**{happened}** {_code(text)}')}\n\n{_below(said)}")
+    return ["## Those you may meet first", "\n\n".join(items)]
 
 
 def _of_kind(kind: str, found: list[Message]) -> str:
     if not found:
         return ""
-    texts = sorted(dict.fromkeys(message.text for message in found), key=lambda text: (text.lstrip(GAP + ": '"), text))
+    texts = sorted({message.text for message in found}, key=lambda text: (thin(text), text.lstrip(GAP + ": '"), text))
     items = "\n".join(item(text) for text in texts)
     return f"{KINDS[kind]}\n\n{items}" if KINDS[kind] else items
 
 
 def item(text: str) -> str:
     """A line of a list: the message as code, and below it what helps more."""
+    return "\n\n".join([f"- {_wrapped(_code(text))}", *map(_below, more(text))])
+
+
+def _below(said: str) -> str:
+    """A second paragraph of an item. Four blanks: with two, Python-Markdown ends the list."""
+    return textwrap.indent(textwrap.fill(said, WIDTH - 2, break_long_words=False, break_on_hyphens=False), "    ")
+
+
+def _code(text: str) -> str:
     fence = "``" if "`" in text else "`"
     space = " " if text.startswith("`") or text.endswith("`") else ""
-    lines = [_wrapped(f"{fence}{space}{text}{space}{fence}"), *map(_wrapped, more(text))]
-    return "- " + "\n\n  ".join(lines)
+    return f"{fence}{space}{text}{space}{fence}"
 
 
 def _wrapped(text: str) -> str:

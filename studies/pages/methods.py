@@ -187,16 +187,16 @@ def cost(name: str) -> str:
     (row,) = (row for row in study.table_of(study.PAGE.read_text(encoding="utf-8")) if row[0] == study.linked(name))
     time, memory = (row[column] for column in study.MEASURED)
     if name == "grpo":
-        return "It is what the others are measured by: [Training methods](README.md#the-methods) has its seconds and bytes."
+        return "The others are measured by it: [Training methods](README.md#how-to-read-the-table) has its seconds and bytes."
     return wrapped(
         f"{time} times the CPU time of a step of GRPO, and {memory} times its memory, on a small random model. "
-        "[Training methods](README.md#the-methods) says how that was measured."
+        "[Training methods](README.md#how-to-read-the-table) says how that was measured."
     )
 
 
 def command(name: str) -> str:
     """The shortest command that trains with a method."""
-    return f"```bash\nsimko train --algorithm {name} --dry-run  # shows the settings; without --dry-run it trains\n```"
+    return f"```bash\n# shows the settings; without --dry-run it trains\nsimko train --algorithm {name} --dry-run\n```"
 
 
 def reading(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 from simko.cli.recipes import command_of, measured
@@ -78,7 +79,7 @@ def pages() -> dict[str, str]:
     every = [recipe(name) for name in names()]
     rows = [[f"`{r.name}`", r.about.title, r.about.time, r.about.memory, measured(r.about)] for r in every]
     details = [
-        f"**{r.name}** (`{command_of(r.name)}`). {_sentence(r.about.gives)} It needs {_sentence(r.about.needs)}"
+        f"**{r.name}** (`{command_of(r.name)}`). {_sentence(r.about.gives)} It needs {_sentence(_code(r.about.needs))}"
         for r in every
     ]
     table = markdown(header, [[cell(text) for text in row] for row in rows])
@@ -87,6 +88,11 @@ def pages() -> dict[str, str]:
 
 def _sentence(text: str) -> str:
     return text if text.endswith(".") else f"{text}."
+
+
+def _code(text: str) -> str:
+    """What a person types, as code."""
+    return re.sub(r"pip install '[^']+'|--data FOLDER", r"`\g<0>`", text)
 
 
 def _wrapped(text: str) -> str:

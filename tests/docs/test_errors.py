@@ -16,6 +16,7 @@ from simko import algorithms
 from simko.cli import app
 from simko.config import EvalConfig, TrainConfig
 from studies.pages import errors
+from studies.pages.first_errors import FIRST
 from studies.pages.messages import GAP, HOUSES, Message, messages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,7 +162,27 @@ def test_the_page_has_each_message_once_in_a_room() -> None:
 
 def test_what_the_page_adds_belongs_to_a_message() -> None:
     texts = [message.text for message in found()]
-    assert len(errors.MORE) >= 20
     assert [words for words in errors.MORE if not any(words in text for text in texts)] == []
-    links = [link for said in errors.MORE.values() for link in re.findall(r"\]\(([^)#]+)", said)]
+    told = [*errors.MORE.values(), *(said for _, _, said in FIRST)]
+    links = [link for said in told for link in re.findall(r"\]\(([^)#]+)", said)]
     assert [link for link in links if not (ROOT / "docs" / "reference" / link).is_file()] == []
+
+
+def test_the_page_begins_with_messages_of_a_first_day() -> None:
+    """Each is one message of the source; what it adds is not said again below."""
+    (page,) = errors.pages().values()
+    first, rest = page.split("\n## Settings and flags\n")
+    assert len(FIRST) >= 20
+    assert len(re.findall(r"^- \*\*", first, re.MULTILINE)) == len(FIRST)
+    assert [said for _, _, said in FIRST if " ".join(said.split()) in " ".join(rest.split())] == []
+
+
+def test_messages_that_are_nearly_all_gaps_stand_last() -> None:
+    texts = ["…: … is …; it must be >= …", "…: the file is empty; give another"]
+    assert [errors.thin(text) for text in texts] == [True, False]
+    (page,) = errors.pages().values()
+    lines = " ".join(page.split("\n## Settings and flags\n")[1].split())
+    ours = {m.text for m in found() if m.kind == "error" and errors.room(m.file) == "Settings and flags"}
+    flags = [errors.thin(text) for text in sorted(ours, key=lines.index)]
+    assert any(flags)
+    assert flags == sorted(flags)
