@@ -63,7 +63,7 @@ def path_of(name: str) -> Path:
     """The file of a recipe; raises `UserError` with the nearest name if there is none."""
     every = names()
     if name not in every:
-        others = nearest(name, every) or f"; they are {', '.join(every)}"
+        others = nearest(name, every) or f"; take one of {', '.join(every)}"
         raise UserError(f"recipe '{name}': there is no such recipe{others}")
     return FOLDER / f"{name}.yaml"
 

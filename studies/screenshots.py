@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         page = options.run
         if page.is_dir():
             page = Path(scratch) / "report.html"
-            simko(["report", str(options.run), "-o", str(page)])
+            if simko(["report", str(options.run), "-o", str(page)]):
+                raise UserError(f"{options.run} has no report; mend what is said above")
         for name, (width, height, more) in SHOTS.items():
             shoot(browser(), page, options.out / name, width, height, more)
 

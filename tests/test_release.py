@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from studies.release import __main__ as release
 from studies.release.installed import lowest
-from studies.release.tree import changelog, one_version, same_content
-from studies.release.work import FailedError, SkippedError, Work
+from studies.release.tree import HOUSES, changelog, one_version, same_content
+from studies.release.work import ROOT, FailedError, SkippedError, Work
 
 CHANGES = (
     "# Changelog\n\n## Unreleased\n\n## 1.2.0 - 2026-01-31\n\n- New.\n- Newer.\n\n## 1.1.0 - 2025-01-01\n\n- Old.\n"
@@ -65,6 +66,11 @@ def test_versions_that_differ(tmp_path: Path, changed: dict[str, str], message: 
 def test_a_changelog_that_is_not_ready(tmp_path: Path, changes: str, message: str) -> None:
     with pytest.raises(FailedError, match=message):
         changelog(work(tmp_path, changes=changes))
+
+
+def test_every_folder_that_becomes_a_part_of_the_wheel_is_compared_with_it() -> None:
+    folders = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
+    assert {f"{folder}/": f"{name.replace('.', '/')}/" for name, folder in folders.items()} == HOUSES
 
 
 def test_the_oldest_dependencies() -> None:

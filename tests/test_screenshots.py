@@ -24,6 +24,10 @@ def test_a_picture_for_each_window_and_one_line_where_there_is_none(
     assert phone.strip().endswith(page.as_uri())
     assert "--window-size=1000,1500" in (tmp_path / "report.png").read_text()
 
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty has no report"):  # and no picture of the browser's own error
+        screenshots.main([str(tmp_path / "empty"), "--out", str(tmp_path)])
+
     program.write_text("#!/bin/sh\nexit 3\n")
     (tmp_path / "report.png").unlink()
     with pytest.raises(UserError, match=r"took no picture of .*report\.html \(exit code 3\)"):

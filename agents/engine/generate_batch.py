@@ -123,6 +123,7 @@ class ContinuousEngine:
         settings: dict[str, Any] = {"return_logprobs": True, "seed": int.from_bytes(seed, "little")}
         if model.device.type == "cpu":
             blocks = sum(-(-(len(r.prompt) + r.budget) // _CPU_PAGE) for r in waiting) + _SPARE_BLOCKS
-            page = "page_size" if hasattr(ContinuousBatchingConfig, "page_size") else "block_size"  # before transformers 5.23
+            # The name before transformers 5.23 is block_size.
+            page = "page_size" if hasattr(ContinuousBatchingConfig, "page_size") else "block_size"
             settings |= {page: _CPU_PAGE, "num_blocks": blocks, "max_batch_tokens": _CPU_BATCH_TOKENS}
         return ContinuousBatchingConfig(**(settings | self._batching))

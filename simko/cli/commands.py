@@ -12,6 +12,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import typer
@@ -83,7 +84,7 @@ def run(arguments: Sequence[str]) -> int:
         told = isinstance(error, PeerError) and error.told
         return 2 if told else _refuse(str(error), debug)
     except _GrammarError as error:
-        return _refuse(f"{error.format_message().rstrip('.')}; see `{_command(arguments)} --help`", debug)
+        return _refuse(f"{_told(error, arguments)}; see `{_command(arguments)} --help`", debug)
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted(stop)
     except (BrokenPipeError, SystemExit) as error:  # as in `simko env list | head`, of which typer makes an exit
@@ -111,6 +112,16 @@ def _refuse(line: str, debug: bool) -> int:
         traceback.print_exc()
     fail(line)
     return 2
+
+
+def _told(error: Any, arguments: Sequence[str]) -> str:
+    """What is wrong with the command line. Of a word that stands behind a switch, click tells without naming the switch."""
+    line = str(error.format_message()).rstrip(".")
+    _, found, left = line.partition("Got unexpected extra argument(s) (")
+    for flag, word in pairwise(arguments):
+        if found and flag.startswith("-") and f"{left.removesuffix(')')} ".startswith(f"{word} "):
+            return f"{flag} is a switch and takes no value; leave out '{word}'"
+    return line
 
 
 def _command(arguments: Sequence[str]) -> str:

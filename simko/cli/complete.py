@@ -17,6 +17,8 @@ Values = Callable[[str], list[str]]
 
 _MOST = 200
 _PACKAGE = resources.files("simko")
+_PLAIN = re.compile(r"(?![-~=%])[\w./~@%+=,-]+")
+"""A name that no shell expands or splits."""
 _METHOD = re.compile(r'^method\(\s*"([\w-]+)"', re.MULTILINE)
 
 
@@ -51,10 +53,13 @@ def one_of(*choices: str) -> Values:
 
 
 def run_folders(incomplete: str) -> list[str]:
-    """Run folders, and folders of comparisons, under runs/ and beside what was typed."""
+    """Run folders, and folders of comparisons, under runs/ and beside what was typed.
+
+    A folder that somebody else named may hold what a shell would run: such a name is left to the shell, which quotes it.
+    """
     typed = Path(incomplete if incomplete.endswith("/") else Path(incomplete).parent)
     found = [f"{folder}/" if _is_study(folder) else str(folder) for folder in _folders(Path("runs"), typed)]
-    return _fitting(found, incomplete)
+    return _fitting(filter(_PLAIN.fullmatch, found), incomplete)
 
 
 def env_ids(incomplete: str) -> list[str]:
@@ -93,9 +98,9 @@ def templates(incomplete: str) -> list[str]:
 
 def recipes(incomplete: str) -> list[str]:
     """Names of recipes."""
-    place = _PACKAGE.joinpath("recipes")
-    files = [file.name for file in place.iterdir()] if place.is_dir() else []
-    return _fitting(sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml")), incomplete)
+    from simko.recipes import names
+
+    return _fitting(names(), incomplete)
 
 
 def _fitting(values: Iterable[str], incomplete: str) -> list[str]:

@@ -25,7 +25,7 @@ _BEGIN = [
 _HELP = [
     ("simko COMMAND --help", "Examples and flags of a command."),
     ("simko --install-completion", "The TAB key completes commands, flags, runs."),
-    ("docs/start.md", "The first page to read; docs/README.md has all."),
+    ("docs/start.md", "In the source: the first page to read."),
 ]
 
 

@@ -129,7 +129,7 @@ def named_arms(text: str) -> dict[str, dict[str, str]]:
 def read_plan(folder: Path) -> Plan | None:
     """The plan in a folder, or None. Raises `UserError` if it is damaged."""
     path = folder / PLAN
-    return Plan(read_study(str(path))) if path.is_file() else None
+    return Plan(read_study(str(path), typed=True)) if path.is_file() else None
 
 
 def write_plan(folder: Path, plan: Plan) -> None:

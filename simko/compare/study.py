@@ -19,7 +19,7 @@ from itertools import product
 from json import dumps
 from typing import Any
 
-from simko.config import read_yaml
+from simko.config import UNSTORED, read_yaml
 from simko.errors import UserError, nearest
 from simko.fields import checked, setting
 
@@ -95,8 +95,12 @@ class Study:
     tuned: Mapping[str, str] | None = None
 
 
-def read_study(path: str) -> Study:
-    """The study in a file. Raises `UserError` that names the file and the key."""
+def read_study(path: str, typed: bool = False) -> Study:
+    """The study in a file. Raises `UserError` that names the file and the key.
+
+    What a person has to type (`UNSTORED`) is refused: a file must choose no interpreter, and no sandbox. With `typed` it is left
+    out in silence, as from a plan.yaml of an older version.
+    """
     content = read_yaml(path)
     keys = ["common", "arms", "seeds", "random_control", "tuned", *(entry.name for entry in fields(Sizes))]
     for key in content:
@@ -115,6 +119,12 @@ def read_study(path: str) -> Study:
             key: _joined(value) for key, value in content.items() if key in {entry.name for entry in fields(Sizes)}
         }
         Sizes(**sizes)
+        if typed:
+            common, arms = _storable(common), {name: _storable(arm) for name, arm in arms.items()}
+        elif typed_only := next(
+            (key for key in UNSTORED for part in (common, *arms.values(), *grids.values()) if key in part), None
+        ):
+            raise UserError(f"{typed_only} is taken from no file; give --{typed_only.replace('_', '-')} yourself")
         control = content.get("random_control")
         if not isinstance(control, bool | None):
             raise UserError(f"random_control is {control!r}; it must be true or false")
@@ -127,12 +137,20 @@ def read_study(path: str) -> Study:
 
 
 def content_of(study: Study) -> dict[str, Any]:
-    """The study as the content of a file, which `read_study` reads back."""
+    """The study as the content of a file, which `read_study` reads back. What a person has to type is left out."""
     arms = {
-        name: {**arm, **({"grid": {k: list(v) for k, v in study.grids[name].items()}} if name in study.grids else {})}
+        name: {
+            **_storable(arm),
+            **({"grid": {k: list(v) for k, v in study.grids[name].items()}} if name in study.grids else {}),
+        }
         for name, arm in study.arms.items()
     }
-    content: dict[str, Any] = {"common": dict(study.common), "seeds": list(study.seeds), "arms": arms, **study.sizes}
+    content: dict[str, Any] = {
+        "common": _storable(study.common),
+        "seeds": list(study.seeds),
+        "arms": arms,
+        **study.sizes,
+    }
     if study.random_control is not None:
         content["random_control"] = study.random_control
     return content | ({} if study.tuned is None else {"tuned": dict(study.tuned)})
@@ -176,7 +194,8 @@ def candidates(study: Study) -> dict[str, dict[str, dict[str, Any]]]:
 
 def grid_hash(study: Study) -> str:
     """A hash of all that a sweep tries: common settings, arms and grids, in the order of the file."""
-    content = [study.common, study.arms, study.grids, list(study.seeds), asdict(Sizes(**study.sizes))]
+    arms = {name: _storable(arm) for name, arm in study.arms.items()}
+    content = [_storable(study.common), arms, study.grids, list(study.seeds), asdict(Sizes(**study.sizes))]
     return sha256(dumps(content, default=dict).encode()).hexdigest()[:16]
 
 
@@ -212,6 +231,10 @@ def flat(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
                 f"config: {where} has {key!r}, which is decided for the whole comparison; leave it out there"
             )
     return {**{key: value for key, value in settings.items() if key != "method"}, **method}
+
+
+def _storable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in UNSTORED}
 
 
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:

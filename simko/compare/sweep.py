@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from simko.compare.board import Board
-from simko.compare.study import candidates, grid_hash
+from simko.compare.study import candidates, content_of, grid_hash
 from simko.console import table
 from simko.files import write_atomically
 
@@ -62,7 +62,7 @@ def write_tuned(board: Board) -> Path | None:
         return None
     mark, name = grid_hash(study), board.folder.resolve().name  # no path: the file goes into other people's folders
     content: dict[str, Any] = {
-        "common": dict(study.common),
+        "common": content_of(study)["common"],
         "arms": {arm: every[arm][name] for arm, name in chosen.items()},
         "tuned": {"sweep": name, "grid_sha256": mark},
     }

@@ -189,7 +189,8 @@ def _of_env(env: str) -> dict[str, Any]:
     """Settings that an environment was registered with; empty where it is not to be had."""
     try:
         kwargs = gymnasium.spec(resolve_env(env, {})[0]).kwargs
-        return dict(kwargs.get("env", kwargs))
+        inner = kwargs.get("env")
+        return dict(inner if isinstance(inner, Mapping) else kwargs)
     except (gymnasium.error.Error, UserError, ImportError):
         return {}
 

@@ -19,6 +19,13 @@ from simko.report.gain import Gain, looks_band, recent_gain, training_gain
 from simko.report.parting import look_score
 from simko.run.records import Look, Records
 
+_UNFIT = {
+    "refill": "this method trains only on problems whose answers differ, so its reward stays near the middle",
+    "self": "this method trains only on problems that greedy decoding gets wrong, and these get fewer and harder",
+    "eepo": "half of the answers come from a policy that was made to forget the other half",
+}
+"""Ways to sample after which the training reward is no measure, and why."""
+
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -47,7 +54,8 @@ class Ending:
 
     Attributes:
         steps, planned: steps that are recorded, and steps that were asked for.
-        updates: optimizer steps that were taken.
+        updates: optimizer steps that were taken; a step may have several.
+        idle: steps that say that they took none.
         rewards: of the first and the last step.
         gain: from the first tenth of the steps to the last.
         still_rises: whether the reward still rose at the end, by more than noise; None if the steps are too few.
@@ -61,6 +69,7 @@ class Ending:
     steps: int
     planned: int
     updates: int
+    idle: int
     rewards: tuple[float, float] | None
     gain: Gain | None
     still_rises: bool | None
@@ -77,7 +86,7 @@ class Ending:
     @property
     def learned_nothing(self) -> bool:
         """Whether steps were done, and none of them changed the policy."""
-        return self.steps > 0 and not self.updates
+        return 0 < self.steps <= self.idle
 
     def next_commands(self) -> list[tuple[str, str]]:
         """The three commands that are of most use now, each with its reason."""
@@ -156,6 +165,7 @@ def ending_of(path: Path, config: TrainConfig, sampling: str = "plain") -> Endin
         steps=last,
         planned=config.steps,
         updates=int(_total(lines, "updates")),
+        idle=sum(line.get("updates") == 0 for line in lines),
         rewards=(rewards[0], rewards[-1]) if rewards else None,
         gain=None if unfit else training_gain(rewards),
         still_rises=None if unfit or recent is None else recent.rises,
@@ -174,9 +184,7 @@ def ending_of(path: Path, config: TrainConfig, sampling: str = "plain") -> Endin
 def _unfit(config: TrainConfig, sampling: str) -> str:
     if config.random_rewards is not None:
         return "a coin gave the rewards (--random-rewards)"
-    if sampling == "refill":
-        return "this method trains only on problems whose answers differ, so its reward stays near the middle"
-    return ""
+    return _UNFIT.get(sampling, "")
 
 
 def _total(lines: Sequence[Mapping[str, Any]], name: str) -> float:

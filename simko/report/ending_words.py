@@ -52,8 +52,7 @@ def _steps(ending: Ending) -> str:
     said = f"{ending.steps} of {ending.planned}"
     if ending.learned_nothing:
         return f"{said}. Nothing was learned: no step changed the policy."
-    skipped = ending.steps - min(ending.updates, ending.steps)
-    return f"{said}, of these {skipped} without an update." if skipped else f"{said}."
+    return f"{said}, of these {ending.idle} without an update." if ending.idle else f"{said}."
 
 
 def _training(ending: Ending) -> str:

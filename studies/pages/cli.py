@@ -58,7 +58,8 @@ def exit_codes() -> str:
     sentence = " ".join((command_line.__doc__ or "").partition("Exit codes: ")[2].split()).rstrip(".")
     codes = [part.partition(" ") for part in re.split(r", (?=\d)", sentence.replace(" and ", "&"))]
     return markdown(
-        ("code", "meaning"), [[code.replace("&", ", "), meaning.replace("&", " and ")] for code, _, meaning in codes]
+        ("code", "meaning"),
+        [[number.replace("&", ", "), meaning.replace("&", " and ")] for number, _, meaning in codes],
     )
 
 

@@ -65,10 +65,10 @@ def of_method(found: Iterable[Block], own: Collection[str], labels: Mapping[str,
     return kept
 
 
-def _own_lines(code: str, own: Collection[str], names: Collection[str]) -> str:
+def _own_lines(formula: str, own: Collection[str], names: Collection[str]) -> str:
     """The lines of a formula that begin with a name in `own` or with none of `names`, each with what is indented below it."""
     kept, owner, depth = [], "", 0
-    for line in code.splitlines():
+    for line in formula.splitlines():
         indent = len(line) - len(line.lstrip())
         word = line.split()[0] if line.strip() else ""
         if word in names:

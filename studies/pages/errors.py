@@ -7,9 +7,9 @@ import textwrap
 
 from studies.pages.first_errors import FIRST
 from studies.pages.messages import GAP, Message, messages
+from studies.pages.tables import MARKER
 
 PAGE = "reference/errors.md"
-MARKER = "<!-- written by python -m studies.pages; do not edit -->"
 WIDTH = 126  # of a line of Markdown, less its indent
 
 ROOMS: dict[str, tuple[str, ...]] = {
@@ -34,7 +34,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "envs/", "simko/difficulty.py", "simko/preflight.py", "simko/cli/look.py", "simko/cli/scaffold.py",
     ),
     "Models and adapters": ("agents/", "simko/gguf_header.py", "simko/build.py", "simko/cli/talk.py"),
-    "Settings and flags": ("simko/",),
+    "Settings and flags": ("simko/", "recipes/"),
 }  # fmt: skip
 """The first heading, of which a path is a beginning, has a message."""
 ORDER = (

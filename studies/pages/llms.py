@@ -60,7 +60,7 @@ _Plain.add_multi_constructor("tag:yaml.org,2002:python/", lambda loader, suffix,
 
 def site(config: Path = ROOT / "mkdocs.yml") -> dict[str, Any]:
     """The settings of the site. No Python is called, whatever the file says."""
-    settings: dict[str, Any] = yaml.load(config.read_text(encoding="utf-8"), _Plain)
+    settings: dict[str, Any] = _Plain(config.read_text(encoding="utf-8")).get_single_data()
     return settings
 
 

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-HOUSES = ("simko", "envs", "agents")
+HOUSES = ("simko", "envs", "agents", "recipes")
 GAP = "…"
 CALLS = {
     "UserError": "error", "TooFewTasksError": "error", "NothingLearnedError": "error", "PeerError": "error",
@@ -53,7 +53,7 @@ def messages(root: Path = ROOT) -> tuple[Message, ...]:
 
 
 def files(root: Path = ROOT) -> Iterator[Path]:
-    """The modules of the product, each once: two folders of simko/ are links."""
+    """The modules of the product, each once: three folders of simko/ are links."""
     for house in HOUSES:
         for path in sorted((root / house).rglob("*.py")):
             if not any(parent.is_symlink() for parent in path.relative_to(root).parents for parent in [root / parent]):

@@ -49,9 +49,8 @@ def _tried(work: Work, python: Path, name: str) -> Iterator[str]:
     if (said := work.run([simko, "--version"], place).strip()) != f"simko {version_of(work)}":
         raise FailedError(f"simko --version says '{said}'")
     yield "--version"
-    if re.search(r"\brecipes\b", work.run([simko, "--help"], place)):
-        work.run([simko, "recipes"], place)
-        yield "recipes"
+    work.run([simko, "train", "--recipe", "countdown", "--dry-run"], place)
+    yield "train --recipe"
     work.run([simko, "env", "check", "simko/Countdown-v0"], place)
     yield "env check"
     work.run([simko, *TRAIN], place)

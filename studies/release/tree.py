@@ -11,7 +11,7 @@ from pathlib import Path
 
 from studies.release.work import FailedError, SkippedError, Work
 
-HOUSES = {"simko/": "simko/", "envs/": "simko/envs/", "agents/": "simko/agents/"}
+HOUSES = {"simko/": "simko/", "envs/": "simko/envs/", "agents/": "simko/agents/", "recipes/": "simko/recipes/"}
 """Where a file of the tree stands in the wheel."""
 
 
@@ -120,7 +120,7 @@ def twine(work: Work) -> str:
 
 
 def same_content(work: Work) -> str:
-    """The wheel holds the committed files of the three folders, byte for byte, and nothing else."""
+    """The wheel holds the committed files of these folders, byte for byte, and nothing else."""
     tracked = work.run(["git", "ls-files"]).splitlines()
     paths = [name for name in tracked if (work.root / name).is_file()]  # two links lead to folders, one to a page
     wanted = {

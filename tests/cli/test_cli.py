@@ -232,6 +232,11 @@ def test_extra_settings_switches() -> None:
         (["eval", "tiny", "-n", "0"], "n is 0; it must be >= 1"),
         (["eval", "tiny", "--nn", "3"], "--nn"),
         (["eval"], "simko eval --help"),
+        (
+            ["eval", "tiny", "--samples", "8"],
+            "--samples is a switch and takes no value; leave out '8'; see `simko eval",
+        ),
+        (["eval", "tiny", "8"], "extra argument(s) (8); see `simko eval"),
         (["env", "show", "simko/Countdwn-v0"], "did you mean 'simko/Countdown-v0'"),
         (["env", "show", "absent_module:my/X-v0"], "absent_module"),
         (["env", "show", "simko/Countdown-v0", "--level", "many"], "--level"),

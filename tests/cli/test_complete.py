@@ -106,6 +106,20 @@ def test_runs_elsewhere_are_found_by_what_was_typed(folder: Path) -> None:
     assert run_folders("absent/x") == []
 
 
+def test_a_name_that_a_shell_would_run_is_left_to_the_shell(folder: Path) -> None:
+    """Bash puts an answer into the line as it is, and zsh evaluates it: run folders may come from somebody else."""
+    for name in ("$(touch x)", "a b", "`x`", "\\$(x)", "*", "a;x", "a\nb", "a\x1b[2J", "'", "(x)"):
+        (folder / "runs" / name).mkdir()
+        (folder / "runs" / name / "config.yaml").touch()
+    for name in ("-rf", "~x", "=ls"):
+        (folder / name).mkdir()
+        (folder / name / "config.yaml").touch()
+    assert run_folders("") == ["runs/a", "runs/b", "runs/study/"]
+    (folder / "runs" / "qwen3-0.6b,lr=1e-5_seed0").mkdir()
+    (folder / "runs" / "qwen3-0.6b,lr=1e-5_seed0" / "config.yaml").touch()
+    assert run_folders("runs/q") == ["runs/qwen3-0.6b,lr=1e-5_seed0"]
+
+
 def test_completion_loads_no_torch(folder: Path) -> None:
     code = (
         "import os, sys\n"

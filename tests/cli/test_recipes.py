@@ -104,7 +104,7 @@ def test_flags_go_over_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_wrong_name_and_two_sources_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(["train", "--recipe", "countdwon"], capsys).endswith("did you mean 'countdown'?")
-    assert refused(["recipes", "zzz"], capsys).endswith(f"they are {', '.join(names())}")
+    assert refused(["recipes", "zzz"], capsys).endswith(f"take one of {', '.join(names())}")
     both = refused(["train", "--recipe", "countdown", "--config", "mine.yaml"], capsys)
     assert both.endswith("--recipe countdown stands beside --config mine.yaml, and both name settings; leave one out")
     assert "--resume runs/a" in refused(["train", "--recipe", "countdown", "--resume", "runs/a"], capsys)

@@ -154,6 +154,34 @@ def test_a_plan_on_disk_is_a_study(tmp_path: Path) -> None:
         read_plan(tmp_path / "c")
 
 
+@pytest.mark.parametrize("key", ["python", "unsafe_no_sandbox"])
+def test_no_file_chooses_an_interpreter_or_leaves_the_sandbox(tmp_path: Path, key: str) -> None:
+    """Whoever wrote the file must not choose what runs here. A person may type it, and it is not stored."""
+    arm = {"algorithm": "grpo"}
+    for content in (
+        {"common": {key: True}, "arms": {"a": arm}},
+        {"arms": {"a": {**arm, key: True}}},
+        {"common": {"method": {key: True}}},
+        {"arms": {"a": {**arm, "grid": {key: [True]}}}},
+    ):
+        with pytest.raises(UserError, match=f"{key} is taken from no file; give --{key.replace('_', '-')} yourself"):
+            read_study(written(tmp_path, content))
+    value = "/usr/bin/python3" if key == "python" else True
+    asked = Study({**COMMON, key: value}, {"a": {**arm, key: value}}, {}, (0,))
+    plan = checked_plan(asked)
+    assert getattr(plan.common, key) == value
+    write_plan(tmp_path, plan)
+    assert key not in (tmp_path / "plan.yaml").read_text()
+    assert grid_hash(asked) == grid_hash(Study(COMMON, {"a": arm}, {}, (0,)))
+    (tmp_path / "plan.yaml").write_text(
+        yaml.safe_dump({"common": {**COMMON, key: value}, "seeds": [0], "arms": {"a": arm}})
+    )
+    before = read_plan(tmp_path)  # as an older version wrote it
+    assert before is not None
+    assert not getattr(before.common, key)
+    assert getattr(checked_plan(joined(before.study, Study({key: value})), before).common, key) == value
+
+
 def test_named_methods_are_arms() -> None:
     assert named_arms("grpo, simko:logic") == {
         "grpo": {"algorithm": "grpo"},

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from simko.algorithms import registry
 from simko.report.ending import Ending, ending_of
 from simko.report.ending_words import ending_lines
 from simko.run.records import Look, Records
@@ -118,7 +119,11 @@ def test_looks_during_training_stand_in_for_an_evaluation(tmp_path: Path) -> Non
 
 
 def test_what_filters_answers_is_no_measure(tmp_path: Path) -> None:
-    for name, settings in (("refill", {"sampling": "refill"}), ("coin", {"random_rewards": 0.5})):
+    """Of all ways to sample, only the plain one leaves the reward comparable."""
+    registry.load()
+    others = {name for kind, name in registry.PARTS if kind == "sampling"} - {"plain"}
+    every: dict[str, dict[str, Any]] = {name: {"sampling": name} for name in others}
+    for name, settings in {**every, "coin": {"random_rewards": 0.5}}.items():
         ending = a_run(tmp_path / name, RISING, **settings)
         assert ending.facts()["training_reward"] is None
         assert "It is no measure here:" in said(ending)
@@ -143,7 +148,17 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
 
 
 def test_steps_without_an_update_are_counted(tmp_path: Path) -> None:
-    assert "40 of 40, of these 20 without an update." in said(a_run(tmp_path, FLAT, lines={"updates": 0.5}))
+    """Also where the other steps took several updates each, and where an older version recorded none."""
+    a_run(tmp_path, FLAT)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["updates"] = 4.0 * (line["step"] > 20)
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    ending = ending_of(tmp_path, train_config({"steps": 40}))
+    assert "40 of 40, of these 20 without an update." in said(ending)
+    assert ending.facts()["updates"] == 80
+    older = a_run(tmp_path / "older", FLAT, lines={"updates": None})
+    assert "steps: 40 of 40. reward:" in said(older)
 
 
 def test_no_step_at_all(tmp_path: Path) -> None:
