@@ -24,7 +24,7 @@ from simko.algorithms import registry, rules
 from simko.console import markdown
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "methods" / "README.md"
-HEADER = ("method", "parts", "evidence", "settings of its own", "time", "memory", "read")
+HEADER = ("method", "what it is", "parts", "evidence", "time", "memory", "settings of its own")
 MEASURED = (4, 5)
 """Columns that a run measures."""
 MODEL = {
@@ -49,8 +49,7 @@ def static_rows() -> list[list[str]]:
             if about["name"] == "grpo" or plain.get(key, ...) != value
         }
         settings = ", ".join(f"`{key}` {_shown(value)}".strip() for key, value in different.items())
-        read = ", ".join(f"`{name}`" for name in reading(about["name"]))
-        rows.append([linked(about["name"]), ", ".join(parts), about["evidence"], settings, "", "", read])
+        rows.append([linked(about["name"]), about["title"], ", ".join(parts), about["evidence"], "", "", settings])
     return rows
 
 
