@@ -118,7 +118,7 @@ def test_stored_entropy_goes_before_surprisal(recorded: Path, capsys: pytest.Cap
 
 def test_refusals_name_what_helps(recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "it has no rollouts/" in refusal(capsys, str(tmp_path / "nothing"))
-    assert "which has 2 steps from 1 to 2" in refusal(capsys, str(recorded), "--step", "9")
+    assert "has no such step; give one of its 2, from 1 to 2" in refusal(capsys, str(recorded), "--step", "9")
     assert "no problem of the last 2 steps has such an id or text" in refusal(
         capsys, str(recorded), "--problem", "kiwi"
     )

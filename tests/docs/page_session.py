@@ -12,6 +12,7 @@ import io
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import warnings
@@ -146,6 +147,7 @@ class PageSession:
         if (self.folder / name).exists():
             self.forget()
         (self.folder / name).write_text(block.text, encoding="utf-8")
+        shutil.rmtree(self.folder / "__pycache__", ignore_errors=True)  # it tells versions apart by second and size
         importlib.invalidate_caches()
         if name.endswith(".py"):
             with warnings.catch_warnings():

@@ -155,7 +155,7 @@ def test_a_comparison_folder_gives_arms_by_their_folders(tmp_path: Path) -> None
     assert next(entry for entry in measured if entry.arm == "grpo at T 0.6").facts["tuned"] == ["temperature"]
     assert not next(entry for entry in measured if entry.arm.endswith("qwen")).facts["trained"]
     assert len(said) == 1
-    assert "mine/seed-1: no evaluation on final problems yet; left out" in said[0]
+    assert "mine/seed-1: it has no evaluation on final problems yet; go on with the comparison; left out" in said[0]
 
 
 def test_a_cell_is_of_the_arm_that_the_comparison_says(tmp_path: Path) -> None:

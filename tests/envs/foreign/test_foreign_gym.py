@@ -76,7 +76,7 @@ def test_options_reach_the_task(python: str) -> None:
         ("sums", {"seed": "x"}, "option seed is 'x'"),
         ("sums", {"part_credit": 1}, "option part_credit is 1; give true or false"),
         ("sums", {"nothing": 1}, "sums: TypeError: .* unexpected keyword argument 'nothing'"),
-        ("baditems", {}, "baditems: RuntimeError: no item 3$"),
+        ("baditems", {}, "baditems: RuntimeError: no item 3; mend its options"),
         ("notext", {}, "the question of notext/0 is of type list, not text"),
     ],
 )
