@@ -146,7 +146,7 @@ def comparison() -> str:
 
 
 def stored() -> str:
-    """What of the settings is in `config.yaml`, and what a resumed run may change: from what each field says of itself."""
+    """Which settings stand in `config.yaml`, and which ones a resumed run may change: each field says so itself."""
     every = {entry.name: entry.metadata for entry in entries(TrainConfig)}
     later = [name for name, about in every.items() if about["later"] and name not in UNSTORED]
     free = [name for name, about in every.items() if about["decides"] is False and name not in UNSTORED]

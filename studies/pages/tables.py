@@ -77,7 +77,7 @@ def shown(value: Any) -> str:
 
 
 def default_shown(value: Any) -> str:
-    """A default as code; empty where there is none."""
+    """A default as code, or an empty text."""
     return "" if value is None or value == "" or value == {} else f"`{shown(value)}`"
 
 

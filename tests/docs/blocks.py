@@ -29,7 +29,7 @@ class Block:
     Attributes:
         line: the line of its fence.
         more: words for its `simko` lines; empty where nothing is said.
-        reason: why it is not run; None where it is.
+        reason: why the block is not run, or None
         code: the exit code of its last command.
         loose: its output may have other numbers.
     """
