@@ -13,7 +13,7 @@ _WHEN = re.compile(r"^When to use (?:it|`(\w+)`): (.+?)(?=\n\s*\n|\Z)", re.MULTI
 
 @cache
 def docstring_of(module: str) -> str:
-    """The docstring of a module that is imported; empty where there is none.
+    """The docstring of a module that is imported, or an empty text if it has none.
 
     It is read from the source: `python -OO` and import hooks leave `__doc__` out.
     """
